@@ -1,0 +1,21 @@
+"""Terrain masks from satellite images: loader, U-Net, training and post-processing.
+
+Importing this package loads neither TensorFlow nor Streamlit. It closes GDAL's and
+OpenCV's side doors before either library is loaded anywhere in the process: files can
+then name neither other files nor network addresses to be opened in their place.
+"""
+
+import os
+
+_ENVIRONMENT = {
+    # GeoTIFF in and out; everything that could reach a network or another file is off.
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no side-car files (.ovr, .msk, .aux)
+    "GDAL_PAM_ENABLED": "NO",
+    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
+    "OPENCV_IO_MAX_IMAGE_PIXELS": "100000000",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+}
+for _name, _value in _ENVIRONMENT.items():
+    os.environ.setdefault(_name, _value)
+
+__version__ = "0.1.0"

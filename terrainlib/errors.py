@@ -1,0 +1,64 @@
+"""Every error the library raises on purpose, with the exit status it maps to.
+
+A message is one sentence: what is wrong, the limit, what to do. `file` names the file
+at fault, by its name alone; `str(error)` puts it in front.
+"""
+
+from typing import ClassVar
+
+
+class TerrainError(Exception):
+    """Base of every error above.
+
+    Args:
+        message: What is wrong, the limit and what to do, in one sentence.
+        file: Name of the file or folder at fault, if there is one.
+    """
+
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, file: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.file = file
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.message}" if self.file else self.message
+
+
+class InputError(TerrainError, ValueError):
+    """Bad input or usage: a file, a folder, an argument."""
+
+    exit_status: ClassVar[int] = 2
+
+
+class ImageError(InputError):
+    """An image, mask or height file that cannot be read or does not fit."""
+
+
+class DatasetError(InputError):
+    """A folder that is no usable data set."""
+
+
+class ModelFileError(InputError):
+    """A file that is no model of ours, or is damaged, or is dangerous."""
+
+
+class ConfigError(InputError):
+    """An option out of its bounds."""
+
+
+class RunError(InputError):
+    """A run folder that cannot be used the way it was asked for."""
+
+
+class FailureError(TerrainError, RuntimeError):
+    """A failure on the way: disk, memory, a loss that is not finite."""
+
+
+class StorageError(FailureError):
+    """The disk is full, read-only or failing."""
+
+
+class TrainingError(FailureError):
+    """A training that cannot go on."""

@@ -1,0 +1,136 @@
+"""Writing files so that they are either the old or the new one, never a torn one.
+
+Every file the project writes goes through here: a temporary file in the same folder,
+flush, fsync, `os.replace`, fsync of the folder. Also the places where runs, models and
+caches lie.
+"""
+
+import errno
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from terrainlib.errors import StorageError
+
+FREE_SPACE_RESERVE_MB = 64
+_TEMPORARY_SUFFIX = ".tmp"
+
+
+def home_dir() -> Path:
+    """Return the folder that holds `runs/`, `models/` and `cache/`.
+
+    The variable `TERRAINLIB_HOME` names it; without it, it is the current folder.
+    """
+    return Path(os.environ.get("TERRAINLIB_HOME") or Path.cwd()).resolve()
+
+
+def runs_dir() -> Path:
+    """Return the folder of the run folders (it may not exist yet)."""
+    return home_dir() / "runs"
+
+
+def models_dir() -> Path:
+    """Return the folder of the models added by hand (it may not exist yet)."""
+    return home_dir() / "models"
+
+
+def cache_dir() -> Path:
+    """Return the folder of everything that can be computed again."""
+    return home_dir() / "cache"
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that replaces it if the block succeeds.
+
+    Args:
+        path: The final file. Its folder is made where it is missing.
+
+    Raises:
+        StorageError: If the disk is full, read-only or failing; the old file is intact.
+    """
+    path = Path(path)
+    temporary = path.with_name(
+        f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_TEMPORARY_SUFFIX}"
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` atomically.
+
+    Raises:
+        StorageError: If the disk is full, read-only or failing; the old file is intact.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as UTF-8 JSON to `path` atomically.
+
+    Raises:
+        StorageError: If the disk is full, read-only or failing; the old file is intact.
+    """
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, (text + "\n").encode())
+
+
+def read_json(path: Path) -> Any | None:
+    """Return the parsed JSON of `path`, or None where it is missing or unreadable."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def require_free_space(folder: Path, needed_bytes: int) -> None:
+    """Refuse to start writing `needed_bytes` where they, and a reserve, do not fit.
+
+    Raises:
+        StorageError: With the megabytes needed and free.
+    """
+    existing = next(p for p in [folder, *folder.parents] if p.exists())
+    free_mb = shutil.disk_usage(existing).free / 1e6
+    needed_mb = needed_bytes / 1e6 + FREE_SPACE_RESERVE_MB
+    if free_mb < needed_mb:
+        raise StorageError(
+            f"No space left: {needed_mb:.0f} MB needed, {free_mb:.0f} MB free. "
+            "Free some space and try again.",
+            file=folder.name,
+        )
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """Return the sentence for an `OSError` met while writing `path`."""
+    reasons = {
+        errno.ENOSPC: "No space left on the disk. Free some space and try again.",
+        errno.EROFS: "The disk is read-only. Choose another folder.",
+        errno.EACCES: "No permission to write here. Choose another folder.",
+        errno.EPERM: "No permission to write here. Choose another folder.",
+    }
+    reason = reasons.get(error.errno or 0, f"Cannot be written ({error.strerror}).")
+    return StorageError(reason, file=path.name)
+
+
+def _sync(path: Path) -> None:
+    """Ask the kernel to put a file or a folder's entries on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,261 @@
+"""The configuration of a U-Net and of its training, as data.
+
+Frozen dataclasses with bounds checked on construction and JSON forms; no TensorFlow.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Literal, Self, TypeVar, get_args
+
+from terrainlib.errors import ConfigError
+
+PresetName = Literal["notebook", "fast", "best"]
+OutputKind = Literal["classes", "colors"]
+PRESETS: Final[tuple[PresetName, ...]] = get_args(PresetName)
+
+_T = TypeVar("_T")
+
+MAX_FILTERS = 1024
+MAX_LEVELS = 6
+MAX_IMAGE_SIZE_PX = 1024
+MAX_EPOCHS = 10_000
+MAX_MINUTES = 7 * 24 * 60.0
+
+_NETWORKS: Final[dict[str, dict[str, Any]]] = {
+    "notebook": {
+        "filters": (16, 32, 64, 128, 256),
+        "stem_stride": 1,
+        "output": "colors",
+        "dropout": 0.07,
+        "batch_norm_momentum": 0.99,
+    },
+    "fast": {},
+    "best": {"filters": (32, 64, 128, 256, 384), "stem_stride": 1, "dropout": 0.2},
+}
+_TRAININGS: Final[dict[str, dict[str, Any]]] = {
+    "notebook": {
+        "epochs": 50,
+        "batch_size": 32,
+        "learning_rate": 1e-3,
+        "schedule": "constant",
+        "weight_decay": 0.0,
+        "averaging": 0.0,
+        "flips": False,
+    },
+    "fast": {"minutes": 10.0},
+    "best": {"minutes": 600.0},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UNetConfig:
+    """Shape of a U-Net.
+
+    Attributes:
+        preset_name: Where the values come from; `notebook` is the original's network.
+        image_size: Height and width in px that training works at. A network takes any
+            size that is a multiple of `size_multiple`.
+        filters: Filters of each level, from the finest to the bottom.
+        stem_stride: 1, or 2 for a stem that halves the resolution before the first
+            level and a head that restores it.
+        classes: Number of classes K.
+        output: `classes` for softmax probabilities (H, W, K), `colors` for the
+            original's three sigmoid channels (H, W, 3).
+        height: Whether a fourth input channel carries the relief.
+        dropout: Share of features dropped after pooling and concatenation, 0 to 0.9.
+        batch_norm_momentum: Share of the old statistics kept a step, 0 to 0.999.
+    """
+
+    preset_name: PresetName = "fast"
+    image_size: int = 128
+    filters: tuple[int, ...] = (24, 48, 96, 192)
+    stem_stride: int = 2
+    classes: int = 7
+    output: OutputKind = "classes"
+    height: bool = False
+    dropout: float = 0.1
+    batch_norm_momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "filters", tuple(int(f) for f in self.filters))
+        _one_of("preset", self.preset_name, PRESETS)
+        _one_of("output", self.output, get_args(OutputKind))
+        _one_of("stem_stride", self.stem_stride, (1, 2))
+        _within("number of levels in filters", len(self.filters), (2, MAX_LEVELS))
+        for value in self.filters:
+            _within("filters", value, (1, MAX_FILTERS))
+        _within("classes", self.classes, (2, 64))
+        _within("dropout", self.dropout, (0.0, 0.9))
+        _within("batch_norm_momentum", self.batch_norm_momentum, (0.0, 0.999))
+        _within("image size", self.image_size, (16, MAX_IMAGE_SIZE_PX))
+        if self.image_size % self.size_multiple:
+            steps = max(1, round(self.image_size / self.size_multiple))
+            raise ConfigError(
+                f"the image size must be a multiple of {self.size_multiple} px for "
+                f"this network, not {self.image_size}. Use "
+                f"{steps * self.size_multiple}."
+            )
+
+    @property
+    def size_multiple(self) -> int:
+        """Pixels that the heights and widths fed to the network are multiples of."""
+        return int(self.stem_stride * 2 ** (len(self.filters) - 1))
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of the input: red, green, blue and, where used, relief."""
+        return 4 if self.height else 3
+
+    @property
+    def output_channels(self) -> int:
+        """Channels of the output: one a class, or the three colours."""
+        return self.classes if self.output == "classes" else 3
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> Self:
+        """Return the configuration of a preset with some options changed.
+
+        Raises:
+            ConfigError: If the preset, an option or a value is not known or allowed.
+        """
+        _one_of("preset", name, PRESETS)
+        return cls.from_dict({"preset_name": name, **_NETWORKS[name], **changes})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain JSON form."""
+        return asdict(self) | {"filters": list(self.filters)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the configuration of a JSON form.
+
+        Raises:
+            ConfigError: If an option is unknown or out of its bounds.
+        """
+        return _build(cls, values)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """How a network is trained.
+
+    Attributes:
+        network: The U-Net to train.
+        epochs: Budget in epochs; None where the budget is in minutes.
+        minutes: Budget in minutes of wall clock; None where it is in epochs.
+        batch_size: Images a step.
+        learning_rate: Highest learning rate.
+        schedule: `one_cycle` (warm-up, then down to zero along a cosine) or `constant`.
+        weight_decay: Decoupled weight decay (AdamW); 0 is plain Adam.
+        averaging: Decay of the exponential average of the weights that is validated
+            and saved; 0 saves the weights themselves.
+        dice_weight: Share of the soft Dice loss beside cross-entropy, 0 to 1.
+        flips: Mirror images at random, left-right and up-down.
+        quarter_turns: Turn images at random by quarter turns.
+        jitter: Largest random change of brightness and contrast, 0 to 0.5.
+        seed: Seed of everything random.
+        validation_share: Share of the pairs held out, 0.02 to 0.5.
+        deterministic: Same seed, same weights, on the same machine.
+    """
+
+    network: UNetConfig
+    epochs: int | None = None
+    minutes: float | None = None
+    batch_size: int = 8
+    learning_rate: float = 3e-3
+    schedule: Literal["one_cycle", "constant"] = "one_cycle"
+    weight_decay: float = 1e-3
+    averaging: float = 0.99
+    dice_weight: float = 0.0
+    flips: bool = True
+    quarter_turns: bool = False
+    jitter: float = 0.0
+    seed: int = 0
+    validation_share: float = 0.15
+    deterministic: bool = True
+
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.minutes is None):
+            raise ConfigError("give a budget either in epochs or in minutes.")
+        if self.epochs is not None:
+            _within("epochs", self.epochs, (1, MAX_EPOCHS))
+        if self.minutes is not None:
+            _within("minutes", self.minutes, (0.05, MAX_MINUTES))
+        _within("batch size", self.batch_size, (1, 512))
+        _within("learning rate", self.learning_rate, (1e-7, 1.0))
+        _one_of("schedule", self.schedule, ("one_cycle", "constant"))
+        _within("weight_decay", self.weight_decay, (0.0, 1.0))
+        _within("averaging", self.averaging, (0.0, 0.9999))
+        _within("dice_weight", self.dice_weight, (0.0, 1.0))
+        _within("jitter", self.jitter, (0.0, 0.5))
+        _within("seed", self.seed, (0, 2**31 - 1))
+        _within("validation share", self.validation_share, (0.02, 0.5))
+
+    @classmethod
+    def preset(
+        cls, name: str, *, network: Mapping[str, Any] | None = None, **changes: Any
+    ) -> Self:
+        """Return the training of a preset with some options changed.
+
+        A budget among the changes takes the place of the preset's.
+
+        Args:
+            name: `notebook`, `fast` or `best`.
+            network: Options of `UNetConfig` to change.
+            **changes: Options of this class to change; None keeps the preset's value.
+
+        Raises:
+            ConfigError: If the preset, an option or a value is not known or allowed.
+        """
+        _one_of("preset", name, PRESETS)
+        changes = {key: value for key, value in changes.items() if value is not None}
+        values = dict(_TRAININGS[name])
+        if "epochs" in changes or "minutes" in changes:
+            values.pop("epochs", None)
+            values.pop("minutes", None)
+        unet = UNetConfig.preset(name, **(network or {}))
+        return cls.from_dict({"network": unet, **values, **changes})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain JSON form."""
+        return asdict(self) | {"network": self.network.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the training of a JSON form.
+
+        Raises:
+            ConfigError: If an option is unknown or out of its bounds.
+        """
+        network = values.get("network")
+        if isinstance(network, Mapping):
+            values = {**values, "network": UNetConfig.from_dict(network)}
+        return _build(cls, values)
+
+
+def _build(cls: type[_T], values: Mapping[str, Any]) -> _T:
+    """Construct a configuration, turning strange names and types into one sentence."""
+    names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+    if strangers := sorted(set(values) - names):
+        raise ConfigError(
+            f"unknown option {strangers[0]!r}. Known: {', '.join(sorted(names))}."
+        )
+    try:
+        return cls(**values)
+    except (TypeError, AttributeError) as error:
+        raise ConfigError(f"an option is missing or of a wrong type ({error}).") from (
+            error
+        )
+
+
+def _one_of(option: str, value: object, allowed: tuple[object, ...]) -> None:
+    if value not in allowed:
+        choices = ", ".join(str(choice) for choice in allowed)
+        raise ConfigError(f"{option} must be one of {choices}, not {value!r}.")
+
+
+def _within(option: str, value: float, bounds: tuple[float, float]) -> None:
+    low, high = bounds
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and low <= value <= high):
+        raise ConfigError(f"{option} must be {low:g} to {high:g}, not {value!r}.")
