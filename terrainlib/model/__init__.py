@@ -1,0 +1,1 @@
+"""The U-Net: its configuration, network, training and files."""

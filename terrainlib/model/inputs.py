@@ -1,0 +1,64 @@
+"""What a network is fed: colours and, where used, relief computed from the heights.
+
+Training, the gallery and the studio all come through here, so that a model sees at
+prediction what it saw in training. No TensorFlow.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from terrainlib.errors import InputError
+from terrainlib.model.config import UNetConfig
+
+FloatArray = NDArray[np.float32]
+
+RELIEF_WINDOW_PX = 5
+RELIEF_UNIT_M = 1000.0
+
+
+def network_input(
+    rgb: FloatArray, height: FloatArray | None, config: UNetConfig
+) -> FloatArray:
+    """Return what the network of `config` is fed for one image or a batch.
+
+    Args:
+        rgb: (..., H, W, 3) float32 in [0, 1].
+        height: (..., H, W) float32 in metres at the same resolution, NaN where there is
+            none; ignored by networks without relief.
+        config: Shape of the network.
+
+    Returns:
+        (..., H, W, C) float32, C being 3, or 4 with relief.
+
+    Raises:
+        InputError: If the network needs heights and `height` is None.
+    """
+    if not config.height:
+        return np.asarray(rgb, dtype=np.float32)
+    if height is None:
+        raise InputError(
+            "this model needs the heights beside the image, and there are none. "
+            "Give a height file of the image's size, or use a model for images alone."
+        )
+    return np.concatenate([rgb, relief(height)[..., None]], axis=-1, dtype=np.float32)
+
+
+def relief(height: FloatArray) -> FloatArray:
+    """Return the local relief: highest minus lowest height around each pixel.
+
+    It tells hills and mountains from plains wherever they lie, which metres above sea
+    level do not. The square root spreads the low reliefs, where most land is.
+
+    Args:
+        height: (..., H, W) float32 in metres; NaN where there is none.
+
+    Returns:
+        (..., H, W) float32, sqrt(range / 1000 m) in a window of 5 px; about 0 to 2.
+    """
+    metres = np.nan_to_num(np.asarray(height, np.float32), nan=0.0)
+    planes = metres.reshape(-1, *metres.shape[-2:])
+    window = np.ones((RELIEF_WINDOW_PX, RELIEF_WINDOW_PX), np.uint8)
+    ranges = [cv2.dilate(plane, window) - cv2.erode(plane, window) for plane in planes]
+    result = np.sqrt(np.stack(ranges) / RELIEF_UNIT_M)
+    return result.reshape(metres.shape).astype(np.float32)
