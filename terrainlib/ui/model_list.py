@@ -1,0 +1,184 @@
+"""The models that the pages offer: embedded, made by runs, added by hand.
+
+Reads records only, so listing loads no TensorFlow. Which of them is the app's default
+is remembered in `models/default.json`; the word `default` of the command line always
+means the embedded one.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal
+
+import streamlit as st
+
+from terrainlib import files
+from terrainlib.data.sample import DEFAULT_MODEL
+from terrainlib.errors import ModelFileError
+from terrainlib.model.modelfile import ModelRecord, read_record
+
+ModelKind = Literal["embedded", "run", "added"]
+EMBEDDED_ID: Final = "default"
+MODEL_SUFFIXES: Final = (".keras", ".h5", ".hdf5")
+_DEFAULT_FILE: Final = "default.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """One model on disk.
+
+    Attributes:
+        id: `default`, `run/NAME` or `added/FILE`: stable, and safe to put in a link.
+        kind: Where it comes from.
+        title: Its name for people.
+        path: The model file.
+        record: What the file says about itself; None for foreign notebook files.
+        size_bytes: Size of the file.
+        modified: When the file was written, UTC.
+    """
+
+    id: str
+    kind: ModelKind
+    title: str
+    path: Path
+    record: ModelRecord | None
+    size_bytes: int
+    modified: datetime
+
+    @property
+    def model(self) -> str:
+        """What `load_model` takes for it: the word `default` or the file's path."""
+        return EMBEDDED_ID if self.kind == "embedded" else str(self.path)
+
+    @property
+    def preset(self) -> str:
+        """Name of the preset, or `notebook file` where there is no record."""
+        if self.record is None:
+            return "notebook file"
+        return str(self.record.config.get("preset_name", "unknown"))
+
+    @property
+    def data(self) -> str:
+        """Name of the data it was trained on, or an empty text."""
+        dataset = self.record.dataset if self.record else {}
+        return str((dataset or {}).get("name") or "")
+
+    @property
+    def created(self) -> datetime:
+        """When it was made, UTC; the file's own date where the record names none."""
+        try:
+            made = datetime.fromisoformat(self.record.created if self.record else "")
+        except ValueError:
+            return self.modified
+        return made if made.tzinfo else made.replace(tzinfo=UTC)
+
+    def score(self, name: str) -> float | None:
+        """Return one of its validation scores, such as `miou`, where it has it."""
+        scores = self.record.scores if self.record else None
+        value = (scores or {}).get(name)
+        return float(value) if isinstance(value, int | float) else None
+
+    @property
+    def class_scores(self) -> dict[str, float | None]:
+        """Validation IoU of each class by its name; empty where there is none."""
+        scores = self.record.scores if self.record else None
+        values = (scores or {}).get("iou")
+        if not isinstance(values, dict):
+            return {}
+        return {
+            str(name): float(value) if isinstance(value, int | float) else None
+            for name, value in values.items()
+        }
+
+    @property
+    def leak(self) -> str | None:
+        """The warning that goes beside its scores, such as `random: may leak`."""
+        split = self.record.split if self.record else None
+        return str(split["leak"]) if split and split.get("leak") else None
+
+
+def list_models() -> list[ModelEntry]:
+    """Return the models on disk: the app's default first, then the newest first."""
+    entries = [*_embedded(), *_of_runs(), *_added()]
+    entries.sort(key=lambda entry: entry.created, reverse=True)
+    default = default_id(entries)
+    return sorted(entries, key=lambda entry: entry.id != default)
+
+
+def find_model(model_id: str) -> ModelEntry:
+    """Return the model of an id.
+
+    Raises:
+        ModelFileError: If there is none, for instance because it was deleted meanwhile.
+    """
+    for entry in list_models():
+        if entry.id == model_id:
+            return entry
+    raise ModelFileError("This model is not there any more. Choose another one.")
+
+
+def default_id(entries: list[ModelEntry]) -> str | None:
+    """Return the id of the app's default among `entries`; the embedded one if unset."""
+    stored = files.read_json(files.models_dir() / _DEFAULT_FILE)
+    wanted = stored.get("model") if isinstance(stored, dict) else None
+    ids = [entry.id for entry in entries]
+    if wanted in ids:
+        return str(wanted)
+    return EMBEDDED_ID if EMBEDDED_ID in ids else None
+
+
+def set_default(model_id: str) -> None:
+    """Make a model the app's default.
+
+    Raises:
+        ModelFileError: If there is no such model.
+        StorageError: If the choice cannot be written.
+    """
+    entry = find_model(model_id)
+    choice = {"format": 1, "model": entry.id}
+    files.write_json(files.models_dir() / _DEFAULT_FILE, choice)
+
+
+def _embedded() -> list[ModelEntry]:
+    if not DEFAULT_MODEL.is_file():
+        return []
+    return [_entry(EMBEDDED_ID, "embedded", "Embedded default", DEFAULT_MODEL)]
+
+
+def _of_runs() -> list[ModelEntry]:
+    return [
+        _entry(f"run/{path.parent.name}", "run", path.parent.name, path)
+        for path in sorted(files.runs_dir().glob("*/model.keras"))
+        if path.is_file() and not path.parent.name.startswith(".")
+    ]
+
+
+def _added() -> list[ModelEntry]:
+    folder = files.models_dir()
+    return [
+        _entry(f"added/{path.name}", "added", path.stem, path)
+        for path in sorted(folder.iterdir() if folder.is_dir() else [])
+        if path.suffix in MODEL_SUFFIXES
+        and path.is_file()
+        and not path.name.startswith(".")
+    ]
+
+
+def _entry(model_id: str, kind: ModelKind, title: str, path: Path) -> ModelEntry:
+    facts = path.stat()
+    return ModelEntry(
+        id=model_id,
+        kind=kind,
+        title=title,
+        path=path,
+        record=_record(str(path), facts.st_mtime_ns, facts.st_size),
+        size_bytes=facts.st_size,
+        modified=datetime.fromtimestamp(facts.st_mtime, UTC),
+    )
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def _record(path: str, modified_ns: int, size: int) -> ModelRecord | None:
+    """Read a record once for each version of a file."""
+    del modified_ns, size  # parts of the key
+    return read_record(Path(path))

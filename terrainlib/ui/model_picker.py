@@ -1,0 +1,76 @@
+"""The box in which a page lets people choose a model.
+
+The choice follows the link (`?model=run/NAME`), and survives leaving the page.
+"""
+
+import streamlit as st
+
+from terrainlib.ui.model_list import ModelEntry, list_models
+
+QUERY_NAME = "model"
+
+
+def pick_model(key: str, *, label: str = "Model") -> str | None:
+    """Show the box and return the chosen model.
+
+    Args:
+        key: Widget key, one a page.
+        label: What the box is called.
+
+    Returns:
+        What `load_model` takes (the word `default` or a file's path), or None where
+        there is no model at all; the page has then said what to do.
+    """
+    entry = pick_entry(key, label=label)
+    return entry.model if entry else None
+
+
+def pick_entry(key: str, *, label: str = "Model") -> ModelEntry | None:
+    """As `pick_model`, but return the whole entry of the list."""
+    entries = {entry.id: entry for entry in list_models()}
+    if not entries:
+        st.info("Train a model first, or add one from a file.", title="No model yet")
+        st.page_link("pages/2_Training.py", label="Train a model")
+        st.page_link("pages/5_Models.py", label="Add a model")
+        return None
+    _follow_link(key, entries)
+    chosen = st.selectbox(
+        label,
+        list(entries),
+        format_func=lambda model_id: model_label(entries[model_id]),
+        key=key,
+        on_change=_remember_in_link,
+        args=(key,),
+        persist_state="session",
+    )
+    return entries.get(chosen)
+
+
+def model_label(entry: ModelEntry) -> str:
+    """Return one line that tells a model from the others: preset, data, mIoU."""
+    parts = [entry.title, entry.preset]
+    if entry.data:
+        parts.append(f"trained on {entry.data}")
+    miou = entry.score("miou")
+    if miou is not None:
+        parts.append(f"mIoU {miou:.2f}")
+    return " · ".join(parts)
+
+
+def _follow_link(key: str, entries: dict[str, ModelEntry]) -> None:
+    """Let a link choose the model once; afterwards the box decides."""
+    seen = f"{key}_link"
+    wanted = st.query_params.get(QUERY_NAME)
+    if wanted in entries and st.session_state.get(seen) != wanted:
+        st.session_state[key] = wanted
+        st.session_state[seen] = wanted
+    if key in st.session_state and st.session_state[key] not in entries:
+        del st.session_state[key]
+
+
+def _remember_in_link(key: str) -> None:
+    """Put the choice into the address, so that a reload or a shared link keeps it."""
+    chosen = st.session_state.get(key)
+    if chosen is not None:
+        st.query_params[QUERY_NAME] = chosen
+        st.session_state[f"{key}_link"] = chosen
