@@ -80,6 +80,22 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def append_bytes(path: Path, data: bytes) -> None:
+    """Add whole lines to the end of `path` and force them to the disk.
+
+    Raises:
+        StorageError: If the disk is full, read-only or failing. A part of `data` may
+            then stand at the end; readers drop a line without its line end.
+    """
+    try:
+        with Path(path).open("ab") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as UTF-8 JSON to `path` atomically.
 

@@ -1,0 +1,1 @@
+"""Trainings as processes of their own, and the folders they write."""

@@ -1,0 +1,204 @@
+"""What a run says about itself in `status.json` and `process.json`, and if it is so.
+
+A worker stores one of six states; a reader who finds the worker gone or silent derives
+two more. A process is known by its id and its start time together: an id alone may by
+now belong to another program, and a dead child that nobody waited for (a zombie) still
+has one.
+"""
+
+import os
+import socket
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import psutil
+
+from terrainlib import files
+
+StoredState = Literal[
+    "starting", "running", "stopping", "stopped", "finished", "failed"
+]
+State = Literal[
+    "starting",
+    "running",
+    "stopping",
+    "stopped",
+    "finished",
+    "failed",
+    "stalled",
+    "crashed",
+]
+ACTIVE: Final[frozenset[str]] = frozenset(
+    {"starting", "running", "stopping", "stalled"}
+)
+TERMINAL: Final[frozenset[str]] = frozenset(
+    {"stopped", "finished", "failed", "crashed"}
+)
+
+STATUS_FILE = "status.json"
+PROCESS_FILE = "process.json"
+STOP_FILE = "stop"
+
+LAUNCH_SECONDS = 60.0  # a new run may take this long until its worker exists
+SILENCE_SECONDS = 30.0  # heartbeats come every 1.5 s
+STANDSTILL_SECONDS = 300.0  # no step, no epoch, no file read
+_SAME_START_SECONDS = 1.0
+_MEMORY_EXIT_CODES = (-9, 137)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The contents of `status.json`.
+
+    Attributes:
+        state: What the worker says it does.
+        epoch: Epochs completed.
+        epochs: Epochs planned; None where that is not known yet.
+        step: Steps done in the running epoch.
+        steps: Steps of an epoch; 0 until it is known.
+        seconds: Wall clock spent on training.
+        seconds_left: Expected rest, or None.
+        best_epoch: Epoch with the best validation mIoU so far, or None.
+        best_miou: That mIoU, 0 to 1, or None.
+        heartbeat: UTC ISO time at which the worker was last seen alive.
+        progressed: UTC ISO time at which the work last went on.
+        message: One sentence for people; empty where there is nothing to say.
+    """
+
+    state: StoredState = "starting"
+    epoch: int = 0
+    epochs: int | None = None
+    step: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    seconds_left: float | None = None
+    best_epoch: int | None = None
+    best_miou: float | None = None
+    heartbeat: str = ""
+    progressed: str = ""
+    message: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain JSON form."""
+        return asdict(self)
+
+
+def utc_now() -> str:
+    """Return the time as UTC ISO 8601 with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def seconds_since(moment: str) -> float:
+    """Return the seconds since a UTC ISO time; infinity where it cannot be read."""
+    try:
+        return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
+    except (TypeError, ValueError):
+        return float("inf")
+
+
+def read_status(path: Path) -> Status:
+    """Return the status of the run folder `path`; `starting` where it has none yet."""
+    values = files.read_json(path / STATUS_FILE)
+    if not isinstance(values, dict) or values.get("state") not in get_args(StoredState):
+        return Status()
+    known = {field.name for field in fields(Status)}
+    return Status(**{name: value for name, value in values.items() if name in known})
+
+
+def write_status(path: Path, status: Status) -> None:
+    """Write `status.json` of the run folder `path` atomically.
+
+    Raises:
+        StorageError: If the disk is full, read-only or failing.
+    """
+    files.write_json(path / STATUS_FILE, status.to_dict())
+
+
+def write_process(path: Path, pid: int | None = None) -> None:
+    """Write `process.json` for the process `pid` (default: this one).
+
+    Raises:
+        StorageError: If the disk is full, read-only or failing.
+        psutil.NoSuchProcess: If the process has already ended.
+    """
+    pid = os.getpid() if pid is None else pid
+    record = {
+        "pid": pid,
+        "create_time": psutil.Process(pid).create_time(),
+        "host": socket.gethostname(),
+        "started": utc_now(),
+    }
+    files.write_json(path / PROCESS_FILE, record)
+
+
+def read_process(path: Path) -> dict[str, Any] | None:
+    """Return `process.json` of the run folder `path`, or None."""
+    record = files.read_json(path / PROCESS_FILE)
+    return record if isinstance(record, dict) and "pid" in record else None
+
+
+def find_process(record: dict[str, Any] | None) -> psutil.Process | None:
+    """Return the living process of `record`; None for ended and recycled ids."""
+    if record is None:
+        return None
+    try:
+        process = psutil.Process(int(record["pid"]))
+        same = abs(process.create_time() - float(record["create_time"]))
+        zombie = process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return process if same < _SAME_START_SECONDS and not zombie else None
+
+
+def observe(path: Path) -> tuple[Status, State]:
+    """Return the stored status of the run folder `path` and its real state."""
+    status = read_status(path)
+    if status.state in TERMINAL:
+        return status, status.state
+    record = read_process(path)
+    if record is not None and record.get("host") != socket.gethostname():
+        return status, _by_heartbeat(status, "stalled")
+    if record is None:
+        return status, _by_heartbeat(status, "crashed", LAUNCH_SECONDS)
+    if find_process(record) is None:
+        status = read_status(path)  # it may have ended well since the first look
+        return status, status.state if status.state in TERMINAL else "crashed"
+    state = _by_heartbeat(status, "stalled")
+    if state == "running" and seconds_since(status.progressed) > STANDSTILL_SECONDS:
+        return status, "stalled"
+    if state in ("starting", "running") and (path / STOP_FILE).exists():
+        return status, "stopping"
+    return status, state
+
+
+def _by_heartbeat(
+    status: Status, otherwise: State, limit_seconds: float = SILENCE_SECONDS
+) -> State:
+    """Return the stored state while the heartbeat is fresh."""
+    fresh = seconds_since(status.heartbeat) < limit_seconds
+    return status.state if fresh else otherwise
+
+
+def crash_message(path: Path, last_line: str) -> str:
+    """Return the sentence for a worker that ended without a word.
+
+    Args:
+        path: The run folder.
+        last_line: Last line of its log.
+    """
+    code = (read_process(path) or {}).get("exit_code")
+    if code in _MEMORY_EXIT_CODES:
+        reason = (
+            "stopped by the system, probably out of memory: lower the batch size or "
+            "the image size, then resume."
+        )
+    elif code is not None:
+        reason = f"the training process ended unexpectedly (exit status {code})."
+    else:
+        reason = (
+            "the training process is gone (the machine was restarted, or it was ended "
+            "from outside). Resume continues from the last checkpoint."
+        )
+    return f"{reason} Last line of the log: {last_line}" if last_line else reason
