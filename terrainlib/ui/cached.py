@@ -1,0 +1,191 @@
+"""What the pages keep between reruns: opened data sets, loaded models, small pictures.
+
+Every key holds the file's date and size, so a retrained model or a changed picture is
+seen. Pictures are kept encoded (a hit copies kilobytes, not megabytes). Every cache is
+bounded. TensorFlow is loaded by `model` only.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from terrainlib.data import palette, relief
+from terrainlib.data.dataset import Dataset, open_dataset
+from terrainlib.data.imagery import read_height, read_image
+from terrainlib.data.masks import read_mask
+from terrainlib.data.palette import Classes
+from terrainlib.data.sample import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from terrainlib.model.modelfile import TerrainModel
+
+THUMBNAIL_PX = 360
+JPEG_QUALITY = 88
+_DATASET_PARTS = ("", "images", "masks", "heights", "classes.json")
+_OPENED = "cached_opened_datasets"
+
+Stamp = tuple[int, int]
+
+
+def file_stamp(path: str | Path) -> Stamp:
+    """Return date (ns) and size of a file, (0, 0) where it is missing: a cache key."""
+    try:
+        facts = Path(path).stat()
+    except OSError:
+        return (0, 0)
+    return (facts.st_mtime_ns, facts.st_size)
+
+
+def dataset(
+    folder: str | Path, *, progress: Callable[[int, int], None] | None = None
+) -> Dataset:
+    """Return an opened data set, again from memory while its folder is unchanged.
+
+    Args:
+        folder: The data set's folder.
+        progress: Called with (done, total) while it is checked for the first time.
+
+    Raises:
+        DatasetError: If the folder is no usable data set.
+    """
+    stamp = tuple(file_stamp(Path(folder) / part) for part in _DATASET_PARTS)
+    opened: list[str] = st.session_state.setdefault(_OPENED, [])
+    key = f"{folder}|{stamp}"
+    if progress is not None and key not in opened:
+        open_dataset(Path(folder), progress=progress)  # leaves its scan on the disk
+        st.session_state[_OPENED] = [*opened, key][-32:]
+    return _dataset(str(folder), stamp)
+
+
+def forget_dataset() -> None:
+    """Check all data sets again the next time they are asked for."""
+    st.session_state.pop(_OPENED, None)
+    _dataset.clear()
+
+
+def model(path: str | Path) -> "TerrainModel":
+    """Return a loaded model, shared by all visitors: predict with it, never train it.
+
+    Args:
+        path: The word `default`, a model file, or a run folder.
+
+    Raises:
+        ModelFileError: If it is no model of ours, damaged, or dangerous.
+    """
+    return _model(str(path), model_stamp(path))
+
+
+def model_stamp(path: str | Path) -> Stamp:
+    """Return date and size of the file that a model's word or path stands for."""
+    if str(path) == "default":
+        return file_stamp(DEFAULT_MODEL)
+    place = Path(path)
+    return file_stamp(place / "model.keras" if place.is_dir() else place)
+
+
+def image_thumbnail(path: str | Path, *, longest_px: int = THUMBNAIL_PX) -> bytes:
+    """Return an image file as a small JPEG.
+
+    Raises:
+        ImageError: If it cannot be read.
+    """
+    return _image_thumbnail(str(path), file_stamp(path), longest_px)
+
+
+def mask_thumbnail(
+    path: str | Path, classes: Classes, *, longest_px: int = THUMBNAIL_PX
+) -> bytes:
+    """Return a mask file as a small PNG in the colours of its classes.
+
+    Raises:
+        ImageError: If it cannot be read.
+    """
+    key = tuple((item.name, item.color) for item in classes)
+    return _mask_thumbnail(str(path), file_stamp(path), key, longest_px, classes)
+
+
+def relief_thumbnail(path: str | Path, *, longest_px: int = THUMBNAIL_PX) -> bytes:
+    """Return a height file as a small shaded relief, JPEG.
+
+    Raises:
+        ImageError: If it cannot be read.
+    """
+    return _relief_thumbnail(str(path), file_stamp(path), longest_px)
+
+
+def encode_jpeg(rgb: NDArray[Any]) -> bytes:
+    """Return a uint8 or float32 [0, 1] picture, (H, W, 3) or (H, W), as JPEG."""
+    return _encode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+
+
+def encode_png(rgb: NDArray[Any]) -> bytes:
+    """Return a uint8 or float32 [0, 1] picture, (H, W, 3) or (H, W), as PNG."""
+    return _encode(".png", rgb, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+
+
+def shrink(picture: NDArray[Any], longest_px: int, *, nearest: bool) -> NDArray[Any]:
+    """Return a picture whose longer side is at most `longest_px`.
+
+    Args:
+        picture: (H, W) or (H, W, 3).
+        longest_px: Limit of height and width.
+        nearest: True for masks, whose values may not be mixed; else areas are averaged.
+    """
+    height, width = picture.shape[:2]
+    factor = longest_px / max(height, width)
+    if factor >= 1:
+        return picture
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    method = cv2.INTER_NEAREST if nearest else cv2.INTER_AREA
+    return cv2.resize(picture, size, interpolation=method)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Checking the data set …")
+def _dataset(folder: str, stamp: tuple[Stamp, ...]) -> Dataset:
+    del stamp  # part of the key
+    return open_dataset(Path(folder))
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the model …")
+def _model(path: str, stamp: Stamp) -> "TerrainModel":
+    from terrainlib.model.modelfile import load_model
+
+    del stamp  # part of the key
+    return load_model(path)
+
+
+@st.cache_data(max_size="64MB", show_spinner=False)
+def _image_thumbnail(path: str, stamp: Stamp, longest_px: int) -> bytes:
+    del stamp  # part of the key
+    return encode_jpeg(shrink(read_image(Path(path)).rgb, longest_px, nearest=False))
+
+
+@st.cache_data(max_size="64MB", show_spinner=False)
+def _mask_thumbnail(
+    path: str, stamp: Stamp, key: tuple[Any, ...], longest_px: int, _classes: Classes
+) -> bytes:
+    del stamp, key  # parts of the key
+    index = read_mask(Path(path), _classes).index
+    return encode_png(
+        palette.colorize(shrink(index, longest_px, nearest=True), _classes)
+    )
+
+
+@st.cache_data(max_size="64MB", show_spinner=False)
+def _relief_thumbnail(path: str, stamp: Stamp, longest_px: int) -> bytes:
+    del stamp  # part of the key
+    shaded = relief.shaded_relief(read_height(Path(path)))
+    return encode_jpeg(shrink(shaded, longest_px, nearest=False))
+
+
+def _encode(suffix: str, picture: NDArray[Any], options: list[int]) -> bytes:
+    if picture.dtype != np.uint8:
+        picture = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    if picture.ndim == 3:
+        picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    return bytes(cv2.imencode(suffix, picture, options)[1].tobytes())

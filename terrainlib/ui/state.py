@@ -1,0 +1,70 @@
+"""Session keys, and the requests that one page leaves for another.
+
+Session state holds plain values only (words, numbers, paths as text); images, models
+and results live in `ui.cached` and `ui.store`.
+"""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+# What the pages share.
+DATASET_FOLDER = "shared_dataset_folder"  # str: the data set chosen last
+MODEL_PATH = "shared_model_path"  # str: the model chosen last, or the word `default`
+STUDIO_REQUEST = "studio_request"  # dict: a pair that another page wants opened
+
+# Widgets of the pages; named `page_thing`.
+STUDIO_SOURCE = "studio_source"
+STUDIO_SCENE = "studio_scene"
+STUDIO_UPLOAD = "studio_upload"
+STUDIO_HEIGHT = "studio_height"
+STUDIO_MODEL = "studio_model"
+STUDIO_VIEW = "studio_view"
+
+HOME_PAGE = "streamlit_app.py"
+DATASET_PAGE = "pages/1_Dataset_Preview.py"
+TRAINING_PAGE = "pages/2_Training.py"
+GALLERY_PAGE = "pages/3_Prediction_Gallery.py"
+STUDIO_PAGE = "pages/4_Mask_Studio.py"
+MODELS_PAGE = "pages/5_Models.py"
+
+
+@dataclass(frozen=True, slots=True)
+class StudioRequest:
+    """A pair of a data set to be opened in the mask studio.
+
+    Attributes:
+        dataset_folder: Folder of the data set.
+        pair_id: Id of the pair in it.
+        model_path: Model to predict with: a path, or the word `default`.
+    """
+
+    dataset_folder: str
+    pair_id: str
+    model_path: str
+
+
+def open_in_studio(dataset_folder: object, pair_id: str, model_path: object) -> None:
+    """Ask the mask studio to show a pair; follow with `st.switch_page(STUDIO_PAGE)`.
+
+    Args:
+        dataset_folder: Folder of the data set (text or path).
+        pair_id: Id of the pair.
+        model_path: Model to predict with: a path, or the word `default`.
+    """
+    st.session_state[STUDIO_REQUEST] = {
+        "dataset_folder": str(dataset_folder),
+        "pair_id": str(pair_id),
+        "model_path": str(model_path),
+    }
+
+
+def studio_request() -> StudioRequest | None:
+    """Return the pair that another page asked for, if any; it stays until replaced."""
+    values = st.session_state.get(STUDIO_REQUEST)
+    return StudioRequest(**values) if values else None
+
+
+def forget_studio_request() -> None:
+    """Drop the pair that another page asked for."""
+    st.session_state.pop(STUDIO_REQUEST, None)
