@@ -1,0 +1,148 @@
+"""Charts of class shares and confusion, in the classes' own colours."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from terrainlib.data.palette import Classes
+
+MAX_CLASSES_WITH_NUMBERS: Final = 12
+_ROW_HEIGHT_PX: Final = 34
+_OUTLINE: Final = "#8a8f8a"  # keeps pale classes visible on white, dark ones on black
+
+
+def show_class_shares(shares: Mapping[str, float], classes: Classes) -> None:
+    """Draw the share of each class as a bar in its colour, the largest first.
+
+    Args:
+        shares: Share of each class by name, 0 to 1.
+        classes: The classes, for their colours.
+    """
+    frame = pd.DataFrame({"class": list(shares), "share": list(shares.values())})
+    frame["label"] = [f"{share:.1%}" for share in frame["share"]]
+    longest = max(frame["share"].max(), 1e-6)
+    base = alt.Chart(frame).encode(
+        y=alt.Y("class:N", sort="-x", title=None),
+        x=alt.X(
+            "share:Q",
+            title=None,
+            axis=None,
+            scale=alt.Scale(domain=[0, longest * 1.12], nice=False),
+        ),
+        tooltip=[
+            alt.Tooltip("class:N", title="Class"),
+            alt.Tooltip("share:Q", title="Share of pixels", format=".2%"),
+        ],
+    )
+    bars = base.mark_bar(stroke=_OUTLINE, strokeWidth=0.5, cornerRadiusEnd=3).encode(
+        color=alt.Color(
+            "class:N",
+            scale=alt.Scale(
+                domain=[item.name for item in classes],
+                range=[_hex(item.color) for item in classes],
+            ),
+            legend=None,
+        )
+    )
+    labels = base.mark_text(align="left", dx=6, color=_text_color()).encode(
+        text="label:N"
+    )
+    chart = (bars + labels).properties(height=_ROW_HEIGHT_PX * max(len(frame), 2))
+    listed = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+    st.altair_chart(chart, alt=f"Bar chart of the share of each class: {listed}")
+
+
+def show_confusion(confusion: NDArray[np.int64], names: Sequence[str]) -> None:
+    """Draw where the pixels of each true class went, as shares of that class.
+
+    Args:
+        confusion: (K, K) pixels; rows are the truth, columns the prediction.
+        names: Names of the K classes.
+    """
+    frame = confusion_frame(confusion, names)
+    order = list(names)
+    base = alt.Chart(frame).encode(
+        x=alt.X("prediction:N", sort=order, title="Predicted", axis=_axis(-40)),
+        y=alt.Y("truth:N", sort=order, title="True", axis=_axis(0)),
+        tooltip=[
+            alt.Tooltip("truth:N", title="True"),
+            alt.Tooltip("prediction:N", title="Predicted"),
+            alt.Tooltip("share:Q", title="Share of the true class", format=".1%"),
+            alt.Tooltip("pixels:Q", title="Pixels", format=","),
+        ],
+    )
+    dark = _is_dark()
+    ramp = ["#1d2420", "#7fc48b"] if dark else ["#f3f5f0", "#2f6b3a"]
+    cells = base.mark_rect(cornerRadius=2).encode(
+        color=alt.Color(
+            "share:Q", scale=alt.Scale(domain=[0, 1], range=ramp), legend=None
+        )
+    )
+    chart = cells
+    if len(order) <= MAX_CLASSES_WITH_NUMBERS:
+        strong, plain = ("#121714", "#e6ebe6") if dark else ("#ffffff", "#1d2620")
+        chart = cells + base.mark_text(fontSize=12).encode(
+            text="label:N",
+            color=alt.condition(
+                alt.datum.share > 0.5, alt.value(strong), alt.value(plain)
+            ),
+        )
+    chart = chart.properties(height=max(220, 44 * len(order)))
+    st.altair_chart(chart, alt=_confusion_in_words(frame))
+
+
+def confusion_frame(confusion: NDArray[np.int64], names: Sequence[str]) -> pd.DataFrame:
+    """Return a confusion matrix as one row a cell, with shares of the true class.
+
+    Returns:
+        Columns `truth`, `prediction`, `pixels`, `share` (0 to 1; 0 where the class does
+        not occur) and `label` (the share in per cent).
+    """
+    totals = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    shares = confusion / totals
+    rows = [
+        (truth, prediction, int(confusion[i, j]), float(shares[i, j]))
+        for i, truth in enumerate(names)
+        for j, prediction in enumerate(names)
+    ]
+    frame = pd.DataFrame(rows, columns=["truth", "prediction", "pixels", "share"])
+    frame["label"] = [_percent(share) for share in frame["share"]]
+    return frame
+
+
+def _confusion_in_words(frame: pd.DataFrame) -> str:
+    right = frame[frame["truth"] == frame["prediction"]]
+    listed = ", ".join(
+        f"{name} {share:.0%}"
+        for name, share in zip(right["truth"], right["share"], strict=True)
+    )
+    return (
+        f"Heat map of the confusion matrix; rightly predicted of each class: {listed}"
+    )
+
+
+def _percent(share: float) -> str:
+    if share == 0:
+        return ""
+    return "<1" if share < 0.005 else f"{share * 100:.0f}"
+
+
+def _axis(angle: int) -> alt.Axis:
+    return alt.Axis(labelAngle=angle, ticks=False, domain=False, grid=False)
+
+
+def _hex(color: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
+def _is_dark() -> bool:
+    return st.context.theme.type == "dark"
+
+
+def _text_color() -> str:
+    return "#e6ebe6" if _is_dark() else "#1d2620"

@@ -1,0 +1,223 @@
+"""The box in which a page lets people choose a data set.
+
+Four ways lead to one: the embedded sample, a folder on this machine, an uploaded zip and
+a Kaggle data set by its name. The choice is shared by the pages and survives leaving
+them. Use it outside of forms: it holds one itself.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import streamlit as st
+
+from terrainlib import files
+from terrainlib.data.archive import extract_zip
+from terrainlib.data.dataset import Dataset
+from terrainlib.data.kaggle import download_kaggle
+from terrainlib.data.sample import SAMPLE_DIR
+from terrainlib.errors import DatasetError, TerrainError
+from terrainlib.ui import cached, state
+from terrainlib.ui.errors import errors_shown, show_error
+from terrainlib.ui.text import md_escape, plural
+
+SOURCE: Final = "shared_dataset_source"  # str: one of SOURCES
+FOLDERS: Final = "shared_dataset_folders"  # dict: the folder opened last, by source
+SOURCES: Final = {
+    "sample": "Sample",
+    "folder": "Folder",
+    "zip": "Zip file",
+    "kaggle": "Kaggle",
+}
+KAGGLE_NAME: Final = "tpapp157/earth-terrain-height-and-segmentation-map-images"
+LAYOUT_HELP: Final = (
+    "Two layouts are understood: `ID_t.png`, `ID_i2.png` and (if there are heights) "
+    "`ID_h.png` in one folder, or the folders `images`, `masks` and `heights` with "
+    "equal file names."
+)
+
+
+def pick_dataset(key: str) -> Dataset | None:
+    """Show the box and return the chosen data set, scanned.
+
+    Args:
+        key: Start of the widgets' keys, one a page.
+
+    Returns:
+        The data set, or None as long as none is chosen or the chosen one cannot be
+        used; the page has then said so in one sentence.
+    """
+    with st.container(border=True):
+        source = _pick_source(key)
+        folder = _INPUTS[source](key)
+        st.session_state[state.DATASET_FOLDER] = folder
+        if folder is None:
+            return None
+        dataset = _open(folder)
+        if dataset is not None:
+            st.markdown(f":material/check_circle: {summary(dataset)}")
+    return dataset
+
+
+def summary(dataset: Dataset) -> str:
+    """Return Markdown that says in one line what a data set holds."""
+    parts = [plural(len(dataset.pairs), "pair"), sizes(dataset)]
+    parts.append("with heights" if dataset.has_heights else "")
+    if dataset.problems:
+        parts.append(plural(len(dataset.problems), "problem"))
+    facts = " · ".join(part for part in parts if part)
+    return f"**{md_escape(dataset.name)}**  ·  {facts}"
+
+
+def sizes(dataset: Dataset) -> str:
+    """Return the image size, or the range of sizes, as text.
+
+    Example: `128 × 128 px`, or `64 × 64 to 512 × 640 px` (width by height).
+    """
+    found = sorted({pair.size for pair in dataset.pairs}, key=lambda s: s[0] * s[1])
+    texts = [f"{width} × {height}" for height, width in found]
+    if not texts:
+        return "no pairs"
+    return f"{texts[0]} px" if len(texts) == 1 else f"{texts[0]} to {texts[-1]} px"
+
+
+def _pick_source(key: str) -> str:
+    """Show the four ways and return the chosen one."""
+    widget = f"{key}_source"
+    remembered = st.session_state.get(SOURCE, "sample")
+    chosen = st.segmented_control(
+        "Data set",
+        list(SOURCES),
+        format_func=SOURCES.__getitem__,
+        default=remembered,
+        required=True,
+        key=widget,
+    )
+    source = chosen if chosen in SOURCES else "sample"
+    st.session_state[SOURCE] = source
+    return source
+
+
+def _sample(key: str) -> str | None:
+    del key
+    return str(SAMPLE_DIR)
+
+
+def _folder(key: str) -> str | None:
+    """Ask for a folder on this machine."""
+    typed = _ask(
+        f"{key}_folder",
+        "Folder on this machine",
+        "Open",
+        value=_remembered("folder") or "",
+        placeholder="/home/me/terrain",
+        help_text=LAYOUT_HELP,
+    )
+    if typed is not None:
+        text = typed.strip().strip("\"'")
+        _remember("folder", str(Path(text).expanduser()) if text else None)
+    folder = _remembered("folder")
+    if folder is None:
+        st.caption(f"Type or paste the path of a folder. {LAYOUT_HELP}")
+    return folder
+
+
+def _zip(key: str) -> str | None:
+    """Ask for a zip file and unpack it once."""
+    upload = st.file_uploader(
+        "Zip file with image and mask pairs",
+        type=["zip"],
+        key=f"{key}_zip",
+        help=LAYOUT_HELP,
+    )
+    if upload is not None:
+        _remember("zip", None)
+        with errors_shown("This zip file cannot be opened"), st.spinner("Unpacking…"):
+            _remember("zip", str(_unpack(upload.getvalue(), upload.name)))
+    return _remembered("zip")
+
+
+def _unpack(data: bytes, name: str) -> Path:
+    """Return the folder of a zip's content, unpacked on its first use."""
+    digest = hashlib.sha256(data).hexdigest()[:32]
+    stem = re.sub(r"[^\w. -]+", "_", Path(name).stem).strip(". ")[:60]
+    target = files.cache_dir() / "uploads" / digest / (stem or "upload")
+    try:
+        return extract_zip(data, target)
+    except DatasetError as error:
+        raise DatasetError(error.message, file=name) from error
+
+
+def _kaggle(key: str) -> str | None:
+    """Ask for the name of a Kaggle data set and download it."""
+    name = _ask(
+        f"{key}_kaggle",
+        "Name of the data set on Kaggle",
+        "Download",
+        value=KAGGLE_NAME,
+        placeholder="owner/name",
+        help_text="The last two parts of its address on kaggle.com: owner/name.",
+    )
+    if name is not None:
+        _remember("kaggle", None)
+        with (
+            errors_shown("This data set cannot be downloaded"),
+            st.spinner("Downloading from Kaggle. Large sets take a while…"),
+        ):
+            _remember("kaggle", str(download_kaggle(name.strip())))
+    folder = _remembered("kaggle")
+    if folder is None and name is None:
+        st.caption("It is downloaded once and kept on this machine.")
+    return folder
+
+
+def _ask(
+    key: str, label: str, action: str, *, value: str, placeholder: str, help_text: str
+) -> str | None:
+    """Show a line of text with its button; return the text when it was sent."""
+    with (
+        st.form(f"{key}_form", border=False),
+        st.container(horizontal=True, vertical_alignment="bottom"),
+    ):
+        text = st.text_input(
+            label, value, placeholder=placeholder, help=help_text, key=key
+        )
+        sent = st.form_submit_button(action, key=f"{key}_send", type="primary")
+    return text if sent else None
+
+
+def _open(folder: str) -> Dataset | None:
+    """Scan a folder behind a progress bar, or say why it is no data set."""
+    bar = st.empty()
+
+    def show(done: int, total: int) -> None:
+        share = done / max(total, 1)
+        bar.progress(share, f"Checking the files: {done:,} of {total:,}")
+
+    try:
+        return cached.dataset(folder, progress=show)
+    except TerrainError as error:
+        show_error(error, "This data set cannot be opened")
+        return None
+    finally:
+        bar.empty()
+
+
+def _remembered(source: str) -> str | None:
+    folder: str | None = st.session_state.get(FOLDERS, {}).get(source)
+    return folder
+
+
+def _remember(source: str, folder: str | None) -> None:
+    folders = dict(st.session_state.get(FOLDERS, {}))
+    st.session_state[FOLDERS] = folders | {source: folder}
+
+
+_INPUTS: Final[dict[str, Callable[[str], str | None]]] = {
+    "sample": _sample,
+    "folder": _folder,
+    "zip": _zip,
+    "kaggle": _kaggle,
+}

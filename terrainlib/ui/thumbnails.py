@@ -1,0 +1,95 @@
+"""The pictures of a gallery, as encoded bytes: JPEG for images, PNG for masks.
+
+Built on the small pictures of `cached`. Browsers smooth what they enlarge, so small
+masks are enlarged here, by a whole factor and by nearest neighbour: no colour appears
+that is not in the mask.
+"""
+
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from terrainlib.data.dataset import Pair
+from terrainlib.data.palette import Classes
+from terrainlib.ui import cached
+
+THUMBNAIL_PX: Final = 512
+
+
+def image_picture(pair: Pair) -> bytes:
+    """Return the image of a pair as JPEG.
+
+    Raises:
+        ImageError: If the file cannot be read any more.
+    """
+    return cached.image_thumbnail(pair.image, longest_px=THUMBNAIL_PX)
+
+
+def mask_picture(pair: Pair, classes: Classes) -> bytes:
+    """Return the mask of a pair in its class colours as PNG, enlarged if small.
+
+    Raises:
+        ImageError: If the file cannot be read any more.
+    """
+    return _enlarged(cached.mask_thumbnail(pair.mask, classes, longest_px=THUMBNAIL_PX))
+
+
+def overlay_picture(pair: Pair, classes: Classes, opacity: float) -> bytes:
+    """Return the mask of a pair laid over its image as JPEG.
+
+    Args:
+        pair: The pair.
+        classes: The classes of its mask.
+        opacity: 0 shows the image alone, 1 the mask alone.
+
+    Raises:
+        ImageError: If a file cannot be read any more.
+    """
+    mask = _decode(mask_picture(pair, classes))
+    image = _decode(image_picture(pair))
+    size = (mask.shape[1], mask.shape[0])
+    image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    blended = cv2.addWeighted(mask, opacity, image, 1 - opacity, 0)
+    return cached.encode_jpeg(np.asarray(blended, np.uint8))
+
+
+def relief_picture(pair: Pair) -> bytes | None:
+    """Return the height of a pair as shaded relief, JPEG; None where it has none.
+
+    Raises:
+        ImageError: If the file cannot be read any more.
+    """
+    if pair.height is None:
+        return None
+    return cached.relief_thumbnail(pair.height, longest_px=THUMBNAIL_PX)
+
+
+def flat_picture(rgb: NDArray[Any]) -> bytes:
+    """Return flat colours as PNG of thumbnail size.
+
+    Args:
+        rgb: (H, W, 3) uint8, for instance a coloured mask.
+    """
+    return cached.encode_png(_enlarge(cached.shrink(rgb, THUMBNAIL_PX, nearest=True)))
+
+
+@st.cache_data(max_size="64MB", show_spinner=False)
+def _enlarged(png: bytes) -> bytes:
+    picture = _decode(png)
+    larger = _enlarge(picture)
+    return png if larger.shape == picture.shape else cached.encode_png(larger)
+
+
+def _enlarge(picture: NDArray[Any]) -> NDArray[Any]:
+    """Enlarge by the largest whole factor that stays within `THUMBNAIL_PX`."""
+    factor = max(1, THUMBNAIL_PX // max(picture.shape[:2]))
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _decode(data: bytes) -> NDArray[np.uint8]:
+    """Decode a picture that this app encoded itself, to RGB."""
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
