@@ -1,0 +1,106 @@
+"""What a training tells those who watch it. No TensorFlow."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Predict = Callable[[NDArray[np.uint8], NDArray[np.float32] | None], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class StepProgress:
+    """Where a training is.
+
+    Attributes:
+        epoch: The epoch under way, from 1.
+        step: Steps of it that are done.
+        steps: Steps of an epoch.
+        epochs: Epochs planned, as far as it is known.
+        seconds: Seconds trained so far, those before a resume included.
+        seconds_left: Seconds to go, as far as it is known.
+    """
+
+    epoch: int
+    step: int
+    steps: int
+    epochs: int | None
+    seconds: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EpochLog:
+    """What one epoch gave: the row of `metrics.csv`.
+
+    Attributes:
+        epoch: From 1.
+        seconds: Wall clock of the epoch, its validation included.
+        learning_rate: Of its last step.
+        loss: Mean over the training batches.
+        accuracy: Share of pixels right, mean over the training batches.
+        val_loss: Mean over the validation pairs.
+        val_accuracy: Share of pixels right over the validation pairs.
+        val_miou: Mean over the classes of the intersection over union.
+        iou: Intersection over union of each class; None where it does not occur.
+    """
+
+    epoch: int
+    seconds: float
+    learning_rate: float
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    val_miou: float
+    iou: tuple[float | None, ...]
+
+    def row(self, class_names: tuple[str, ...]) -> dict[str, float | int | None]:
+        """Return the columns of `metrics.csv` in their order."""
+        values = asdict(self)
+        values.pop("iou")
+        scores = zip(class_names, self.iou, strict=True)
+        return values | {f"iou_{name}": score for name, score in scores}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingHooks:
+    """What a training calls on its way.
+
+    Attributes:
+        on_step: After each step.
+        on_epoch: After each epoch, with a function that predicts as the model would
+            that is saved now: images (N, S, S, 3) uint8 and heights (N, S, S) float32
+            or None to the network's output (N, S, S, K or 3).
+        should_stop: Asked before each step; the training then ends in order.
+    """
+
+    on_step: Callable[[StepProgress], None] = lambda _progress: None
+    on_epoch: Callable[[EpochLog, Predict], None] = lambda _log, _predict: None
+    should_stop: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """A training that ended in order.
+
+    Attributes:
+        network: The Keras model with the weights to keep: of the epoch with the best
+            validation mIoU, or of the last one for `notebook`.
+        best_epoch: That epoch; 0 if the training was stopped within the first.
+        best_miou: Its validation mIoU, NaN where it was not validated.
+        epochs_done: Whole epochs trained.
+        stopped: Whether it was stopped before its budget was used up.
+        history: The log of each epoch.
+        confusion: (K, K) int64 of the kept weights on the validation pairs.
+    """
+
+    network: Any
+    best_epoch: int
+    best_miou: float
+    epochs_done: int
+    stopped: bool
+    history: tuple[EpochLog, ...]
+    confusion: NDArray[np.int64]

@@ -1,0 +1,107 @@
+"""How far a training is, and what that means for the learning rate.
+
+A budget in epochs is a fixed number of steps. A budget in minutes is measured: after a
+few steps, and again at the end of each epoch, the rest of the time is divided into
+whole epochs, and the schedule is stretched to end with the last of them.
+"""
+
+import math
+from dataclasses import dataclass
+
+from terrainlib.model.config import TrainingConfig
+
+WARM_UP_SHARE = 0.1
+FIRST_RATE_SHARE = 0.05
+LAST_RATE_SHARE = 0.001
+MIN_EPOCHS_IN_MINUTES = 8
+_EPOCHS_BEFORE_MEASURING = 1_000
+
+
+def learning_rate(config: TrainingConfig, progress: float) -> float:
+    """Return the learning rate at a share of the training done.
+
+    Args:
+        config: Highest rate and kind of schedule. `one_cycle` rises linearly over the
+            first tenth and falls along a cosine to nearly zero.
+        progress: Share of the training done, 0 to 1.
+
+    References:
+        Smith, Topin: Super-Convergence (2018), arXiv:1708.07120.
+    """
+    if config.schedule == "constant":
+        return config.learning_rate
+    if progress < WARM_UP_SHARE:
+        share = FIRST_RATE_SHARE + (1 - FIRST_RATE_SHARE) * progress / WARM_UP_SHARE
+    else:
+        angle = math.pi * min(1.0, (progress - WARM_UP_SHARE) / (1 - WARM_UP_SHARE))
+        share = max(LAST_RATE_SHARE, (1 + math.cos(angle)) / 2)
+    return config.learning_rate * share
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is left of the budget, as the steps and epochs to come.
+
+    Attributes:
+        steps: Steps of an epoch.
+        progress: Share of the whole training done, 0 to 1.
+        per_step: Progress that one step makes.
+        epochs_left: Whole epochs still to come.
+        fitted: Whether that number is known: at once for a budget in epochs, after the
+            first steps for one in minutes.
+    """
+
+    steps: int
+    progress: float
+    per_step: float
+    epochs_left: int
+    fitted: bool
+
+    @classmethod
+    def begin(cls, config: TrainingConfig, images: int) -> "Plan":
+        """Return the plan before the first step, with `images` to train on."""
+        steps = max(1, images // config.batch_size)
+        epochs = config.epochs or _EPOCHS_BEFORE_MEASURING
+        known = config.epochs is not None
+        return cls(steps, 0.0, 1.0 / (epochs * steps), epochs, known)
+
+    @property
+    def done(self) -> bool:
+        """Whether the budget is used up."""
+        return self.epochs_left <= 0
+
+    def advance(self) -> None:
+        """Count one step."""
+        self.progress = min(1.0, self.progress + self.per_step)
+
+    def end_epoch(self) -> None:
+        """Count one epoch."""
+        self.epochs_left -= 1
+
+    def fit_first(self, config: TrainingConfig, step_seconds: float) -> None:
+        """Fit a budget in minutes to the measured time of the first steps.
+
+        Where it would hold too few epochs, epochs become shorter: each then sees a
+        part of the images, another one every time.
+        """
+        if config.minutes is None:
+            return
+        affordable = 60 * config.minutes / (MIN_EPOCHS_IN_MINUTES * step_seconds)
+        self.steps = max(1, min(self.steps, int(affordable)))
+        self.fit(config, 0.0, self.steps * step_seconds)
+
+    def fit(self, config: TrainingConfig, elapsed: float, epoch_seconds: float) -> None:
+        """Divide the rest of a budget in minutes into whole epochs.
+
+        Args:
+            config: The training; one with a budget in epochs changes nothing.
+            elapsed: Seconds of the budget used so far.
+            epoch_seconds: Seconds that an epoch takes on this machine.
+        """
+        if config.minutes is None:
+            return
+        left = 60 * config.minutes - elapsed
+        self.epochs_left = max(0, round(left / max(epoch_seconds, 1e-6)))
+        steps_left = max(1, self.epochs_left * self.steps)
+        self.per_step = (1.0 - self.progress) / steps_left
+        self.fitted = True

@@ -1,0 +1,161 @@
+"""One network being trained: the step, the averaged weights, the validation.
+
+The loop over epochs is in `training`. It loads TensorFlow.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from terrainlib.data.cache import PairCache
+from terrainlib.data.palette import Classes
+from terrainlib.metrics import confusion_matrix
+from terrainlib.model.config import TrainingConfig
+from terrainlib.model.losses import accuracy, make_loss, predicted_classes
+from terrainlib.model.network import build_unet
+from terrainlib.model.pipeline import prepared, validation_batches
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What a pass over the validation pairs gave.
+
+    Attributes:
+        loss: Mean loss.
+        accuracy: Share of the pixels whose class is right, 0 to 1.
+        confusion: (K, K) int64 pixels, rows truth, columns prediction.
+    """
+
+    loss: float
+    accuracy: float
+    confusion: NDArray[np.int64]
+
+
+class Trainer:
+    """A network, its optimizer and the running average of its weights.
+
+    Args:
+        config: The training.
+        classes: Classes and colours of the masks.
+    """
+
+    def __init__(self, config: TrainingConfig, classes: Classes) -> None:
+        self.config = config
+        self.classes = classes
+        self.network = build_unet(config.network)
+        self.optimizer = _optimizer(config)
+        self.optimizer.build(self.network.trainable_variables)
+        self.steps_done = tf.Variable(0, dtype=tf.int64, name="steps_done")
+        self._loss = make_loss(config, classes)
+        self._averaged = [v for v in self.network.weights if v.dtype == "float32"]
+        self._averages = [tf.Variable(v.value) for v in self._averaged]
+        self._train_step = tf.function(self._step)
+        self._forward = tf.function(self._predict, reduce_retracing=True)
+
+    @property
+    def variables(self) -> list[Any]:
+        """Everything that the next step depends on, in a fixed order."""
+        return [
+            *self.network.variables,
+            *self.optimizer.variables,
+            *self._averages,
+            self.steps_done,
+        ]
+
+    def step(self, inputs: Any, masks: Any, rate: float) -> tuple[float, float]:
+        """Train on one batch and return its loss and accuracy."""
+        self.optimizer.learning_rate.assign(rate)
+        loss, share = self._train_step(inputs, masks)
+        return float(loss), float(share)
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Put the averaged weights into the network for the block's duration."""
+        if self.config.averaging == 0:
+            yield
+            return
+        trained = [np.array(v.value) for v in self._averaged]
+        for variable, average in zip(self._averaged, self._averages, strict=True):
+            variable.assign(average)
+        try:
+            yield
+        finally:
+            for variable, value in zip(self._averaged, trained, strict=True):
+                variable.assign(value)
+
+    def validate(self, cache: PairCache) -> Validation:
+        """Score the network as it is on the pairs of `cache`."""
+        count = self.config.network.classes
+        confusion = np.zeros((count, count), np.int64)
+        losses, shares, sizes = [], [], []
+        for inputs, masks in validation_batches(cache, self.config):
+            output = self._forward(inputs)
+            predicted = predicted_classes(output, self.config, self.classes)
+            losses.append(float(self._loss(masks, output)))
+            shares.append(float(accuracy(masks, predicted)))
+            sizes.append(len(masks))
+            confusion += confusion_matrix(
+                masks.numpy(), predicted.numpy().astype(np.uint8), count
+            )
+        return Validation(
+            float(np.average(losses, weights=sizes)),
+            float(np.average(shares, weights=sizes)),
+            confusion,
+        )
+
+    def predict(
+        self, images: NDArray[np.uint8], heights: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """Return the output (N, S, S, K or 3) for images (N, S, S, 3) of the cache."""
+        return np.asarray(self._forward(prepared(images, heights, self.config)))
+
+    def weights(self) -> list[NDArray[np.float32]]:
+        """Return copies of the network's weights as they are."""
+        return [np.array(v.value) for v in self.network.weights]
+
+    def _step(self, inputs: Any, masks: Any) -> tuple[Any, Any]:
+        with tf.GradientTape() as tape:
+            output = self.network(inputs, training=True)
+            loss = self._loss(masks, output)
+        variables = self.network.trainable_variables
+        gradients = tape.gradient(loss, [v.value for v in variables])
+        self.optimizer.apply(gradients, variables)
+        self.steps_done.assign_add(1)
+        self._average()
+        predicted = predicted_classes(output, self.config, self.classes)
+        return loss, accuracy(masks, predicted)
+
+    def _average(self) -> None:
+        """Move the averages towards the weights, faster in the first steps."""
+        if self.config.averaging == 0:
+            return
+        steps = tf.cast(self.steps_done, tf.float32)
+        decay = tf.minimum(self.config.averaging, (1 + steps) / (10 + steps))
+        for average, variable in zip(self._averages, self._averaged, strict=True):
+            average.assign_add((1 - decay) * (variable.value - average))
+
+    def _predict(self, inputs: Any) -> Any:
+        return self.network(inputs, training=False)
+
+
+def _optimizer(config: TrainingConfig) -> Any:
+    """Return Adam, with decoupled weight decay where the configuration wants it."""
+    if config.weight_decay == 0:
+        return keras.optimizers.Adam(config.learning_rate)
+    optimizer = keras.optimizers.AdamW(
+        config.learning_rate, weight_decay=config.weight_decay
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def is_finite(validation: Validation) -> bool:
+    """Return whether a validation gave numbers at all."""
+    return math.isfinite(validation.loss)

@@ -1,0 +1,199 @@
+"""The loop over epochs: train, validate, keep the best, save a checkpoint, report.
+
+A training reports through `TrainingHooks` and knows nothing of pages, processes or run
+folders. It loads TensorFlow.
+"""
+
+import math
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from terrainlib import metrics
+from terrainlib.data.cache import PairCache
+from terrainlib.data.palette import Classes
+from terrainlib.errors import TrainingError
+from terrainlib.model import checkpoint
+from terrainlib.model.config import TrainingConfig
+from terrainlib.model.pipeline import training_batches
+from terrainlib.model.reports import (
+    EpochLog,
+    StepProgress,
+    TrainingHooks,
+    TrainingResult,
+)
+from terrainlib.model.schedule import Plan, learning_rate
+from terrainlib.model.session import (
+    Session,
+    epoch_seconds,
+    keep_if_best,
+    progress,
+    restore,
+    save,
+)
+from terrainlib.model.trainer import Trainer, Validation
+
+__all__ = ["EpochLog", "StepProgress", "TrainingHooks", "TrainingResult", "train"]
+
+_TIMED_STEPS = range(3, 9)  # the first steps compile the graph
+
+
+def train(  # noqa: PLR0913 - the parts of a training are named by their callers
+    config: TrainingConfig,
+    train: PairCache,
+    validation: PairCache,
+    *,
+    classes: Classes,
+    checkpoints: Path,
+    hooks: TrainingHooks | None = None,
+    resume: bool = False,
+) -> TrainingResult:
+    """Train a U-Net within its budget.
+
+    Args:
+        config: Network, budget and recipe.
+        train: Pairs to learn from.
+        validation: Pairs to score each epoch on.
+        classes: Classes and colours of the masks, K of them.
+        checkpoints: Folder for the last two checkpoints and the best weights.
+        hooks: What to call on the way.
+        resume: Go on from the newest checkpoint in the folder, if there is one.
+
+    Returns:
+        The network with the weights to keep, and how it went.
+
+    Raises:
+        TrainingError: If the loss is not a finite number, or all checkpoints are
+            damaged.
+        RunError: If the checkpoint is of another configuration or other data.
+        StorageError: If a checkpoint cannot be written.
+    """
+    started = time.monotonic()
+    keras.utils.set_random_seed(config.seed)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    trainer = Trainer(config, classes)
+    plan = Plan.begin(config, len(train.ids))
+    session = Session(
+        config,
+        trainer,
+        (train, validation),
+        hooks or TrainingHooks(),
+        checkpoints,
+        plan,
+        started,
+    )
+    if resume:
+        restore(session)
+    stopped = False
+    while not session.plan.done and not stopped:
+        stopped = not _train_epoch(session)
+    return _result(session, stopped)
+
+
+def _train_epoch(session: Session) -> bool:
+    """Train, validate and save one epoch; False if it was stopped on the way."""
+    begun = time.monotonic()
+    steps = _train_steps(session)
+    if steps is None:
+        return False
+    losses, accuracies, rate = steps
+    with session.trainer.averaged_weights():
+        validation = session.trainer.validate(session.pairs[1])
+        _require_finite(session, validation.loss)
+        log = _log(session, begun, rate, (losses, accuracies), validation)
+        session.history.append(log)
+        session.plan.end_epoch()
+        keep_if_best(session, log, validation)
+    session.plan.fit(session.config, session.seconds, epoch_seconds(session))
+    save(session)
+    with session.trainer.averaged_weights():
+        session.hooks.on_epoch(log, session.trainer.predict)
+    return True
+
+
+def _train_steps(session: Session) -> tuple[list[float], list[float], float] | None:
+    """Train the steps of an epoch; None if it was stopped on the way."""
+    config, plan = session.config, session.plan
+    epoch = len(session.history) + 1
+    losses, accuracies = [], []
+    rate = timed = 0.0
+    batches = training_batches(session.pairs[0], config, epoch=epoch, steps=plan.steps)
+    for step, (inputs, masks) in enumerate(batches, start=1):
+        if session.hooks.should_stop():
+            return None
+        if step == _TIMED_STEPS.start:
+            timed = time.monotonic()
+        rate = learning_rate(config, plan.progress)
+        loss, share = session.trainer.step(inputs, masks, rate)
+        _require_finite(session, loss)
+        losses.append(loss)
+        accuracies.append(share)
+        plan.advance()
+        if epoch == 1 and step == _TIMED_STEPS.stop - 1:
+            plan.fit_first(config, (time.monotonic() - timed) / len(_TIMED_STEPS))
+        session.hooks.on_step(progress(session, step))
+        if step >= plan.steps:  # the plan may have made the epoch shorter
+            break
+    return losses, accuracies, rate
+
+
+def _require_finite(session: Session, loss: float) -> None:
+    """Stop a training whose loss is no number; the best weights are on the disk."""
+    if math.isfinite(loss):
+        return
+    epoch = len(session.history) + 1
+    kept = f"The best model before it (epoch {session.best.epoch}) is kept. "
+    raise TrainingError(
+        f"the loss is not a number in epoch {epoch}. "
+        f"{kept if session.best.epoch else ''}Start again with a lower learning rate."
+    )
+
+
+def _log(
+    session: Session,
+    begun: float,
+    rate: float,
+    steps: tuple[list[float], list[float]],
+    validation: Validation,
+) -> EpochLog:
+    """Return the row of the epoch that has just been validated."""
+    losses, accuracies = steps
+    iou = metrics.iou(validation.confusion)
+    return EpochLog(
+        epoch=len(session.history) + 1,
+        seconds=round(time.monotonic() - begun, 3),
+        learning_rate=rate,
+        loss=float(np.mean(losses)),
+        accuracy=float(np.mean(accuracies)),
+        val_loss=validation.loss,
+        val_accuracy=validation.accuracy,
+        val_miou=metrics.miou(validation.confusion),
+        iou=tuple(None if np.isnan(value) else float(value) for value in iou),
+    )
+
+
+def _result(session: Session, stopped: bool) -> TrainingResult:
+    """Put the weights to keep into the network and return the outcome."""
+    trainer = session.trainer
+    best = checkpoint.load_best(session.folder) if session.best.epoch else None
+    if best is None:  # stopped within the first epoch
+        with trainer.averaged_weights():
+            weights = trainer.weights()
+            confusion = trainer.validate(session.pairs[1]).confusion
+    else:
+        weights = list(best.arrays)
+        confusion = np.array(best.facts["confusion"], np.int64)
+    trainer.network.set_weights(weights)
+    return TrainingResult(
+        network=trainer.network,
+        best_epoch=session.best.epoch,
+        best_miou=metrics.miou(confusion),
+        epochs_done=len(session.history),
+        stopped=stopped,
+        history=tuple(session.history),
+        confusion=confusion,
+    )
