@@ -56,6 +56,10 @@ class FailureError(TerrainError, RuntimeError):
     """A failure on the way: disk, memory, a loss that is not finite."""
 
 
+class StoppedError(FailureError):
+    """Work that ended early because its caller asked it to."""
+
+
 class StorageError(FailureError):
     """The disk is full, read-only or failing."""
 

@@ -1,0 +1,111 @@
+"""Scores against counted and hand-computed values."""
+
+import json
+
+import numpy as np
+import pytest
+
+from terrainlib import metrics
+from terrainlib.errors import InputError
+
+TRUTH = np.array([[0, 0, 1], [1, 2, 255]], np.uint8)
+PREDICTION = np.array([[0, 1, 1], [1, 255, 0]], np.uint8)
+
+
+def halves(size: int, edge: int) -> np.ndarray:
+    mask = np.zeros((size, size), np.uint8)
+    mask[:, edge:] = 1
+    return mask
+
+
+def test_confusion_counts_pixels_by_truth_and_prediction():
+    confusion = metrics.confusion_matrix(TRUTH, PREDICTION, 3)
+    assert confusion.dtype == np.int64
+    assert confusion.tolist() == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
+
+
+def test_confusion_matches_a_plain_loop():
+    rng = np.random.default_rng(5)
+    truth = rng.integers(0, 4, (4, 9, 7)).astype(np.uint8)
+    prediction = rng.integers(0, 4, (4, 9, 7))
+    expected = np.zeros((4, 4), int)
+    for t, p in zip(truth.ravel(), prediction.ravel(), strict=True):
+        expected[t, p] += 1
+    assert (metrics.confusion_matrix(truth, prediction, 4) == expected).all()
+
+
+def test_scores_are_the_hand_computed_ones():
+    result = metrics.scores(np.array([[3, 1, 0], [2, 4, 0], [0, 0, 0]]))
+    assert result.pixel_accuracy == pytest.approx(0.7)
+    assert result.iou[:2] == pytest.approx([3 / 6, 4 / 7])
+    assert np.isnan(result.iou[2])
+    assert result.miou == pytest.approx((3 / 6 + 4 / 7) / 2)
+    assert result.precision[:2] == pytest.approx([3 / 5, 4 / 5])
+    assert result.recall[:2] == pytest.approx([3 / 4, 4 / 6])
+    assert result.support.tolist() == [4, 6, 0]
+
+
+def test_a_class_only_predicted_counts_as_zero_in_the_mean():
+    assert metrics.miou(np.array([[2, 2], [0, 0]])) == pytest.approx(0.25)
+
+
+def test_an_empty_confusion_scores_as_not_a_number_and_as_null():
+    result = metrics.scores(np.zeros((2, 2), np.int64))
+    assert np.isnan(result.miou)
+    assert np.isnan(result.pixel_accuracy)
+    value = {"pixel_accuracy": None, "miou": None, "iou": {"a": None, "b": None}}
+    assert json.loads(json.dumps(result.to_dict(["a", "b"]))) == value
+
+
+@pytest.mark.parametrize("shift", [0, 1, 2])
+def test_borders_within_the_tolerance_are_found(shift: int):
+    assert metrics.boundary_f1(halves(16, 8), halves(16, 8 + shift), 2) == 1.0
+
+
+def test_borders_beyond_the_tolerance_are_missed():
+    # Each class's border is one column, here three pixels from the true one.
+    assert metrics.boundary_f1(halves(16, 8), halves(16, 11), 2) == 0.0
+    assert metrics.boundary_f1(halves(16, 8), halves(16, 11), 2, tolerance=3) == 1.0
+
+
+def test_half_of_a_border_found_gives_the_harmonic_mean():
+    truth = halves(40, 20)
+    prediction = truth.copy()
+    prediction[20:] = 0  # the lower half of the border is gone
+    # Class 1 lies at x >= 20; truth's border is column 20, 40 px. The prediction's is
+    # column 20 in rows 0..19 and row 19 from x = 20 on: 20 + 19 px.
+    precision = (20 + 2) / 39  # row 19 lies near column 20 for x <= 22
+    recall = 22 / 40  # rows 0..19, and two more within the tolerance
+    class_1 = 2 * precision * recall / (precision + recall)
+    # Class 0: truth's border is column 19. The prediction's is column 19 in rows
+    # 0..19 and row 20 from x = 20 on, of which x = 20, 21 lie near column 19.
+    precision, recall = 22 / 40, 22 / 40
+    class_0 = 2 * precision * recall / (precision + recall)
+    result = metrics.boundary_f1(truth, prediction, 2)
+    assert result == pytest.approx((class_0 + class_1) / 2)
+
+
+def test_masks_of_one_class_agree_or_not():
+    water, forest = np.zeros((4, 4), np.uint8), np.full((4, 4), 2, np.uint8)
+    assert metrics.boundary_f1(water, water, 3) == 1.0
+    assert metrics.boundary_f1(water, forest, 3) == 0.0
+
+
+def test_pixels_without_data_make_no_border():
+    truth = halves(16, 8)
+    truth[:, 4:12] = 255
+    assert metrics.boundary_f1(truth, halves(16, 8), 2) == 1.0
+    assert np.isnan(
+        metrics.boundary_f1(np.full((3, 3), 255, np.uint8), truth[:3, :3], 2)
+    )
+
+
+def test_masks_of_different_sizes_are_refused():
+    for score in (metrics.confusion_matrix, metrics.boundary_f1):
+        with pytest.raises(InputError, match="must have the same size"):
+            score(np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8), 2)
+
+
+def test_an_index_without_a_class_is_refused():
+    with pytest.raises(InputError, match=r"class index 7; with 2 classes .* is 1"):
+        metrics.confusion_matrix(np.array([7]), np.array([0]), 2)
