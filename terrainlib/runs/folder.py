@@ -151,9 +151,7 @@ class Run:
     def epoch_text(self) -> str:
         """Where it is, such as `epoch 3 of 50`; without the total while unknown."""
         of = f" of {self.status.epochs}" if self.status.epochs else ""
-        running = self.status.epoch + (1 if self.active else 0)
-        last = self.status.epochs or running
-        return f"epoch {min(running, last)}{of}"
+        return f"epoch {self.status.epoch}{of}"
 
 
 def create_run(config: RunConfig, *, path: Path | None = None) -> Path:

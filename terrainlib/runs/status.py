@@ -54,9 +54,10 @@ class Status:
 
     Attributes:
         state: What the worker says it does.
-        epoch: Epochs completed.
+        epoch: The epoch under way, from 1; at the end the last whole one; 0 before the
+            first step.
         epochs: Epochs planned; None where that is not known yet.
-        step: Steps done in the running epoch.
+        step: Steps of that epoch that are done.
         steps: Steps of an epoch; 0 until it is known.
         seconds: Wall clock spent on training.
         seconds_left: Expected rest, or None.
@@ -79,6 +80,18 @@ class Status:
     heartbeat: str = ""
     progressed: str = ""
     message: str = ""
+
+    @property
+    def share(self) -> float | None:
+        """Share of the budget that is used up, 0 to 1; None while it is not known."""
+        if self.state == "finished":
+            return 1.0
+        if self.epochs and self.steps:
+            done = max(0, self.epoch - 1) + self.step / self.steps
+            return min(1.0, done / self.epochs)
+        if self.seconds_left is not None and self.seconds + self.seconds_left > 0:
+            return self.seconds / (self.seconds + self.seconds_left)
+        return None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain JSON form."""
@@ -159,7 +172,7 @@ def observe(path: Path) -> tuple[Status, State]:
         return status, status.state
     record = read_process(path)
     if record is not None and record.get("host") != socket.gethostname():
-        return status, _by_heartbeat(status, "stalled")
+        return status, _by_heartbeat(status, "crashed")
     if record is None:
         return status, _by_heartbeat(status, "crashed", LAUNCH_SECONDS)
     if find_process(record) is None:

@@ -1,0 +1,190 @@
+"""Starting, stopping and continuing trainings as processes of their own.
+
+The process is put into a session of its own: it outlives the page, the tab and the
+server that started it. Nothing here is remembered; the run folders are the truth.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+import terrainlib
+from terrainlib import files
+from terrainlib.data.dataset import open_dataset
+from terrainlib.errors import RunError
+from terrainlib.runs.checks import require_resumable, require_trainable
+from terrainlib.runs.folder import (
+    LOG_FILE,
+    Run,
+    RunConfig,
+    create_run,
+    read_run,
+)
+from terrainlib.runs.slot import active_run, launching, require_free_slot
+from terrainlib.runs.status import (
+    PROCESS_FILE,
+    STOP_FILE,
+    find_process,
+    read_process,
+    utc_now,
+    write_process,
+    write_status,
+)
+
+__all__ = ["active_run", "delete_run", "force_stop", "resume", "start", "stop"]
+
+_KILL_WAIT_SECONDS = 10.0
+
+
+def start(config: RunConfig) -> Path:
+    """Start a training and return its new run folder.
+
+    Raises:
+        RunError: If a training is already running.
+        DatasetError: If the data set cannot be used for this training.
+        StorageError: If the run folder cannot be written.
+    """
+    require_free_slot()
+    dataset = open_dataset(Path(config.data))
+    require_trainable(dataset, config.training)
+    config = replace(config, data=str(dataset.folder.resolve()))
+    with launching():
+        require_free_slot()
+        path = create_run(config)
+        _spawn(path)
+    return path
+
+
+def resume(path: Path) -> Path:
+    """Continue a stopped, failed or crashed training; return its run folder.
+
+    Raises:
+        RunError: If it is running, has finished, or another training is running.
+        StorageError: If the run folder cannot be written.
+    """
+    with launching():
+        run = read_run(path)
+        require_resumable(run)
+        require_free_slot()
+        mark_starting(run)
+        _spawn(run.path, "--resume")
+    return run.path
+
+
+def stop(path: Path) -> None:
+    """Ask a training to save its model and end; it does so within seconds.
+
+    Raises:
+        RunError: If it is not running.
+        StorageError: If the run folder cannot be written.
+    """
+    run = _require_active(path)
+    files.write_bytes(run.path / STOP_FILE, b"")
+
+
+def force_stop(path: Path) -> None:
+    """End a training at once; what was learnt since the last checkpoint is lost.
+
+    Raises:
+        RunError: If it is not running, or its process does not end.
+    """
+    run = _require_active(path)
+    process = find_process(read_process(run.path))
+    if process is not None:
+        try:
+            process.kill()  # checks again that the id is not another program's by now
+            process.wait(_KILL_WAIT_SECONDS)
+        except psutil.NoSuchProcess:
+            pass
+        except psutil.TimeoutExpired as error:
+            raise RunError(
+                f"process {process.pid} does not end. End it by hand.",
+                file=run.path.name,
+            ) from error
+    status = read_run(run.path).status
+    message = "Ended by force. Resume continues from the last checkpoint."
+    write_status(run.path, replace(status, state="stopped", message=message))
+
+
+def delete_run(path: Path) -> None:
+    """Delete a run folder with everything in it.
+
+    Raises:
+        RunError: If it is running, no run folder, or not in the folder of the runs.
+        StorageError: If it cannot be deleted.
+    """
+    run = read_run(path)
+    if run.path.resolve().parent != files.runs_dir() or run.path.is_symlink():
+        raise RunError(
+            "lies outside the folder of the runs. Delete it by hand.",
+            file=run.path.name,
+        )
+    if run.active:
+        raise RunError(
+            "is still running. Stop it before you delete it.", file=run.path.name
+        )
+    doomed = run.path.with_name(f".deleted-{run.path.name}")
+    try:
+        run.path.rename(doomed)  # a half-deleted run is never listed
+        shutil.rmtree(doomed)
+    except OSError as error:
+        raise files.storage_error(run.path, error) from error
+
+
+def mark_starting(run: Run) -> None:
+    """Take back a run's last end before it is continued."""
+    (run.path / STOP_FILE).unlink(missing_ok=True)
+    (run.path / PROCESS_FILE).unlink(missing_ok=True)
+    now = utc_now()
+    status = replace(
+        run.status, state="starting", message="", heartbeat=now, progressed=now
+    )
+    write_status(run.path, status)
+
+
+def _require_active(path: Path) -> Run:
+    """Return the run, or refuse if nothing is at it."""
+    run = read_run(path)
+    if not run.active:
+        raise RunError(f"is not running (it is {run.state}).", file=run.path.name)
+    return run
+
+
+def _spawn(path: Path, *options: str) -> None:
+    """Start the worker of a run folder."""
+    package_root = str(Path(terrainlib.__file__).resolve().parents[1])
+    search = [package_root, os.environ.get("PYTHONPATH", "")]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, search)),
+        "PYTHONUNBUFFERED": "1",
+        "TERRAINLIB_HOME": str(files.home_dir()),
+    }
+    command = [sys.executable, "-m", "terrainlib.runs.worker", str(path), *options]
+    with (path / LOG_FILE).open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+    with suppress(psutil.NoSuchProcess):  # already over; status and log say why
+        write_process(path, process.pid)
+    threading.Thread(target=_reap, args=(path, process), daemon=True).start()
+
+
+def _reap(path: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Wait for a worker, so that it leaves no zombie, and note how it ended."""
+    code = process.wait()
+    record = read_process(path)
+    if code and record is not None and record["pid"] == process.pid:
+        files.write_json(path / PROCESS_FILE, {**record, "exit_code": code})

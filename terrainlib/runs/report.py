@@ -1,0 +1,94 @@
+"""The worker's side of `status.json`: facts as they come, a heartbeat in between."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+from terrainlib.errors import StorageError
+from terrainlib.runs.status import Status, utc_now, write_status
+
+HEARTBEAT_SECONDS = 1.5
+_SHOWN_EVERY_SECONDS = 0.1
+_logger = logging.getLogger(__name__)
+
+
+class Report:
+    """The status of a run, written by a thread of its own while the block lasts.
+
+    Changes of the state are written at once, everything else with the next heartbeat.
+
+    Args:
+        path: The run folder.
+        status: The status to begin with.
+        watcher: Called with the status when it changes, at most ten times a second.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        status: Status,
+        watcher: Callable[[Status], None] | None = None,
+    ) -> None:
+        self._path = path
+        self._status = status
+        self._watcher = watcher
+        self._shown = 0.0
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._write()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    @property
+    def status(self) -> Status:
+        """The status as it is now."""
+        return self._status
+
+    def update(self, **changes: Any) -> None:
+        """Change facts of the status; the work has gone on.
+
+        Raises:
+            StorageError: If a new state cannot be written.
+        """
+        with self._lock:
+            before = self._status
+            self._status = replace(before, **changes, progressed=utc_now())
+        turned = self._status.state != before.state
+        if turned:
+            self._write()
+        now = time.monotonic()
+        if self._watcher and (turned or now - self._shown > _SHOWN_EVERY_SECONDS):
+            self._shown = now
+            self._watcher(self._status)
+
+    def counter(self, message: str) -> Callable[[int, int], None]:
+        """Return a progress callback that shows `message` with a count."""
+
+        def show(done: int, total: int) -> None:
+            self.update(message=f"{message}: {done} of {total}")
+
+        return show
+
+    def _write(self) -> None:
+        with self._lock:
+            self._status = replace(self._status, heartbeat=utc_now())
+            write_status(self._path, self._status)
+
+    def _beat(self) -> None:
+        """Write the status until the block ends; a full disk ends no training."""
+        while not self._done.wait(HEARTBEAT_SECONDS):
+            try:
+                self._write()
+            except StorageError as error:
+                _logger.warning("%s", error)
