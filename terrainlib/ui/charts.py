@@ -16,45 +16,55 @@ _ROW_HEIGHT_PX: Final = 34
 _OUTLINE: Final = "#8a8f8a"  # keeps pale classes visible on white, dark ones on black
 
 
-def show_class_shares(shares: Mapping[str, float], classes: Classes) -> None:
-    """Draw the share of each class as a bar in its colour, the largest first.
+def show_class_bars(
+    values: Mapping[str, float | None],
+    classes: Classes,
+    *,
+    what: str,
+    largest_first: bool = False,
+    longest: float | None = None,
+) -> None:
+    """Draw one number a class as a bar in its colour, with the number at its end.
 
     Args:
-        shares: Share of each class by name, 0 to 1.
+        values: Number of each class by name, 0 to 1; None (or NaN) is shown as a dash.
         classes: The classes, for their colours.
+        what: What the number is, for tooltips and screen readers.
+        largest_first: Sort by the numbers instead of keeping the classes' order.
+        longest: Value of a bar as long as the chart; the largest value if None.
     """
-    frame = pd.DataFrame({"class": list(shares), "share": list(shares.values())})
-    frame["label"] = [f"{share:.1%}" for share in frame["share"]]
-    longest = max(frame["share"].max(), 1e-6)
+    frame = pd.DataFrame({"class": list(values), "value": list(values.values())})
+    frame["value"] = frame["value"].astype(float)
+    frame["label"] = [
+        "–" if np.isnan(value) else f"{value:.1%}" for value in frame["value"]
+    ]
+    frame["value"] = frame["value"].fillna(0.0)
+    end = longest or max(frame["value"].max(), 1e-6)
     base = alt.Chart(frame).encode(
-        y=alt.Y("class:N", sort="-x", title=None),
+        y=alt.Y("class:N", sort="-x" if largest_first else list(values), title=None),
         x=alt.X(
-            "share:Q",
+            "value:Q",
             title=None,
             axis=None,
-            scale=alt.Scale(domain=[0, longest * 1.12], nice=False),
+            scale=alt.Scale(domain=[0, end * 1.12], nice=False),
         ),
         tooltip=[
             alt.Tooltip("class:N", title="Class"),
-            alt.Tooltip("share:Q", title="Share of pixels", format=".2%"),
+            alt.Tooltip("label:N", title=what),
         ],
     )
     bars = base.mark_bar(stroke=_OUTLINE, strokeWidth=0.5, cornerRadiusEnd=3).encode(
-        color=alt.Color(
-            "class:N",
-            scale=alt.Scale(
-                domain=[item.name for item in classes],
-                range=[_hex(item.color) for item in classes],
-            ),
-            legend=None,
-        )
+        color=alt.Color("class:N", scale=_class_scale(classes), legend=None)
     )
     labels = base.mark_text(align="left", dx=6, color=_text_color()).encode(
         text="label:N"
     )
     chart = (bars + labels).properties(height=_ROW_HEIGHT_PX * max(len(frame), 2))
-    listed = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
-    st.altair_chart(chart, alt=f"Bar chart of the share of each class: {listed}")
+    listed = ", ".join(
+        f"{name} {label}"
+        for name, label in zip(frame["class"], frame["label"], strict=True)
+    )
+    st.altair_chart(chart, alt=f"Bar chart, {what}: {listed}")
 
 
 def show_confusion(confusion: NDArray[np.int64], names: Sequence[str]) -> None:
@@ -130,6 +140,13 @@ def _percent(share: float) -> str:
     if share == 0:
         return ""
     return "<1" if share < 0.005 else f"{share * 100:.0f}"
+
+
+def _class_scale(classes: Classes) -> alt.Scale:
+    return alt.Scale(
+        domain=[item.name for item in classes],
+        range=[_hex(item.color) for item in classes],
+    )
 
 
 def _axis(angle: int) -> alt.Axis:

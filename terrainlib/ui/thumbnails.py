@@ -91,5 +91,5 @@ def _enlarge(picture: NDArray[Any]) -> NDArray[Any]:
 
 def _decode(data: bytes) -> NDArray[np.uint8]:
     """Decode a picture that this app encoded itself, to RGB."""
-    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    rgb = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return np.asarray(rgb, np.uint8)

@@ -1,0 +1,37 @@
+"""Choose a data set, see what it holds, find what is wrong with it."""
+
+import streamlit as st
+
+from terrainlib.ui import state
+from terrainlib.ui.chrome import empty_state, page_header
+from terrainlib.ui.class_names import show_class_names
+from terrainlib.ui.dataset_picker import pick_dataset
+from terrainlib.ui.dataset_report import show_classes, show_counts, show_problems
+from terrainlib.ui.pair_gallery import show_pair_gallery
+
+page_header(
+    "Dataset preview",
+    "Choose the images and masks to work with, and look at them before training.",
+    icon=":material/photo_library:",
+)
+dataset = pick_dataset("preview")
+if dataset is None:
+    empty_state(
+        "No data set is open",
+        "Choose one above. The embedded sample is there at once: 320 satellite tiles "
+        "with masks and heights.",
+    )
+    st.stop()
+
+show_counts(dataset)
+show_problems(dataset)
+if dataset.pairs:
+    show_class_names(dataset, "preview")
+    show_classes(dataset)
+    st.subheader("Pairs", anchor=False)
+    show_pair_gallery(dataset, "preview")
+    st.page_link(
+        state.TRAINING_PAGE,
+        label="Train a model on this data set",
+        icon=":material/model_training:",
+    )

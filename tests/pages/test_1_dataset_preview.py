@@ -1,0 +1,248 @@
+"""The dataset preview page, as a person sees it."""
+
+import io
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from terrainlib.data.palette import load_classes
+from tests.conftest import PAGE_TIMEOUT_S, ROOT
+from tests.synthetic import write_folders_dataset, write_kaggle_dataset
+
+PAGE = str(ROOT / "pages" / "1_Dataset_Preview.py")
+
+
+def open_page(source: str = "sample") -> AppTest:
+    page = AppTest.from_file(PAGE, default_timeout=PAGE_TIMEOUT_S)
+    page.session_state["shared_dataset_source"] = source
+    page.run()
+    assert not page.exception
+    return page
+
+
+def open_folder(folder: object) -> AppTest:
+    page = open_page("folder")
+    page.text_input(key="preview_folder").set_value(str(folder))
+    page.button(key="preview_folder_send").click().run()
+    assert not page.exception
+    return page
+
+
+def metrics(page: AppTest) -> dict[str, str]:
+    return {item.label: item.value for item in page.metric}
+
+
+def errors(page: AppTest) -> list[str]:
+    return [item.value.replace("\\", "") for item in page.error]
+
+
+def test_the_embedded_sample_is_shown_without_any_choice() -> None:
+    page = open_page()
+    assert metrics(page) == {
+        "Pairs": "320",
+        "Image size": "128 × 128 px",
+        "With height": "all",
+        "Problems": "0",
+    }
+    assert len(page.get("imgs")) == 24  # twelve images and twelve masks
+    assert not page.error
+    assert page.get("pagination")
+
+
+def test_opening_the_page_needs_no_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # importing it is an error now
+    monkeypatch.setitem(sys.modules, "keras", None)
+    assert metrics(open_page())["Pairs"] == "320"
+
+
+def test_a_folder_shows_its_counts_and_pictures(tiny_dataset: Path) -> None:
+    page = open_folder(tiny_dataset)
+    assert metrics(page)["Pairs"] == "6"
+    assert metrics(page)["Image size"] == "32 × 32 px"
+    assert len(page.get("imgs")) == 12
+    assert not page.get("pagination")
+
+
+def test_quotes_and_spaces_around_a_pasted_path_do_no_harm(tiny_dataset: Path) -> None:
+    page = open_folder(f'  "{tiny_dataset}" ')
+    assert metrics(page)["Pairs"] == "6"
+
+
+@pytest.mark.parametrize(
+    ("view", "pictures"),
+    [("Overlay", 6), ("Image", 6), ("Mask", 6), ("Height", 6), ("Image and mask", 12)],
+)
+def test_each_view_shows_its_pictures(
+    tiny_dataset: Path, view: str, pictures: int
+) -> None:
+    page = open_folder(tiny_dataset)
+    page.segmented_control(key="preview_view_5").set_value(view).run()
+    assert not page.exception
+    assert len(page.get("imgs")) == pictures
+
+
+def test_the_overlay_has_an_opacity(tiny_dataset: Path) -> None:
+    page = open_folder(tiny_dataset)
+    assert not page.slider
+    page.segmented_control(key="preview_view_5").set_value("Overlay").run()
+    page.slider(key="preview_opacity").set_value(100).run()
+    assert not page.exception
+    assert len(page.get("imgs")) == 6
+
+
+def test_without_heights_no_height_is_offered(tmp_path: Path) -> None:
+    page = open_folder(write_kaggle_dataset(tmp_path / "flat", heights=False))
+    assert metrics(page)["With height"] == "none"
+    assert "Height" not in page.segmented_control(key="preview_view_4").options
+
+
+def test_a_folder_that_is_missing_gives_one_sentence(tmp_path: Path) -> None:
+    page = open_folder(tmp_path / "nowhere")
+    assert len(page.error) == 1
+    assert errors(page)[0].startswith("nowhere: ")
+    assert str(tmp_path) not in errors(page)[0]
+    assert not page.metric
+    assert page.info[0].value.startswith("Choose one above")
+
+
+def test_a_folder_that_is_empty_gives_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    page = open_folder(tmp_path / "empty")
+    assert len(page.error) == 1
+    assert errors(page)[0].startswith("empty: ")
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_a_folder_without_pairs_gives_one_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "readme.txt").write_text("no pictures here")
+    page = open_folder(folder)
+    assert len(page.error) == 1
+    assert errors(page)[0].startswith("notes: ")
+
+
+def test_a_path_with_markup_is_shown_as_text(tmp_path: Path) -> None:
+    page = open_folder(tmp_path / ":red[x]<b>")
+    assert "\\:red\\[x\\]" in page.error[0].value
+
+
+def test_bad_files_are_listed_and_the_rest_is_used(tiny_dataset: Path) -> None:
+    (tiny_dataset / "0001_t.png").write_text("this is no picture")
+    whole = (tiny_dataset / "0002_t.png").read_bytes()
+    (tiny_dataset / "0002_t.png").write_bytes(whole[: len(whole) // 2])
+    (tiny_dataset / "0003_t.png").write_bytes(b"")
+    Image.new("RGB", (16, 16)).save(tiny_dataset / "0004_i2.png")
+    page = open_folder(tiny_dataset)
+    assert metrics(page)["Pairs"] == "2"
+    assert metrics(page)["Problems"] == "4"
+    table = page.dataframe[0].value
+    assert sorted(table["file"]) == [
+        "0001_t.png",
+        "0002_t.png",
+        "0003_t.png",
+        "0004_i2.png",
+    ]
+    assert all(text for text in table["problem"])
+
+
+def test_classes_found_in_the_colours_can_be_named_and_saved(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for number in (1, 2):
+        Image.new("RGB", (16, 16), (90, 90, 90)).save(folder / f"{number}_t.png")
+        mask = Image.new("RGB", (16, 16), (255, 0, 0))
+        mask.paste((0, 0, 255), (0, 0, 8, 16))
+        mask.save(folder / f"{number}_i2.png")
+    page = open_folder(folder)
+    found = [box.label for box in page.text_input if "#" in box.label]
+    assert found == ["Name of class #0000FF", "Name of class #FF0000"]
+    for box, name in zip(
+        [box for box in page.text_input if "#" in box.label],
+        ("Sea", "Lava"),
+        strict=True,
+    ):
+        box.set_value(name)
+    next(b for b in page.button if b.label == "Save the names").click().run()
+    assert not page.exception
+    names = [item.name for item in load_classes(folder / "classes.json")]
+    assert names == ["Sea", "Lava"]
+    assert not [box for box in page.text_input if "#" in box.label]
+
+
+def test_two_classes_of_the_same_name_are_refused(tmp_path: Path) -> None:
+    folder = write_folders_dataset(tmp_path / "binary", pairs=2, heights=False)
+    for mask in (folder / "masks").iterdir():
+        Image.new("L", (32, 32), 255).save(mask)
+        picture = Image.open(mask).copy()
+        picture.paste(0, (0, 0, 16, 32))
+        picture.save(mask)
+    page = open_folder(folder)
+    for box in page.text_input:
+        if "#" in box.label:
+            box.set_value("Land")
+    next(b for b in page.button if b.label == "Save the names").click().run()
+    assert not page.exception
+    assert "two classes are called Land" in errors(page)[0]
+    assert not (folder / "classes.json").exists()
+
+
+def _zip(folder: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.write(path, path.name)
+    return buffer.getvalue()
+
+
+def test_a_zip_is_unpacked_and_shown(tiny_dataset: Path) -> None:
+    page = open_page("zip")
+    upload = page.file_uploader(key="preview_zip")
+    upload.upload("my tiles.zip", _zip(tiny_dataset), "application/zip").run()
+    assert not page.exception
+    assert not page.error
+    assert metrics(page)["Pairs"] == "6"
+
+
+@pytest.mark.parametrize("data", [b"", b"no zip at all", b"PK\x03\x04 cut off"])
+def test_a_zip_that_is_none_gives_one_sentence(
+    data: bytes, terrainlib_home: Path
+) -> None:
+    page = open_page("zip")
+    upload = page.file_uploader(key="preview_zip")
+    upload.upload("bad.zip", data, "application/zip").run()
+    assert not page.exception
+    assert len(page.error) == 1
+    assert errors(page)[0].startswith("bad.zip: ")
+    assert not list((terrainlib_home / "cache").rglob("*_t.png"))
+
+
+def test_a_kaggle_set_that_cannot_be_reached_gives_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from terrainlib.errors import DatasetError
+    from terrainlib.ui import dataset_picker
+
+    def refuse(name: str) -> Path:
+        raise DatasetError("Kaggle cannot be reached. Try later.", file=name)
+
+    monkeypatch.setattr(dataset_picker, "download_kaggle", refuse)
+    page = open_page("kaggle")
+    page.text_input(key="preview_kaggle").set_value("me/land")
+    page.button(key="preview_kaggle_send").click().run()
+    assert not page.exception
+    assert errors(page) == ["me/land: Kaggle cannot be reached. Try later."]
+
+
+def test_the_order_can_follow_a_class(tiny_dataset: Path) -> None:
+    page = open_folder(tiny_dataset)
+    box = next(box for box in page.selectbox if box.label == "Order")
+    assert "Most Water" in box.options
+    box.set_value("Water").run()
+    assert not page.exception
+    captions = [item.value for item in page.caption if "·" in item.value]
+    assert len(captions) == 6

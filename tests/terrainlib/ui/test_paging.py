@@ -1,0 +1,52 @@
+"""Long lists, a page at a time."""
+
+from streamlit.testing.v1 import AppTest
+
+
+def _script() -> None:
+    import streamlit as st
+
+    from terrainlib.ui.paging import page_of, show_pagination
+
+    items = list(range(st.session_state["count"]))
+    st.text(str(list(page_of(items, 4, "place"))))
+    show_pagination(len(items), 4, "place")
+
+
+def _page(count: int, place: int | None = None) -> AppTest:
+    page = AppTest.from_function(_script)
+    page.session_state["count"] = count
+    if place is not None:
+        page.session_state["place"] = place
+    return page.run()
+
+
+def test_the_first_page_is_shown_first() -> None:
+    page = _page(10)
+    assert not page.exception
+    assert page.text[0].value == "[0, 1, 2, 3]"
+
+
+def test_the_last_page_holds_the_rest() -> None:
+    page = _page(10, place=3)
+    assert not page.exception
+    assert page.text[0].value == "[8, 9]"
+
+
+def test_a_list_that_became_shorter_shows_its_last_page() -> None:
+    page = _page(10, place=7)
+    assert not page.exception
+    assert page.text[0].value == "[8, 9]"
+
+
+def test_a_list_of_one_page_has_no_page_numbers() -> None:
+    page = _page(4)
+    assert not page.exception
+    assert not page.get("pagination")
+    assert page.text[0].value == "[0, 1, 2, 3]"
+
+
+def test_an_empty_list_is_one_empty_page() -> None:
+    page = _page(0)
+    assert not page.exception
+    assert page.text[0].value == "[]"
