@@ -1,0 +1,67 @@
+"""The U-Net: the original's numbers, shapes, plain layers."""
+
+import keras
+import numpy as np
+import pytest
+
+from terrainlib.model.config import PRESETS, UNetConfig
+from terrainlib.model.network import build_unet
+
+
+def test_the_notebook_preset_has_the_originals_parameters_and_layers() -> None:
+    network = build_unet(UNetConfig.preset("notebook"))
+
+    kinds = [type(layer).__name__ for layer in network.layers]
+    assert network.count_params() == 2_164_627
+    assert kinds.count("Conv2D") == 19
+    assert kinds.count("Conv2DTranspose") == 4
+    assert kinds.count("Concatenate") == 4
+    assert kinds.count("Dropout") == 8
+    assert kinds.count("MaxPooling2D") == 4
+    assert network.get_layer("mask").activation is keras.activations.sigmoid
+    assert network.get_layer("down1_dropout").rate == 0.07
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("height", [False, True])
+def test_any_multiple_of_the_grid_goes_in_and_comes_out(
+    name: str, height: bool
+) -> None:
+    config = UNetConfig.preset(
+        name, filters=(2, 3, 4, 5, 6), image_size=32, height=height, classes=4
+    )
+    network = build_unet(config)
+    rows, columns = config.size_multiple, 3 * config.size_multiple
+    image = np.zeros((2, rows, columns, config.input_channels), np.float32)
+
+    output = network.predict_on_batch(image)
+
+    assert output.shape == (2, rows, columns, config.output_channels)
+    assert output.dtype == np.float32
+
+
+def test_class_probabilities_sum_to_one() -> None:
+    network = build_unet(UNetConfig.preset("fast", filters=(2, 3), image_size=16))
+    image = np.random.default_rng(1).random((1, 16, 16, 3), np.float32)
+
+    total = network.predict_on_batch(image).sum(axis=-1)
+
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_only_plain_keras_layers_are_used(name: str) -> None:
+    network = build_unet(UNetConfig.preset(name, filters=(2, 3), image_size=16))
+
+    for layer in network.layers:
+        assert getattr(keras.layers, type(layer).__name__) is type(layer)
+
+
+def test_a_stem_of_stride_two_works_at_half_the_resolution() -> None:
+    network = build_unet(UNetConfig.preset("fast", filters=(2, 3), image_size=16))
+
+    full = network.get_layer("mask").output.shape
+    assert full == (None, None, None, 7)
+    half = keras.Model(network.input, network.get_layer("down1_conv1").output)
+    features = half.predict_on_batch(np.zeros((1, 16, 16, 3), np.float32))
+    assert features.shape == (1, 8, 8, 2)
