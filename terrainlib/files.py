@@ -19,6 +19,7 @@ from terrainlib.errors import StorageError
 
 FREE_SPACE_RESERVE_MB = 64
 _TEMPORARY_SUFFIX = ".tmp"
+_MANY_FILES = 64
 
 
 def home_dir() -> Path:
@@ -55,9 +56,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         StorageError: If the disk is full, read-only or failing; the old file is intact.
     """
     path = Path(path)
-    temporary = path.with_name(
-        f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_TEMPORARY_SUFFIX}"
-    )
+    temporary = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -68,6 +67,31 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise storage_error(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path` that takes its name if the block succeeds.
+
+    Args:
+        path: The final folder. Where another process made it meanwhile, theirs is kept.
+
+    Raises:
+        StorageError: If the disk is full, read-only or failing; nothing is left behind.
+    """
+    path = Path(path)
+    temporary = _temporary(path)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        _sync_below(temporary)
+        if not path.is_dir():
+            temporary.replace(path)
+            _sync(path.parent)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -150,3 +174,19 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sync_below(folder: Path) -> None:
+    """Ask the kernel to put a folder with all its files on the disk."""
+    entries = [folder, *folder.rglob("*")]
+    if len(entries) > _MANY_FILES:
+        os.sync()  # one wait in place of thousands
+        return
+    for entry in entries:
+        _sync(entry)
+
+
+def _temporary(path: Path) -> Path:
+    """Return a hidden name beside `path` that nobody else uses."""
+    unique = f"{os.getpid()}-{secrets.token_hex(4)}"
+    return path.with_name(f".{path.name}.{unique}{_TEMPORARY_SUFFIX}")
