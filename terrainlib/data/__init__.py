@@ -1,0 +1,1 @@
+"""The loader: pictures, class masks, palettes, data sets, splits and samples."""

@@ -1,0 +1,45 @@
+"""The markers of a JPEG file, read without decoding anything."""
+
+from typing import BinaryIO, Final
+
+_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SCAN: Final = 0xDA
+_ALONE: Final = frozenset({0x01, *range(0xD0, 0xDA)})
+
+
+def read_size(handle: BinaryIO) -> tuple[int, int] | None:
+    """Return the (height, width) in px that the frame header declares.
+
+    Where there are several before the first scan, the last counts, as for decoders.
+
+    Returns:
+        (0, 0) where there is none, None where the file ends before the first scan.
+    """
+    handle.seek(2)
+    size = (0, 0)
+    while True:
+        marker = _next_marker(handle)
+        if marker is None:
+            return None
+        if marker in _ALONE:
+            continue
+        length = int.from_bytes(handle.read(2))
+        if length < 2:
+            return None if length == 0 else (0, 0)
+        if marker == _SCAN:
+            return size
+        content = handle.read(length - 2)
+        if len(content) < length - 2:
+            return None
+        if marker in _FRAMES and len(content) >= 5:
+            size = int.from_bytes(content[1:3]), int.from_bytes(content[3:5])
+
+
+def _next_marker(handle: BinaryIO) -> int | None:
+    """Return the code of the next marker, None at the end of the file."""
+    byte = handle.read(1)
+    while byte and byte != b"\xff":
+        byte = handle.read(1)
+    while byte == b"\xff":
+        byte = handle.read(1)
+    return byte[0] if byte else None

@@ -1,0 +1,55 @@
+"""Pixels as a file stores them, before any choice of range; shared by the decoders."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+ALPHA_NOTE: Final = "alpha dropped; fully transparent pixels have no data"
+
+
+@dataclass(frozen=True, slots=True)
+class Georeference:
+    """Where the pixels of a GeoTIFF lie on the Earth.
+
+    Attributes:
+        crs_wkt: Coordinate reference system as WKT; empty where the file names none.
+        transform: (a, b, c, d, e, f): x = a column + b row + c, y = d column + e row +
+            f, for the pixels' corners, in units of the coordinate reference system.
+        nodata: Value that marks pixels without data in the file, if one is declared.
+    """
+
+    crs_wkt: str
+    transform: tuple[float, float, float, float, float, float]
+    nodata: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Raster:
+    """Decoded pixels with what the file says about them.
+
+    Attributes:
+        pixels: (H, W, B) of the file's own type, B = 1 or 3 (RGB).
+        valid: (H, W) bool, False where alpha is 0 or the file says no data.
+        maximum: Full scale that the file declares (255 for 8 bit); None for floats.
+        palette: (n, 3) uint8 colours that the pixels index, if it is a palette image.
+        notes: What was done to the pixels, for people.
+        georeference: Where they lie, for GeoTIFF.
+    """
+
+    pixels: NDArray[Any]
+    valid: NDArray[np.bool_]
+    maximum: int | None
+    palette: NDArray[np.uint8] | None = None
+    notes: tuple[str, ...] = ()
+    georeference: Georeference | None = None
+
+    def colors(self) -> NDArray[Any]:
+        """Return the pixels with a palette applied: (H, W, B)."""
+        if self.palette is None:
+            return self.pixels
+        table = np.zeros((np.iinfo(self.pixels.dtype).max + 1, 3), np.uint8)
+        table[: len(self.palette)] = self.palette
+        colors: NDArray[Any] = table[self.pixels[..., 0]]
+        return colors

@@ -1,0 +1,184 @@
+"""The one door for pixels: PNG, JPEG and TIFF files to arrays the library works with.
+
+Everything here takes a path or bytes and gives arrays; nothing else in the project
+decodes a picture. Class masks are read by `masks`, which shares the decoders.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terrainlib.data import _geotiff, _picture
+from terrainlib.data._raster import Georeference, Raster
+from terrainlib.data._scaling import to_rgb
+from terrainlib.data._source import (
+    MAX_FILE_MB,
+    MAX_MEGAPIXELS,
+    ImageSource,
+    open_source,
+    source_name,
+)
+from terrainlib.errors import ImageError
+
+__all__ = [
+    "MAX_FILE_MB",
+    "MAX_MEGAPIXELS",
+    "Georeference",
+    "Image",
+    "ImageSource",
+    "check_intact",
+    "read_height",
+    "read_image",
+    "read_raster",
+    "read_size",
+]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Image:
+    """A satellite image.
+
+    Attributes:
+        rgb: (H, W, 3) float32 in [0, 1]; 0 where there is no data.
+        valid: (H, W) bool, False where there is no data.
+        notes: What reading did to the pixels, one phrase each, for people.
+        georeference: Where the pixels lie on the Earth, for GeoTIFF.
+        name: Name of the file, without folders.
+    """
+
+    rgb: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    notes: tuple[str, ...] = ()
+    georeference: Georeference | None = None
+    name: str = field(default="image")
+
+    @property
+    def height(self) -> int:
+        """Rows, px."""
+        return int(self.rgb.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns, px."""
+        return int(self.rgb.shape[1])
+
+    @classmethod
+    def from_array(cls, rgb: NDArray[Any], name: str = "image") -> Self:
+        """Return an image of an array.
+
+        Args:
+            rgb: (H, W, 3), float in [0, 1] or uint8; NaN is no data. Not modified.
+            name: Name for messages.
+
+        Raises:
+            ImageError: If shape, type or range differ.
+        """
+        rgb = np.asarray(rgb)
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
+            raise ImageError(
+                "an image array must be (height, width, 3), not "
+                f"{rgb.shape}. Stack red, green and blue last.",
+                file=name,
+            )
+        if rgb.dtype != np.uint8 and rgb.dtype.kind != "f":
+            raise ImageError(
+                f"an image array must be float in [0, 1] or uint8, not {rgb.dtype}. "
+                "Convert it.",
+                file=name,
+            )
+        scale = np.float32(255 if rgb.dtype == np.uint8 else 1)
+        values = rgb.astype(np.float32) / scale
+        valid = np.isfinite(values).all(axis=2)
+        values[~valid] = 0.0
+        if values.min() < 0 or values.max() > 1:
+            raise ImageError(
+                f"image values must lie in [0, 1], not {values.min():g} to "
+                f"{values.max():g}. Scale them.",
+                file=name,
+            )
+        return cls(values, valid, name=name)
+
+
+def read_image(source: ImageSource, *, name: str | None = None) -> Image:
+    """Read a picture.
+
+    Args:
+        source: Path or bytes of a PNG, JPEG or TIFF file, decided by its content.
+        name: Name for messages; without it the file's.
+
+    Returns:
+        The image, upright; `notes` say what was done to its pixels.
+
+    Raises:
+        ImageError: If the file is missing, no picture, too large, cut off or damaged.
+    """
+    raster = read_raster(source, name=name)
+    rgb, notes = to_rgb(raster)
+    return Image(
+        rgb, raster.valid, notes, raster.georeference, source_name(source, name)
+    )
+
+
+def read_height(source: ImageSource, *, name: str | None = None) -> NDArray[np.float32]:
+    """Read heights.
+
+    Args:
+        source: Path or bytes of a single-band file whose values are metres.
+        name: Name for messages; without it the file's.
+
+    Returns:
+        (H, W) float32 in metres, NaN where there is no data.
+
+    Raises:
+        ImageError: If the file cannot be read or has colours.
+    """
+    raster = read_raster(source, name=name)
+    bands = raster.pixels.shape[2]
+    if bands != 1 or raster.palette is not None:
+        kind = "a colour palette" if bands == 1 else f"{bands} bands"
+        raise ImageError(
+            f"{kind}; a height file has 1 band of metres. Save it as 16-bit PNG or "
+            "TIFF with one band.",
+            file=source_name(source, name),
+        )
+    with np.errstate(over="ignore"):
+        height = raster.pixels[..., 0].astype(np.float32)
+    height[~raster.valid] = np.nan
+    return height
+
+
+def read_size(source: ImageSource, *, name: str | None = None) -> tuple[int, int]:
+    """Return (height, width) in px from the header, without decoding pixels.
+
+    Raises:
+        ImageError: If the file is missing, no picture or too large.
+    """
+    with open_source(source, name) as opened:
+        if opened.kind == "TIFF":
+            return _geotiff.read_size(opened)
+        return _picture.read_size(opened)
+
+
+def check_intact(source: ImageSource, *, name: str | None = None) -> None:
+    """Check that a file is complete, as cheaply as that can be told.
+
+    Raises:
+        ImageError: If the file is missing, no picture, too large, cut off or damaged.
+    """
+    with open_source(source, name) as opened:
+        decoder = _geotiff if opened.kind == "TIFF" else _picture
+        decoder.check_intact(opened)
+
+
+def read_raster(source: ImageSource, *, name: str | None = None) -> Raster:
+    """Return a file's pixels as stored, for readers that choose the range themselves.
+
+    Raises:
+        ImageError: If the file is missing, no picture, too large, cut off or damaged.
+    """
+    with open_source(source, name) as opened:
+        if opened.kind == "TIFF":
+            return _geotiff.decode(opened)
+        return _picture.decode(opened)
