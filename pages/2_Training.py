@@ -1,0 +1,52 @@
+"""Train a U-Net and watch it learn; compare it with earlier trainings."""
+
+import streamlit as st
+
+from terrainlib.runs.folder import list_runs
+from terrainlib.runs.launcher import active_run
+from terrainlib.ui import run_actions as actions
+from terrainlib.ui.chrome import empty_state, page_header
+from terrainlib.ui.run_table import show_runs
+from terrainlib.ui.run_view import show_run
+from terrainlib.ui.training_start import show_new_training
+
+page_header(
+    "Training",
+    "Let a U-Net learn from images and masks, and watch it while it does.",
+    icon=":material/model_training:",
+)
+runs, active = list_runs(), active_run()
+wanted = st.query_params.get(actions.RUN_QUERY)
+actions.choose_view(wanted, has_active=active is not None)
+actions.show_notice()
+view = st.segmented_control(
+    "View",
+    actions.VIEWS,
+    required=True,
+    key=actions.VIEW,
+    label_visibility="collapsed",
+    persist_state="session",
+)
+
+if view == actions.NEW:
+    show_new_training(active)
+elif view == actions.PAST:
+    show_runs(runs)
+else:
+    run = actions.find_run(wanted, runs, active)
+    if wanted is None:
+        run = active or next(iter(runs), None)
+    if run is not None:
+        st.query_params[actions.RUN_QUERY] = run.path.name
+        show_run(run)
+    elif wanted is not None:
+        empty_state(
+            "This training is not there",
+            "It may have been deleted. All others are listed under All trainings.",
+        )
+    else:
+        empty_state(
+            "Nothing to watch yet",
+            "Start a training under New training. Two minutes are enough to see it "
+            "learn on the embedded sample.",
+        )

@@ -1,0 +1,96 @@
+"""The charts of one training, each with its name and one line of explanation."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from terrainlib.data.palette import KAGGLE_CLASSES, load_classes
+from terrainlib.data.splits import RANDOM_LEAK
+from terrainlib.errors import TerrainError
+from terrainlib.runs.folder import Run
+from terrainlib.ui import training_charts as charts
+
+LEAK_HELP: Final = (
+    "Training and validation images are drawn at random from one set. Where images "
+    "share ground, the validation has seen parts of what it is asked, and its scores "
+    "are too good."
+)
+COLORS_ACCURACY: Final = (
+    "Share of pixels whose largest colour channel is right, as in the original: it "
+    "cannot tell forest from grassland, so look at the mIoU."
+)
+COLORS_LOSS: Final = (
+    "How far the colours are from the mask's: lower is better. It never reaches 0, "
+    "not even for a perfect mask, because most colours are no pure 0 or 1."
+)
+
+
+def show_leak_note() -> None:
+    """Show the label that goes with every validation score of a random split."""
+    st.badge(RANDOM_LEAK, color="orange", icon=":material/info:", help=LEAK_HELP)
+
+
+def show_curves(run: Run, metrics: pd.DataFrame) -> None:
+    """Show the six charts of a run.
+
+    Args:
+        run: The run; its status names the best epoch.
+        metrics: Its epochs so far, at least one.
+    """
+    names = charts.class_names(metrics)
+    colors = charts.curve_colors(names, known_colors(run.config.data))
+    colors_out = run.config.training.network.output == "colors"
+    with st.grid("auto", min_column_width=380):
+        _show_chart(run, metrics, charts.LOSS, COLORS_LOSS if colors_out else "")
+        _show_chart(
+            run, metrics, charts.ACCURACY, COLORS_ACCURACY if colors_out else ""
+        )
+        _show_chart(run, metrics, charts.MIOU)
+        _show_chart(run, metrics, charts.class_chart_text(names), colors=colors)
+        _show_chart(run, metrics, charts.LEARNING_RATE)
+        _show_chart(run, metrics, charts.SECONDS)
+
+
+def known_colors(data_folder: str) -> Mapping[str, tuple[int, int, int]]:
+    """Return the colours of the classes of a data set, by name, as far as known."""
+    try:
+        classes = load_classes(Path(data_folder) / "classes.json")
+    except TerrainError:
+        classes = KAGGLE_CLASSES
+    return {item.name: item.color for item in classes}
+
+
+def _show_chart(
+    run: Run,
+    metrics: pd.DataFrame,
+    text: charts.ChartText,
+    meaning: str = "",
+    *,
+    colors: tuple[tuple[str, str], ...] = (),
+) -> None:
+    """Show one chart in its card."""
+    rows = charts.long_table(metrics, text, best_epoch=run.status.best_epoch)
+    with st.container(border=True, height="stretch"):
+        st.markdown(f"**{text.title}**")
+        st.caption(meaning or text.meaning)
+        st.vega_lite_chart(
+            rows,
+            charts.line_spec(text, colors),
+            width="stretch",
+            alt=describe(rows, text),
+        )
+
+
+def describe(rows: pd.DataFrame, text: charts.ChartText) -> str:
+    """Return what a chart shows, for those who cannot see it."""
+    if rows.empty:
+        return f"{text.title}: no values yet."
+    last = rows[rows["epoch"] == rows["epoch"].max()]
+    values = ", ".join(
+        f"{curve} {value:{text.digits}}"
+        for curve, value in zip(last["curve"], last["value"], strict=True)
+    )
+    return f"{text.title} against epochs. Epoch {int(last['epoch'].iloc[0])}: {values}."

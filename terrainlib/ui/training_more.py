@@ -1,0 +1,184 @@
+"""The options of a training that few people need, behind "More"."""
+
+from typing import Any, Final
+
+import streamlit as st
+
+from terrainlib.errors import ConfigError
+from terrainlib.model.config import TrainingConfig
+from terrainlib.ui.errors import show_error
+
+LIGHT_NOTE: Final = (
+    "Shaded relief is lit from the north-west. Mirrored and turned images are lit from "
+    "elsewhere: more variety, but not the light that the network will meet."
+)
+_SCHEDULES: Final = {
+    "one_cycle": "One cycle: up, then down to zero",
+    "constant": "Constant",
+}
+
+
+def ask_more(
+    defaults: TrainingConfig, key: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Show the options and return those of the network and those of the training.
+
+    Args:
+        defaults: The preset's values.
+        key: Start of the widgets' keys.
+    """
+    with st.expander("More", icon=":material/tune:"):
+        st.markdown("**Variety**")
+        variety = _ask_variety(defaults, key)
+        st.markdown("**Network**")
+        network = _ask_network(defaults, key)
+        st.markdown("**Learning**")
+        learning = _ask_learning(defaults, key)
+    return network, variety | learning
+
+
+def parse_filters(text: str) -> tuple[int, ...]:
+    """Return the filters of the levels from a text such as `24, 48, 96`.
+
+    Raises:
+        ConfigError: If a part is no whole number.
+    """
+    try:
+        return tuple(int(part) for part in text.replace(",", " ").split())
+    except ValueError as error:
+        raise ConfigError(
+            "the filters must be whole numbers with commas between them, such as "
+            "24, 48, 96, 192."
+        ) from error
+
+
+def _ask_variety(defaults: TrainingConfig, key: str) -> dict[str, Any]:
+    with st.grid("auto", min_column_width=200, vertical_alignment="bottom"):
+        flips = st.toggle(
+            "Mirror at random",
+            defaults.flips,
+            key=f"{key}_flips",
+            persist_state="session",
+        )
+        turns = st.toggle(
+            "Quarter turns at random",
+            defaults.quarter_turns,
+            key=f"{key}_quarter_turns",
+            persist_state="session",
+        )
+        jitter = st.slider(
+            "Brightness and contrast jitter",
+            0.0,
+            0.5,
+            defaults.jitter,
+            0.05,
+            key=f"{key}_jitter",
+            persist_state="session",
+            help="Largest random change; 0 leaves the images as they are.",
+        )
+    st.caption(LIGHT_NOTE)
+    return {"flips": flips, "quarter_turns": turns, "jitter": jitter}
+
+
+def _ask_network(defaults: TrainingConfig, key: str) -> dict[str, Any]:
+    network = defaults.network
+    with st.grid("auto", min_column_width=200, vertical_alignment="bottom"):
+        filters = st.text_input(
+            "Filters of each level",
+            ", ".join(str(count) for count in network.filters),
+            max_chars=60,
+            key=f"{key}_filters",
+            persist_state="session",
+            help="From the finest level to the bottom. More filters learn more and "
+            "take longer.",
+        )
+        dropout = st.slider(
+            "Dropout",
+            0.0,
+            0.9,
+            network.dropout,
+            0.01,
+            key=f"{key}_dropout",
+            persist_state="session",
+            help="Share of features left out at random, against learning by heart.",
+        )
+        stem = st.toggle(
+            "Work at half resolution",
+            network.stem_stride == 2,
+            key=f"{key}_stem",
+            persist_state="session",
+            help="About three times faster; the finest details get softer.",
+        )
+    changes = {"dropout": dropout, "stem_stride": 2 if stem else 1}
+    try:
+        return changes | {"filters": parse_filters(filters)}
+    except ConfigError as error:
+        show_error(error)
+        return changes | {"filters": ()}
+
+
+def _ask_learning(defaults: TrainingConfig, key: str) -> dict[str, Any]:
+    with st.grid("auto", min_column_width=200, vertical_alignment="bottom"):
+        share = st.slider(
+            "Held out to validate",
+            2,
+            50,
+            round(defaults.validation_share * 100),
+            format="%d %%",
+            key=f"{key}_validation_share",
+            persist_state="session",
+        )
+        schedule = st.selectbox(
+            "Learning rate over time",
+            list(_SCHEDULES),
+            index=list(_SCHEDULES).index(defaults.schedule),
+            format_func=_SCHEDULES.__getitem__,
+            key=f"{key}_schedule",
+            persist_state="session",
+        )
+        decay = st.number_input(
+            "Weight decay",
+            0.0,
+            1.0,
+            defaults.weight_decay,
+            step=1e-4,
+            format="%.4f",
+            key=f"{key}_weight_decay",
+            persist_state="session",
+            help="Pulls the weights towards zero; 0 is plain Adam.",
+        )
+        averaging = st.number_input(
+            "Averaging of the weights",
+            0.0,
+            0.9999,
+            defaults.averaging,
+            step=0.01,
+            format="%.4f",
+            key=f"{key}_averaging",
+            persist_state="session",
+            help="Share of the old average kept a step; 0 saves the last weights.",
+        )
+        dice = st.slider(
+            "Share of Dice loss",
+            0.0,
+            1.0,
+            defaults.dice_weight,
+            0.05,
+            key=f"{key}_dice_weight",
+            persist_state="session",
+            help="Beside cross-entropy; helps small classes.",
+        )
+        exact = st.toggle(
+            "Repeatable to the last bit",
+            defaults.deterministic,
+            key=f"{key}_deterministic",
+            persist_state="session",
+        )
+    return {
+        "validation_share": share / 100,
+        "schedule": schedule,
+        "weight_decay": decay,
+        "averaging": averaging,
+        "dice_weight": dice,
+        "deterministic": exact,
+    }
