@@ -1,0 +1,89 @@
+"""What is known about the files of a data set, from their names to checked pairs."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+LayoutName = Literal["kaggle", "folders"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An image, its mask and, where there is one, its height; checked and usable.
+
+    Attributes:
+        id: Name within the data set.
+        image: Image file.
+        mask: Mask file, of the same size.
+        height: Height file, of the same size, or None.
+        size: (H, W) in px.
+        counts: Pixels of each class in the mask; those without data are not counted.
+    """
+
+    id: str
+    image: Path
+    mask: Path
+    height: Path | None
+    size: tuple[int, int]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A file that is not used, and why.
+
+    Attributes:
+        file: Path within the data set's folder.
+        problem: What is wrong, the limit and what to do.
+    """
+
+    file: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A file as its folder lists it.
+
+    Attributes:
+        name: Path within the data set's folder, with forward slashes.
+        size: Bytes.
+        changed: Time of the last change in nanoseconds.
+    """
+
+    name: str
+    size: int
+    changed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An image and its mask, by name; not yet opened."""
+
+    id: str
+    image: Stamp
+    mask: Stamp
+    height: Stamp | None
+
+
+@dataclass(slots=True)
+class Layout:
+    """What was found in a folder.
+
+    Attributes:
+        name: Which of the two layouts.
+        candidates: Images with a mask, sorted by id.
+        problems: Files without a counterpart, and what was skipped.
+        stamps: All files that count for the fingerprint.
+        images: Number of images, with or without a mask.
+        masks: Number of masks, with or without an image.
+        links: Number of links, which are skipped.
+    """
+
+    name: LayoutName
+    candidates: list[Candidate] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    stamps: list[Stamp] = field(default_factory=list)
+    images: int = 0
+    masks: int = 0
+    links: int = 0

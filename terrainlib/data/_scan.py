@@ -1,0 +1,151 @@
+"""The check of all files of a data set, done once and remembered.
+
+What was found is kept in the cache folder under a key made of the names, sizes and
+times of change of all files, so that an unchanged folder opens at once.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from terrainlib import files
+from terrainlib.data._check import check_pair
+from terrainlib.data._layout import CLASSES_FILE
+from terrainlib.data._parallel import ordered_map
+from terrainlib.data._records import Candidate, Layout, Pair, Problem, Stamp
+from terrainlib.data.masks import find_classes
+from terrainlib.data.palette import (
+    KAGGLE_CLASSES,
+    Classes,
+    TerrainClass,
+    load_classes,
+)
+from terrainlib.errors import StorageError
+
+ClassesSource = Literal["classes.json", "kaggle", "found"]
+Progress = Callable[[int, int], None]
+
+_VERSION: Final = 1  # of the check; a change of it makes what was remembered void
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What the check found.
+
+    Attributes:
+        classes: Classes of the masks.
+        source: Where the classes come from.
+        pairs: Usable pairs, sorted by id.
+        problems: Files that are not used, sorted by name.
+    """
+
+    classes: Classes
+    source: ClassesSource
+    pairs: tuple[Pair, ...]
+    problems: tuple[Problem, ...]
+
+
+def fingerprint(stamps: Iterable[Stamp]) -> str:
+    """Return 16 hexadecimal digits from all names, sizes and times of change."""
+    lines = sorted(f"{s.name}\n{s.size}\n{s.changed}\n" for s in stamps)
+    return _digest("".join(lines))[:16]
+
+
+def scan(folder: Path, layout: Layout, progress: Progress | None) -> Scan:
+    """Check all pairs of a layout, or return what an earlier check found.
+
+    Raises:
+        DatasetError: If `classes.json` is not valid, or no classes can be found.
+    """
+    key = f"{folder}\n{layout.name}\n{fingerprint(layout.stamps)}\n{_VERSION}"
+    memory = files.cache_dir() / "scans" / f"{_digest(key)[:32]}.json"
+    remembered = _from_json(folder, files.read_json(memory))
+    if remembered is None:
+        remembered = _check(folder, layout, progress)
+        with suppress(StorageError):  # a full disk costs the next opening time only
+            files.write_json(memory, _to_json(folder, remembered))
+    problems = [*layout.problems, *remembered.problems]
+    return Scan(
+        classes=remembered.classes,
+        source=remembered.source,
+        pairs=remembered.pairs,
+        problems=tuple(sorted(problems, key=lambda problem: problem.file)),
+    )
+
+
+def _check(folder: Path, layout: Layout, progress: Progress | None) -> Scan:
+    """Check all pairs in threads."""
+    classes, source = _classes(folder, layout)
+
+    def check(candidate: Candidate) -> Pair | Problem:
+        return check_pair(folder, candidate, classes)
+
+    found = list(ordered_map(check, layout.candidates, progress=progress))
+    return Scan(
+        classes=classes,
+        source=source,
+        pairs=tuple(item for item in found if isinstance(item, Pair)),
+        problems=tuple(item for item in found if isinstance(item, Problem)),
+    )
+
+
+def _classes(folder: Path, layout: Layout) -> tuple[Classes, ClassesSource]:
+    """Return the classes: those listed, Kaggle's, or the colours found."""
+    if any(stamp.name == CLASSES_FILE for stamp in layout.stamps):
+        return load_classes(folder / CLASSES_FILE), "classes.json"
+    paths = [folder / candidate.mask.name for candidate in layout.candidates]
+    classes, _ = find_classes(paths)
+    return classes, "kaggle" if classes == KAGGLE_CLASSES else "found"
+
+
+def _to_json(folder: Path, found: Scan) -> dict[str, Any]:
+    """Return the JSON form of a check; files are named within the folder."""
+
+    def name(path: Path | None) -> str | None:
+        return path.relative_to(folder).as_posix() if path else None
+
+    return {
+        "classes": [[entry.name, list(entry.color)] for entry in found.classes],
+        "source": found.source,
+        "pairs": [
+            [p.id, name(p.image), name(p.mask), name(p.height), p.size, p.counts]
+            for p in found.pairs
+        ],
+        "problems": [[problem.file, problem.problem] for problem in found.problems],
+    }
+
+
+def _from_json(folder: Path, value: Any) -> Scan | None:
+    """Return the check of a JSON form, or None where it is not one."""
+    try:
+        return Scan(
+            classes=tuple(
+                TerrainClass(name, (red, green, blue))
+                for name, (red, green, blue) in value["classes"]
+            ),
+            source=value["source"],
+            pairs=tuple(
+                Pair(
+                    id=identifier,
+                    image=folder / image,
+                    mask=folder / mask,
+                    height=folder / height if height else None,
+                    size=(rows, columns),
+                    counts=tuple(counts),
+                )
+                for identifier, image, mask, height, (rows, columns), counts in value[
+                    "pairs"
+                ]
+            ),
+            problems=tuple(Problem(file, text) for file, text in value["problems"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _digest(text: str) -> str:
+    """Return the SHA-256 of a text, also of one with undecodable file names."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

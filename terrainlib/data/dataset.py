@@ -1,0 +1,173 @@
+"""A data set: a folder of image/mask pairs, found and checked once.
+
+`open_dataset` is the only way in. The layout is found by `_layout`, each file is
+checked by `_check`, and `_scan` remembers the result; every file is then either part of
+a usable pair or named among the problems. Pixels are read by `read_pair`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terrainlib.data._layout import find_layout
+from terrainlib.data._records import LayoutName, Pair, Problem
+from terrainlib.data._scan import ClassesSource, Progress, fingerprint, scan
+from terrainlib.data.imagery import Image, read_height, read_image
+from terrainlib.data.masks import read_mask
+from terrainlib.data.palette import Classes
+from terrainlib.errors import DatasetError, ImageError
+
+__all__ = [
+    "ClassesSource",
+    "Dataset",
+    "LayoutName",
+    "LoadedPair",
+    "Pair",
+    "Problem",
+    "Progress",
+    "open_dataset",
+    "read_pair",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The usable pairs of a folder.
+
+    Attributes:
+        folder: Where it lies.
+        name: Name to show, the folder's.
+        layout: Which of the two layouts was found.
+        classes: Classes of the masks, in the order of their indices.
+        classes_source: Where the classes come from.
+        pairs: Usable pairs, sorted by id.
+        problems: Files that are not used, sorted by name.
+        fingerprint: 16 hexadecimal digits from all names, sizes and times of change.
+    """
+
+    folder: Path
+    name: str
+    layout: LayoutName
+    classes: Classes
+    classes_source: ClassesSource
+    pairs: tuple[Pair, ...]
+    problems: tuple[Problem, ...]
+    fingerprint: str
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the usable pairs, sorted."""
+        return tuple(pair.id for pair in self.pairs)
+
+    @property
+    def class_shares(self) -> dict[str, float]:
+        """Share of each class among the pixels with data, by name."""
+        counts = np.zeros(len(self.classes), dtype=np.int64)
+        for pair in self.pairs:
+            counts += np.asarray(pair.counts, dtype=np.int64)
+        shares = counts / max(int(counts.sum()), 1)
+        return {
+            entry.name: float(share)
+            for entry, share in zip(self.classes, shares, strict=True)
+        }
+
+    @property
+    def has_heights(self) -> bool:
+        """Whether every pair has a height (False where there is no pair)."""
+        return bool(self.pairs) and all(pair.height for pair in self.pairs)
+
+    def pair(self, identifier: str) -> Pair:
+        """Return one pair.
+
+        Raises:
+            DatasetError: If there is no usable pair of that id.
+        """
+        for pair in self.pairs:
+            if pair.id == identifier:
+                return pair
+        raise DatasetError(
+            f"there is no usable pair {identifier!r} among the {len(self.pairs)}. "
+            "Open the data set again if its files were changed.",
+            file=self.name,
+        )
+
+    def with_ids(self, ids: Iterable[str]) -> Self:
+        """Return the part of the data set that has the given ids, sorted by id.
+
+        Ids that are no longer there are left out.
+        """
+        wanted = set(ids)
+        return replace(
+            self, pairs=tuple(pair for pair in self.pairs if pair.id in wanted)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPair:
+    """The pixels of a pair.
+
+    Attributes:
+        image: The image, float32 RGB in [0, 1], (H, W, 3).
+        mask: Class indices, uint8 (H, W), 255 = no data.
+        height: Metres, float32 (H, W), NaN = no data; None where there is no file.
+    """
+
+    image: Image
+    mask: NDArray[np.uint8]
+    height: NDArray[np.float32] | None
+
+
+def open_dataset(folder: Path | str, *, progress: Progress | None = None) -> Dataset:
+    """Find the pairs of a folder and check every file.
+
+    A file with a problem never stops the rest: it is named among the problems, and its
+    pair is left out. A data set may thus be left without a usable pair.
+
+    Args:
+        folder: The folder, in one of the two layouts.
+        progress: Called with the pairs checked and their number, as the check goes on;
+            not called where an earlier check of the unchanged folder is remembered.
+
+    Raises:
+        DatasetError: If the folder is missing, empty or without any image that has a
+            mask, or if its `classes.json` is not valid.
+    """
+    root = Path(folder)
+    layout = find_layout(root)
+    root = root.resolve()
+    found = scan(root, layout, progress)
+    return Dataset(
+        folder=root,
+        name=root.name,
+        layout=layout.name,
+        classes=found.classes,
+        classes_source=found.source,
+        pairs=found.pairs,
+        problems=found.problems,
+        fingerprint=fingerprint(layout.stamps),
+    )
+
+
+def read_pair(pair: Pair, classes: Classes) -> LoadedPair:
+    """Read the pixels of a pair.
+
+    Raises:
+        ImageError: If a file was changed since the check and cannot be read, or is of
+            another size than its image.
+    """
+    image = read_image(pair.image)
+    mask = read_mask(pair.mask, classes).index
+    height = read_height(pair.height) if pair.height else None
+    size = (image.height, image.width)
+    for path, pixels in ((pair.mask, mask), (pair.height, height)):
+        if path is not None and pixels is not None and pixels.shape != size:
+            raise ImageError(
+                f"the size is {pixels.shape[1]} x {pixels.shape[0]} px, but its image "
+                f"is {size[1]} x {size[0]} px. Make both the same size.",
+                file=path.name,
+            )
+    return LoadedPair(image=image, mask=mask, height=height)
