@@ -9,10 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
-import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
 from terrainlib.data import palette, relief
 from terrainlib.data.dataset import Dataset, open_dataset
@@ -20,12 +17,14 @@ from terrainlib.data.imagery import read_height, read_image
 from terrainlib.data.masks import read_mask
 from terrainlib.data.palette import Classes
 from terrainlib.data.sample import DEFAULT_MODEL
+from terrainlib.ui.pictures import encode_jpeg as encode_jpeg  # offered from here too
+from terrainlib.ui.pictures import encode_png as encode_png
+from terrainlib.ui.pictures import shrink as shrink
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
 THUMBNAIL_PX = 360
-JPEG_QUALITY = 88
 _DATASET_PARTS = ("", "images", "masks", "heights", "classes.json")
 _OPENED = "cached_opened_datasets"
 
@@ -118,33 +117,6 @@ def relief_thumbnail(path: str | Path, *, longest_px: int = THUMBNAIL_PX) -> byt
     return _relief_thumbnail(str(path), file_stamp(path), longest_px)
 
 
-def encode_jpeg(rgb: NDArray[Any]) -> bytes:
-    """Return a uint8 or float32 [0, 1] picture, (H, W, 3) or (H, W), as JPEG."""
-    return _encode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-
-
-def encode_png(rgb: NDArray[Any]) -> bytes:
-    """Return a uint8 or float32 [0, 1] picture, (H, W, 3) or (H, W), as PNG."""
-    return _encode(".png", rgb, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-
-
-def shrink(picture: NDArray[Any], longest_px: int, *, nearest: bool) -> NDArray[Any]:
-    """Return a picture whose longer side is at most `longest_px`.
-
-    Args:
-        picture: (H, W) or (H, W, 3).
-        longest_px: Limit of height and width.
-        nearest: True for masks, whose values may not be mixed; else areas are averaged.
-    """
-    height, width = picture.shape[:2]
-    factor = longest_px / max(height, width)
-    if factor >= 1:
-        return picture
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    method = cv2.INTER_NEAREST if nearest else cv2.INTER_AREA
-    return cv2.resize(picture, size, interpolation=method)
-
-
 @st.cache_resource(max_entries=4, show_spinner="Checking the data set …")
 def _dataset(folder: str, stamp: tuple[Stamp, ...]) -> Dataset:
     del stamp  # part of the key
@@ -181,11 +153,3 @@ def _relief_thumbnail(path: str, stamp: Stamp, longest_px: int) -> bytes:
     del stamp  # part of the key
     shaded = relief.shaded_relief(read_height(Path(path)))
     return encode_jpeg(shrink(shaded, longest_px, nearest=False))
-
-
-def _encode(suffix: str, picture: NDArray[Any], options: list[int]) -> bytes:
-    if picture.dtype != np.uint8:
-        picture = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
-    if picture.ndim == 3:
-        picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    return bytes(cv2.imencode(suffix, picture, options)[1].tobytes())

@@ -1,0 +1,152 @@
+"""The live view: image and mask with a divider, sharpened in the browser.
+
+The component itself is plain JavaScript in `live_arithmetic.js`, `live_stage.js` and
+`live_view.js`. This module hands it the pictures and gives back its settings, which
+change when a control is let go; dragging needs no word from Python.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import streamlit as st
+
+from terrainlib.data.palette import Classes, color_table
+from terrainlib.mask.sharpen import METHODS, Method
+
+MAX_AMOUNT = 3.0
+RADIUS_RANGE_PX = (0.5, 5.0)
+PREVIEW_PX = 1024
+
+_FOLDER = Path(__file__).parent
+_SCRIPTS = ("live_arithmetic.js", "live_stage.js", "live_view.js")
+_component = st.components.v2.component(
+    "terrainlib_live_view",
+    css=(_FOLDER / "live_view.css").read_text(encoding="utf-8"),
+    js="\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSettings:
+    """What the controls of the live view stand at.
+
+    Attributes:
+        amount: Strength of the sharpening, 0 to `MAX_AMOUNT`.
+        method: `laplacian` or `unsharp`.
+        radius: Standard deviation of the unsharp mask's blur in px, 0.5 to 5.
+        snap: Whether every pixel takes the nearest class colour.
+        opacity: Opacity of the mask over the image, 0 to 1.
+    """
+
+    amount: float = 0.0
+    method: Method = "laplacian"
+    radius: float = 1.0
+    snap: bool = False
+    opacity: float = 1.0
+
+    @classmethod
+    def from_browser(cls, values: object) -> Self:
+        """Return settings from what a browser sent; whatever does not fit is left out.
+
+        Args:
+            values: Anything; a mapping with the names of the attributes is expected.
+        """
+        sent = values if isinstance(values, Mapping) else {}
+        defaults = cls()
+        return cls(
+            amount=_number(sent.get("amount"), (0.0, MAX_AMOUNT), defaults.amount),
+            method=_method(sent.get("method")),
+            radius=_number(sent.get("radius"), RADIUS_RANGE_PX, defaults.radius),
+            snap=sent.get("snap") is True,
+            opacity=_number(sent.get("opacity"), (0.0, 1.0), defaults.opacity),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewPictures:
+    """What the live view shows.
+
+    Attributes:
+        id: Changes exactly when the pictures do.
+        image: The image as JPEG, at most `PREVIEW_PX` wide and high.
+        mask: The soft mask as PNG, of the image's size.
+        classes: The classes to snap to.
+        note: One sentence below the picture, such as the scale of the preview.
+        name: Name of the image, for people who do not see it.
+    """
+
+    id: str
+    image: bytes
+    mask: bytes
+    classes: Classes
+    note: str
+    name: str
+
+
+def live_view(pictures: ViewPictures, *, key: str, remembered: str) -> ViewSettings:
+    """Show the live view and return its settings.
+
+    Args:
+        pictures: What it shows.
+        key: Widget key.
+        remembered: Session key under which the settings survive leaving the page.
+
+    Returns:
+        The settings as they were when a control was last let go.
+    """
+    first = f"{remembered}_at_first"
+    if key not in st.session_state or first not in st.session_state:
+        st.session_state[first] = dict(st.session_state.get(remembered, {}))
+    initial = ViewSettings.from_browser(st.session_state[first])
+    result = _component(
+        key=key,
+        data=_data(pictures, initial),
+        default={"settings": initial.to_dict()},
+        on_settings_change=_nothing,
+    )
+    settings = ViewSettings.from_browser(result.settings)
+    st.session_state[remembered] = settings.to_dict()
+    return settings
+
+
+def _nothing() -> None:
+    """Declare a state of the component to Streamlit; the page reads the result."""
+
+
+def _data(pictures: ViewPictures, initial: ViewSettings) -> dict[str, Any]:
+    """Return the component's data: the same text every time until a picture changes."""
+    return {
+        "picture": pictures.id,
+        "image": _data_url("image/jpeg", pictures.image),
+        "mask": _data_url("image/png", pictures.mask),
+        "colors": color_table(pictures.classes).tolist(),
+        "note": pictures.note,
+        "alt": {
+            "image": f"The image {pictures.name}",
+            "mask": f"Terrain mask of {pictures.name}; its legend is above",
+        },
+        "settings": initial.to_dict(),
+    }
+
+
+def _data_url(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _number(value: object, bounds: tuple[float, float], otherwise: float) -> float:
+    """Return a number within its bounds; `otherwise` for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return otherwise
+    return float(value) if bounds[0] <= value <= bounds[1] else otherwise
+
+
+def _method(value: object) -> Method:
+    """Return the method of a name; the Laplacian for anything else."""
+    return next((method for method in METHODS if method == value), METHODS[0])

@@ -1,0 +1,38 @@
+"""An app with nothing but the live view, over pictures that reach every limit."""
+
+import numpy as np
+import streamlit as st
+
+from terrainlib.data.palette import KAGGLE_CLASSES
+from terrainlib.ui.live_view import ViewPictures, live_view
+from terrainlib.ui.pictures import encode_jpeg, encode_png
+
+HEIGHT, WIDTH = 61, 83
+
+
+def soft_mask() -> np.ndarray:
+    """Noise from black to white beside smooth ground."""
+    rng = np.random.default_rng(3)
+    noise = rng.integers(0, 256, (HEIGHT, WIDTH, 3))
+    rows = np.linspace(20, 235, HEIGHT)[:, None, None]
+    smooth = rows + rng.integers(0, 3, (HEIGHT, WIDTH, 3))
+    left = np.arange(WIDTH)[None, :, None] < WIDTH // 3
+    return np.where(left, noise, smooth).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    st.set_page_config(layout="wide")
+    picture = soft_mask()
+    settings = live_view(
+        ViewPictures(
+            id="noise",
+            image=encode_jpeg(picture[::-1]),
+            mask=encode_png(picture),
+            classes=KAGGLE_CLASSES,
+            note="A picture made for the test.",
+            name="noise",
+        ),
+        key="view",
+        remembered="settings",
+    )
+    st.json(settings.to_dict())
