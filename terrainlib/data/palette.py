@@ -106,17 +106,29 @@ def nearest_class(
         not exactly the colour of a class.
     """
     keys = color_keys(rgb)
-    colors, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    pixels = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1)
+    known = color_keys(color_table(classes))
+    order = np.argsort(known, kind="stable")
+    place = np.minimum(np.searchsorted(known[order], keys), len(known) - 1)
+    index = order[place].astype(np.uint8)
+    strange = known[index] != keys
+    if not strange.any():
+        return index, 0.0
+    strangers, inverse = np.unique(keys[strange], return_inverse=True)
+    colors = np.stack([strangers >> 16, strangers >> 8 & 255, strangers & 255], axis=1)
+    index[strange] = _nearest(colors.astype(np.int64), classes)[inverse.ravel()]
+    return index, float(strange.mean())
+
+
+def _nearest(colors: NDArray[np.int64], classes: Classes) -> NDArray[np.uint8]:
+    """Return the nearest class of each of (n, 3) colours: (n,) uint8."""
     best = np.full(len(colors), np.iinfo(np.int64).max, np.int64)
     index = np.zeros(len(colors), np.uint8)
     for number, color in enumerate(color_table(classes).astype(np.int64)):
-        distance = ((pixels.astype(np.int64) - color) ** 2).sum(axis=1)
+        distance = ((colors - color) ** 2).sum(axis=1)
         closer = distance < best
         best[closer] = distance[closer]
         index[closer] = number
-    strangers = float(counts[best > 0].sum() / max(1, keys.size))
-    return index[inverse].reshape(keys.shape), strangers
+    return index
 
 
 def color_keys(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
