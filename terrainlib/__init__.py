@@ -7,6 +7,8 @@ then name neither other files nor network addresses to be opened in their place.
 
 import os
 
+from terrainlib._gdal import GDAL_SKIP
+
 _ENVIRONMENT = {
     # GeoTIFF in and out; everything that could reach a network or another file is off.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no side-car files (.ovr, .msk, .aux)
@@ -17,5 +19,6 @@ _ENVIRONMENT = {
 }
 for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
+os.environ["GDAL_SKIP"] = GDAL_SKIP  # whatever it was: this is no matter of taste
 
 __version__ = "0.1.0"

@@ -1,0 +1,27 @@
+"""GDAL's drivers that stay off: all but those the project reads and writes with.
+
+Left on are GTiff, COG, PNG, JPEG, GPKG, GeoJSON and the two that keep data in memory.
+Many of the others reach out for other files or for the network when they open a file
+(VRT, WMS, WCS, HTTP, STACIT ...). The list holds every driver that GDAL 3.10 has in
+rasterio's wheels; a test compares it with the drivers that are really there.
+"""
+
+from typing import Final
+
+_SKIPPED: Final = """
+AAIGrid, ACE2, ADRG, AIG, AVCBin, AVCE00, AirSAR, BAG, BIGGIF, BLX, BMP, BSB, BT,
+BYN, CALS, CEOS, COASP, COSAR, CPG, CTG, CTable2, DAAS, DERIVED, DIMAP, DIPEx, DOQ1,
+DOQ2, DTED, ECRGTOC, EEDA, EEDAI, EHdr, EIR, ELAS, ENVI, ERS, ESAT, ESRI Shapefile,
+ESRIC, ESRIJSON, FAST, FIT, GFF, GIF, GNMDatabase, GNMFile, GRASSASCIIGrid, GRIB,
+GS7BG, GSAG, GSBG, GSC, GTI, GTX, GXF, GenBin, GeoJSONSeq, HDF5, HDF5Image, HF2,
+HFA, HTTP, ILWIS, IRIS, ISCE, ISG, ISIS2, ISIS3, JAXAPALSAR, JDEM, JP2OpenJPEG,
+KMLSUPEROVERLAY, KRO, L1B, LAN, LCP, LOSLAS, Leveller, MAP, MBTiles, MFF, MFF2, MRF,
+MSGN, MVT, NDF, NGSGEOID, NITF, NOAA_B, NSIDCbin, NTv2, NWT_GRC, NWT_GRD, OSM, OZI,
+PAux, PCIDSK, PCRaster, PDF, PDS, PDS4, PLMOSAIC, PNM, PRF, R, RIK, RMF, ROI_PAC,
+RPFTOC, RRASTER, RS2, RST, Rasterlite, S102, S104, S111, SAFE, SAGA, SAR_CEOS, SDTS,
+SENTINEL2, SGI, SIGDEM, SNAP_TIFF, SNODAS, SQLite, SRP, SRTMHGT, STACIT, STACTA,
+TGA, TIL, TSX, Terragen, TopoJSON, USGSDEM, VICAR, VRT, WCS, WEBP, WMS, WMTS, XPM,
+XYZ, ZMap, Zarr, netCDF
+"""
+
+GDAL_SKIP: Final = ",".join(" ".join(name.split()) for name in _SKIPPED.split(","))
