@@ -16,7 +16,7 @@ import streamlit as st
 from terrainlib import files
 from terrainlib.data.archive import extract_zip
 from terrainlib.data.dataset import Dataset
-from terrainlib.data.kaggle import download_kaggle
+from terrainlib.data.kaggle import KAGGLE_DATASET, download_kaggle
 from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.errors import DatasetError, TerrainError
 from terrainlib.ui import cached, state
@@ -25,13 +25,13 @@ from terrainlib.ui.text import md_escape, plural
 
 SOURCE: Final = "shared_dataset_source"  # str: one of SOURCES
 FOLDERS: Final = "shared_dataset_folders"  # dict: the folder opened last, by source
+UPLOAD: Final = "shared_dataset_upload"  # str: the upload that was unpacked last
 SOURCES: Final = {
     "sample": "Sample",
     "folder": "Folder",
     "zip": "Zip file",
     "kaggle": "Kaggle",
 }
-KAGGLE_NAME: Final = "tpapp157/earth-terrain-height-and-segmentation-map-images"
 LAYOUT_HELP: Final = (
     "Two layouts are understood: `ID_t.png`, `ID_i2.png` and (if there are heights) "
     "`ID_h.png` in one folder, or the folders `images`, `masks` and `heights` with "
@@ -132,10 +132,12 @@ def _zip(key: str) -> str | None:
         key=f"{key}_zip",
         help=LAYOUT_HELP,
     )
-    if upload is not None:
+    known = _remembered("zip") and st.session_state.get(UPLOAD)
+    if upload is not None and upload.file_id != known:
         _remember("zip", None)
         with errors_shown("This zip file cannot be opened"), st.spinner("Unpacking…"):
             _remember("zip", str(_unpack(upload.getvalue(), upload.name)))
+            st.session_state[UPLOAD] = upload.file_id
     return _remembered("zip")
 
 
@@ -156,7 +158,7 @@ def _kaggle(key: str) -> str | None:
         f"{key}_kaggle",
         "Name of the data set on Kaggle",
         "Download",
-        value=KAGGLE_NAME,
+        value=KAGGLE_DATASET,
         placeholder="owner/name",
         help_text="The last two parts of its address on kaggle.com: owner/name.",
     )
@@ -193,8 +195,9 @@ def _open(folder: str) -> Dataset | None:
     bar = st.empty()
 
     def show(done: int, total: int) -> None:
-        share = done / max(total, 1)
-        bar.progress(share, f"Checking the files: {done:,} of {total:,}")
+        if done % max(1, total // 100) == 0 or done == total:
+            text = f"Checking the pairs: {done:,} of {total:,}"
+            bar.progress(done / max(total, 1), text)
 
     try:
         return cached.dataset(folder, progress=show)

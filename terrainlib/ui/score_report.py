@@ -1,11 +1,12 @@
 """Scores on the page: over all images, of each class and of each image."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
 from terrainlib.data.palette import Classes
 from terrainlib.metrics import Scores
@@ -62,7 +63,9 @@ def show_scores(
     grid.metric("Images", f"{images:,}", border=True)
 
 
-def show_class_scores(scores: Scores, confusion: np.ndarray, classes: Classes) -> None:
+def show_class_scores(
+    scores: Scores, confusion: NDArray[np.int64], classes: Classes
+) -> None:
     """Show the IoU of each class, and what each class was taken for.
 
     Args:
@@ -135,10 +138,12 @@ def percent(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:.1%}"
 
 
-def _columns(frame: pd.DataFrame) -> dict[str, object]:
+def _columns(frame: pd.DataFrame) -> dict[str, Any]:
     """Show shares as per cent and counts with separators."""
-    shares = frame.select_dtypes("floating").columns
-    counts = frame.select_dtypes("integer").columns
-    return {
-        name: st.column_config.NumberColumn(format="percent") for name in shares
-    } | {name: st.column_config.NumberColumn(format="localized") for name in counts}
+    columns = {}
+    for name, kind in frame.dtypes.items():
+        if pd.api.types.is_float_dtype(kind):
+            columns[str(name)] = st.column_config.NumberColumn(format="percent")
+        elif pd.api.types.is_integer_dtype(kind):
+            columns[str(name)] = st.column_config.NumberColumn(format="localized")
+    return columns

@@ -13,11 +13,12 @@ from terrainlib.data.palette import load_classes
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
 from tests.synthetic import write_folders_dataset, write_kaggle_dataset
 
-PAGE = str(ROOT / "pages" / "1_Dataset_Preview.py")
+PAGE = "pages/1_Dataset_Preview.py"
 
 
 def open_page(source: str = "sample") -> AppTest:
-    page = AppTest.from_file(PAGE, default_timeout=PAGE_TIMEOUT_S)
+    app = str(ROOT / "streamlit_app.py")
+    page = AppTest.from_file(app, default_timeout=PAGE_TIMEOUT_S).switch_page(PAGE)
     page.session_state["shared_dataset_source"] = source
     page.run()
     assert not page.exception
@@ -48,7 +49,7 @@ def test_the_embedded_sample_is_shown_without_any_choice() -> None:
         "With height": "all",
         "Problems": "0",
     }
-    assert len(page.get("imgs")) == 24  # twelve images and twelve masks
+    assert len(page.get("image")) == 24  # twelve images and twelve masks
     assert not page.error
     assert page.get("pagination")
 
@@ -63,7 +64,7 @@ def test_a_folder_shows_its_counts_and_pictures(tiny_dataset: Path) -> None:
     page = open_folder(tiny_dataset)
     assert metrics(page)["Pairs"] == "6"
     assert metrics(page)["Image size"] == "32 × 32 px"
-    assert len(page.get("imgs")) == 12
+    assert len(page.get("image")) == 12
     assert not page.get("pagination")
 
 
@@ -82,7 +83,7 @@ def test_each_view_shows_its_pictures(
     page = open_folder(tiny_dataset)
     page.segmented_control(key="preview_view_5").set_value(view).run()
     assert not page.exception
-    assert len(page.get("imgs")) == pictures
+    assert len(page.get("image")) == pictures
 
 
 def test_the_overlay_has_an_opacity(tiny_dataset: Path) -> None:
@@ -91,7 +92,7 @@ def test_the_overlay_has_an_opacity(tiny_dataset: Path) -> None:
     page.segmented_control(key="preview_view_5").set_value("Overlay").run()
     page.slider(key="preview_opacity").set_value(100).run()
     assert not page.exception
-    assert len(page.get("imgs")) == 6
+    assert len(page.get("image")) == 6
 
 
 def test_without_heights_no_height_is_offered(tmp_path: Path) -> None:
