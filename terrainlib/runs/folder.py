@@ -151,7 +151,8 @@ class Run:
     def epoch_text(self) -> str:
         """Where it is, such as `epoch 3 of 50`; without the total while unknown."""
         of = f" of {self.status.epochs}" if self.status.epochs else ""
-        return f"epoch {self.status.epoch}{of}"
+        running = self.status.epoch + (1 if self.active else 0)
+        return f"epoch {min(running, self.status.epochs or running)}{of}"
 
 
 def create_run(config: RunConfig, *, path: Path | None = None) -> Path:

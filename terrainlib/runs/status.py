@@ -54,10 +54,9 @@ class Status:
 
     Attributes:
         state: What the worker says it does.
-        epoch: The epoch under way, from 1; at the end the last whole one; 0 before the
-            first step.
+        epoch: Epochs completed.
         epochs: Epochs planned; None where that is not known yet.
-        step: Steps of that epoch that are done.
+        step: Steps done in the running epoch.
         steps: Steps of an epoch; 0 until it is known.
         seconds: Wall clock spent on training.
         seconds_left: Expected rest, or None.
@@ -87,8 +86,7 @@ class Status:
         if self.state == "finished":
             return 1.0
         if self.epochs and self.steps:
-            done = max(0, self.epoch - 1) + self.step / self.steps
-            return min(1.0, done / self.epochs)
+            return min(1.0, (self.epoch + self.step / self.steps) / self.epochs)
         if self.seconds_left is not None and self.seconds + self.seconds_left > 0:
             return self.seconds / (self.seconds + self.seconds_left)
         return None

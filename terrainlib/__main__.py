@@ -1,0 +1,8 @@
+"""`python -m terrainlib`: see `cli`."""
+
+import sys
+
+from terrainlib.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

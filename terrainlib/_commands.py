@@ -1,0 +1,143 @@
+"""The commands `check`, `evaluate` and `models`."""
+
+import argparse
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from terrainlib import files
+from terrainlib._console import (
+    decimal,
+    progress_bar,
+    say,
+    say_json,
+    say_table,
+)
+from terrainlib.data.dataset import Dataset, open_dataset
+from terrainlib.errors import DatasetError
+
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
+
+
+def check(options: argparse.Namespace) -> int:
+    """Look through a data set and print what is in it.
+
+    Raises:
+        DatasetError: If no usable pair remains.
+    """
+    with progress_bar("Checking files") as (count, _):
+        dataset = open_dataset(options.data, progress=count)
+    if options.json:
+        say_json(
+            {
+                "pairs": len(dataset.pairs),
+                "problems": [
+                    {"file": entry.file, "problem": entry.problem}
+                    for entry in dataset.problems
+                ],
+                "classes": dataset.class_shares,
+            }
+        )
+    else:
+        _say_dataset(dataset)
+    if not dataset.pairs:
+        raise DatasetError("has no usable pair.", file=dataset.name)
+    return 0
+
+
+def _say_dataset(dataset: Dataset) -> None:
+    """Print a data set for people."""
+    heights = "with" if dataset.has_heights else "without"
+    say(f"{dataset.name}: {len(dataset.pairs)} usable pairs {heights} height")
+    rows = [[name, f"{share:.1%}"] for name, share in dataset.class_shares.items()]
+    say_table("Classes", ["class", "share"], rows)
+    if dataset.problems:
+        say(f"{len(dataset.problems)} problems:")
+    for entry in dataset.problems:
+        say(f"  {entry.file}: {entry.problem}")
+
+
+def evaluate_model(options: argparse.Namespace) -> int:
+    """Score a model on a data set, or on a part of it."""
+    with progress_bar("Checking files") as (count, rename):
+        dataset = open_dataset(options.data, progress=count)
+        rename("Loading the model")
+        from terrainlib.mask.evaluation import evaluate
+        from terrainlib.model.modelfile import load_model
+
+        model = load_model(options.model)
+        rename("Scoring")
+        result = evaluate(model, dataset, split=options.split, progress=count)
+    values = result.to_json()
+    if options.json:
+        say_json(values)
+        return 0
+    rows = [
+        ["pixel accuracy", decimal(values["pixel_accuracy"])],
+        ["mIoU", decimal(values["miou"])],
+        *([f"IoU {name}", decimal(score)] for name, score in values["iou"].items()),
+        ["boundary F1", decimal(values["boundary_f1"])],
+    ]
+    title = f"{values['images']} images ({options.split}), {values['seconds']:.1f} s"
+    say_table(title, ["score", "value"], rows)
+    if split := model.record.split:
+        say(f"Split of the model: {split.get('leak', 'unknown')}")
+    return 0
+
+
+def models(_options: argparse.Namespace) -> int:
+    """List the models on this machine: embedded, of runs, added by hand."""
+    rows = [_model_row(name, path) for name, path in model_files()]
+    columns = ["model", "preset", "data", "made", "mIoU", "size"]
+    say_table("Models", columns, rows)
+    return 0
+
+
+def model_files() -> Iterator[tuple[str, Path]]:
+    """Yield what the other commands take as MODEL, and the file it stands for."""
+    from terrainlib.data.sample import DEFAULT_MODEL
+    from terrainlib.runs.folder import list_runs
+
+    if DEFAULT_MODEL.is_file():
+        yield "default", DEFAULT_MODEL
+    for run in list_runs():
+        if run.model is not None:
+            yield _shown(run.path), run.model
+    folder = files.models_dir()
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        hidden = path.name.startswith(".")
+        if path.suffix.lower() in MODEL_SUFFIXES and path.is_file() and not hidden:
+            yield _shown(path), path
+
+
+def _shown(path: Path) -> str:
+    """Return a path as it can be typed here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _model_row(name: str, path: Path) -> list[str]:
+    """Return the cells of one model."""
+    from terrainlib.model.modelfile import read_record
+
+    size = f"{path.stat().st_size / 1e6:.1f} MB"
+    record = read_record(path)
+    if record is None:
+        return [name, "notebook file", "", "", "-", size]
+    scores = record.scores or {}
+    return [
+        name,
+        str(record.config.get("preset_name", "")),
+        str(record.dataset.get("name", "")),
+        _date(record.created),
+        decimal(scores.get("miou")),
+        size,
+    ]
+
+
+def _date(moment: str) -> str:
+    """Return the day of a UTC ISO time in the machine's own zone."""
+    try:
+        return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}"
+    except ValueError:
+        return ""

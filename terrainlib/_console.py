@@ -1,0 +1,83 @@
+"""What the commands show: progress on standard error, results on standard output."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from terrainlib.errors import TerrainError
+
+Counter = Callable[[int, int], None]
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[tuple[Counter, Callable[[str], None]]]:
+    """Show a bar on standard error while the block lasts.
+
+    Yields:
+        A function for the work done and in all, and one that changes the title.
+    """
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+
+        def count(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=max(1, total))
+
+        def rename(text: str) -> None:
+            bar.update(task, description=text)
+
+        yield count, rename
+
+
+def say(text: str) -> None:
+    """Print a line of the result."""
+    sys.stdout.write(f"{text}\n")
+
+
+def say_json(value: dict[str, Any]) -> None:
+    """Print the result as one JSON object."""
+    say(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def say_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table; the first column to the left, the others to the right."""
+    table = Table(title=title, title_justify="left")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*(_plain(cell) for cell in row))
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def note(text: str) -> None:
+    """Print a remark on standard error."""
+    sys.stderr.write(f"note: {' '.join(text.split())}\n")
+
+
+def complain(error: TerrainError) -> None:
+    """Print the line for one bad file of a batch."""
+    sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+
+
+def decimal(value: float | None) -> str:
+    """Return a score with three digits, a dash for none."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _plain(text: str) -> str:
+    """Return text in which rich finds no markup."""
+    from rich.markup import escape
+
+    return escape(text)

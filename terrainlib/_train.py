@@ -1,0 +1,170 @@
+"""The command `train`: a run in the foreground."""
+
+import argparse
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from terrainlib._console import Counter, progress_bar, say
+from terrainlib.data.dataset import open_dataset
+from terrainlib.errors import RunError
+from terrainlib.model.config import TrainingConfig
+from terrainlib.runs.checks import require_resumable, require_trainable
+from terrainlib.runs.folder import (
+    LOG_FILE,
+    MAX_NAME_LETTERS,
+    Run,
+    RunConfig,
+    create_run,
+    read_run,
+)
+from terrainlib.runs.launcher import mark_starting
+from terrainlib.runs.slot import launching, require_free_slot
+from terrainlib.runs.status import Status
+
+_STEPS = 1000
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train in the foreground; Ctrl-C stops it with the model saved."""
+    with progress_bar("Checking files") as (count, rename):
+        begin = _continued if options.resume else _begun
+        path = begin(options, count)
+        rename("Starting")
+
+        def show(status: Status) -> None:
+            share = status.share
+            if share is not None:
+                count(round(_STEPS * share), _STEPS)
+            rename(_title(status))
+
+        from terrainlib.runs.job import run_training
+        from terrainlib.runs.signals import stop_requested_by_signals
+
+        with _log_to(path / LOG_FILE):
+            run = run_training(
+                path,
+                resume=options.resume,
+                on_progress=show,
+                should_stop=stop_requested_by_signals(),
+            )
+    _say_end(run, options.out)
+    return 0
+
+
+def _begun(options: argparse.Namespace, count: Counter) -> Path:
+    """Check everything that can be checked, then make the run folder."""
+    if options.out.exists() or options.out.is_symlink():
+        raise RunError(
+            "exists already, and a run is never written over another. Choose a new "
+            "folder, or add --resume to continue the run in it.",
+            file=options.out.name,
+        )
+    require_free_slot()
+    dataset = open_dataset(options.data, progress=count)
+    network: dict[str, Any] = {
+        "classes": len(dataset.classes),
+        "height": options.height,
+    }
+    if options.image_size is not None:
+        network["image_size"] = options.image_size
+    training = TrainingConfig.preset(
+        options.preset or "fast", network=network, **_changes(options)
+    )
+    require_trainable(dataset, training)
+    name = options.out.resolve().name[:MAX_NAME_LETTERS]
+    config = RunConfig(name, str(dataset.folder.resolve()), training)
+    with launching():
+        require_free_slot()
+        return create_run(config, path=options.out)
+
+
+def _continued(options: argparse.Namespace, _count: Counter) -> Path:
+    """Check that a run can be continued as it was begun, and make it ready."""
+    with launching():
+        run = read_run(options.out)
+        require_resumable(run)
+        _require_same(options, run)
+        require_free_slot()
+        mark_starting(run)
+    return run.path
+
+
+def _changes(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of `TrainingConfig` that were given."""
+    names = ("epochs", "minutes", "batch_size", "seed")
+    return {name: getattr(options, name) for name in names}
+
+
+def _require_same(options: argparse.Namespace, run: Run) -> None:
+    """Refuse options that differ from those that the run was begun with."""
+    training = run.config.training
+    was: dict[str, Any] = {
+        "preset": training.network.preset_name,
+        "image_size": training.network.image_size,
+        **{name: getattr(training, name) for name in _changes(options)},
+    }
+    given: dict[str, Any] = {name: getattr(options, name) for name in was}
+    if options.height:
+        was["height"], given["height"] = training.network.height, True
+    for name, value in given.items():
+        if value is not None and value != was[name]:
+            raise RunError(
+                f"was begun with {name.replace('_', ' ')} {was[name]}, not {value}. "
+                "Leave the option out, or start a new run.",
+                file=run.path.name,
+            )
+    if options.data.resolve() != Path(run.config.data).resolve():
+        raise RunError(
+            f"was begun with other data than {options.data.name}. Name the same "
+            "folder, or start a new run.",
+            file=run.path.name,
+        )
+
+
+@contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    """Write the library's log to a file while the block lasts."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter(_LOG_FORMAT))
+    logger = logging.getLogger("terrainlib")
+    level, passed_on = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = passed_on
+        handler.close()
+
+
+def _title(status: Status) -> str:
+    """Return what a status says in a few words."""
+    if status.message or not status.steps:
+        return status.message or status.state
+    epoch = status.epoch + 1
+    words = f"Epoch {min(epoch, status.epochs or epoch)}"
+    if status.epochs:
+        words += f" of {status.epochs}"
+    if status.best_miou is not None:
+        words += f", best mIoU {status.best_miou:.3f}"
+    if status.seconds_left is not None:
+        words += f", {status.seconds_left / 60:.1f} min left"
+    return words
+
+
+def _say_end(run: Run, shown: Path) -> None:
+    """Print what came of it."""
+    status = run.status
+    say(f"{shown}: {run.state} after epoch {status.epoch}. {run.message}")
+    if status.best_miou is not None:
+        say(
+            f"Validation mIoU {status.best_miou:.3f} at the working size "
+            "(random split: may leak)."
+        )

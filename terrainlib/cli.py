@@ -1,0 +1,192 @@
+"""The command line: what it takes, and how it ends.
+
+The commands themselves are in `_commands` and `_predict`, imported when they are used:
+neither `--help` nor `check` loads TensorFlow. Exit status 0; 2 for bad input or usage;
+1 for a failure on the way. The last line on standard error then begins with `error: `.
+"""
+
+import argparse
+import importlib
+import logging
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+
+from terrainlib.errors import ConfigError, FailureError, TerrainError
+from terrainlib.files import storage_error
+
+EXIT_USAGE: Final = 2
+PRESETS: Final = ("fast", "notebook", "best")
+NOT_YET: Final = {
+    "overlaps": "the overlap finder (--overlaps) is not available yet.",
+    "bands": "choosing bands (--bands) is not available yet. Give three bands.",
+    "vectors": "vector output (--vectors) is not available yet. Leave it out.",
+    "pack": "packed output (--pack) is not available yet. Leave it out.",
+}
+_logger = logging.getLogger(__name__)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one `error: ` line, the last one."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_USAGE, f"error: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit status.
+
+    Args:
+        arguments: The words after `python -m terrainlib`; None takes the process's.
+    """
+    try:
+        options = build_parser().parse_args(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        _require_available(options)
+        module, command = options.command
+        status: int = getattr(importlib.import_module(module), command)(options)
+    except (TerrainError, KeyboardInterrupt, MemoryError, OSError) as problem:
+        return _complain(_in_words(problem))
+    except Exception as problem:
+        _logger.exception("unexpected error")
+        text = f"unexpected error: {type(problem).__name__}: {problem}"
+        return _complain(FailureError(text))
+    return status
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = _Parser(
+        prog="python -m terrainlib",
+        description="Terrain masks from satellite images.",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_check(commands)
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_predict(commands)
+    _add_sharpen(commands)
+    models = commands.add_parser("models", help="list the models on this machine")
+    models.set_defaults(command=("terrainlib._commands", "models"))
+    return parser
+
+
+def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("check", help="look through a data set")
+    parser.add_argument("data", metavar="DATA", type=Path, help="folder of a data set")
+    parser.add_argument("--overlaps", action="store_true", help="not available yet")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(command=("terrainlib._commands", "check"))
+
+
+def _add_train(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("train", help="train a model in the foreground")
+    add = parser.add_argument
+    add("data", metavar="DATA", type=Path, help="folder of a data set")
+    add("--out", metavar="RUN_DIR", type=Path, required=True, help="new run folder")
+    add("--preset", choices=PRESETS, help="kind of network (default: fast)")
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--epochs", metavar="N", type=int, help="budget in epochs")
+    budget.add_argument("--minutes", metavar="M", type=_number, help="or in minutes")
+    add("--image-size", metavar="PX", type=int, help="size that training works at")
+    add("--batch-size", metavar="N", type=int, help="images a step")
+    add("--height", action="store_true", help="use the height as a fourth channel")
+    add("--seed", metavar="S", type=int, help="seed of everything random")
+    add("--resume", action="store_true", help="continue the run in RUN_DIR")
+    parser.set_defaults(command=("terrainlib._train", "train"))
+
+
+def _add_evaluate(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("evaluate", help="score a model on a data set")
+    parser.add_argument("model", metavar="MODEL", help="model file, run or `default`")
+    parser.add_argument("data", metavar="DATA", type=Path, help="folder of a data set")
+    parser.add_argument(
+        "--split",
+        choices=("all", "train", "validation"),
+        default="all",
+        help="part of the data set, by the model's own split",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(command=("terrainlib._commands", "evaluate_model"))
+
+
+def _add_predict(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("predict", help="write the masks of images")
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="model file, run folder or `default`")
+    add(
+        "images",
+        metavar="IMAGE|FOLDER",
+        type=Path,
+        nargs="+",
+        help="PNG, JPEG or TIFF files, or folders of them",
+    )
+    add("--out", metavar="DIR", type=Path, required=True, help="folder for the masks")
+    add("--height-file", metavar="FILE", type=Path, help="heights of the one IMAGE")
+    add("--soft", action="store_true", help="also write the soft mask")
+    add("--sharpen", metavar="A", type=_number, help="also write it sharpened, 0 to 10")
+    add("--scale", metavar="S", type=_number, help="working px per image px")
+    add("--tiling", choices=("exact", "blend", "whole"), default="exact")
+    add("--bands", metavar="B,B,B", help="not available yet")
+    add("--vectors", action="store_true", help="not available yet")
+    add("--pack", action="store_true", help="not available yet")
+    parser.set_defaults(command=("terrainlib._predict", "predict"))
+
+
+def _add_sharpen(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("sharpen", help="sharpen an image")
+    add = parser.add_argument
+    add("image", metavar="IMAGE", type=Path, help="PNG, JPEG or TIFF")
+    add("out", metavar="OUT", type=Path, help="PNG, JPEG or TIFF to write")
+    add("--amount", metavar="A", type=_number, required=True, help="0 to 10")
+    add("--method", choices=("laplacian", "unsharp"), default="laplacian")
+    add("--radius", metavar="R", type=_number, default=1.0, help="of unsharp, in px")
+    parser.set_defaults(command=("terrainlib._predict", "sharpen_image"))
+
+
+def _number(text: str) -> float:
+    """Return a finite number."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"a finite number is needed, not {text!r}")
+    return value
+
+
+def _require_available(options: argparse.Namespace) -> None:
+    """Refuse what a later version will bring."""
+    for name, sentence in NOT_YET.items():
+        if getattr(options, name, None):
+            raise ConfigError(sentence)
+    if getattr(options, "tiling", None) == "blend":
+        raise ConfigError(
+            "the tiling 'blend' is not available yet. Use exact, which shows no seams."
+        )
+    if getattr(options, "model", None) == "default-height":
+        raise ConfigError(
+            "the model 'default-height' is not available yet. Use default."
+        )
+
+
+def _in_words(problem: BaseException) -> TerrainError:
+    """Return what a command may meet as an error with one sentence."""
+    if isinstance(problem, TerrainError):
+        return problem
+    if isinstance(problem, KeyboardInterrupt):
+        return FailureError("interrupted.")
+    if isinstance(problem, OSError):
+        path = Path(str(problem.filename)) if problem.filename else Path()
+        return storage_error(path, problem)
+    return FailureError("the memory is not enough. Use a smaller image or batch.")
+
+
+def _complain(error: TerrainError) -> int:
+    """Print the last line of a failed command; return its exit status."""
+    sys.stdout.flush()
+    print("error:", " ".join(str(error).split()), file=sys.stderr, flush=True)
+    return error.exit_status

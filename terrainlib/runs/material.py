@@ -1,0 +1,123 @@
+"""What a training learns from: data set, division and pairs at the working size."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from terrainlib import files
+from terrainlib.data.cache import PairCache, build_cache
+from terrainlib.data.dataset import Dataset, open_dataset
+from terrainlib.data.splits import Split, random_split
+from terrainlib.errors import DatasetError, RunError, StoppedError
+from terrainlib.runs.checks import require_trainable
+from terrainlib.runs.folder import Run
+from terrainlib.runs.report import Report
+
+SPLIT_FILE = "split.json"
+_logger = logging.getLogger(__name__)
+ShouldStop = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a training learns from.
+
+    Attributes:
+        dataset: The data set.
+        split: Which pairs train and which validate.
+        train: The training pairs at the working size.
+        validation: The validation pairs at the working size.
+    """
+
+    dataset: Dataset
+    split: Split
+    train: PairCache
+    validation: PairCache
+
+
+def read_material(
+    run: Run, report: Report, should_stop: ShouldStop, *, resume: bool
+) -> Material:
+    """Read the data set of a run.
+
+    Args:
+        run: The run.
+        report: Told how far the reading is.
+        should_stop: Asked between files.
+        resume: Use the division that was made when the run began.
+
+    Raises:
+        StoppedError: If it was asked to stop.
+        DatasetError: If the data set cannot be used.
+        RunError: If it has changed since the run began.
+    """
+    report.update(message="Checking the data set")
+    dataset = open_dataset(Path(run.config.data), progress=_scan(report, should_stop))
+    require_trainable(dataset, run.config.training)
+    split = _split(run, dataset, resume=resume)
+    cache = _cache(run, dataset, report, should_stop)
+    for problem in (*dataset.problems, *cache.skipped):
+        _logger.warning("left out: %s: %s", problem.file, problem.problem)
+    train, validation = cache.subset(split.train), cache.subset(split.validation)
+    if not (train.ids and validation.ids):
+        raise DatasetError(
+            "too many pairs have become unreadable since they were checked. Repair "
+            "the files and start again.",
+            file=dataset.name,
+        )
+    _logger.info("%d pairs train, %d validate", len(train.ids), len(validation.ids))
+    return Material(dataset, split, train, validation)
+
+
+def _scan(report: Report, should_stop: ShouldStop) -> Callable[[int, int], None]:
+    """Return the progress of a scan, which it also ends when that is asked for."""
+    show = report.counter("Checking files")
+
+    def watch(done: int, total: int) -> None:
+        show(done, total)
+        if should_stop():
+            raise StoppedError("stopped while the data set was checked, as asked.")
+
+    return watch
+
+
+def _cache(
+    run: Run, dataset: Dataset, report: Report, should_stop: ShouldStop
+) -> PairCache:
+    """Return the pairs at the working size."""
+    try:
+        return build_cache(
+            dataset,
+            run.config.training.network.image_size,
+            progress=report.counter("Reading pairs"),
+            should_stop=should_stop,
+        )
+    except DatasetError as error:
+        if should_stop():
+            raise StoppedError("stopped while the pairs were read, as asked.") from (
+                error
+            )
+        raise
+
+
+def _split(run: Run, dataset: Dataset, *, resume: bool) -> Split:
+    """Return the division made when the run began; make it in a new run."""
+    path = run.path / SPLIT_FILE
+    stored = files.read_json(path) if resume else None
+    if isinstance(stored, dict):
+        if stored.get("fingerprint") != dataset.fingerprint:
+            raise RunError(
+                "the files of the data set have changed since this run was started. "
+                "Start a new run.",
+                file=run.path.name,
+            )
+        return Split.from_dict(stored["split"])
+    split = random_split(
+        dataset.ids,
+        share=run.config.training.validation_share,
+        seed=run.config.training.seed,
+    )
+    record = {"fingerprint": dataset.fingerprint, "split": split.to_dict()}
+    files.write_json(path, record)
+    return split

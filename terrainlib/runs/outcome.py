@@ -1,0 +1,153 @@
+"""What a training leaves: the model, judged and described, in its run folder.
+
+It loads TensorFlow.
+"""
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from terrainlib import __version__
+from terrainlib.errors import StoppedError
+from terrainlib.mask.evaluation import evaluate
+from terrainlib.metrics import scores as score
+from terrainlib.model.modelfile import (
+    ModelRecord,
+    TerrainModel,
+    receptive_field,
+    save_model,
+)
+from terrainlib.runs.folder import MODEL_FILE, Run
+from terrainlib.runs.status import utc_now
+
+if TYPE_CHECKING:
+    from terrainlib.data.cache import PairCache
+    from terrainlib.model.reports import TrainingResult
+    from terrainlib.runs.material import Material
+
+STOPPED_JUDGING_SECONDS = 8.0
+_STATISTICS_IMAGES = 200
+
+
+def save_outcome(
+    run: Run,
+    material: "Material",
+    result: "TrainingResult",
+    progress: Callable[[int, int], None],
+) -> ModelRecord:
+    """Save the model of a training, and judge it at the masks' own size.
+
+    The model is on the disk before it is judged: first with the scores of the working
+    size, then with those that count. Somebody who stopped the training waits a few
+    seconds at most for the latter.
+
+    Returns:
+        The record that was saved with the model.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    record = _record(run, material, result)
+    save_model(result.network, record, run.path)
+    model = TerrainModel(
+        network=result.network,
+        classes=material.dataset.classes,
+        config=run.config.training.network,
+        scale=record.scale,
+        record=record,
+        name=run.name,
+        path=run.path / MODEL_FILE,
+    )
+    deadline = time.monotonic() + STOPPED_JUDGING_SECONDS
+    try:
+        judged = evaluate(
+            model,
+            material.dataset,
+            split="validation",
+            progress=progress,
+            should_stop=lambda: result.stopped and time.monotonic() > deadline,
+        )
+    except StoppedError:
+        return record
+    record = replace(
+        record,
+        scores=judged.to_json(),
+        confusion=judged.confusions.sum(axis=0).tolist(),
+    )
+    save_model(result.network, record, run.path)
+    return record
+
+
+def _record(run: Run, material: "Material", result: "TrainingResult") -> ModelRecord:
+    """Describe the model with everything that prediction and people need."""
+    dataset = material.dataset
+    training = run.config.training
+    names = [entry.name for entry in dataset.classes]
+    return ModelRecord(
+        name=run.name,
+        config=training.network.to_dict(),
+        classes=[
+            {"name": entry.name, "color": list(entry.color)}
+            for entry in dataset.classes
+        ],
+        scale=material.train.scale,
+        receptive_field=receptive_field(training.network),
+        split=material.split.to_dict(),
+        scores={
+            "images": len(material.validation.ids),
+            **score(result.confusion).to_dict(names),
+            "boundary_f1": None,
+        },
+        confusion=result.confusion.tolist(),
+        statistics=training_statistics(material.train),
+        dataset={
+            "name": dataset.name,
+            "pairs": len(dataset.pairs),
+            "fingerprint": dataset.fingerprint,
+        },
+        training={
+            **training.to_dict(),
+            "epochs_done": result.epochs_done,
+            "best_epoch": result.best_epoch,
+            "stopped": result.stopped,
+        },
+        created=utc_now(),
+        versions=versions(),
+    )
+
+
+def training_statistics(train: "PairCache") -> dict[str, Any]:
+    """Return what the training images look like, from 200 of them at most.
+
+    Returns:
+        `images` looked at; `color_mean` and `color_std`, three values each in [0, 1];
+        `contrast`, the mean over the images of the spread of their brightness.
+    """
+    count = len(train.ids)
+    rows = np.unique(np.linspace(0, count - 1, _STATISTICS_IMAGES).astype(int))
+    pixels = np.asarray(train.images[rows], np.float32) / 255
+    brightness = pixels.mean(axis=-1)
+    return {
+        "images": len(rows),
+        "color_mean": [round(float(v), 5) for v in pixels.mean(axis=(0, 1, 2))],
+        "color_std": [round(float(v), 5) for v in pixels.std(axis=(0, 1, 2))],
+        "contrast": round(float(brightness.std(axis=(1, 2)).mean()), 5),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what made the model."""
+    import keras
+    import tensorflow as tf
+
+    return {
+        "terrainlib": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "keras": str(keras.__version__),
+        "tensorflow": str(tf.__version__),
+    }
