@@ -6,6 +6,7 @@ from terrainlib.runs.folder import list_runs
 from terrainlib.runs.launcher import active_run
 from terrainlib.ui import run_actions as actions
 from terrainlib.ui.chrome import empty_state, page_header
+from terrainlib.ui.notices import show_notice
 from terrainlib.ui.run_table import show_runs
 from terrainlib.ui.run_view import show_run
 from terrainlib.ui.training_start import show_new_training
@@ -18,7 +19,7 @@ page_header(
 runs, active = list_runs(), active_run()
 wanted = st.query_params.get(actions.RUN_QUERY)
 actions.choose_view(wanted, has_active=active is not None)
-actions.show_notice()
+show_notice()
 view = st.segmented_control(
     "View",
     actions.VIEWS,

@@ -15,7 +15,8 @@ import streamlit as st
 from terrainlib import files
 from terrainlib.data.sample import DEFAULT_MODEL
 from terrainlib.errors import ModelFileError
-from terrainlib.model.modelfile import ModelRecord, read_record
+from terrainlib.model.modelfile import read_record
+from terrainlib.model.record import ModelRecord
 
 ModelKind = Literal["embedded", "run", "added"]
 EMBEDDED_ID: Final = "default"

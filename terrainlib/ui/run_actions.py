@@ -4,17 +4,16 @@ Everything happens in callbacks, so that the page that is drawn next already sho
 new state. What went wrong, or well, is left as a notice for that page.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import streamlit as st
 
 from terrainlib import files
-from terrainlib.errors import RunError, TerrainError
+from terrainlib.errors import RunError
 from terrainlib.runs import launcher
 from terrainlib.runs.folder import Run, RunConfig, list_runs
-from terrainlib.ui.text import md_escape
+from terrainlib.ui.notices import ask, leave_notice, noticed
+from terrainlib.ui.text import md_escape, plural
 
 RUN_QUERY: Final = "run"
 VIEW: Final = "training_view"  # str: one of VIEWS
@@ -22,7 +21,7 @@ WATCH: Final = "Watch"
 NEW: Final = "New training"
 PAST: Final = "All trainings"
 VIEWS: Final = (WATCH, NEW, PAST)
-_NOTICE: Final = "training_notice"  # list: kind, title, text
+_QUESTION: Final = "training_question"
 _FOLLOWED: Final = "training_followed_link"  # str: the `?run=` seen last
 
 
@@ -56,61 +55,50 @@ def choose_view(name: str | None, *, has_active: bool) -> None:
 
 def start_run(config: RunConfig) -> None:
     """Start a training and show it."""
-    with _noticed("The training was not started"):
+    with noticed("The training was not started"):
         show_in_view(launcher.start(config).name)
 
 
 def stop_run(name: str) -> None:
     """Ask a training to end and to keep its model."""
-    with _noticed("The training was not stopped"):
+    with noticed("The training was not stopped"):
         launcher.stop(_by_name(name).path)
 
 
 def force_stop_run(name: str) -> None:
     """End a training's process at once."""
-    with _noticed("The training was not ended"):
+    with noticed("The training was not ended"):
         launcher.force_stop(_by_name(name).path)
 
 
 def resume_run(name: str) -> None:
     """Go on with a training where it ended."""
-    with _noticed("The training was not resumed"):
+    with noticed("The training was not resumed"):
         launcher.resume(_by_name(name).path)
         show_in_view(name)
 
 
 def delete_runs(names: list[str]) -> None:
     """Delete run folders with their models."""
-    with _noticed("Not everything was deleted"):
+    with noticed("Not everything was deleted"):
         for name in names:
             launcher.delete_run(_by_name(name).path)
             if st.query_params.get(RUN_QUERY) == name:
                 del st.query_params[RUN_QUERY]
-        several = f"{len(names)} trainings were" if len(names) > 1 else "It was"
-        _leave_notice("success", "Deleted", f"{several} deleted with the models.")
-
-
-def show_notice() -> None:
-    """Show what the last button left to say, once."""
-    notice = st.session_state.pop(_NOTICE, None)
-    if notice is None:
-        return
-    kind, title, text = notice
-    if kind == "success":
-        st.toast(text, icon=":material/check:")
-    else:
-        st.error(text, title=title, icon=":material/error:")
+        several = plural(len(names), "training was", "trainings were")
+        leave_notice(f"{several} deleted, models included.")
 
 
 def ask_force_stop(run: Run) -> None:
     """Ask before a training is ended by force."""
     name = run.path.name
-    _ask(
+    ask(
         "End this training by force?",
         f"**{md_escape(run.name)}** is ended at once. What it learnt since its last "
         "saved epoch is lost; Resume goes on from there. Stop is the gentler way.",
         "Force stop",
         lambda: force_stop_run(name),
+        key=_QUESTION,
     )
 
 
@@ -118,44 +106,14 @@ def ask_delete(runs: list[Run]) -> None:
     """Ask before run folders are deleted."""
     names = [run.path.name for run in runs]
     which = ", ".join(f"**{md_escape(run.name)}**" for run in runs)
-    _ask(
+    ask(
         "Delete this training?" if len(runs) == 1 else "Delete these trainings?",
         f"{which}: curves, previews, checkpoints and the model are deleted from the "
         "disk. This cannot be undone.",
         "Delete",
         lambda: delete_runs(names),
+        key=_QUESTION,
     )
-
-
-def _ask(title: str, body: str, action: str, do: Callable[[], None]) -> None:
-    """Open a question with one button for yes and one for no."""
-
-    @st.dialog(title)
-    def question() -> None:
-        st.markdown(body)
-        with st.container(horizontal=True, horizontal_alignment="right"):
-            if st.button("Cancel", key="training_question_cancel"):
-                st.rerun()
-            agreed = st.button(
-                action, key="training_question_yes", type="primary", on_click=do
-            )
-            if agreed:
-                st.rerun()
-
-    question()
-
-
-@contextmanager
-def _noticed(title: str) -> Iterator[None]:
-    """Turn a library error of the block into the notice of the next page."""
-    try:
-        yield
-    except TerrainError as error:
-        _leave_notice("error", title, md_escape(error))
-
-
-def _leave_notice(kind: str, title: str, text: str) -> None:
-    st.session_state[_NOTICE] = [kind, title, text]
 
 
 def _by_name(name: str) -> Run:

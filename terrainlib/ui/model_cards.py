@@ -1,0 +1,154 @@
+"""The models on disk, one card each: what it is, how good it is, what one can do."""
+
+from typing import Final
+
+import streamlit as st
+
+from terrainlib.data.palette import KAGGLE_CLASSES
+from terrainlib.ui import model_actions as actions
+from terrainlib.ui import state
+from terrainlib.ui.legend import swatch
+from terrainlib.ui.model_list import EMBEDDED_ID, ModelEntry
+from terrainlib.ui.run_curves import LEAK_HELP
+from terrainlib.ui.run_text import date_text
+from terrainlib.ui.text import file_size, md_escape
+
+KINDS: Final = {
+    "embedded": ("comes with the app", ":material/inventory_2:"),
+    "run": ("trained here", ":material/model_training:"),
+    "added": ("added from a file", ":material/upload_file:"),
+}
+
+
+def show_model_card(entry: ModelEntry, *, is_default: bool) -> None:
+    """Show one model.
+
+    Args:
+        entry: The model.
+        is_default: Whether it is the one the app begins with.
+    """
+    with st.container(border=True, key=f"models_card_{_slug(entry.id)}"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.subheader(md_escape(entry.title), anchor=False, width="content")
+            if is_default:
+                st.badge("the app's default", icon=":material/star:", color="green")
+            words, icon = KINDS[entry.kind]
+            st.badge(words, icon=icon, color="gray")
+        st.caption(md_escape(" · ".join(_facts(entry))))
+        _show_scores(entry)
+        _show_buttons(entry, is_default=is_default)
+
+
+def _facts(entry: ModelEntry) -> list[str]:
+    """Return preset, data, date and size in a few words each."""
+    facts = [entry.preset]
+    pairs = (entry.record.dataset or {}).get("pairs") if entry.record else None
+    if entry.data:
+        facts.append(f"{entry.data}, {pairs} pairs" if pairs else entry.data)
+    facts.append(date_text(entry.created, st.context.timezone))
+    facts.append(file_size(entry.size_bytes))
+    if entry.record is not None:
+        network = entry.record.config
+        facts.append(f"{network.get('image_size', '?')} px")
+        if network.get("height"):
+            facts.append("needs a height file")
+    return facts
+
+
+def _show_scores(entry: ModelEntry) -> None:
+    """Show the validation scores, or why there are none."""
+    miou = entry.score("miou")
+    if miou is None:
+        st.caption(
+            "No scores are stored in this file. The prediction gallery computes them "
+            "on any data set."
+        )
+        return
+    images = entry.score("images")
+    with st.grid("auto", min_column_width=130):
+        st.metric("mIoU", f"{miou:.3f}")
+        st.metric("Pixel accuracy", _share(entry.score("pixel_accuracy")))
+        st.metric("Boundary F1", _share(entry.score("boundary_f1")))
+        st.metric("Held-out images", f"{images:,.0f}" if images is not None else "–")
+    colors = {item.name: item.color for item in KAGGLE_CLASSES}
+    if entry.record is not None:
+        colors |= {
+            str(item["name"]): tuple(item["color"]) for item in entry.record.classes
+        }
+    parts = [
+        swatch(colors.get(name, (128, 128, 128)), name, _share(value))
+        for name, value in entry.class_scores.items()
+    ]
+    st.markdown("IoU of each class:\u2003" + "\u2003 ".join(parts))
+    if entry.leak:
+        st.badge(
+            md_escape(entry.leak),
+            color="orange",
+            icon=":material/info:",
+            help=LEAK_HELP,
+        )
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _show_buttons(entry: ModelEntry, *, is_default: bool) -> None:
+    """Show what can be done with a model."""
+    key = _slug(entry.id)
+    link = {"model": entry.id}
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if not is_default:
+            st.button(
+                "Make default",
+                key=f"models_default_{key}",
+                icon=":material/star:",
+                help="The pages begin with it. The word default on the command line "
+                "keeps meaning the embedded model.",
+                on_click=actions.make_default,
+                args=(entry.id,),
+            )
+        st.download_button(
+            ".keras",
+            data=lambda: actions.keras_bytes(entry),
+            file_name=f"{_slug(entry.title)}.keras",
+            mime="application/octet-stream",
+            key=f"models_keras_{key}",
+            icon=":material/download:",
+            help="Keras' own format; opens here and in plain Keras.",
+            on_click="ignore",
+        )
+        st.download_button(
+            actions.EXPORT_NAME,
+            data=lambda: actions.hdf5_bytes(entry),
+            file_name=actions.EXPORT_NAME,
+            mime="application/x-hdf5",
+            key=f"models_h5_{key}",
+            icon=":material/download:",
+            help="HDF5, the original notebook's format. Made when it is asked for.",
+            on_click="ignore",
+        )
+        st.page_link(
+            state.GALLERY_PAGE,
+            label="Gallery",
+            icon=":material/grid_view:",
+            query_params=link,
+        )
+        st.page_link(
+            state.STUDIO_PAGE,
+            label="Studio",
+            icon=":material/brush:",
+            query_params=link,
+        )
+        if entry.id != EMBEDDED_ID and st.button(
+            "Delete",
+            key=f"models_delete_{key}",
+            icon=":material/delete:",
+            type="tertiary",
+        ):
+            actions.ask_delete(entry)
+
+
+def _slug(text: str) -> str:
+    """Return a text as letters, digits and dashes, for keys and file names."""
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in text)

@@ -1,0 +1,124 @@
+"""Run folders as a worker would leave them, without training anything."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from terrainlib.data.palette import KAGGLE_CLASSES, colorize
+from terrainlib.model.config import TrainingConfig
+from terrainlib.runs.folder import RunConfig, create_run
+from terrainlib.runs.metrics import MetricsTable
+from terrainlib.runs.status import Status, utc_now, write_process, write_status
+from tests.synthetic import terrain
+
+CLASS_NAMES = tuple(item.name for item in KAGGLE_CLASSES)
+
+
+def craft_run(
+    data: Path,
+    *,
+    name: str = "islands",
+    state: str = "finished",
+    epochs: int = 5,
+    planned: int = 8,
+    preset: str = "fast",
+    days_ago: float = 0.0,
+    message: str = "",
+    seed: int = 0,
+) -> Path:
+    """Make a run folder that has come as far as `epochs`.
+
+    Args:
+        data: Folder of its data set.
+        name: Its name.
+        state: `starting`, `running`, `stopping`, `stopped`, `finished`, `failed`, or
+            `crashed` (a run whose worker is gone).
+        epochs: Epochs that are complete.
+        planned: Epochs that were asked for.
+        preset: Its preset.
+        days_ago: How long ago it was made.
+        message: What its worker said last.
+        seed: Seed of curves and previews.
+    """
+    training = TrainingConfig.preset(preset, epochs=planned)
+    created = datetime.now(UTC) - timedelta(days=days_ago)
+    path = create_run(
+        RunConfig(name, str(data), training, created.isoformat(timespec="milliseconds"))
+    )
+    rows = _rows(epochs, planned, np.random.default_rng(seed))
+    if rows:
+        MetricsTable(path / "metrics.csv").rewrite(rows)
+        _write_previews(path, epochs, seed)
+    best = max(rows, key=lambda row: row["val_miou"]) if rows else None
+    active = state in ("starting", "running", "stopping")
+    if active:
+        write_process(path, os.getpid())
+    write_status(
+        path,
+        Status(
+            state="running" if state == "crashed" else state,
+            epoch=epochs,
+            epochs=planned,
+            step=7 if active else 0,
+            steps=34 if state != "starting" else 0,
+            seconds=epochs * 9.3 + 2.0,
+            seconds_left=(planned - epochs) * 9.3 if active else None,
+            best_epoch=int(best["epoch"]) if best else None,
+            best_miou=float(best["val_miou"]) if best else None,
+            heartbeat=utc_now() if state != "crashed" else "2020-01-01T00:00:00+00:00",
+            progressed=utc_now(),
+            message=message,
+        ),
+    )
+    log = "".join(f"epoch {number + 1} done\n" for number in range(epochs))
+    (path / "train.log").write_text(f"reading the data\n{log}")
+    return path
+
+
+def _rows(
+    epochs: int, planned: int, rng: np.random.Generator
+) -> list[dict[str, float]]:
+    """Return the curves of a training that goes well, with some noise."""
+    rows = []
+    ceilings = rng.uniform(0.35, 0.95, len(CLASS_NAMES))
+    for epoch in range(1, epochs + 1):
+        grown = 1 - np.exp(-3.0 * epoch / planned)
+        iou = np.clip(ceilings * grown + rng.normal(0, 0.02, len(ceilings)), 0, 1)
+        row = {
+            "epoch": epoch,
+            "seconds": 9.0 + float(rng.uniform(0, 0.8)),
+            "learning_rate": 3e-3 * float(np.sin(np.pi * epoch / (planned + 1))),
+            "loss": 1.9 - 1.5 * grown + float(rng.normal(0, 0.02)),
+            "accuracy": 0.3 + 0.55 * grown,
+            "val_loss": 1.95 - 1.35 * grown + float(rng.normal(0, 0.05)),
+            "val_accuracy": 0.3 + 0.5 * grown + float(rng.normal(0, 0.01)),
+            "val_miou": float(iou.mean()),
+        }
+        row |= {
+            f"iou_{name}": float(x) for name, x in zip(CLASS_NAMES, iou, strict=True)
+        }
+        rows.append(row)
+    return rows
+
+
+def _write_previews(path: Path, epochs: int, seed: int) -> None:
+    """Write four images with truth, and predictions that get better."""
+    rng = np.random.default_rng(seed)
+    for number in range(4):
+        rgb, mask, _ = terrain(64, 100 + number)
+        folder = path / "previews"
+        folder.mkdir(exist_ok=True)
+        name = f"{number + 1:04d}"
+        Image.fromarray(rgb).save(folder / f"{name}_image.png")
+        truth = colorize(mask, KAGGLE_CLASSES)
+        Image.fromarray(truth).save(folder / f"{name}_truth.png")
+        for epoch in range(1, epochs + 1):
+            wrong = rng.random(mask.shape) < 0.6 * np.exp(-3 * epoch / max(epochs, 4))
+            guess = np.where(wrong, rng.integers(0, 7, mask.shape), mask)
+            target = folder / f"epoch-{epoch:03d}"
+            target.mkdir(exist_ok=True)
+            colors = colorize(guess.astype(np.uint8), KAGGLE_CLASSES)
+            Image.fromarray(colors).save(target / f"{name}.png")
