@@ -39,14 +39,16 @@ def show_class_bars(
         "–" if np.isnan(value) else f"{value:.1%}" for value in frame["value"]
     ]
     frame["value"] = frame["value"].fillna(0.0)
+    if largest_first:
+        frame = frame.sort_values("value", ascending=False, kind="stable")
     end = longest or max(frame["value"].max(), 1e-6)
     base = alt.Chart(frame).encode(
-        y=alt.Y("class:N", sort="-x" if largest_first else list(values), title=None),
+        y=alt.Y("class:N", sort=list(frame["class"]), title=None, axis=_axis(0)),
         x=alt.X(
             "value:Q",
             title=None,
             axis=None,
-            scale=alt.Scale(domain=[0, end * 1.12], nice=False),
+            scale=alt.Scale(domain=[0, end * 1.2], nice=False),
         ),
         tooltip=[
             alt.Tooltip("class:N", title="Class"),
@@ -56,9 +58,9 @@ def show_class_bars(
     bars = base.mark_bar(stroke=_OUTLINE, strokeWidth=0.5, cornerRadiusEnd=3).encode(
         color=alt.Color("class:N", scale=_class_scale(classes), legend=None)
     )
-    labels = base.mark_text(align="left", dx=6, color=_text_color()).encode(
-        text="label:N"
-    )
+    labels = base.mark_text(
+        align="left", dx=6, fontSize=13, color=_text_color()
+    ).encode(text="label:N")
     chart = (bars + labels).properties(height=_ROW_HEIGHT_PX * max(len(frame), 2))
     listed = ", ".join(
         f"{name} {label}"
@@ -150,7 +152,9 @@ def _class_scale(classes: Classes) -> alt.Scale:
 
 
 def _axis(angle: int) -> alt.Axis:
-    return alt.Axis(labelAngle=angle, ticks=False, domain=False, grid=False)
+    return alt.Axis(
+        labelAngle=angle, labelFontSize=13, ticks=False, domain=False, grid=False
+    )
 
 
 def _hex(color: tuple[int, int, int]) -> str:

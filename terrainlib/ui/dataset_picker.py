@@ -86,12 +86,12 @@ def sizes(dataset: Dataset) -> str:
 def _pick_source(key: str) -> str:
     """Show the four ways and return the chosen one."""
     widget = f"{key}_source"
-    remembered = st.session_state.get(SOURCE, "sample")
+    remembered = st.session_state.get(SOURCE)
     chosen = st.segmented_control(
         "Data set",
         list(SOURCES),
         format_func=SOURCES.__getitem__,
-        default=remembered,
+        default=remembered if remembered in SOURCES else "sample",
         required=True,
         key=widget,
     )

@@ -19,9 +19,18 @@ def show_counts(dataset: Dataset) -> None:
     share = "all" if dataset.has_heights else f"{heights:,}"
     grid = st.grid(4, min_column_width=150)
     grid.metric("Pairs", f"{len(dataset.pairs):,}", border=True)
-    grid.metric("Image size", sizes(dataset), border=True)
+    grid.metric("Image size", _one_size(dataset), border=True, help=sizes(dataset))
     grid.metric("With height", share if heights else "none", border=True)
     grid.metric("Problems", f"{len(dataset.problems):,}", border=True)
+
+
+def _one_size(dataset: Dataset) -> str:
+    """Return the size of the images in the few characters a number's box has."""
+    found = {pair.size for pair in dataset.pairs}
+    if len(found) != 1:
+        return "mixed" if found else "–"
+    height, width = found.pop()
+    return f"{width} px" if width == height else f"{width} × {height}"
 
 
 def show_problems(dataset: Dataset) -> None:
@@ -70,11 +79,11 @@ def show_classes(dataset: Dataset) -> None:
     with table:
         frame = classes_frame(dataset)
         st.dataframe(
-            frame,
+            frame.assign(share=frame["share"] * 100),
             hide_index=True,
             column_config={
                 "class": st.column_config.TextColumn("Class"),
-                "share": st.column_config.NumberColumn("Pixels", format="percent"),
+                "share": st.column_config.NumberColumn("Pixels", format="%.1f %%"),
                 "pairs": st.column_config.NumberColumn("In pairs", format="localized"),
             },
             alt="Table of the share of each class and the pairs that hold it",

@@ -35,7 +35,7 @@ def show_pagination(count: int, page_size: int, key: str) -> None:
     pages = _pages(count, page_size)
     if pages == 1:
         return
-    with st.container(horizontal_alignment="center"):
+    with st.container(horizontal=True, horizontal_alignment="center"):
         st.pagination(pages, key=key, persist_state="session")
 
 

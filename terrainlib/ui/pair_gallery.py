@@ -22,7 +22,7 @@ BOTH, OVERLAY, IMAGE, MASK, HEIGHT = (
 BY_NAME: Final = "Name"
 PAIRS_A_PAGE: Final = 12
 _CELL_PX: Final = 180
-_DOUBLE_CELL_PX: Final = 320
+_DOUBLE_CELL_PX: Final = 260
 
 
 @st.fragment
@@ -35,7 +35,7 @@ def show_pair_gallery(dataset: Dataset, key: str) -> None:
         dataset: The data set.
         key: Start of the widgets' keys, one a page.
     """
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(horizontal=True, gap="medium"):
         view = _pick_view(dataset, key)
         order = _pick_order(dataset, key)
         opacity = _pick_opacity(key) if view == OVERLAY else 1.0
@@ -78,6 +78,7 @@ def _pick_view(dataset: Dataset, key: str) -> str:
         default=BOTH,
         required=True,
         key=f"{key}_view_{len(views)}",
+        wrap=True,
         persist_state="session",
     )
     return view if view in views else BOTH
@@ -116,12 +117,12 @@ def _show_pair(pair: Pair, dataset: Dataset, view: str, opacity: float) -> None:
     except TerrainError as error:
         st.warning(md_escape(error))
         return
-    with st.container(horizontal=True, wrap=False, gap="xxsmall"):
-        for what, data in pictures:
-            if data is None:
-                st.caption("No height")
-            else:
-                st.image(data, width="stretch", alt=f"{what} of pair {pair.id}")
+    row = st.grid(len(pictures), min_column_width=40, wrap=False, gap="xxsmall")
+    for what, data in pictures:
+        if data is None:
+            row.caption("No height")
+        else:
+            row.image(data, width="stretch", alt=f"{what} of pair {pair.id}")
     st.caption(_caption(pair, dataset))
 
 
