@@ -123,7 +123,7 @@ def _model_row(name: str, path: Path) -> list[str]:
     size = f"{path.stat().st_size / 1e6:.1f} MB"
     record = read_record(path)
     if record is None:
-        return [name, "notebook file", "", "", "-", size]
+        return [name, "not readable", "", "", "-", size]
     scores = record.scores or {}
     return [
         name,

@@ -149,6 +149,11 @@ def mark_starting(run: Run) -> None:
     write_status(run.path, status)
 
 
+def worker_command(path: Path, *options: str) -> list[str]:
+    """Return the command that trains a run."""
+    return [sys.executable, "-m", "terrainlib.runs.worker", str(path), *options]
+
+
 def _require_active(path: Path) -> Run:
     """Return the run, or refuse if nothing is at it."""
     run = read_run(path)
@@ -167,10 +172,9 @@ def _spawn(path: Path, *options: str) -> None:
         "PYTHONUNBUFFERED": "1",
         "TERRAINLIB_HOME": str(files.home_dir()),
     }
-    command = [sys.executable, "-m", "terrainlib.runs.worker", str(path), *options]
     with (path / LOG_FILE).open("ab") as log:
         process = subprocess.Popen(
-            command,
+            worker_command(path, *options),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -21,6 +21,7 @@ from terrainlib.model.modelfile import (
     receptive_field,
     save_model,
 )
+from terrainlib.model.record import class_list
 from terrainlib.runs.folder import MODEL_FILE, Run
 from terrainlib.runs.status import utc_now
 
@@ -90,10 +91,7 @@ def _record(run: Run, material: "Material", result: "TrainingResult") -> ModelRe
     return ModelRecord(
         name=run.name,
         config=training.network.to_dict(),
-        classes=[
-            {"name": entry.name, "color": list(entry.color)}
-            for entry in dataset.classes
-        ],
+        classes=class_list(dataset.classes),
         scale=material.train.scale,
         receptive_field=receptive_field(training.network),
         split=material.split.to_dict(),
