@@ -110,7 +110,7 @@ def write(path: Path, arrays: Sequence[Any], facts: dict[str, Any]) -> None:
 def read(path: Path) -> Checkpoint | None:
     """Return the checkpoint in `path`, or None where it is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             names = sorted(name for name in stored.files if name != _FACTS)
             facts = json.loads(stored[_FACTS].tobytes())
             return Checkpoint(tuple(stored[name] for name in names), facts)

@@ -40,6 +40,7 @@ _TRAININGS: Final[dict[str, dict[str, Any]]] = {
         "schedule": "constant",
         "weight_decay": 0.0,
         "averaging": 0.0,
+        "dice_weight": 0.0,
         "flips": False,
     },
     "fast": {"minutes": 10.0},
@@ -166,7 +167,7 @@ class TrainingConfig:
     schedule: Literal["one_cycle", "constant"] = "one_cycle"
     weight_decay: float = 1e-3
     averaging: float = 0.99
-    dice_weight: float = 0.0
+    dice_weight: float = 0.4
     flips: bool = True
     quarter_turns: bool = False
     jitter: float = 0.0

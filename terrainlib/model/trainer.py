@@ -81,7 +81,7 @@ class Trainer:
         if self.config.averaging == 0:
             yield
             return
-        trained = [np.array(v.value) for v in self._averaged]
+        trained = [v.numpy() for v in self._averaged]
         for variable, average in zip(self._averaged, self._averages, strict=True):
             variable.assign(average)
         try:
@@ -114,11 +114,11 @@ class Trainer:
         self, images: NDArray[np.uint8], heights: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:
         """Return the output (N, S, S, K or 3) for images (N, S, S, 3) of the cache."""
-        return np.asarray(self._forward(prepared(images, heights, self.config)))
+        return self._forward(prepared(images, heights, self.config)).numpy()
 
     def weights(self) -> list[NDArray[np.float32]]:
         """Return copies of the network's weights as they are."""
-        return [np.array(v.value) for v in self.network.weights]
+        return [v.numpy() for v in self.network.weights]
 
     def _step(self, inputs: Any, masks: Any) -> tuple[Any, Any]:
         with tf.GradientTape() as tape:

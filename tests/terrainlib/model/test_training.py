@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from terrainlib.data.cache import PairCache
 
+from terrainlib.data.cache import PairCache
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.errors import RunError, TrainingError
 from terrainlib.model import checkpoint
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.reports import EpochLog, StepProgress
+from terrainlib.model.trainer import Trainer
 from terrainlib.model.training import TrainingHooks, TrainingResult, train
 from tests.terrainlib.model.conftest import make_pairs
 
@@ -170,14 +171,17 @@ def test_a_resume_with_another_configuration_is_refused(run: Train) -> None:
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_best(
-    run: Train, tmp_path: Path, pairs: PairCache
+    run: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def on_epoch(_log: EpochLog, _predict: object) -> None:
-        pairs.heights[...] = np.inf  # seen by the epochs to come
+    losses = iter([1.0, 1.0, 1.0, 1.0, math.nan])
+    step = Trainer.step
 
-    settings = config(epochs=4, network={**NETWORK, "height": True})
+    def failing(self: Trainer, *batch: object) -> tuple[float, float]:
+        return next(losses), step(self, *batch)[1]
+
+    monkeypatch.setattr(Trainer, "step", failing)
     with pytest.raises(TrainingError, match=r"not a number in epoch 2.*epoch 1\) is k"):
-        run(settings, hooks=TrainingHooks(on_epoch=on_epoch))
+        run(config(epochs=4))
 
     best = checkpoint.load_best(tmp_path / "run")
     assert best is not None
@@ -185,13 +189,16 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_best(
     assert all(np.isfinite(array).all() for array in best.arrays)
 
 
-def test_a_budget_in_minutes_ends_in_time(run: Train) -> None:
-    result = run(config(epochs=None, minutes=0.1))
+def test_a_budget_in_minutes_is_used_up_and_kept(
+    run: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = iter(range(1_000_000))
+    # A clock that each look moves on by a quarter of a second: no machine's speed.
+    monkeypatch.setattr("time.monotonic", lambda: next(ticks) / 4)
+
+    result = run(config(epochs=None, minutes=0.5))
 
     assert not result.stopped
-    assert result.epochs_done > 3
-    assert result.history[-1].learning_rate < 0.2 * settings_rate()
-
-
-def settings_rate() -> float:
-    return config().learning_rate
+    assert 4 <= result.epochs_done <= 30
+    assert 20 <= sum(log.seconds for log in result.history) <= 36
+    assert result.history[-1].learning_rate < 0.2 * config().learning_rate
