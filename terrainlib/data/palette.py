@@ -6,9 +6,11 @@ class. Reading mask files is the business of `masks`, not of this module.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -106,17 +108,27 @@ def nearest_class(
         not exactly the colour of a class.
     """
     keys = color_keys(rgb)
-    known = color_keys(color_table(classes))
-    order = np.argsort(known, kind="stable")
-    place = np.minimum(np.searchsorted(known[order], keys), len(known) - 1)
-    index = order[place].astype(np.uint8)
-    strange = known[index] != keys
+    index = _exact_table(classes)[keys]
+    strange = index == 0
+    index -= 1
     if not strange.any():
         return index, 0.0
     strangers, inverse = np.unique(keys[strange], return_inverse=True)
     colors = np.stack([strangers >> 16, strangers >> 8 & 255, strangers & 255], axis=1)
     index[strange] = _nearest(colors.astype(np.int64), classes)[inverse.ravel()]
     return index, float(strange.mean())
+
+
+@lru_cache(maxsize=4)
+def _exact_table(classes: Classes) -> NDArray[np.uint8]:
+    """Return 1 + the class of every colour, (2**24,) uint8, 0 where there is none.
+
+    Nearly all of it is zeros that the system never gives memory for.
+    """
+    table = np.zeros(1 << 24, np.uint8)
+    for index, key in reversed(list(enumerate(color_keys(color_table(classes))))):
+        table[key] = index + 1
+    return table
 
 
 def _nearest(colors: NDArray[np.int64], classes: Classes) -> NDArray[np.uint8]:
@@ -140,9 +152,12 @@ def color_keys(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
     Returns:
         (...) uint32, 0xRRGGBB.
     """
-    wide = rgb.astype(np.uint32)
-    keys = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
-    return keys.astype(np.uint32, copy=False)
+    if rgb.size == 0:
+        return np.zeros(rgb.shape[:-1], np.uint32)
+    pixels = np.ascontiguousarray(rgb).reshape(-1, 1, 3)
+    wide = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGRA))
+    keys = wide.view("<u4").reshape(rgb.shape[:-1])
+    return keys & np.uint32(0xFFFFFF)
 
 
 def load_classes(path: Path) -> Classes:
