@@ -10,10 +10,10 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from terrainlib.data._records import Candidate, Pair, Problem, Stamp
 from terrainlib.data.imagery import check_intact, read_size
 from terrainlib.data.masks import read_mask
 from terrainlib.data.palette import Classes
-from terrainlib.data._records import Candidate, Pair, Problem, Stamp
 from terrainlib.errors import ImageError
 
 _T = TypeVar("_T")

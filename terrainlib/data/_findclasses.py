@@ -59,10 +59,12 @@ class _Found:
 def find_classes(paths: Iterable[Path]) -> tuple[Classes, ClassesSource]:
     """Return the classes of a set of masks.
 
-    Where at least 99 % of the pixels have exact Kaggle colours (judged on 64 masks
-    spread evenly over the set), or the highest index of single-band masks is 2 to 6,
-    they are the Kaggle classes. Otherwise they are the colours found, named `#RRGGBB`;
-    for masks of indices, colours of our own. Files that cannot be read do not count.
+    Where at least 99 % of the pixels have exact Kaggle colours, over the set or in more
+    than half of its masks (judged on 64 masks spread evenly over the set), or the
+    highest index of single-band masks is 2 to 6, they are the Kaggle classes. Otherwise
+    they are the colours found, named `#RRGGBB`; for masks of indices, colours of our
+    own. Files that cannot be read do not count, nor does a minority of masks that hold
+    more colours than there may be classes.
 
     Args:
         paths: All mask files of the set.
@@ -116,13 +118,19 @@ def _mostly_colors(found: Sequence[_Found]) -> bool:
 
 
 def _fit_kaggle(found: Sequence[_Found]) -> bool:
-    exact = sum(item.kaggle for item in found if item.indices is None)
-    pixels = sum(item.pixels for item in found if item.indices is None)
-    return exact >= _EXACT_SHARE * pixels
+    """Say whether the colours are Kaggle's, whatever a few bad masks hold."""
+    masks = [item for item in found if item.indices is None]
+    fitting = sum(item.kaggle >= _EXACT_SHARE * item.pixels for item in masks)
+    exact = sum(item.kaggle for item in masks)
+    pixels = sum(item.pixels for item in masks)
+    return 2 * fitting > len(masks) or exact >= _EXACT_SHARE * pixels
 
 
-def _color_classes(found: Iterable[_Found]) -> Classes:
+def _color_classes(found: Sequence[_Found]) -> Classes:
     """Return the colours of the masks as classes, in the order of their numbers."""
+    moderate = [item for item in found if len(item.colors) <= MAX_CLASSES]
+    if 2 * len(moderate) > len(found):
+        found = moderate
     colors: Counter[int] = Counter()
     pixels = 0
     for item in found:
