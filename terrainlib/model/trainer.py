@@ -114,7 +114,8 @@ class Trainer:
         self, images: NDArray[np.uint8], heights: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:
         """Return the output (N, S, S, K or 3) for images (N, S, S, 3) of the cache."""
-        return self._forward(prepared(images, heights, self.config)).numpy()
+        output = self._forward(prepared(images, heights, self.config))
+        return np.asarray(output.numpy(), np.float32)
 
     def weights(self) -> list[NDArray[np.float32]]:
         """Return copies of the network's weights as they are."""
