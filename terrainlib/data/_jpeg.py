@@ -4,6 +4,7 @@ from typing import BinaryIO, Final
 
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN: Final = 0xDA
+_TAIL_BYTES: Final = 65_536
 _ALONE: Final = frozenset({0x01, *range(0xD0, 0xDA)})
 
 
@@ -33,6 +34,13 @@ def read_size(handle: BinaryIO) -> tuple[int, int] | None:
             return None
         if marker in _FRAMES and len(content) >= 5:
             size = int.from_bytes(content[1:3]), int.from_bytes(content[3:5])
+
+
+def has_end(handle: BinaryIO) -> bool:
+    """Say whether the end marker stands near the end of the file."""
+    size = handle.seek(0, 2)
+    handle.seek(max(0, size - _TAIL_BYTES))
+    return b"\xff\xd9" in handle.read()
 
 
 def _next_marker(handle: BinaryIO) -> int | None:

@@ -58,7 +58,7 @@ def check_intact(source: OpenSource) -> None:
     image = _open(source)
     if source.kind == "JPEG":
         image.draft("L", (max(1, image.width // 8), max(1, image.height // 8)))
-        _load(image, source.name)
+        _load(image, source)
     else:
         _require_whole(image, source)
 
@@ -85,7 +85,7 @@ def decode(source: OpenSource) -> Raster:
 
 def _decode_jpeg(image: Image.Image, source: OpenSource) -> Raster:
     """Return the samples of a JPEG file."""
-    _load(image, source.name)
+    _load(image, source)
     if image.mode == "L":
         return _raster(np.asarray(image), 255)
     notes = () if image.mode == "RGB" else (f"{image.mode} colours converted to RGB",)
@@ -103,7 +103,7 @@ def _decode_png(image: Image.Image, source: OpenSource) -> Raster:
     if header.bits == 16 and header.color_type in _WIDE_MODES:
         modes = _WIDE_MODES[header.color_type]
         return _raster(_wide_samples(source, modes), maximum, transparent)
-    _load(image, source.name)
+    _load(image, source)
     samples = np.asarray(image)
     if image.mode == "P":
         return _palette_raster(image, samples, transparent)
@@ -122,7 +122,7 @@ def _wide_samples(source: OpenSource, modes: tuple[str, ...]) -> NDArray[np.uint
         source.handle.seek(0)
         image: Any = Image.open(source.handle, formats=["PNG"])
         image.tile = [image.tile[0]._replace(args=mode)]
-        _load(image, source.name)
+        _load(image, source)
         parts.append(np.asarray(image))
     high, low = (parts[0][..., 0::2], parts[0][..., 1::2]) if len(parts) == 1 else parts
     wide: NDArray[np.uint16] = high.astype(np.uint16) << 8 | low
@@ -181,7 +181,7 @@ def _open(source: OpenSource) -> Image.Image:
     try:
         image = Image.open(source.handle, formats=[source.kind])
     except _PILLOW_ERRORS as error:
-        raise damaged(name) from error
+        raise (cut_off(name, None) if _ends_early(source) else damaged(name)) from error
     check_pixels(*image.size, name)
     return image
 
@@ -192,18 +192,23 @@ def _require_whole(image: Image.Image, source: OpenSource) -> None:
     if state == "damaged":
         raise damaged(source.name)
     if state == "cut":
-        _load(image, source.name)
+        _load(image, source)
         raise cut_off(source.name, 1.0)  # all pixels are there, the end is missing
 
 
-def _load(image: Image.Image, name: str) -> None:
+def _load(image: Image.Image, source: OpenSource) -> None:
     """Decode the pixels of an opened image."""
     try:
         image.load()
     except _PILLOW_ERRORS as error:
-        if "truncated" in str(error).lower():
-            raise cut_off(name, _decoded_share(image)) from error
-        raise damaged(name) from error
+        if _ends_early(source) or "truncated" in str(error):
+            raise cut_off(source.name, _decoded_share(image)) from error
+        raise damaged(source.name) from error
+
+
+def _ends_early(source: OpenSource) -> bool:
+    """Say whether a JPEG file, which has no checksums, lacks its end marker."""
+    return source.kind == "JPEG" and not _jpeg.has_end(source.handle)
 
 
 def _decoded_share(image: Image.Image) -> float | None:

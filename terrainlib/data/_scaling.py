@@ -67,7 +67,8 @@ def _value_range(raster: Raster) -> tuple[float, float, list[str]]:
     least, most = float(values.min()), float(values.max())
     if maximum is None:
         return _float_range(least, most, low, high)
-    bits = maximum.bit_length()
+    signed = raster.pixels.dtype.kind == "i"
+    bits = maximum.bit_length() + signed
     if least >= 0 and high > maximum * _USED_SHARE:
         return 0.0, float(maximum), [f"{bits}-bit scaled from 0..{maximum:,}"]
     return low, high, [_stretched(f"{bits}-bit", low, high)]

@@ -150,22 +150,16 @@ def _open(source: ImageSource, name: str) -> Iterator[BinaryIO]:
         return
     try:
         mode = Path(source).lstat().st_mode
+        regular = stat.S_ISREG(mode)
+        handle = os.fdopen(os.open(source, _OPEN_FLAGS), "rb") if regular else None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise ImageError(_not_opened(error), file=name) from error
+    if handle is None:
+        raise ImageError(_not_regular(mode), file=name)
+    with handle:
+        mode = os.fstat(handle.fileno()).st_mode  # it may have been replaced meanwhile
         if not stat.S_ISREG(mode):
             raise ImageError(_not_regular(mode), file=name)
-        handle = os.fdopen(os.open(source, _OPEN_FLAGS), "rb")
-    except FileNotFoundError as error:
-        raise ImageError("there is no such file. Check the path.", file=name) from error
-    except PermissionError as error:
-        raise ImageError(
-            "no permission to read it. Change its permissions or copy it.", file=name
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ImageError(
-            "the file cannot be opened. Check the path.", file=name
-        ) from error
-    with handle:
-        if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):  # replaced meanwhile
-            raise ImageError("not a regular file. Give an image file.", file=name)
         yield handle
 
 
@@ -175,6 +169,15 @@ _OPEN_FLAGS = (
     | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_NONBLOCK", 0)
 )
+
+
+def _not_opened(error: Exception) -> str:
+    """Say why a file cannot be opened."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file. Check the path."
+    if isinstance(error, PermissionError):
+        return "no permission to read it. Change its permissions or copy it."
+    return "the file cannot be opened. Check the path."
 
 
 def _not_regular(mode: int) -> str:

@@ -1,0 +1,107 @@
+"""Picture files for the tests, good and hostile, made in memory."""
+
+import io
+import struct
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from PIL import Image
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.io import MemoryFile
+
+PNG_START = b"\x89PNG\r\n\x1a\n"
+
+
+def pattern(height: int = 24, width: int = 32, bands: int = 3) -> NDArray[np.uint8]:
+    """Return (H, W, B) uint8 in which every row and column differs."""
+    values = np.arange(height * width * bands, dtype=np.int64) * 7919 % 251
+    return values.reshape(height, width, bands).astype(np.uint8)
+
+
+def encode(pixels: Any, kind: str = "PNG", **options: Any) -> bytes:
+    """Return an array or a Pillow image as a file."""
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def wide_png(pixels: NDArray[np.uint16]) -> bytes:
+    """Return (H, W[, 3 or 4]) uint16 as a 16-bit PNG."""
+    if pixels.ndim == 3:
+        pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
+    done, data = cv2.imencode(".png", pixels)
+    assert done
+    return bytes(data)
+
+
+def png(*chunks: tuple[bytes, bytes]) -> bytes:
+    """Return a PNG of the given chunks, with right lengths and checksums."""
+    parts = [
+        struct.pack(">I", len(data))
+        + kind
+        + data
+        + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    ]
+    return PNG_START + b"".join(parts)
+
+
+def png_claiming(width: int, height: int) -> bytes:
+    """Return a small complete PNG whose header claims the given size."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return png((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 64)), (b"IEND", b""))
+
+
+def jpeg_claiming(width: int, height: int) -> bytes:
+    """Return a small JPEG whose header claims the given size."""
+    data = bytearray(encode(pattern(), "JPEG"))
+    place = data.index(b"\xff\xc0") + 5
+    data[place : place + 4] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+def tiff(pixels: NDArray[Any], *, mask: Any = None, **profile: Any) -> bytes:
+    """Return (H, W[, B]) of any type as a GeoTIFF written by GDAL."""
+    pixels = pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+    interpretation = profile.pop("colorinterp", None)
+    colormap = profile.pop("colormap", None)
+    height, width, count = pixels.shape
+    options = {"driver": "GTiff", "dtype": pixels.dtype, "count": count, **profile}
+    with (
+        warnings.catch_warnings(),
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES"),
+        MemoryFile() as memory,
+    ):
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with memory.open(height=height, width=width, **options) as data:
+            if interpretation:
+                data.colorinterp = interpretation
+            if colormap:
+                data.write_colormap(1, colormap)
+            data.write(np.moveaxis(pixels, -1, 0))
+            if mask is not None:
+                data.write_mask(mask)
+        return memory.read()
+
+
+def vrt(source: str, extra: str = "") -> bytes:
+    """Return a VRT description (GDAL's text format) that names another file."""
+    return f"""<VRTDataset rasterXSize="20" rasterYSize="20">
+  <VRTRasterBand dataType="Byte" band="1">{extra}
+    <SimpleSource><SourceFilename relativeToVRT="0">{source}</SourceFilename>
+      <SourceBand>1</SourceBand></SimpleSource>
+  </VRTRasterBand></VRTDataset>""".encode()
+
+
+def write(folder: Path, name: str, data: bytes) -> Path:
+    """Write a file and return its path."""
+    path = folder / name
+    path.write_bytes(data)
+    return path
