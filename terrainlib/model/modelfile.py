@@ -1,0 +1,237 @@
+"""Model files: saved for everybody, loaded as data.
+
+A file of ours is rebuilt by our own code from its record; an original notebook file
+from its layer list (`notebookfile`). Everything else is refused with one sentence. What
+is in a file is never run, and Keras never deserialises it here.
+"""
+
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from terrainlib import files
+from terrainlib.data.palette import Classes
+from terrainlib.errors import ModelFileError
+from terrainlib.model.config import UNetConfig
+from terrainlib.model.description import read_graph
+from terrainlib.model.modelcheck import (
+    MAX_FILE_MB,
+    kind_of,
+    not_a_model,
+    opened,
+    sentences,
+)
+from terrainlib.model.modelreader import build_network, check_file, find_record
+from terrainlib.model.modelwriter import HDF5_FILE, KERAS_FILE, save_model
+from terrainlib.model.receptive_field import receptive_field
+from terrainlib.model.record import ModelRecord
+
+__all__ = [
+    "HDF5_FILE",
+    "KERAS_FILE",
+    "ModelRecord",
+    "TerrainModel",
+    "inspect_upload",
+    "install_model",
+    "load_model",
+    "read_record",
+    "receptive_field",
+    "save_model",
+]
+
+_HEAD_BYTES: Final = 8
+_MAX_SLUG_CHARACTERS: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class TerrainModel:
+    """A model ready to predict.
+
+    Attributes:
+        network: The `keras.Model`, (N, H, W, C) to (N, H, W, K) or (N, H, W, 3).
+        classes: The K terrain classes.
+        config: Shape of the network.
+        scale: Working pixels per original pixel; None for original notebook files,
+            which take the whole image resized to `config.image_size`.
+        record: Everything else that the file says.
+        name: What to call it.
+        path: The file it came from, if it came from one.
+    """
+
+    network: Any
+    classes: Classes
+    config: UNetConfig
+    scale: float | None
+    record: ModelRecord
+    name: str
+    path: Path | None = None
+
+
+def load_model(model: str | Path) -> TerrainModel:
+    """Load a model; nothing is remembered between calls.
+
+    Args:
+        model: A `.keras` or `.h5` file (told apart by content), a run folder, or the
+            word `default` for the embedded model.
+
+    Raises:
+        ModelFileError: If there is no such file, or it is not a model of this app or of
+            the original notebook.
+    """
+    path = _find(model)
+    name = path.name if str(model) != "default" else "default"
+    with sentences(name):
+        checked = check_file(
+            _read(path), path.parent.name if _in_run(path) else path.stem
+        )
+        network = build_network(checked)
+    return TerrainModel(
+        network=network,
+        classes=checked.record.terrain_classes(),
+        config=checked.config,
+        scale=checked.record.scale,
+        record=checked.record,
+        name=checked.record.name,
+        path=path,
+    )
+
+
+def read_record(path: str | Path) -> ModelRecord | None:
+    """Return the record of a model file, for lists; weights are not looked at.
+
+    It is fast and loads no TensorFlow. Original notebook files get the record that
+    `load_model` makes for them.
+
+    Returns:
+        None where the file is missing or no model.
+    """
+    path = Path(path)
+    try:
+        with sentences(path.name), _regular(path).open("rb") as stream:
+            size = path.stat().st_size
+            with opened(stream, size, record_only=True) as contents:
+                graph = read_graph(contents.description)
+                return find_record(contents, graph, path.stem)
+    except ModelFileError:
+        return None
+
+
+def inspect_upload(data: bytes, name: str) -> ModelRecord:
+    """Check the bytes of an uploaded model file and return its record.
+
+    Args:
+        data: The bytes.
+        name: The file's name, for messages.
+
+    Raises:
+        ModelFileError: If it is not a model of this app or of the original notebook.
+    """
+    with sentences(name):
+        return check_file(data, _stem(name)).record
+
+
+def install_model(data: bytes, name: str) -> Path:
+    """Check an uploaded model file and keep it among the models added by hand.
+
+    Args:
+        data: The bytes.
+        name: The file's name; its letters and digits become the name on disk, with a
+            number behind it where that name is taken.
+
+    Returns:
+        Path of the stored file.
+
+    Raises:
+        ModelFileError: If it is not a model of this app or of the original notebook.
+        StorageError: If it cannot be written.
+    """
+    inspect_upload(data, name)
+    folder = files.models_dir()
+    files.require_free_space(folder, len(data))
+    suffix = ".keras" if kind_of(data[:_HEAD_BYTES]) == "keras" else ".h5"
+    path = _reserve(folder, _slug(_stem(name)), suffix)
+    try:
+        files.write_bytes(path, data)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _find(model: str | Path) -> Path:
+    """Return the file that a MODEL argument means."""
+    if str(model) == "default":
+        from terrainlib.data.sample import DEFAULT_MODEL
+
+        return DEFAULT_MODEL
+    if str(model) == "default-height":
+        raise ModelFileError(
+            "there is no embedded model with heights yet. Use default, or train one "
+            "with --height.",
+            file="default-height",
+        )
+    path = Path(model)
+    if path.is_dir() and not (path / KERAS_FILE).exists():
+        raise ModelFileError(
+            f"the folder holds no {KERAS_FILE}. Give a .keras or .h5 file, or the "
+            "folder of a training that has ended.",
+            file=path.name or str(path),
+        )
+    return path / KERAS_FILE if path.is_dir() else path
+
+
+def _in_run(path: Path) -> bool:
+    return path.name in (KERAS_FILE, HDF5_FILE)
+
+
+def _regular(path: Path) -> Path:
+    """Return a path that is a regular file; nothing else is ever opened."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise ModelFileError(
+            "there is no such model file. Check the path, or run "
+            "`python -m terrainlib models` to see what there is."
+        ) from error
+    if not stat.S_ISREG(mode):
+        raise not_a_model()
+    return path
+
+
+def _read(path: Path) -> bytes:
+    """Return the bytes of a file that begins like a model and is not too large."""
+    with _regular(path).open("rb") as stream:
+        kind_of(stream.read(_HEAD_BYTES))
+        if path.stat().st_size > MAX_FILE_MB * 2**20:
+            raise ModelFileError(f"larger than {MAX_FILE_MB} MB, the limit.")
+        stream.seek(0)
+        return stream.read()
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name.replace("\\", "/")).stem or "model"
+
+
+def _slug(stem: str) -> str:
+    """Return a name that is safe on every file system."""
+    letters = re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-")[:_MAX_SLUG_CHARACTERS]
+    return letters.strip("-") or "model"
+
+
+def _reserve(folder: Path, slug: str, suffix: str) -> Path:
+    """Create an empty file under the first name that is free, and return its path."""
+    number = 1
+    while True:
+        ending = f"-{number}" if number > 1 else ""
+        path = folder / f"{slug}{ending}{suffix}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.open("xb").close()
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise files.storage_error(path, error) from error
+        else:
+            return path

@@ -1,0 +1,146 @@
+"""Saving a model: `model.keras` and `TerrainMaskGenerator.h5`, whole or not at all.
+
+Both hold the record and open in plain Keras. HDF5 is made in memory, because a disk
+that fills up while HDF5 writes to it can bring the whole process down.
+"""
+
+import io
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import numpy as np
+
+from terrainlib import files
+from terrainlib.errors import ModelFileError
+from terrainlib.model.modelcheck import (
+    MAX_RECORD_BYTES,
+    METADATA,
+    RECORD_ATTRIBUTE,
+    RECORD_KEY,
+)
+from terrainlib.model.receptive_field import graph_of
+from terrainlib.model.record import ModelRecord
+from terrainlib.model.weights import HDF5_GROUP, checksum, weights_of
+
+KERAS_FILE: Final = "model.keras"
+HDF5_FILE: Final = "TerrainMaskGenerator.h5"
+CHECKSUM_KEY: Final = "weights_sha256"
+
+
+def save_model(network: Any, record: ModelRecord, folder: Path) -> tuple[Path, Path]:
+    """Write both files of a model into a folder.
+
+    Args:
+        network: The `keras.Model`; neither its optimizer nor its losses are saved.
+        record: What the model says about itself.
+        folder: Where to; it is made where it is missing.
+
+    Returns:
+        Paths of `model.keras` and `TerrainMaskGenerator.h5`.
+
+    Raises:
+        ModelFileError: If the network has layers that a model file may not have, or the
+            record is too large.
+        StorageError: If the disk is full, read-only or failing; old files are intact.
+    """
+    graph_of(network)
+    folder = Path(folder)
+    text = _record_text(network, record)
+    size = 4 * sum(int(np.prod(weight.shape)) for weight in network.weights)
+    files.require_free_space(folder, 6 * size)
+    hdf5 = hdf5_bytes(network, text)
+    archive = keras_bytes(network, text, folder)
+    paths = (folder / KERAS_FILE, folder / HDF5_FILE)
+    files.write_bytes(paths[0], archive)
+    files.write_bytes(paths[1], hdf5)
+    return paths
+
+
+def hdf5_bytes(network: Any, record: str) -> bytes:
+    """Return the HDF5 form of a network, laid out as Keras lays it out.
+
+    Args:
+        network: The `keras.Model`.
+        record: JSON text of the record.
+    """
+    import keras
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        origin = {
+            "keras_version": keras.__version__,
+            "backend": keras.backend.backend(),
+        }
+        file.attrs.update(origin)
+        file.attrs["model_config"] = network.to_json()
+        file.attrs[RECORD_ATTRIBUTE] = record
+        group = file.create_group(HDF5_GROUP)
+        group.attrs.update(origin)
+        group.attrs["layer_names"] = _names([layer.name for layer in network.layers])
+        for layer in network.layers:
+            names = [f"{layer.name}/{weight.name}" for weight in layer.weights]
+            below = group.create_group(layer.name)
+            below.attrs["weight_names"] = _names(names)
+            for name, values in zip(names, layer.get_weights(), strict=True):
+                below.create_dataset(name, data=values)
+    return buffer.getvalue()
+
+
+def keras_bytes(network: Any, record: str, folder: Path) -> bytes:
+    """Return the `.keras` form of a network: Keras' own, with our record beside.
+
+    Args:
+        network: The `keras.Model`.
+        record: JSON text of the record.
+        folder: Where Keras may write its temporary file.
+
+    Raises:
+        StorageError: If the disk is full, read-only or failing.
+    """
+    import keras
+
+    plain = keras.Model(network.inputs, network.outputs, name=network.name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
+            path = Path(temporary) / KERAS_FILE
+            plain.save(path)
+            return _with_record(path, record)
+    except OSError as error:
+        raise files.storage_error(folder / KERAS_FILE, error) from error
+
+
+def _with_record(path: Path, record: str) -> bytes:
+    """Return a `.keras` archive with the record as a key of its metadata."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(buffer, "w") as target:
+        for member in source.infolist():
+            data = source.read(member)
+            if member.filename == METADATA:
+                metadata = {**json.loads(data), RECORD_KEY: json.loads(record)}
+                data = json.dumps(metadata).encode()
+            target.writestr(member.filename, data)
+    return buffer.getvalue()
+
+
+def _record_text(network: Any, record: ModelRecord) -> str:
+    """Return the JSON of the record with the checksum of the weights."""
+    values = record.to_dict() | {CHECKSUM_KEY: checksum(weights_of(network))}
+    text = json.dumps(values, allow_nan=False)
+    if len(text) > MAX_RECORD_BYTES:
+        raise ModelFileError(
+            f"the record of the model would take {len(text) / 2**20:.0f} MiB; the "
+            f"limit is {MAX_RECORD_BYTES / 2**20:g} MiB. Use a data set with shorter "
+            "names.",
+            file=KERAS_FILE,
+        )
+    return text
+
+
+def _names(names: list[str]) -> Any:
+    """Return names as Keras stores them: fixed-length bytes, or an empty list."""
+    return np.array([name.encode() for name in names]) if names else []

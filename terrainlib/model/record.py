@@ -1,0 +1,204 @@
+"""What a model file says about its model, apart from layers and weights.
+
+Plain JSON values, so that a record can be listed, shown and stored without TensorFlow.
+What comes out of a file is checked here before anybody relies on it.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any, Final, Self
+
+from terrainlib.data.palette import (
+    MAX_CLASSES,
+    MAX_NAME_CHARACTERS,
+    Classes,
+    TerrainClass,
+)
+from terrainlib.errors import ConfigError, ModelFileError
+from terrainlib.model.config import UNetConfig
+
+FORMAT: Final = 1
+MAX_RECEPTIVE_FIELD_PX: Final = 2048
+_MAX_TEXT_CHARACTERS: Final = 200
+
+
+def utc_now() -> str:
+    """Return the time as ISO text, UTC, in whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """The record of a model.
+
+    Attributes:
+        config: JSON form of its `UNetConfig`.
+        classes: `[{"name": ..., "color": [r, g, b]}, ...]`, in the order of indices.
+        name: What the model is called.
+        scale: Working pixels per original pixel; None for the original's files, which
+            take the whole image resized to the input.
+        receptive_field: Half-width of the receptive field in working px.
+        normalization: How pixels are scaled before the network.
+        split: JSON form of the `Split` it was trained with, if there was one.
+        scores: `images`, `pixel_accuracy`, `miou`, `iou`, `boundary_f1` on the
+            validation part, if it was judged.
+        confusion: (K, K) pixels of that part, rows true, columns predicted.
+        temperature: What the logits are divided by for honest probabilities.
+        statistics: Colour, contrast and resolution of the training images.
+        dataset: `name`, `pairs`, `fingerprint` of the training data.
+        training: JSON form of the `TrainingConfig`.
+        created: When it was made, ISO, UTC; empty where that is not known.
+        versions: Versions of the libraries that made it.
+        format: Version of this form.
+    """
+
+    config: dict[str, Any]
+    classes: list[dict[str, Any]]
+    name: str = ""
+    scale: float | None = None
+    receptive_field: int = 0
+    normalization: dict[str, Any] = field(default_factory=dict)
+    split: dict[str, Any] | None = None
+    scores: dict[str, Any] | None = None
+    confusion: list[Any] | None = None
+    temperature: float = 1.0
+    statistics: dict[str, Any] = field(default_factory=dict)
+    dataset: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    created: str = field(default_factory=utc_now)
+    versions: dict[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain JSON form."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    def unet_config(self) -> UNetConfig:
+        """Return the configuration of the network.
+
+        Raises:
+            ModelFileError: If an option is unknown or out of its bounds.
+        """
+        _require_types(self.config)
+        try:
+            return UNetConfig.from_dict(self.config)
+        except ConfigError as error:
+            raise _unusable(error.message) from error
+        except (TypeError, ValueError) as error:
+            raise _unusable("an option of the network is of a wrong type.") from error
+
+    def terrain_classes(self) -> Classes:
+        """Return the classes.
+
+        Raises:
+            ModelFileError: If they are no list of 2 to 64 names with colours.
+        """
+        if not 2 <= len(self.classes) <= MAX_CLASSES:
+            raise _unusable(
+                f"it has {len(self.classes)} classes; 2 to {MAX_CLASSES} are allowed."
+            )
+        return tuple(_class(item) for item in self.classes)
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Self:
+        """Return the record of a JSON form out of a file.
+
+        Keys that are not known are passed over: a later version may add some.
+
+        Raises:
+            ModelFileError: If it is no record of this form, or a value is not usable.
+        """
+        if not isinstance(values, Mapping) or values.get("format") != FORMAT:
+            raise _unusable("it is of another version of this app.")
+        known = {item.name for item in fields(cls)}
+        for name, usable in _USABLE.items():
+            if name in values and not usable(values[name]):
+                raise _unusable(f"`{name}` is out of its bounds.")
+        if not {"config", "classes"} <= set(values):
+            raise _unusable("config or classes are missing.")
+        kept = {name: value for name, value in values.items() if name in known}
+        record = cls(**{"created": "", **kept})
+        config = record.unet_config()
+        classes = record.terrain_classes()
+        if config.output == "classes" and len(classes) != config.classes:
+            raise _unusable(
+                f"it names {len(classes)} classes for {config.classes} outputs."
+            )
+        return record
+
+
+def class_list(classes: Classes) -> list[dict[str, Any]]:
+    """Return the JSON form of classes."""
+    return [{"name": item.name, "color": list(item.color)} for item in classes]
+
+
+def _class(item: Any) -> TerrainClass:
+    """Return one class of the list."""
+    item = item if isinstance(item, Mapping) else {}
+    name, color = item.get("name"), item.get("color")
+    named = isinstance(name, str) and 0 < len(name.strip()) <= MAX_NAME_CHARACTERS
+    if not (named and str(name).isprintable()):
+        raise _unusable("a class lacks its name.")
+    if not (isinstance(color, list | tuple) and len(color) == 3):
+        raise _unusable("a class lacks its colour.")
+    if not all(_is_whole(c) and 0 <= c <= 255 for c in color):
+        raise _unusable("a class colour is not three numbers from 0 to 255.")
+    return TerrainClass(str(name), (color[0], color[1], color[2]))
+
+
+def _require_types(config: Mapping[str, Any]) -> None:
+    """Refuse options of the network of another type than their defaults'."""
+    for name, default in UNetConfig().to_dict().items():
+        value = config.get(name, default)
+        if isinstance(default, list):
+            fits = isinstance(value, list | tuple) and all(map(_is_whole, value))
+        elif isinstance(default, float):
+            fits = _is_number(value)
+        else:
+            fits = type(value) is type(default)
+        if not fits:
+            raise _unusable(f"`{name}` is of a wrong type.")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value)
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _MAX_TEXT_CHARACTERS
+
+
+_USABLE: Final[dict[str, Callable[[Any], bool]]] = {
+    "config": _is_object,
+    "classes": lambda v: isinstance(v, list),
+    "name": _is_text,
+    "scale": lambda v: v is None or (_is_number(v) and 1 / 256 <= v <= 256),
+    "receptive_field": lambda v: _is_whole(v) and 0 <= v <= MAX_RECEPTIVE_FIELD_PX,
+    "normalization": _is_object,
+    "split": lambda v: v is None or isinstance(v, dict),
+    "scores": lambda v: v is None or isinstance(v, dict),
+    "confusion": lambda v: v is None or isinstance(v, list),
+    "temperature": lambda v: _is_number(v) and 0.01 <= v <= 100,
+    "statistics": _is_object,
+    "dataset": _is_object,
+    "training": _is_object,
+    "created": _is_text,
+    "versions": _is_object,
+}
+
+
+def _unusable(reason: str) -> ModelFileError:
+    return ModelFileError(
+        f"the record of the model cannot be used: {reason} Retrain, or update this app."
+    )
