@@ -7,11 +7,12 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from terrainlib.data.palette import KAGGLE_CLASSES, load_classes
+from terrainlib.data.palette import KAGGLE_CLASSES, TerrainClass, load_classes
 from terrainlib.data.splits import RANDOM_LEAK
 from terrainlib.errors import TerrainError
 from terrainlib.runs.folder import Run
 from terrainlib.ui import training_charts as charts
+from terrainlib.ui.legend import show_legend
 
 LEAK_HELP: Final = (
     "Training and validation images are drawn at random from one set. Where images "
@@ -42,16 +43,24 @@ def show_curves(run: Run, metrics: pd.DataFrame) -> None:
     """
     names = charts.class_names(metrics)
     colors = charts.curve_colors(names, known_colors(run.config.data))
-    colors_out = run.config.training.network.output == "colors"
-    with st.grid("auto", min_column_width=380):
-        _show_chart(run, metrics, charts.LOSS, COLORS_LOSS if colors_out else "")
-        _show_chart(
-            run, metrics, charts.ACCURACY, COLORS_ACCURACY if colors_out else ""
-        )
+    original = run.config.training.network.output == "colors"
+    loss = COLORS_LOSS if original else ""
+    accuracy = COLORS_ACCURACY if original else ""
+    with st.grid(2, min_column_width=300):
+        _show_chart(run, metrics, charts.LOSS, loss)
         _show_chart(run, metrics, charts.MIOU)
-        _show_chart(run, metrics, charts.class_chart_text(names), colors=colors)
+    _show_chart(run, metrics, charts.class_chart_text(names), colors=colors)
+    with st.grid(3, min_column_width=240):
+        _show_chart(run, metrics, charts.ACCURACY, accuracy)
         _show_chart(run, metrics, charts.LEARNING_RATE)
         _show_chart(run, metrics, charts.SECONDS)
+
+
+def show_class_colors(run: Run, metrics: pd.DataFrame) -> None:
+    """Show the colours of the classes as a legend."""
+    known = known_colors(run.config.data)
+    names = charts.class_names(metrics)
+    show_legend(TerrainClass(name, known[name]) for name in names if name in known)
 
 
 def known_colors(data_folder: str) -> Mapping[str, tuple[int, int, int]]:
@@ -74,11 +83,11 @@ def _show_chart(
     """Show one chart in its card."""
     rows = charts.long_table(metrics, text, best_epoch=run.status.best_epoch)
     with st.container(border=True, height="stretch"):
-        st.markdown(f"**{text.title}**")
+        leaks = f" :orange-badge[{RANDOM_LEAK}]" if text.scored else ""
+        st.markdown(f"**{text.title}**{leaks}", help=LEAK_HELP if leaks else None)
         st.caption(meaning or text.meaning)
         st.vega_lite_chart(
-            rows,
-            charts.line_spec(text, colors),
+            charts.filled(charts.line_spec(text, colors), rows),
             width="stretch",
             alt=describe(rows, text),
         )

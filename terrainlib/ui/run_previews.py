@@ -38,7 +38,7 @@ def show_previews(run_path: Path, *, key: str, best_epoch: int | None) -> None:
     st.caption(
         f"From left to right: image, truth, prediction after epoch {epoch}{note}."
     )
-    with st.grid("auto", min_column_width=380, gap="medium"):
+    with st.grid("auto", min_column_width=300, gap="medium"):
         for item in inputs:
             if item.id in epochs[epoch]:
                 _show_strip(item, epochs[epoch][item.id], epoch)

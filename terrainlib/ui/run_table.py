@@ -145,7 +145,7 @@ def _show_comparison(chosen: list[Run]) -> None:
         share = "accuracy" in column or "miou" in column
         spec = charts.compare_spec(METRICS[column], against or "epochs", share=share)
         alt = f"{METRICS[column]} against {against} of {', '.join(names)}"
-        st.vega_lite_chart(rows, spec, width="stretch", alt=alt)
+        st.vega_lite_chart(charts.filled(spec, rows), width="stretch", alt=alt)
 
 
 def labels(runs: list[Run]) -> dict[str, Run]:

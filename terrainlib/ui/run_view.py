@@ -11,7 +11,6 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from terrainlib.data.splits import RANDOM_LEAK
 from terrainlib.errors import RunError
 from terrainlib.runs.folder import Run, log_tail, read_run
 from terrainlib.ui import state
@@ -21,7 +20,7 @@ from terrainlib.ui.run_actions import (
     resume_run,
     stop_run,
 )
-from terrainlib.ui.run_curves import show_curves, show_leak_note
+from terrainlib.ui.run_curves import show_class_colors, show_curves, show_leak_note
 from terrainlib.ui.run_previews import show_previews
 from terrainlib.ui.run_text import date_text, finish_time, parse_time, state_text
 from terrainlib.ui.text import duration, md_escape
@@ -127,6 +126,7 @@ def _show_live(path: str, drawn_state: str) -> None:
             st.markdown("**Predictions on held-out images**")
             key = f"training_preview_{run.path.name}"
             show_previews(run.path, key=key, best_epoch=run.status.best_epoch)
+            show_class_colors(run, metrics)
     _show_log(run)
 
 
@@ -179,20 +179,23 @@ def _show_numbers(run: Run, metrics: pd.DataFrame) -> None:
     status = run.status
     last = metrics.iloc[-1] if len(metrics) else None
     best = f"{status.best_miou:.3f}" if status.best_miou is not None else "–"
-    with st.grid("auto", min_column_width=150):
-        planned = f" / {status.epochs}" if status.epochs else ""
+    planned = f" / {status.epochs}" if status.epochs else ""
+    with st.grid(4, min_column_width=130):
         st.metric("Epochs done", f"{status.epoch}{planned}", border=True)
+        st.metric("Validation mIoU", _number(last, "val_miou"), border=True)
         st.metric(
-            "Validation mIoU",
-            _number(last, "val_miou"),
+            "Best mIoU",
+            best,
             border=True,
-            help=f"Of the last epoch. Split: {RANDOM_LEAK}.",
+            help=f"After epoch {status.best_epoch}; the weights of this epoch are kept."
+            if status.best_epoch
+            else None,
         )
-        at = f" (epoch {status.best_epoch})" if status.best_epoch else ""
-        st.metric(f"Best mIoU{at}", best, border=True, help="The epoch that is kept.")
         st.metric("Seconds an epoch", _number(last, "seconds", ".1f"), border=True)
-        st.metric("Time spent", duration(status.seconds), border=True)
-    show_leak_note()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        show_leak_note()
+        if not run.active:
+            st.caption(f"Trained for {duration(status.seconds)}.", width="content")
 
 
 def _number(row: pd.Series | None, column: str, digits: str = ".3f") -> str:

@@ -5,6 +5,7 @@ rows change, so that the browser adds a point instead of drawing the chart anew.
 """
 
 import colorsys
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,22 +14,34 @@ from typing import Any, Final
 import altair as alt
 import pandas as pd
 
-CHART_HEIGHT_PX = 230
+CHART_HEIGHT_PX = 260
 MAX_POINTS = 2000
 MARKER_GREY = "#8a938c"
 TRAINING = "training"
 VALIDATION = "validation"
 IOU_PREFIX = "iou_"
+_ROWS: Final = "rows"
 
 
 @dataclass(frozen=True, slots=True)
 class ChartText:
-    """One chart: which columns it shows, under which names, and what they mean."""
+    """One chart.
+
+    Attributes:
+        title: Its name.
+        meaning: One line that explains it.
+        curves: Column and name of each of its curves.
+        share: Whether the values go from 0 to 1.
+        scored: Whether they are validation scores, which a leaking split flatters.
+        digits: How a value is written.
+        axis: How the axis is written.
+    """
 
     title: str
     meaning: str
     curves: tuple[tuple[str, str], ...]
     share: bool = False
+    scored: bool = False
     digits: str = ".3f"
     axis: str = "~g"
 
@@ -52,13 +65,13 @@ MIOU: Final = ChartText(
     "classes: 1 is perfect. The best epoch is the one that is kept.",
     (("val_miou", VALIDATION),),
     share=True,
+    scored=True,
 )
 LEARNING_RATE: Final = ChartText(
     "Learning rate",
     "How large a step the network takes when it corrects itself.",
     (("learning_rate", TRAINING),),
     digits=".2e",
-    axis=".0e",
 )
 SECONDS: Final = ChartText(
     "Seconds an epoch",
@@ -76,7 +89,9 @@ CLASS_IOU_MEANING: Final = (
 def class_chart_text(names: tuple[str, ...]) -> ChartText:
     """Return the chart with one line a class."""
     curves = tuple((f"{IOU_PREFIX}{name}", name) for name in names)
-    return ChartText(CLASS_IOU_TITLE, CLASS_IOU_MEANING, curves, share=True)
+    return ChartText(
+        CLASS_IOU_TITLE, CLASS_IOU_MEANING, curves, share=True, scored=True
+    )
 
 
 def class_names(metrics: pd.DataFrame) -> tuple[str, ...]:
@@ -136,7 +151,12 @@ def line_spec(
         A Vega-Lite dictionary without data. Shared: do not change it.
     """
     scale = alt.Scale(domain=[0, 1]) if text.share else alt.Scale(zero=False)
-    x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1))
+    x = alt.X(
+        "epoch:Q",
+        title="epoch",
+        axis=alt.Axis(format="d", tickMinStep=1),
+        scale=alt.Scale(zero=False, nice=False),
+    )
     y = alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(format=text.axis))
     tooltip = [
         alt.Tooltip("curve:N", title="curve"),
@@ -145,12 +165,19 @@ def line_spec(
     ]
     base = alt.Chart().encode(x=x, y=y)
     color = _color(text, colors)
-    best = alt.Chart().encode(x=x).transform_filter("datum.best")
-    layers = [best.mark_rule(color=MARKER_GREY, strokeDash=[4, 4])]
+    once = alt.X("max(epoch):Q", title="epoch")  # one mark, however many curves
+    best = alt.Chart().encode(x=once).transform_filter("datum.best")
+    layers = [
+        best.mark_rule(color=MARKER_GREY, strokeDash=[4, 4]),
+        best.mark_text(text="best", color=MARKER_GREY, align="right", dx=-5).encode(
+            y=alt.value(6)
+        ),
+    ]
     if colors:
-        casing = base.mark_line(color=MARKER_GREY, strokeWidth=3.6, opacity=0.75)
+        casing = base.mark_line(color=MARKER_GREY, strokeWidth=3.4, opacity=0.5)
         layers.append(casing.encode(detail="curve:N"))
-    layers.append(base.mark_line(strokeWidth=2.2, point=_points()).encode(color=color))
+    points = _points() if not colors else alt.OverlayMarkDef(size=6)
+    layers.append(base.mark_line(strokeWidth=2.2, point=points).encode(color=color))
     layers.append(
         base.mark_circle(size=160, opacity=0).encode(detail="curve:N", tooltip=tooltip)
     )
@@ -206,6 +233,11 @@ def compare_spec(title: str, against: str, *, share: bool) -> dict[str, Any]:
     return _finished(line, hover.encode(detail="curve:N", tooltip=tooltip))
 
 
+def filled(spec: dict[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
+    """Return a chart's description together with its rows, to be drawn."""
+    return copy.deepcopy(spec) | {"data": {"name": _ROWS}, "datasets": {_ROWS: rows}}
+
+
 def curve_colors(
     names: tuple[str, ...], known: Mapping[str, tuple[int, int, int]]
 ) -> tuple[tuple[str, str], ...]:
@@ -232,7 +264,7 @@ def _color(text: ChartText, colors: tuple[tuple[str, str], ...]) -> alt.Color:
     """Return how the curves are told apart."""
     if colors:
         scale = alt.Scale(domain=[n for n, _ in colors], range=[c for _, c in colors])
-        legend = alt.Legend(title=None, orient="bottom", columns=4, symbolStrokeWidth=4)
+        legend = alt.Legend(title=None, orient="right", symbolType="stroke")
         return alt.Color("curve:N", scale=scale, legend=legend)
     scale = alt.Scale(domain=[TRAINING, VALIDATION])
     if len(text.curves) == 1:
