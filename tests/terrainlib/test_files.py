@@ -1,0 +1,100 @@
+"""The atomic writer: the old file or the new one, never a torn one."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from terrainlib import files
+from terrainlib.errors import StorageError, TerrainError
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_written_into_a_folder_that_is_made_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "status.json"
+
+    files.write_json(path, {"state": "running", "name": "Böhmen"})
+
+    assert files.read_json(path) == {"state": "running", "name": "Böhmen"}
+    assert names_in(path.parent) == ["status.json"]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.keras"
+    path.write_bytes(b"old")
+
+    def full(*_args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match=r"model.keras: No space left on the disk"):
+        files.write_bytes(path, b"new")
+
+    assert path.read_bytes() == b"old"
+    assert names_in(tmp_path) == ["model.keras"]
+
+
+def test_an_error_in_the_block_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    with pytest.raises(ValueError, match="half-way"), files.atomic_path(path) as new:
+        new.write_text("ne")
+        raise ValueError("half-way")
+
+    assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (errno.ENOSPC, "No space left on the disk. Free some space and try again."),
+        (errno.EROFS, "The disk is read-only. Choose another folder."),
+        (errno.EACCES, "No permission to write here. Choose another folder."),
+        (errno.EIO, "Cannot be written (Input/output error)."),
+    ],
+)
+def test_each_failure_of_the_disk_has_its_sentence(number: int, sentence: str) -> None:
+    error = files.storage_error(Path("x/run.csv"), OSError(number, os.strerror(number)))
+
+    assert str(error) == f"run.csv: {sentence}"
+    assert error.exit_status == 1
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"half": ', b"\xff\xfe"])
+def test_json_that_is_missing_or_torn_reads_as_none(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "status.json"
+    if content is not None:
+        path.write_bytes(content)
+
+    assert files.read_json(path) is None
+
+
+def test_free_space_is_asked_for_before_writing(tmp_path: Path) -> None:
+    files.require_free_space(tmp_path / "not" / "there" / "yet", 1000)
+
+    with pytest.raises(StorageError, match=r"No space left: 1000000\d* MB needed"):
+        files.require_free_space(tmp_path, 10**18)
+
+
+def test_the_home_is_the_named_folder_or_the_current_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert files.runs_dir() == tmp_path / "runs"
+    monkeypatch.delenv("TERRAINLIB_HOME")
+    monkeypatch.chdir(tmp_path.parent)
+    assert files.models_dir() == tmp_path.parent / "models"
+
+
+def test_an_error_puts_the_file_in_front() -> None:
+    assert str(TerrainError("is empty.", file="a.png")) == "a.png: is empty."
+    assert str(TerrainError("give a budget.")) == "give a budget."
