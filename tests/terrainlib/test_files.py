@@ -44,9 +44,13 @@ def test_an_error_in_the_block_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
 
-    with pytest.raises(ValueError, match="half-way"), files.atomic_path(path) as new:
-        new.write_text("ne")
-        raise ValueError("half-way")
+    def write_half() -> None:
+        with files.atomic_path(path) as new:
+            new.write_text("ne")
+            raise ValueError("half-way")
+
+    with pytest.raises(ValueError, match="half-way"):
+        write_half()
 
     assert path.read_text() == "old"
     assert names_in(tmp_path) == ["a.txt"]
