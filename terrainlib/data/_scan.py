@@ -16,6 +16,7 @@ from terrainlib.data._check import check_pair
 from terrainlib.data._layout import CLASSES_FILE
 from terrainlib.data._parallel import ordered_map
 from terrainlib.data._records import Candidate, Layout, Pair, Problem, Stamp
+from terrainlib.data.imagery import check_intact
 from terrainlib.data.masks import find_classes
 from terrainlib.data.palette import (
     KAGGLE_CLASSES,
@@ -23,7 +24,7 @@ from terrainlib.data.palette import (
     TerrainClass,
     load_classes,
 )
-from terrainlib.errors import StorageError
+from terrainlib.errors import DatasetError, ImageError, StorageError
 
 ClassesSource = Literal["classes.json", "kaggle", "found"]
 Progress = Callable[[int, int], None]
@@ -97,8 +98,20 @@ def _classes(folder: Path, layout: Layout) -> tuple[Classes, ClassesSource]:
     if any(stamp.name == CLASSES_FILE for stamp in layout.stamps):
         return load_classes(folder / CLASSES_FILE), "classes.json"
     paths = [folder / candidate.mask.name for candidate in layout.candidates]
-    classes, _ = find_classes(paths)
-    return classes, "kaggle" if classes == KAGGLE_CLASSES else "found"
+    try:
+        return find_classes(paths)
+    except DatasetError as error:
+        if any(_is_intact(path) for path in paths):
+            raise DatasetError(error.message, file=folder.name) from error
+    return KAGGLE_CLASSES, "kaggle"  # no mask is readable; each becomes a problem
+
+
+def _is_intact(path: Path) -> bool:
+    try:
+        check_intact(path)
+    except (ImageError, OSError):
+        return False
+    return True
 
 
 def _to_json(folder: Path, found: Scan) -> dict[str, Any]:
