@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from terrainlib.data import palette, relief
+from terrainlib.data import palette
 from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.imagery import read_height, read_image
 from terrainlib.data.masks import read_mask
 from terrainlib.data.palette import Classes
+from terrainlib.data.relief import shaded_relief
 from terrainlib.data.sample import DEFAULT_MODEL
 from terrainlib.ui.pictures import encode_jpeg as encode_jpeg  # offered from here too
 from terrainlib.ui.pictures import encode_png as encode_png
@@ -151,5 +152,5 @@ def _mask_thumbnail(
 @st.cache_data(max_size="64MB", show_spinner=False)
 def _relief_thumbnail(path: str, stamp: Stamp, longest_px: int) -> bytes:
     del stamp  # part of the key
-    shaded = relief.shaded_relief(read_height(Path(path)))
+    shaded = shaded_relief(read_height(Path(path)))
     return encode_jpeg(shrink(shaded, longest_px, nearest=False))

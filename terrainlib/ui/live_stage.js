@@ -17,7 +17,7 @@ function createStage() {
       "aria-valuemin": 0,
       "aria-valuemax": 100,
     },
-    make("span", { class: "knob", "aria-hidden": "true" }, "◂ ▸")
+    make("span", { class: "knob", "aria-hidden": "true" })
   );
   const area = make(
     "div",
@@ -37,13 +37,15 @@ function createStage() {
     button("+", "Zoom in", () => zoomBy(1.5)),
     button("Fit", "Show the whole picture", () => zoomTo(1))
   );
-  const element = make("div", { class: "stage" }, area, tools);
+  const note = make("p", { class: "note" });
+  const bar = make("div", { class: "bar" }, note, tools);
+  const element = make("div", { class: "stage" }, area, bar);
   const state = { divider: 50, zoom: 1, x: 0, y: 0 };
   const observer = new ResizeObserver(place);
   observer.observe(area);
   wire();
   place();
-  return { element, mask, load, setOpacity, close: () => observer.disconnect() };
+  return { element, mask, note, load, setOpacity, close: () => observer.disconnect() };
 
   function button(text, title, action) {
     const result = make("button", { type: "button", class: "button", title, "aria-label": title }, text);

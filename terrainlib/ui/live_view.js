@@ -35,11 +35,9 @@ function make(tag, attributes = {}, ...children) {
 function createView(parent, initial) {
   const settings = { ...initial };
   const stage = createStage();
-  const note = make("p", { class: "note" });
   const controls = createControls(settings, changed, commitLater);
-  const left = make("div", { class: "left" }, stage.element, note);
   const root = make("div", { class: "view" });
-  root.append(make("div", { class: "body" }, left, controls.element));
+  root.append(make("div", { class: "body" }, stage.element, controls.element));
   parent.append(root);
 
   const picture = { id: null, base: null, detail: {}, snap: null };
@@ -84,7 +82,7 @@ function createView(parent, initial) {
   async function show(data) {
     if (picture.id === data.picture) return;
     picture.id = data.picture;
-    note.textContent = data.note;
+    stage.note.textContent = data.note;
     try {
       const [image, mask] = await Promise.all([pixels(data.image), pixels(data.mask)]);
       if (picture.id !== data.picture) return;
@@ -95,7 +93,7 @@ function createView(parent, initial) {
       picture.snap = classSnapper(data.colors);
       changed();
     } catch {
-      note.textContent = "The picture could not be shown. Reload the page to try again.";
+      stage.note.textContent = "The picture could not be shown. Reload the page to try again.";
     }
   }
 

@@ -6,8 +6,9 @@ Images become JPEG, masks PNG (JPEG would invent colours between classes).
 from typing import Any
 
 import cv2
-import numpy as np
 from numpy.typing import NDArray
+
+from terrainlib.mask.export import to_bytes
 
 JPEG_QUALITY = 88
 
@@ -37,13 +38,6 @@ def shrink(picture: NDArray[Any], longest_px: int, *, nearest: bool) -> NDArray[
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     method = cv2.INTER_NEAREST if nearest else cv2.INTER_AREA
     return cv2.resize(picture, size, interpolation=method)
-
-
-def to_bytes(picture: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return a picture as uint8; float32 [0, 1] is scaled and rounded."""
-    if picture.dtype == np.uint8:
-        return picture
-    return np.asarray(np.clip(picture, 0, 1) * 255 + 0.5, np.uint8)
 
 
 def _encode(suffix: str, picture: NDArray[Any], options: list[int]) -> bytes:

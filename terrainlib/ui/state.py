@@ -12,14 +12,18 @@ import streamlit as st
 DATASET_FOLDER = "shared_dataset_folder"  # str: the data set chosen last
 MODEL_PATH = "shared_model_path"  # str: the model chosen last, or the word `default`
 STUDIO_REQUEST = "studio_request"  # dict: a pair that another page wants opened
+_STUDIO_NEWS = "studio_request_is_new"  # bool: the studio has not turned to it yet
 
 # Widgets of the pages; named `page_thing`.
+HOME_VIEW = "home_view"
+HOME_SETTINGS = "home_settings"  # dict: what its live view stood at last
 STUDIO_SOURCE = "studio_source"
 STUDIO_SCENE = "studio_scene"
 STUDIO_UPLOAD = "studio_upload"
 STUDIO_HEIGHT = "studio_height"
 STUDIO_MODEL = "studio_model"
 STUDIO_VIEW = "studio_view"
+STUDIO_SETTINGS = "studio_settings"  # dict: what the live view stood at last
 
 HOME_PAGE = "streamlit_app.py"
 DATASET_PAGE = "pages/1_Dataset_Preview.py"
@@ -57,14 +61,15 @@ def open_in_studio(dataset_folder: object, pair_id: str, model_path: object) -> 
         "pair_id": str(pair_id),
         "model_path": str(model_path),
     }
+    st.session_state[_STUDIO_NEWS] = True
 
 
 def studio_request() -> StudioRequest | None:
-    """Return the pair that another page asked for, if any; it stays until replaced."""
+    """Return the pair that another page asked for last, if any."""
     values = st.session_state.get(STUDIO_REQUEST)
     return StudioRequest(**values) if values else None
 
 
-def forget_studio_request() -> None:
-    """Drop the pair that another page asked for."""
-    st.session_state.pop(STUDIO_REQUEST, None)
+def take_studio_request() -> StudioRequest | None:
+    """Return the pair that another page asked for, the first time only."""
+    return studio_request() if st.session_state.pop(_STUDIO_NEWS, False) else None

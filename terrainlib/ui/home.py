@@ -1,0 +1,136 @@
+r"""The parts of the home page: an example already predicted, the way, what is there.
+
+Nothing here loads TensorFlow. The example's soft mask is a file that ships with the
+project; this makes it again with the embedded model:
+
+    python -m terrainlib predict default terrainlib/assets/sample/scenes/europe.tif \
+        --soft --out terrainlib/assets/home
+"""
+
+from pathlib import Path
+from typing import Final
+
+import streamlit as st
+
+from terrainlib import files
+from terrainlib.data.palette import KAGGLE_CLASSES
+from terrainlib.data.sample import SAMPLE_DIR, example_scenes
+from terrainlib.runs.folder import Run, list_runs
+from terrainlib.ui import cached, state
+from terrainlib.ui.chrome import page_card
+from terrainlib.ui.legend import show_legend
+from terrainlib.ui.live_view import ViewPictures, live_view
+from terrainlib.ui.model_list import ModelEntry, list_models
+from terrainlib.ui.studio import PictureFile, picture_preview
+from terrainlib.ui.text import duration, md_escape, plural
+
+EXAMPLE_MASK: Final = SAMPLE_DIR.parent / "home" / "europe_soft.png"
+REFRESH_SECONDS: Final = 2.0
+RECENT_RUNS: Final = 3
+_STATE_ICONS: Final = {
+    "finished": ":material/check_circle:",
+    "stopped": ":material/stop_circle:",
+    "failed": ":material/error:",
+    "crashed": ":material/error:",
+}
+
+
+def show_example() -> None:
+    """Show the example scene and its mask in the live view."""
+    scene = example_scenes()[0]
+    jpeg, (height, width), _ = picture_preview(PictureFile.on_disk(scene.image))
+    if not EXAMPLE_MASK.is_file():
+        st.image(jpeg, alt=f"Satellite image: {scene.title}")
+        return
+    show_legend(KAGGLE_CLASSES)
+    live_view(
+        ViewPictures(
+            id=f"home {cached.file_stamp(EXAMPLE_MASK)}",
+            image=jpeg,
+            mask=EXAMPLE_MASK.read_bytes(),
+            classes=KAGGLE_CLASSES,
+            note=f"{scene.title}, {width} × {height} px at 7.4 km a pixel, "
+            "predicted by the embedded model. Image: NASA Blue Marble.",
+            name=scene.title,
+        ),
+        key=state.HOME_VIEW,
+        remembered=state.HOME_SETTINGS,
+    )
+
+
+def show_way() -> None:
+    """Show the pages in the order in which one needs them."""
+    cards = (
+        (state.DATASET_PAGE, "1 · Look at data", ":material/photo_library:",
+         "Pairs of image and mask, their problems, the shares of the classes."),
+        (state.TRAINING_PAGE, "2 · Train", ":material/model_training:",
+         "Start a U-Net, watch its curves and pictures, stop and resume."),
+        (state.GALLERY_PAGE, "3 · Judge", ":material/compare:",
+         "Prediction beside truth on held-out pairs, worst first, with scores."),
+        (state.STUDIO_PAGE, "4 · Apply", ":material/tune:",
+         "Upload an image, sharpen its mask while you watch, download it."),
+        (state.MODELS_PAGE, "5 · Keep", ":material/inventory_2:",
+         "All models on disk: scores, the default, export, delete."),
+    )  # fmt: skip
+    with st.grid(min_column_width=150, gap="small"):
+        for page, label, icon, text in cards:
+            page_card(page, label, text, icon=icon)
+
+
+def show_inventory() -> None:
+    """Show what is there: data, trainings and models; live while a training runs."""
+    active = any(run.active for run in _runs())
+    st.fragment(_inventory, run_every=REFRESH_SECONDS if active else None)()
+
+
+def _inventory() -> None:
+    data, trainings, models = st.columns(3, gap="medium")
+    with data, st.container(border=True, height="stretch"):
+        _show_data()
+    with trainings, st.container(border=True, height="stretch"):
+        _show_runs(_runs())
+    with models, st.container(border=True, height="stretch"):
+        _show_models(list_models())
+
+
+def _show_data() -> None:
+    st.markdown("**:material/photo_library: Data**")
+    count = sum(1 for _ in SAMPLE_DIR.glob("*_t.png"))
+    st.markdown(f"Embedded sample: {plural(count, 'pair')} of real satellite tiles")
+    chosen = st.session_state.get(state.DATASET_FOLDER)
+    if chosen and Path(chosen) != SAMPLE_DIR:
+        st.markdown(f"Chosen: {md_escape(Path(chosen).name)}")
+
+
+def _show_runs(runs: list[Run]) -> None:
+    st.markdown("**:material/model_training: Trainings**")
+    if not runs:
+        st.markdown("None yet. The sample and two minutes are enough to see one.")
+    for run in [run for run in runs if run.active]:
+        left = run.status.seconds_left
+        rest = f", {duration(left)} left" if left is not None else ""
+        text = f"{md_escape(run.name)}: {run.epoch_text}{rest}"
+        st.progress(run.status.share or 0.0, text)
+    for run in [run for run in runs if not run.active][:RECENT_RUNS]:
+        icon = _STATE_ICONS.get(run.state, ":material/info:")
+        best = run.status.best_miou
+        score = f", mIoU {best:.2f}" if best is not None else ""
+        st.markdown(f"{icon} {md_escape(run.name)}: {run.state}{score}")
+
+
+def _show_models(models: list[ModelEntry]) -> None:
+    st.markdown("**:material/inventory_2: Models**")
+    if not models:
+        st.markdown("None yet. Train one, or add one from a file.")
+        return
+    first = models[0]
+    miou = first.score("miou")
+    leak = f" ({first.leak})" if first.leak else ""
+    score = f", mIoU {miou:.2f}{leak}" if miou is not None else ""
+    st.markdown(f"Default: {md_escape(first.title)}{md_escape(score)}")
+    if len(models) > 1:
+        st.markdown(f"{plural(len(models), 'model')} on this machine")
+
+
+def _runs() -> list[Run]:
+    return list_runs() if files.runs_dir().is_dir() else []
