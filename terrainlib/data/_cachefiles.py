@@ -48,7 +48,7 @@ def write_cache(
             results = ordered_map(
                 load, dataset.pairs, progress=progress, should_stop=should_stop
             )
-            for pair, result in zip(dataset.pairs, results, strict=False):
+            for result, pair in zip(results, dataset.pairs, strict=False):
                 if isinstance(result, Problem):
                     skipped.append(result)
                     continue
@@ -113,8 +113,8 @@ def _require_complete(dataset: Dataset, done: int, skipped: list[Problem]) -> No
             file=dataset.name,
         )
     if done == 0:
-        first = f" (the first: {skipped[0].file}: {skipped[0].problem})"
+        first = [f" (first {problem.file}: {problem.problem})" for problem in skipped]
         raise DatasetError(
-            f"no usable pair is left{first if skipped else '.'} Check the files.",
+            f"no usable pair is left{''.join(first[:1])}. Check the files.",
             file=dataset.name,
         )

@@ -1,0 +1,293 @@
+"""The compact cache of pairs that training reads from."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from terrainlib.data import _cachefiles
+from terrainlib.data._npy import ArrayFile
+from terrainlib.data._resize import resize_area, resize_height, resize_nearest
+from terrainlib.data.cache import PairCache, build_cache
+from terrainlib.data.dataset import Dataset, open_dataset
+from terrainlib.errors import DatasetError, StorageError
+from tests.synthetic import terrain, write_folders_dataset, write_kaggle_dataset
+
+
+@pytest.fixture
+def dataset(tiny_dataset: Path) -> Dataset:
+    return open_dataset(tiny_dataset)
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _folders(home: Path) -> list[Path]:
+    return sorted((home / "cache" / "pairs").glob("*"))
+
+
+# Content
+
+
+@pytest.mark.parametrize("size", [16, 32, 48])
+def test_shapes_and_types_follow_the_size(dataset: Dataset, size: int) -> None:
+    cache = build_cache(dataset, size)
+    assert cache.images.shape == (6, size, size, 3)
+    assert cache.images.dtype == np.uint8
+    assert cache.masks.shape == (6, size, size)
+    assert cache.masks.dtype == np.uint8
+    assert cache.heights is not None
+    assert cache.heights.shape == (6, size, size)
+    assert cache.heights.dtype == np.float32
+    assert cache.ids == dataset.ids
+    assert cache.scale == pytest.approx(size / 32)
+    assert cache.skipped == ()
+
+
+def test_at_their_own_size_the_pixels_are_those_of_the_files(dataset: Dataset) -> None:
+    cache = build_cache(dataset, 32)
+    for row in range(6):
+        rgb, mask, height = terrain(32, row + 1)
+        np.testing.assert_array_equal(cache.images[row], rgb)
+        np.testing.assert_array_equal(cache.masks[row], mask)
+        assert cache.heights is not None
+        np.testing.assert_array_equal(cache.heights[row], height)
+
+
+def test_a_shrunk_image_holds_the_means_of_areas(dataset: Dataset) -> None:
+    cache = build_cache(dataset, 16)
+    rgb = terrain(32, 1)[0].astype(np.float64)
+    means = rgb.reshape(16, 2, 16, 2, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(cache.images[0], means, atol=0.51)
+
+
+def test_a_resized_mask_holds_no_new_classes(dataset: Dataset) -> None:
+    for size in (13, 20, 45):
+        masks = build_cache(dataset, size).masks
+        for row in range(6):
+            assert set(np.unique(masks[row])) <= set(np.unique(terrain(32, row + 1)[1]))
+
+
+def test_without_heights_there_are_none(tmp_path: Path) -> None:
+    folder = write_kaggle_dataset(tmp_path / "data", pairs=2, heights=False)
+    assert build_cache(open_dataset(folder), 16).heights is None
+
+
+def test_transparent_pixels_have_no_class(tmp_path: Path) -> None:
+    folder = write_folders_dataset(tmp_path / "data", pairs=1, heights=False)
+    path = folder / "images" / "tile_01.png"
+    with Image.open(path) as image:
+        pixels = np.dstack([np.array(image), np.full((32, 32), 255, np.uint8)])
+    pixels[:8, :, 3] = 0
+    Image.fromarray(pixels).save(path)
+    masks = build_cache(open_dataset(folder), 16).masks
+    assert (masks[0, :4] == 255).all()
+    assert (masks[0, 4:] != 255).all()
+
+
+def test_the_scale_of_unequal_images_is_the_middle_one(tmp_path: Path) -> None:
+    folder = write_kaggle_dataset(tmp_path / "a", pairs=2, size=16)
+    for source in write_kaggle_dataset(tmp_path / "b", pairs=1, size=64).iterdir():
+        source.rename(folder / source.name.replace("0001", "0009"))
+    assert build_cache(open_dataset(folder), 32).scale == 2.0
+
+
+def test_the_arrays_are_read_from_the_disk_as_needed(dataset: Dataset) -> None:
+    cache = build_cache(dataset, 16)
+    base = cache.images.base
+    assert isinstance(base, np.memmap)
+    assert not cache.images.flags.writeable
+
+
+# Made once
+
+
+def test_a_second_call_reads_no_image(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = build_cache(dataset, 16)
+
+    def fail(*args: object) -> None:
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(_cachefiles, "read_pair", fail)
+    second = build_cache(dataset, 16)
+    np.testing.assert_array_equal(first.images, second.images)
+    assert second.ids == first.ids
+    assert second.scale == first.scale
+
+
+def test_every_size_and_every_part_has_its_own(
+    dataset: Dataset, terrainlib_home: Path
+) -> None:
+    build_cache(dataset, 16)
+    build_cache(dataset, 32)
+    build_cache(dataset.with_ids(["0001", "0002"]), 16)
+    assert len(_folders(terrainlib_home)) == 3
+
+
+def test_changed_files_are_read_again(tiny_dataset: Path) -> None:
+    before = build_cache(open_dataset(tiny_dataset), 32)
+    black = np.zeros((32, 32, 3), np.uint8)
+    Image.fromarray(black).save(tiny_dataset / "0001_t.png")
+    after = build_cache(open_dataset(tiny_dataset), 32)
+    assert before.images[0].any()
+    assert not after.images[0].any()
+
+
+@pytest.mark.parametrize("file", ["images.npy", "masks.npy", "heights.npy"])
+def test_a_cut_cache_is_made_again(
+    dataset: Dataset, terrainlib_home: Path, file: str
+) -> None:
+    expected = np.array(build_cache(dataset, 16).images)
+    (folder,) = _folders(terrainlib_home)
+    _cut(folder / file)
+    np.testing.assert_array_equal(build_cache(dataset, 16).images, expected)
+
+
+def test_a_cache_without_its_description_is_made_again(
+    dataset: Dataset, terrainlib_home: Path
+) -> None:
+    build_cache(dataset, 16)
+    (folder,) = _folders(terrainlib_home)
+    (folder / "about.json").write_text("{}")
+    assert len(build_cache(dataset, 16).ids) == 6
+
+
+# Trouble
+
+
+def test_a_file_that_became_unreadable_is_left_out_and_named(
+    dataset: Dataset,
+) -> None:
+    _cut(dataset.pair("0002").image)
+    cache = build_cache(dataset, 32)
+    assert cache.ids == ("0001", "0003", "0004", "0005", "0006")
+    assert cache.images.shape[0] == cache.masks.shape[0] == 5
+    np.testing.assert_array_equal(cache.images[1], terrain(32, 3)[0])
+    (skipped,) = cache.skipped
+    assert skipped.file == "0002_t.png"
+    assert "cut off" in skipped.problem
+    assert build_cache(dataset, 32).skipped == cache.skipped
+
+
+def test_a_file_that_vanished_is_left_out(dataset: Dataset) -> None:
+    dataset.pair("0006").mask.unlink()
+    cache = build_cache(dataset, 16)
+    assert len(cache.ids) == 5
+    assert cache.skipped[0].file == "0006_i2.png"
+
+
+def test_a_set_without_a_readable_pair_is_an_error(
+    dataset: Dataset, terrainlib_home: Path
+) -> None:
+    for pair in dataset.pairs:
+        _cut(pair.image)
+    with pytest.raises(DatasetError, match=r"no usable pair is left .*0001_t\.png"):
+        build_cache(dataset, 16)
+    assert _folders(terrainlib_home) == []
+
+
+def test_an_empty_set_is_an_error(dataset: Dataset) -> None:
+    with pytest.raises(DatasetError, match="no usable pair is left"):
+        build_cache(dataset.with_ids([]), 16)
+
+
+def test_a_stop_leaves_nothing_behind(dataset: Dataset, terrainlib_home: Path) -> None:
+    done: list[int] = []
+    with pytest.raises(DatasetError, match="was stopped"):
+        build_cache(
+            dataset,
+            16,
+            progress=lambda count, _: done.append(count),
+            should_stop=lambda: len(done) >= 3,
+        )
+    assert done == [1, 2, 3]
+    assert _folders(terrainlib_home) == []
+
+
+def test_progress_counts_every_pair(dataset: Dataset) -> None:
+    seen: list[tuple[int, int]] = []
+    build_cache(dataset, 16, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(number, 6) for number in range(1, 7)]
+
+
+def test_a_disk_without_space_is_told_before_the_work(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, terrainlib_home: Path
+) -> None:
+    monkeypatch.setattr("terrainlib.files.FREE_SPACE_RESERVE_MB", 10**12)
+    with pytest.raises(StorageError, match="No space left"):
+        build_cache(dataset, 16)
+    assert _folders(terrainlib_home) == []
+
+
+# Parts
+
+
+@pytest.mark.parametrize(
+    "ids", [("0002", "0003", "0004"), ("0001", "0006"), ("0006", "0001", "gone")]
+)
+def test_a_part_holds_its_pairs_in_the_order_of_the_cache(
+    dataset: Dataset, ids: tuple[str, ...]
+) -> None:
+    cache = build_cache(dataset, 32)
+    part = cache.subset(ids)
+    rows = [int(name) - 1 for name in sorted(set(ids) - {"gone"})]
+    assert part.ids == tuple(sorted(set(ids) - {"gone"}))
+    np.testing.assert_array_equal(part.images, cache.images[rows])
+    np.testing.assert_array_equal(part.masks, cache.masks[rows])
+    assert part.heights is not None
+    assert cache.heights is not None
+    np.testing.assert_array_equal(part.heights, cache.heights[rows])
+    assert part.scale == cache.scale
+
+
+def test_an_empty_part_is_empty(dataset: Dataset) -> None:
+    part: PairCache = build_cache(dataset, 16).subset([])
+    assert part.images.shape == (0, 16, 16, 3)
+    assert part.ids == ()
+
+
+# Resizing by hand
+
+
+def test_the_mean_of_heights_leaves_out_what_has_no_data() -> None:
+    height = np.array([[1, 3, np.nan, np.nan], [5, np.nan, np.nan, np.nan]], np.float32)
+    height = np.vstack([height, np.full((2, 4), 7, np.float32)])
+    small = resize_height(height, 2)
+    np.testing.assert_allclose(small, [[3, np.nan], [7, 7]])
+
+
+def test_the_nearest_pixel_is_the_one_under_the_new_centre() -> None:
+    mask = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    np.testing.assert_array_equal(resize_nearest(mask, 2), [[5, 7], [13, 15]])
+    np.testing.assert_array_equal(resize_nearest(mask[:2, :2], 4)[0], [0, 0, 1, 1])
+
+
+def test_the_same_size_changes_nothing() -> None:
+    image = np.random.default_rng(0).random((8, 8, 3), np.float32)
+    np.testing.assert_array_equal(resize_area(image, 8), image)
+
+
+def test_rows_of_another_shape_or_type_are_refused(tmp_path: Path) -> None:
+    with ArrayFile(tmp_path / "a.npy", (2, 2), "uint8") as file:
+        file.append(np.ones((2, 2), np.uint8))
+        with pytest.raises(ValueError, match=r"\(2, 2\) uint8. Received: \(2, 3\)"):
+            file.append(np.ones((2, 3), np.uint8))
+        with pytest.raises(ValueError, match=r"Received: .* float32"):
+            file.append(np.ones((2, 2), np.float32))
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), np.ones((1, 2, 2)))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 9, 10, 1234])
+def test_a_file_of_any_number_of_rows_is_a_plain_npy_file(
+    tmp_path: Path, rows: int
+) -> None:
+    with ArrayFile(tmp_path / "a.npy", (3,), "float32") as file:
+        for row in range(rows):
+            file.append(np.full(3, row, np.float32))
+    loaded = np.load(tmp_path / "a.npy")
+    assert loaded.shape == (rows, 3)
+    np.testing.assert_array_equal(loaded[:, 0], np.arange(rows))
