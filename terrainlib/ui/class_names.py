@@ -31,7 +31,8 @@ def show_class_names(dataset: Dataset, key: str) -> None:
     st.subheader("Name the classes", anchor=False)
     st.markdown(
         "The colours of these masks are not the Kaggle ones. Say what each of them "
-        f"means; the names are saved as `{CLASSES_FILE}` in the data set's folder."
+        f"means; the names are saved as `{CLASSES_FILE}` in the data set's folder. A class "
+        "left empty keeps its colour for a name."
     )
     form = f"{key}_classes_{dataset.fingerprint}"
     with st.form(form):
@@ -53,18 +54,19 @@ def save_names(dataset: Dataset, names: list[str]) -> None:
 
     Args:
         dataset: The data set.
-        names: One name a class.
+        names: One name a class; where it is empty the class keeps the name it has.
 
     Raises:
-        DatasetError: If a name is missing, too long, or used twice; nothing is written.
+        DatasetError: If a name is too long or used twice; nothing is written.
         StorageError: If the folder cannot be written.
     """
-    clean = [name.strip() for name in names]
+    pairs = zip(dataset.classes, names, strict=True)
+    clean = [name.strip() or item.name for item, name in pairs]
     for item, name in zip(dataset.classes, clean, strict=True):
-        if not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
+        if len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
             raise DatasetError(
-                f"the class {item.name} needs a name of 1 to {MAX_NAME_CHARACTERS} "
-                "characters. Write one."
+                f"the name of {item.name} must have 1 to {MAX_NAME_CHARACTERS} plain "
+                "characters. Write another one."
             )
     if twice := sorted({name for name in clean if clean.count(name) > 1}):
         raise DatasetError(
@@ -84,8 +86,8 @@ def _ask_name(cell: object, number: int, item: TerrainClass, form: str) -> str:
         st.markdown(swatch(item.color, item.name))
         return st.text_input(
             f"Name of class {item.name}",
-            item.name,
             max_chars=MAX_NAME_CHARACTERS,
+            placeholder="Name",
             key=f"{form}_{number}",
             label_visibility="collapsed",
         )

@@ -35,7 +35,7 @@ def show_pair_gallery(dataset: Dataset, key: str) -> None:
         dataset: The data set.
         key: Start of the widgets' keys, one a page.
     """
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True):
         view = _pick_view(dataset, key)
         order = _pick_order(dataset, key)
         opacity = _pick_opacity(key) if view == OVERLAY else 1.0
@@ -91,7 +91,7 @@ def _pick_order(dataset: Dataset, key: str) -> str:
         choices,
         format_func=lambda name: name if name == BY_NAME else f"Most {name}",
         key=f"{key}_order_{dataset.fingerprint}",
-        width=220,
+        width=180,
     )
 
 
@@ -104,7 +104,7 @@ def _pick_opacity(key: str) -> float:
         step=5,
         format="%d %%",
         key=f"{key}_opacity",
-        width=220,
+        width=180,
         persist_state="session",
     )
     return percent / 100

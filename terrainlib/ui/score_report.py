@@ -9,6 +9,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from terrainlib.data.palette import Classes
+from terrainlib.mask.evaluation import Evaluation
 from terrainlib.metrics import Scores
 from terrainlib.ui.charts import show_class_bars, show_confusion
 from terrainlib.ui.tables import safe_csv
@@ -20,17 +21,19 @@ LEAK_HELP: Final = (
 )
 
 
-def show_scores(
-    scores: Scores, boundary_f1: float, images: int, leak: str | None
+def show_score_report(
+    evaluation: Evaluation, classes: Classes, leak: str | None
 ) -> None:
-    """Show the scores over all images as numbers, with the warning beside them.
+    """Show the scores over all images, of each class, and the tables behind them.
 
     Args:
-        scores: Scores of the confusion matrix of all images.
-        boundary_f1: Mean agreement of the borders, 0 to 1.
-        images: Number of images scored.
-        leak: What is known about shared ground, such as `random: may leak`.
+        evaluation: Scores and counts of every image.
+        classes: The model's K classes.
+        leak: What is known about shared ground, such as `random: may leak`; shown
+            beside the scores.
     """
+    scores = evaluation.scores
+    names = evaluation.class_names
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Scores", anchor=False, width="content")
         if leak:
@@ -40,6 +43,21 @@ def show_scores(
                 color="orange",
                 help=LEAK_HELP,
             )
+    _show_numbers(evaluation, scores)
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**IoU of each class**")
+        values = dict(zip(names, (float(value) for value in scores.iou), strict=True))
+        show_class_bars(values, classes, what="IoU", longest=1.0)
+        if np.isnan(scores.iou).any():
+            st.caption("A dash: neither in the true nor in the predicted masks.")
+    with right:
+        st.markdown("**What the pixels of each class were taken for, in per cent**")
+        show_confusion(evaluation.confusion, names)
+    _show_tables(evaluation, scores)
+
+
+def _show_numbers(evaluation: Evaluation, scores: Scores) -> None:
     grid = st.grid(4, min_column_width=150)
     grid.metric(
         "Pixel accuracy",
@@ -56,33 +74,11 @@ def show_scores(
     )
     grid.metric(
         "Boundary F1",
-        percent(boundary_f1),
+        percent(evaluation.mean_boundary_f1),
         border=True,
         help="How well the borders between classes agree, within 2 px.",
     )
-    grid.metric("Images", f"{images:,}", border=True)
-
-
-def show_class_scores(
-    scores: Scores, confusion: NDArray[np.int64], classes: Classes
-) -> None:
-    """Show the IoU of each class, and what each class was taken for.
-
-    Args:
-        scores: Scores of `confusion`.
-        confusion: (K, K) pixels; rows are the truth, columns the prediction.
-        classes: The K classes.
-    """
-    names = [item.name for item in classes]
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.markdown("**IoU of each class**")
-        values = dict(zip(names, (float(value) for value in scores.iou), strict=True))
-        show_class_bars(values, classes, what="IoU", longest=1.0)
-        st.caption("A dash: neither in the true nor in the predicted masks.")
-    with right:
-        st.markdown("**What the pixels of each class were taken for, in per cent**")
-        show_confusion(confusion, names)
+    grid.metric("Images", f"{len(evaluation.ids):,}", border=True)
 
 
 def class_scores_frame(scores: Scores, names: Sequence[str]) -> pd.DataFrame:
@@ -98,39 +94,51 @@ def class_scores_frame(scores: Scores, names: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def show_tables(
-    by_class: pd.DataFrame, by_image: pd.DataFrame, confusion: pd.DataFrame
-) -> None:
-    """Show the tables behind the charts, closed at first, each with its CSV.
+def confusion_table(confusion: NDArray[np.int64], names: Sequence[str]) -> pd.DataFrame:
+    """Return a confusion matrix as a table: one row a true class, in pixels."""
+    table = pd.DataFrame(confusion, columns=list(names))
+    table.insert(0, "true \\ predicted", list(names), allow_duplicates=True)
+    return table
 
-    Args:
-        by_class: As `class_scores_frame` returns it.
-        by_image: One row an image.
-        confusion: Pixels, one row a true class.
-    """
-    with st.expander("Tables", icon=":material/table:"):
-        for title, frame, file in (
-            ("Scores of each class", by_class, "scores_by_class.csv"),
-            ("Scores of each image", by_image, "scores_by_image.csv"),
-            ("Confusion matrix, in pixels", confusion, "confusion_matrix.csv"),
-        ):
-            st.markdown(f"**{title}**")
-            st.dataframe(
-                frame,
-                hide_index=True,
-                height="content" if len(frame) <= 12 else 320,
-                column_config=_columns(frame),
-                alt=f"Table: {title}",
-            )
-            st.download_button(
-                "Download as CSV",
-                safe_csv(frame),
-                file,
-                "text/csv",
-                icon=":material/download:",
-                on_click="ignore",
-                key=f"download_{file}",
-            )
+
+def _show_tables(evaluation: Evaluation, scores: Scores) -> None:
+    """Show the tables behind the charts, closed at first, each with its CSV."""
+    names = evaluation.class_names
+    tables = (
+        ("Each class", class_scores_frame(scores, names), "scores_by_class.csv"),
+        ("Each image", evaluation.frame(), "scores_by_image.csv"),
+        (
+            "Confusion matrix, in pixels",
+            confusion_table(evaluation.confusion, names),
+            "confusion_matrix.csv",
+        ),
+    )
+    with st.expander("Tables of the scores", icon=":material/table:"):
+        for title, frame, file in tables:
+            _show_table(title, frame, file)
+
+
+def _show_table(title: str, frame: pd.DataFrame, file: str) -> None:
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+    ):
+        st.markdown(f"**{title}**", width="content")
+        st.download_button(
+            "CSV",
+            safe_csv(frame),
+            file,
+            "text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            key=f"download_{file}",
+        )
+    st.dataframe(
+        frame,
+        hide_index=True,
+        height="content" if len(frame) <= 12 else 320,
+        column_config=_columns(frame),
+        alt=f"Table: {title}",
+    )
 
 
 def percent(value: float) -> str:

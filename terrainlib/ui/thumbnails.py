@@ -13,7 +13,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from terrainlib.data.dataset import Pair
-from terrainlib.data.palette import Classes
+from terrainlib.data.palette import Classes, colorize
 from terrainlib.ui import cached
 
 THUMBNAIL_PX: Final = 512
@@ -65,6 +65,11 @@ def relief_picture(pair: Pair) -> bytes | None:
     if pair.height is None:
         return None
     return cached.relief_thumbnail(pair.height, longest_px=THUMBNAIL_PX)
+
+
+def colored_picture(mask: NDArray[np.uint8], classes: Classes) -> bytes:
+    """Return a class mask, (H, W) uint8, in its colours as PNG of thumbnail size."""
+    return flat_picture(colorize(mask, classes))
 
 
 def flat_picture(rgb: NDArray[Any]) -> bytes:

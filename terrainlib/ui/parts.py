@@ -1,0 +1,57 @@
+"""Which part of a data set a model is judged on."""
+
+from typing import Final
+
+import streamlit as st
+
+from terrainlib.data.dataset import Dataset
+from terrainlib.model.record import ModelRecord
+
+LABELS: Final = {"validation": "Held out", "train": "Trained on", "all": "All pairs"}
+_SPLIT_PARTS: Final = ("validation", "train")
+
+
+def parts_of(record: ModelRecord | None, dataset: Dataset) -> dict[str, int]:
+    """Return the parts that a model can be judged on, with their numbers of pairs.
+
+    The held-out part comes first. It is offered only where the data set is the one that
+    the model was trained with: every id of its split, and no other.
+
+    Args:
+        record: The model's record, if it has one.
+        dataset: The data set.
+    """
+    split = (record.split if record else None) or {}
+    ids = {part: set(split.get(part) or ()) for part in _SPLIT_PARTS}
+    parts = {}
+    if ids["validation"] and ids["validation"] | ids["train"] == set(dataset.ids):
+        parts = {part: len(found) for part, found in ids.items() if found}
+    return parts | {"all": len(dataset.pairs)}
+
+
+def pick_part(record: ModelRecord | None, dataset: Dataset, key: str) -> str:
+    """Show the parts and return the chosen one: `validation`, `train` or `all`.
+
+    Args:
+        record: The model's record, if it has one.
+        dataset: The data set.
+        key: Start of the widgets' keys, one a page.
+    """
+    parts = parts_of(record, dataset)
+    first = next(iter(parts))
+    chosen = st.segmented_control(
+        "Pairs to judge it on",
+        list(parts),
+        format_func=lambda part: f"{LABELS[part]} ({parts[part]:,})",
+        default=first,
+        required=True,
+        key=f"{key}_part_{'_'.join(parts)}",
+        persist_state="session",
+        help="Held out: pairs that the model did not train on, the honest test.",
+    )
+    if "validation" not in parts:
+        st.caption(
+            "This model was not trained on this data set, as far as its file says: "
+            "all pairs are judged."
+        )
+    return chosen if chosen in parts else first
