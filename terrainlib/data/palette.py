@@ -154,7 +154,8 @@ def color_keys(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """
     if rgb.size == 0:
         return np.zeros(rgb.shape[:-1], np.uint32)
-    pixels = np.ascontiguousarray(rgb).reshape(-1, 1, 3)
+    width = rgb.shape[-2] if rgb.ndim > 1 else 1
+    pixels = np.ascontiguousarray(rgb).reshape(-1, width, 3)
     wide = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGRA))
     keys = wide.view("<u4").reshape(rgb.shape[:-1])
     return keys & np.uint32(0xFFFFFF)
