@@ -31,8 +31,8 @@ def show_class_names(dataset: Dataset, key: str) -> None:
     st.subheader("Name the classes", anchor=False)
     st.markdown(
         "The colours of these masks are not the Kaggle ones. Say what each of them "
-        f"means; the names are saved as `{CLASSES_FILE}` in the data set's folder. A class "
-        "left empty keeps its colour for a name."
+        f"means; the names are saved as `{CLASSES_FILE}` in the data set's folder. A "
+        "class left empty keeps its colour for a name."
     )
     form = f"{key}_classes_{dataset.fingerprint}"
     with st.form(form):

@@ -1,0 +1,51 @@
+"""Looking at data, and at what a model makes of it, in a real browser."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import wait_for_run
+from tests.synthetic import write_kaggle_dataset
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_typed_folder_is_opened_and_its_pairs_are_pictures(
+    open_page: Callable[[str], Page], tmp_path: Path
+) -> None:
+    folder = write_kaggle_dataset(tmp_path / "tiles", pairs=14)
+    page = open_page("Dataset_Preview")
+    page.get_by_role("radio", name="Folder").click()
+    box = page.get_by_role("textbox", name="Folder on this machine")
+    box.fill(str(folder))
+    box.press("Enter")
+    expect(page.get_by_text("14 pairs")).to_be_visible()
+    pictures = page.get_by_role("img", name="Mask of pair")
+    expect(pictures).to_have_count(12)
+    page.get_by_role("button", name="Next").click()
+    expect(pictures).to_have_count(2)
+    page.get_by_role("radio", name="Overlay").click()
+    opacity = page.get_by_role("slider", name="Opacity of the mask")
+    opacity.press("ArrowRight")
+    wait_for_run(page)
+    assert opacity.input_value() == "55"
+    width = page.get_by_role("img", name="Mask over the image of pair 0013").evaluate(
+        "image => image.complete ? image.naturalWidth : 0"
+    )
+    assert width == 512
+
+
+def test_the_choice_of_data_is_still_there_on_the_next_page(
+    open_page: Callable[[str], Page], tmp_path: Path
+) -> None:
+    folder = write_kaggle_dataset(tmp_path / "tiles", pairs=3)
+    page = open_page("Dataset_Preview")
+    page.get_by_role("radio", name="Folder").click()
+    page.get_by_role("textbox", name="Folder on this machine").fill(str(folder))
+    page.get_by_role("button", name="Open", exact=True).click()
+    expect(page.get_by_text("3 pairs").first).to_be_visible()
+    page.get_by_role("link", name="Training").click()
+    wait_for_run(page)
+    expect(page.get_by_text("3 pairs").first).to_be_visible()

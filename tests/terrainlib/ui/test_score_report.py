@@ -1,0 +1,67 @@
+"""Scores on the page."""
+
+import numpy as np
+from streamlit.testing.v1 import AppTest
+
+from terrainlib.metrics import scores
+from terrainlib.ui.score_report import class_scores_frame, confusion_table, percent
+
+
+def _script() -> None:
+    import numpy as np
+
+    from terrainlib.data.palette import KAGGLE_CLASSES
+    from terrainlib.mask.evaluation import Evaluation
+    from terrainlib.ui.score_report import show_score_report
+
+    confusions = np.zeros((2, 7, 7), np.int64)
+    confusions[0, 0, 0] = 60
+    confusions[1, 1, 1] = 20
+    confusions[1, 1, 0] = 20
+    evaluation = Evaluation(
+        ids=("0001", "0002"),
+        class_names=tuple(item.name for item in KAGGLE_CLASSES),
+        confusions=confusions,
+        boundary_f1=np.array([1.0, np.nan]),
+        seconds=1.0,
+    )
+    show_score_report(evaluation, KAGGLE_CLASSES, "random: may leak")
+
+
+def test_the_scores_over_all_images_stand_beside_their_warning() -> None:
+    page = AppTest.from_function(_script).run()
+    assert not page.exception
+    shown = {item.label: item.value for item in page.metric}
+    # IoU: Water 60 of 80, Grassland 20 of 40, the others occur nowhere
+    assert shown == {
+        "Pixel accuracy": "80.0%",
+        "mIoU": "62.5%",
+        "Boundary F1": "100.0%",
+        "Images": "2",
+    }
+    assert any("may leak" in item.value for item in page.markdown)
+    assert len(page.get("vega_lite_chart")) == 2
+    assert [item.label for item in page.get("download_button")] == ["CSV"] * 3
+
+
+def test_a_class_that_occurs_nowhere_is_a_dash_and_said_to_be_one() -> None:
+    page = AppTest.from_function(_script).run()
+    assert "A dash: neither in the true nor in the predicted masks." in [
+        item.value for item in page.caption
+    ]
+    assert percent(float("nan")) == "–"
+
+
+def test_the_table_of_classes_holds_every_score() -> None:
+    frame = class_scores_frame(scores(np.array([[3, 1], [0, 4]])), ["Water", "Forest"])
+    assert frame["class"].tolist() == ["Water", "Forest"]
+    assert frame["iou"].tolist() == [0.75, 0.8]
+    assert frame["precision"].tolist() == [1.0, 0.8]
+    assert frame["recall"].tolist() == [0.75, 1.0]
+    assert frame["true_pixels"].tolist() == [4, 4]
+
+
+def test_the_confusion_table_has_a_row_for_each_true_class() -> None:
+    table = confusion_table(np.array([[3, 1], [0, 4]]), ["Water", "Forest"])
+    assert table.columns.tolist() == ["true \\ predicted", "Water", "Forest"]
+    assert table.iloc[0].tolist() == ["Water", 3, 1]
