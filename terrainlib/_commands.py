@@ -4,9 +4,11 @@ import argparse
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from terrainlib import files
 from terrainlib._console import (
+    complain,
     decimal,
     progress_bar,
     say,
@@ -15,6 +17,10 @@ from terrainlib._console import (
 )
 from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.errors import DatasetError
+
+if TYPE_CHECKING:
+    from terrainlib.mask.evaluation import Evaluation
+    from terrainlib.model.modelfile import TerrainModel
 
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 
@@ -68,21 +74,28 @@ def evaluate_model(options: argparse.Namespace) -> int:
         model = load_model(options.model)
         rename("Scoring")
         result = evaluate(model, dataset, split=options.split, progress=count)
-    values = result.to_json()
     if options.json:
-        say_json(values)
-        return 0
+        say_json(result.to_json())
+    else:
+        _say_scores(result, model, options.split)
+    for entry in result.skipped:
+        complain(DatasetError(entry.problem, file=entry.file))
+    return DatasetError.exit_status if result.skipped else 0
+
+
+def _say_scores(result: "Evaluation", model: "TerrainModel", part: str) -> None:
+    """Print scores for people."""
+    values = result.to_json()
     rows = [
         ["pixel accuracy", decimal(values["pixel_accuracy"])],
         ["mIoU", decimal(values["miou"])],
         *([f"IoU {name}", decimal(score)] for name, score in values["iou"].items()),
         ["boundary F1", decimal(values["boundary_f1"])],
     ]
-    title = f"{values['images']} images ({options.split}), {values['seconds']:.1f} s"
+    title = f"{values['images']} images ({part}), {values['seconds']:.1f} s"
     say_table(title, ["score", "value"], rows)
     if split := model.record.split:
         say(f"Split of the model: {split.get('leak', 'unknown')}")
-    return 0
 
 
 def models(_options: argparse.Namespace) -> int:

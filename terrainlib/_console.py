@@ -29,7 +29,8 @@ def progress_bar(title: str) -> Iterator[tuple[Counter, Callable[[str], None]]]:
         TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task(title, total=None)
 
         def count(done: int, total: int) -> None:

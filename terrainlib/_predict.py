@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from terrainlib import files
 from terrainlib._console import Counter, complain, note, progress_bar, say
 from terrainlib.data.imagery import Image, read_height, read_image
-from terrainlib.data.palette import colorize
 from terrainlib.errors import (
     ConfigError,
     FailureError,
@@ -19,15 +18,17 @@ from terrainlib.errors import (
     InputError,
     TerrainError,
 )
-from terrainlib.mask.export import encode_png, geotiff_mask
-from terrainlib.mask.sharpen import sharpen
+from terrainlib.mask.export import encode_png, geotiff_mask, mask_png, to_bytes
+from terrainlib.mask.sharpen import MAX_AMOUNT, sharpen
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-MAX_AMOUNT = 10.0
 _JPEG_QUALITY = 95
+
+Bytes = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
 
 
 def predict(options: argparse.Namespace) -> int:
@@ -88,16 +89,16 @@ def sharpen_image(options: argparse.Namespace) -> int:
     for text in image.notes:
         note(f"{image.name}: {text}")
     result = sharpen(
-        _bytes(image.rgb),
+        _as_stored(image.rgb),
         options.amount,
         method=options.method,
         radius=options.radius,
     )
-    files.write_bytes(options.out, encode(result, options.out.suffix))
+    files.write_bytes(options.out, encode(to_bytes(result), options.out.suffix))
     return 0
 
 
-def encode(rgb: NDArray[np.uint8], suffix: str) -> bytes:
+def encode(rgb: Bytes, suffix: str) -> bytes:
     """Return RGB pixels (H, W, 3) as a PNG, JPEG or TIFF file, by the name's end.
 
     Raises:
@@ -194,16 +195,15 @@ def _predict_one(
         progress=count,
     )
     if image.georeference is None:
-        colors = colorize(prediction.classes, model.classes)
-        files.write_bytes(outputs.path("mask"), encode_png(colors))
+        data = mask_png(prediction.classes, model.classes)
+        files.write_bytes(outputs.path("mask"), data)
     else:
         data = geotiff_mask(prediction.classes, model.classes, image.georeference)
         files.write_bytes(outputs.path("mask", ".tif"), data)
     if options.soft:
-        soft = _bytes(prediction.soft)
-        files.write_bytes(outputs.path("soft"), encode_png(soft))
+        files.write_bytes(outputs.path("soft"), encode_png(prediction.soft))
     if options.sharpen is not None:
-        sharpened = _bytes(sharpen(prediction.soft, options.sharpen))
+        sharpened = sharpen(prediction.soft, options.sharpen)
         files.write_bytes(outputs.path("sharpened"), encode_png(sharpened))
 
 
@@ -267,7 +267,7 @@ def _check_height(options: argparse.Namespace, model: "TerrainModel") -> None:
         note(f"{model.name} does not use the height; the height file changes nothing.")
 
 
-def _height(path: Path | None, image: Image) -> NDArray[np.float32] | None:
+def _height(path: Path | None, image: Image) -> FloatArray | None:
     """Return the heights of an image.
 
     Raises:
@@ -286,9 +286,10 @@ def _height(path: Path | None, image: Image) -> NDArray[np.float32] | None:
     return height
 
 
-def _bytes(rgb: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return values in [0, 1] as whole numbers 0 to 255."""
-    return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+def _as_stored(rgb: FloatArray) -> Bytes | FloatArray:
+    """Return pixels that were bytes as bytes, so that they are sharpened as such."""
+    pixels = to_bytes(rgb)
+    return pixels if np.allclose(pixels / np.float32(255), rgb, atol=1e-6) else rgb
 
 
 def _same(first: Path, second: Path) -> bool:

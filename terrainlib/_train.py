@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,11 +22,11 @@ from terrainlib.runs.folder import (
     read_run,
 )
 from terrainlib.runs.launcher import mark_starting
+from terrainlib.runs.logs import formatter
 from terrainlib.runs.slot import launching, require_free_slot
 from terrainlib.runs.status import Status
 
 _STEPS = 1000
-_LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 def train(options: argparse.Namespace) -> int:
@@ -44,12 +45,9 @@ def train(options: argparse.Namespace) -> int:
         from terrainlib.runs.job import run_training
         from terrainlib.runs.signals import stop_requested_by_signals
 
-        with _log_to(path / LOG_FILE):
+        with _log_to(path / LOG_FILE), stop_requested_by_signals() as asked:
             run = run_training(
-                path,
-                resume=options.resume,
-                on_progress=show,
-                should_stop=stop_requested_by_signals(),
+                path, resume=options.resume, on_progress=show, should_stop=asked
             )
     _say_end(run, options.out)
     return 0
@@ -128,20 +126,24 @@ def _require_same(options: argparse.Namespace, run: Run) -> None:
 @contextmanager
 def _log_to(path: Path) -> Iterator[None]:
     """Write the library's log to a file while the block lasts."""
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter(_LOG_FORMAT))
+    handlers: list[logging.Handler] = [logging.FileHandler(path, encoding="utf-8")]
+    if not sys.stderr.isatty():  # no bar is shown there
+        handlers.append(logging.StreamHandler(sys.stderr))
     logger = logging.getLogger("terrainlib")
     level, passed_on = logger.level, logger.propagate
-    logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    for handler in handlers:
+        handler.setFormatter(formatter())
+        logger.addHandler(handler)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
         logger.setLevel(level)
         logger.propagate = passed_on
-        handler.close()
+        for handler in handlers:
+            logger.removeHandler(handler)
+        handlers[0].close()
 
 
 def _title(status: Status) -> str:

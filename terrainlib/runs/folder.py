@@ -58,6 +58,10 @@ CHECKPOINTS = "checkpoints"
 MAX_NAME_LETTERS = 80
 MAX_SLUG_LETTERS = 40
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+_CHATTER = re.compile(
+    r"WARNING: All log messages before absl::InitializeLog|"
+    r"[IW]\d{4} \d\d:\d\d:\d+\.|E\d{4} .* cuda_\w+\.cc:"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +250,10 @@ def read_metrics(path: Path) -> "pd.DataFrame":
 
 
 def log_tail(path: Path, size_bytes: int = 65536) -> str:
-    """Return the end of the log of the run folder `path` as plain text."""
+    """Return the end of the log of the run folder `path` as plain text.
+
+    What TensorFlow says of itself when it starts is left out.
+    """
     try:
         with (path / LOG_FILE).open("rb") as log:
             log.seek(0, 2)
@@ -257,8 +264,9 @@ def log_tail(path: Path, size_bytes: int = 65536) -> str:
         return ""
     if start:
         text = text.partition("\n")[2]
-    lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
-    return _CONTROL.sub("", "\n".join(lines)).rstrip("\n")
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
+    shown = "\n".join(line for line in lines if not _CHATTER.match(line))
+    return _CONTROL.sub("", shown).rstrip("\n")
 
 
 def _free_folder(config: RunConfig) -> Path:

@@ -3,6 +3,7 @@
 It loads TensorFlow.
 """
 
+import logging
 import platform
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from terrainlib import __version__
-from terrainlib.errors import StoppedError
+from terrainlib.errors import InputError, StoppedError
 from terrainlib.mask.evaluation import evaluate
 from terrainlib.metrics import scores as score
 from terrainlib.model.modelfile import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 STOPPED_JUDGING_SECONDS = 8.0
 _STATISTICS_IMAGES = 200
+_logger = logging.getLogger(__name__)
 
 
 def save_outcome(
@@ -72,12 +74,13 @@ def save_outcome(
             progress=progress,
             should_stop=lambda: result.stopped and time.monotonic() > deadline,
         )
-    except StoppedError:
+    except (StoppedError, InputError) as error:
+        _logger.warning("not judged at the masks' own size: %s", error)
         return record
     record = replace(
         record,
         scores=judged.to_json(),
-        confusion=judged.confusions.sum(axis=0).tolist(),
+        confusion=judged.confusion.tolist(),
     )
     save_model(result.network, record, run.path)
     return record

@@ -2,15 +2,20 @@
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 
-def stop_requested_by_signals() -> Callable[[], bool]:
-    """Take over SIGTERM and SIGINT; return whether one of them has come.
+@contextmanager
+def stop_requested_by_signals() -> Iterator[Callable[[], bool]]:
+    """Take over SIGTERM and SIGINT while the block lasts.
 
-    The first one asks for an end with the model saved. A second SIGINT interrupts at
+    The first one asks for an end with the model saved; a second Ctrl-C interrupts at
     once. Only the main thread may call this.
+
+    Yields:
+        A function that says whether one of them has come.
     """
     asked = threading.Event()
 
@@ -19,6 +24,10 @@ def stop_requested_by_signals() -> Callable[[], bool]:
             raise KeyboardInterrupt
         asked.set()
 
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
-    return asked.is_set
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, on_signal) for number in numbers]
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -13,11 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from terrainlib.errors import TerrainError
+from terrainlib.runs.logs import formatter
 from terrainlib.runs.signals import stop_requested_by_signals
 from terrainlib.runs.status import STOP_FILE
 
 NICENESS = 5
-LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 _logger = logging.getLogger(__name__)
 
 
@@ -28,7 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on from a checkpoint")
     options = parser.parse_args(arguments)
     faulthandler.enable()
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     with suppress(OSError):
         os.nice(NICENESS)
     return _train(options.run_dir, options.resume)
@@ -40,9 +42,8 @@ def _train(run_dir: Path, resume: bool) -> int:
     try:
         from terrainlib.runs.job import run_training
 
-        run = run_training(
-            run_dir, resume=resume, should_stop=stop_requested_by_signals()
-        )
+        with stop_requested_by_signals() as asked:
+            run = run_training(run_dir, resume=resume, should_stop=asked)
     except TerrainError as error:
         _logger.info("worker %d ends with status %d", os.getpid(), error.exit_status)
         return error.exit_status
