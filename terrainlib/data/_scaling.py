@@ -36,8 +36,9 @@ def to_rgb(raster: Raster) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     rgb = _stretch(samples, low, high)
     if not raster.valid.all():
         rgb[~raster.valid] = 0.0
-        missing = 100 * (1 - raster.valid.mean())
-        notes.append(f"{missing:.3g} % of the pixels have no data")
+        missing = 100 * (1 - float(raster.valid.mean()))
+        share = f"{missing:.3g}" if missing >= 0.01 else "less than 0.01"
+        notes.append(f"{share} % of the pixels have no data")
     if samples.shape[2] == 1:
         notes.append("grey, used as red, green and blue")
     return rgb, tuple(notes)
@@ -46,6 +47,8 @@ def to_rgb(raster: Raster) -> tuple[NDArray[np.float32], tuple[str, ...]]:
 def _stretch(samples: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
     """Return (H, W, 3) float32: 0 for `low` and less, 1 for `high` and more."""
     rgb = np.empty((*samples.shape[:2], 3), np.float32)
+    if samples.dtype == np.uint8 and low == 0 and high >= 255:
+        return np.divide(samples, np.float32(high), out=rgb)  # quick, nothing to clip
     with np.errstate(invalid="ignore", over="ignore"):
         if low:
             np.subtract(samples, low, out=rgb, casting="unsafe")
@@ -58,7 +61,7 @@ def _stretch(samples: NDArray[Any], low: float, high: float) -> NDArray[np.float
 def _value_range(raster: Raster) -> tuple[float, float, list[str]]:
     """Return the values that become 0 and 1, and a note where that was a choice."""
     maximum = raster.maximum
-    if maximum is not None and maximum <= 255:
+    if maximum is not None and maximum <= 255 and raster.pixels.dtype.kind == "u":
         return 0.0, float(maximum), []
     values = _sample(raster)
     if values.size == 0:

@@ -235,6 +235,21 @@ def test_negative_numbers_are_stretched() -> None:
     assert "16-bit stretched from -480." in image.notes[0]
 
 
+def test_negative_8_bit_numbers_are_stretched_too() -> None:
+    grey = np.arange(-50, 50, dtype=np.int8).reshape(10, 10)
+    image = read_image(tiff(grey))
+    assert np.diff(image.rgb[..., 0].ravel()).min() >= 0
+    assert len(np.unique(image.rgb)) > 90
+    assert "8-bit stretched from -48" in image.notes[0]
+
+
+def test_one_missing_pixel_of_many_is_noted() -> None:
+    grey = np.ones((120, 120), np.uint8)
+    grey[0, 0] = 0
+    image = read_image(tiff(grey, nodata=0))
+    assert "less than 0.01 % of the pixels have no data" in image.notes
+
+
 def test_reflectances_a_little_over_one_are_clipped_not_squeezed() -> None:
     values = np.full((20, 20), 0.5, np.float32)
     values[0, 0] = 1.3
