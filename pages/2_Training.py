@@ -38,7 +38,7 @@ else:
     if wanted is None:
         run = active or next(iter(runs), None)
     if run is not None:
-        st.query_params[actions.RUN_QUERY] = run.path.name
+        actions.put_in_address(run.path.name)
         show_run(run)
     elif wanted is not None:
         empty_state(

@@ -2,17 +2,14 @@
 
 import tempfile
 from pathlib import Path
-from typing import Final
 
 from terrainlib import files
 from terrainlib.errors import ModelFileError
-from terrainlib.model.modelfile import install_model, save_model
-from terrainlib.ui import cached
+from terrainlib.model.modelfile import install_model, load_model
+from terrainlib.model.modelwriter import HDF5_FILE, KERAS_FILE, save_model
 from terrainlib.ui.model_list import EMBEDDED_ID, ModelEntry, find_model, set_default
 from terrainlib.ui.notices import ask, leave_notice, noticed
 from terrainlib.ui.text import md_escape
-
-EXPORT_NAME: Final = "TerrainMaskGenerator.h5"
 
 
 def make_default(model_id: str) -> None:
@@ -26,7 +23,7 @@ def make_default(model_id: str) -> None:
 def add_model(data: bytes, name: str) -> None:
     """Check an uploaded file and put it among the models; change nothing if refused."""
     with noticed("This file was not added"):
-        path = install_model(data, name=name)
+        path = install_model(data, name)
         leave_notice(f"{md_escape(path.stem)} was added.")
 
 
@@ -38,7 +35,7 @@ def delete_model(model_id: str) -> None:
             raise ModelFileError("The embedded model is part of the app and stays.")
         doomed = [entry.path]
         if entry.kind == "run":
-            doomed.append(entry.path.with_name(EXPORT_NAME))
+            doomed.append(entry.path.with_name(HDF5_FILE))
         for path in doomed:
             _unlink(path)
         leave_notice(f"{md_escape(entry.title)} was deleted.")
@@ -52,7 +49,7 @@ def keras_bytes(entry: ModelEntry) -> bytes:
     """
     if entry.path.suffix == ".keras":
         return _read(entry.path)
-    return _converted(entry, "model.keras")
+    return _converted(entry, KERAS_FILE)
 
 
 def hdf5_bytes(entry: ModelEntry) -> bytes:
@@ -63,10 +60,10 @@ def hdf5_bytes(entry: ModelEntry) -> bytes:
     """
     if entry.path.suffix != ".keras":
         return _read(entry.path)
-    beside = entry.path.with_name(EXPORT_NAME)
+    beside = entry.path.with_name(HDF5_FILE)
     if entry.kind == "run" and beside.is_file():
         return _read(beside)
-    return _converted(entry, EXPORT_NAME)
+    return _converted(entry, HDF5_FILE)
 
 
 def ask_delete(entry: ModelEntry) -> None:
@@ -85,7 +82,7 @@ def ask_delete(entry: ModelEntry) -> None:
 
 def _converted(entry: ModelEntry, name: str) -> bytes:
     """Return a model saved anew in both formats: the file called `name`."""
-    model = cached.model(entry.model)
+    model = load_model(entry.path)
     with tempfile.TemporaryDirectory() as folder:
         save_model(model.network, model.record, Path(folder))
         return (Path(folder) / name).read_bytes()

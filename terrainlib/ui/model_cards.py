@@ -5,6 +5,7 @@ from typing import Final
 import streamlit as st
 
 from terrainlib.data.palette import KAGGLE_CLASSES
+from terrainlib.model.modelwriter import HDF5_FILE, KERAS_FILE
 from terrainlib.ui import model_actions as actions
 from terrainlib.ui import state
 from terrainlib.ui.legend import swatch
@@ -35,6 +36,12 @@ def show_model_card(entry: ModelEntry, *, is_default: bool) -> None:
             words, icon = KINDS[entry.kind]
             st.badge(words, icon=icon, color="gray")
         st.caption(md_escape(" · ".join(_facts(entry))))
+        if entry.record is None:
+            st.error(
+                "This file is damaged and cannot be used.", icon=":material/error:"
+            )
+            _show_delete(entry)
+            return
         _show_scores(entry)
         _show_buttons(entry, is_default=is_default)
 
@@ -65,7 +72,7 @@ def _show_scores(entry: ModelEntry) -> None:
         )
         return
     images = entry.score("images")
-    with st.grid("auto", min_column_width=130):
+    with st.grid(4, min_column_width=130):
         st.metric("mIoU", f"{miou:.3f}")
         st.metric("Pixel accuracy", _share(entry.score("pixel_accuracy")))
         st.metric("Boundary F1", _share(entry.score("boundary_f1")))
@@ -109,7 +116,7 @@ def _show_buttons(entry: ModelEntry, *, is_default: bool) -> None:
                 args=(entry.id,),
             )
         st.download_button(
-            ".keras",
+            KERAS_FILE,
             data=lambda: actions.keras_bytes(entry),
             file_name=f"{_slug(entry.title)}.keras",
             mime="application/octet-stream",
@@ -119,9 +126,9 @@ def _show_buttons(entry: ModelEntry, *, is_default: bool) -> None:
             on_click="ignore",
         )
         st.download_button(
-            actions.EXPORT_NAME,
+            HDF5_FILE,
             data=lambda: actions.hdf5_bytes(entry),
-            file_name=actions.EXPORT_NAME,
+            file_name=HDF5_FILE,
             mime="application/x-hdf5",
             key=f"models_h5_{key}",
             icon=":material/download:",
@@ -140,13 +147,18 @@ def _show_buttons(entry: ModelEntry, *, is_default: bool) -> None:
             icon=":material/brush:",
             query_params=link,
         )
-        if entry.id != EMBEDDED_ID and st.button(
-            "Delete",
-            key=f"models_delete_{key}",
-            icon=":material/delete:",
-            type="tertiary",
-        ):
-            actions.ask_delete(entry)
+        _show_delete(entry)
+
+
+def _show_delete(entry: ModelEntry) -> None:
+    """Show the button that asks before it deletes; the embedded model has none."""
+    if entry.id != EMBEDDED_ID and st.button(
+        "Delete",
+        key=f"models_delete_{_slug(entry.id)}",
+        icon=":material/delete:",
+        type="tertiary",
+    ):
+        actions.ask_delete(entry)
 
 
 def _slug(text: str) -> str:

@@ -20,7 +20,7 @@ from terrainlib.model.record import ModelRecord
 
 ModelKind = Literal["embedded", "run", "added"]
 EMBEDDED_ID: Final = "default"
-MODEL_SUFFIXES: Final = (".keras", ".h5", ".hdf5")
+MODEL_SUFFIXES: Final = (".keras", ".h5")
 _DEFAULT_FILE: Final = "default.json"
 
 
@@ -33,7 +33,7 @@ class ModelEntry:
         kind: Where it comes from.
         title: Its name for people.
         path: The model file.
-        record: What the file says about itself; None for foreign notebook files.
+        record: What the file says about itself; None for a damaged file.
         size_bytes: Size of the file.
         modified: When the file was written, UTC.
     """
@@ -53,9 +53,9 @@ class ModelEntry:
 
     @property
     def preset(self) -> str:
-        """Name of the preset, or `notebook file` where there is no record."""
+        """Name of the preset."""
         if self.record is None:
-            return "notebook file"
+            return "damaged"
         return str(self.record.config.get("preset_name", "unknown"))
 
     @property
@@ -99,11 +99,11 @@ class ModelEntry:
 
 
 def list_models() -> list[ModelEntry]:
-    """Return the models on disk: the app's default first, then the newest first."""
+    """Return the models: the app's default, the others by date, damaged files last."""
     entries = [*_embedded(), *_of_runs(), *_added()]
     entries.sort(key=lambda entry: entry.created, reverse=True)
     default = default_id(entries)
-    return sorted(entries, key=lambda entry: entry.id != default)
+    return sorted(entries, key=lambda e: (e.id != default, e.record is None))
 
 
 def find_model(model_id: str) -> ModelEntry:
@@ -122,7 +122,7 @@ def default_id(entries: list[ModelEntry]) -> str | None:
     """Return the id of the app's default among `entries`; the embedded one if unset."""
     stored = files.read_json(files.models_dir() / _DEFAULT_FILE)
     wanted = stored.get("model") if isinstance(stored, dict) else None
-    ids = [entry.id for entry in entries]
+    ids = [entry.id for entry in entries if entry.record is not None]
     if wanted in ids:
         return str(wanted)
     return EMBEDDED_ID if EMBEDDED_ID in ids else None
@@ -161,18 +161,21 @@ def _added() -> list[ModelEntry]:
         for path in sorted(folder.iterdir() if folder.is_dir() else [])
         if path.suffix in MODEL_SUFFIXES
         and path.is_file()
+        and path.stat().st_size
         and not path.name.startswith(".")
     ]
 
 
 def _entry(model_id: str, kind: ModelKind, title: str, path: Path) -> ModelEntry:
     facts = path.stat()
+    record = _record(str(path), facts.st_mtime_ns, facts.st_size)
+    named = kind == "run" and record is not None and record.name
     return ModelEntry(
         id=model_id,
         kind=kind,
-        title=title,
+        title=record.name if named and record else title,
         path=path,
-        record=_record(str(path), facts.st_mtime_ns, facts.st_size),
+        record=record,
         size_bytes=facts.st_size,
         modified=datetime.fromtimestamp(facts.st_mtime, UTC),
     )

@@ -6,6 +6,7 @@ The choice follows the link (`?model=run/NAME`), and survives leaving the page.
 import streamlit as st
 
 from terrainlib.ui.model_list import ModelEntry, list_models
+from terrainlib.ui.run_text import date_text
 
 QUERY_NAME = "model"
 
@@ -27,17 +28,20 @@ def pick_model(key: str, *, label: str = "Model") -> str | None:
 
 def pick_entry(key: str, *, label: str = "Model") -> ModelEntry | None:
     """As `pick_model`, but return the whole entry of the list."""
-    entries = {entry.id: entry for entry in list_models()}
+    entries = {entry.id: entry for entry in list_models() if entry.record}
     if not entries:
         st.info("Train a model first, or add one from a file.", title="No model yet")
         st.page_link("pages/2_Training.py", label="Train a model")
         st.page_link("pages/5_Models.py", label="Add a model")
         return None
     _follow_link(key, entries)
+    titles = [entry.title for entry in entries.values()]
     chosen = st.selectbox(
         label,
         list(entries),
-        format_func=lambda model_id: model_label(entries[model_id]),
+        format_func=lambda model_id: model_label(
+            entries[model_id], dated=titles.count(entries[model_id].title) > 1
+        ),
         key=key,
         on_change=_remember_in_link,
         args=(key,),
@@ -46,9 +50,17 @@ def pick_entry(key: str, *, label: str = "Model") -> ModelEntry | None:
     return entries.get(chosen)
 
 
-def model_label(entry: ModelEntry) -> str:
-    """Return one line that tells a model from the others: preset, data, mIoU."""
-    parts = [entry.title, entry.preset]
+def model_label(entry: ModelEntry, *, dated: bool = False) -> str:
+    """Return one line that tells a model from the others: preset, data, mIoU.
+
+    Args:
+        entry: The model.
+        dated: Whether the date is named, for models of the same name.
+    """
+    parts = [entry.title]
+    if dated:
+        parts.append(date_text(entry.created, st.context.timezone))
+    parts.append(entry.preset)
     if entry.data:
         parts.append(f"trained on {entry.data}")
     miou = entry.score("miou")

@@ -37,10 +37,15 @@ def find_run(name: str | None, runs: list[Run], active: Run | None) -> Run | Non
     return next((run for run in known if run.path.name == name), None)
 
 
-def show_in_view(name: str) -> None:
-    """Let the page show a run, by its folder's name; also in the address."""
+def put_in_address(name: str) -> None:
+    """Let a reload or a copied link show this run, by its folder's name."""
     st.query_params[RUN_QUERY] = name
     st.session_state[_FOLLOWED] = name
+
+
+def show_in_view(name: str) -> None:
+    """Let the page turn to a run, by its folder's name; for callbacks."""
+    put_in_address(name)
     st.session_state[VIEW] = WATCH
 
 

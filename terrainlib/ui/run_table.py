@@ -23,7 +23,6 @@ METRICS: Final = {
     "learning_rate": "Learning rate",
     "seconds": "Seconds an epoch",
 }
-_LEAKY: Final = ("val_miou", "val_loss", "val_accuracy")
 
 
 def show_runs(runs: list[Run]) -> None:
@@ -44,6 +43,7 @@ def show_runs(runs: list[Run]) -> None:
         column_config=_columns(),
         alt="All trainings with state, preset, data, date, epochs, best mIoU, minutes",
     )
+    show_leak_note()
     rows = [row for row in event.selection.rows if row < len(runs)]
     chosen = [runs[row] for row in rows]
     if not chosen:
@@ -140,8 +140,6 @@ def _show_comparison(chosen: list[Run]) -> None:
         if rows.empty:
             st.caption("No epoch is complete yet.")
             return
-        if column in _LEAKY:
-            show_leak_note()
         share = "accuracy" in column or "miou" in column
         spec = charts.compare_spec(METRICS[column], against or "epochs", share=share)
         alt = f"{METRICS[column]} against {against} of {', '.join(names)}"

@@ -47,7 +47,7 @@ def ask_training(dataset: Dataset) -> RunConfig | None:
     preset = _ask_preset()
     defaults = TrainingConfig.preset(preset)
     network: dict[str, Any] = {"classes": len(dataset.classes)}
-    with st.grid("auto", min_column_width=200, vertical_alignment="bottom"):
+    with st.grid(3, min_column_width=200):
         changes = _ask_budget(preset, defaults)
         network["image_size"] = _ask_image_size(preset, defaults)
         changes |= _ask_numbers(preset, defaults)

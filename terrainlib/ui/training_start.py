@@ -1,12 +1,17 @@
 """The view in which a new training is put together and started."""
 
+from typing import Final
+
 import streamlit as st
 
 from terrainlib.runs.folder import Run
+from terrainlib.runs.launcher import active_run
 from terrainlib.ui.dataset_picker import pick_dataset
-from terrainlib.ui.run_actions import show_in_view, start_run
+from terrainlib.ui.run_actions import start_run
 from terrainlib.ui.text import md_escape
 from terrainlib.ui.training_form import ask_training
+
+BUSY_SECONDS: Final = 2.0
 
 
 def show_new_training(active: Run | None) -> None:
@@ -21,7 +26,7 @@ def show_new_training(active: Run | None) -> None:
     with st.container(border=True):
         config = ask_training(dataset)
     if active is not None:
-        _show_busy(active)
+        st.fragment(_show_busy, run_every=BUSY_SECONDS)(active.path.name)
     st.button(
         "Start training",
         key="training_start",
@@ -33,18 +38,14 @@ def show_new_training(active: Run | None) -> None:
     )
 
 
-def _show_busy(active: Run) -> None:
-    """Say which training has the machine, and lead to it."""
+def _show_busy(drawn_for: str) -> None:
+    """Say which training has the machine, until it is free again."""
+    active = active_run()
+    if active is None or active.path.name != drawn_for:
+        st.rerun(scope="app")
     st.info(
-        f"{md_escape(active.name)} is at it ({active.epoch_text}). One training at a "
-        "time: wait for it or stop it.",
+        f"{md_escape(active.name)} has the machine ({active.epoch_text}). One training "
+        "goes on at a time: wait for it, or stop it under Watch.",
         title="A training is running",
         icon=":material/model_training:",
-    )
-    st.button(
-        "Watch it",
-        key="training_watch",
-        icon=":material/visibility:",
-        on_click=show_in_view,
-        args=(active.path.name,),
     )
