@@ -5,6 +5,8 @@ from typing import BinaryIO, Final
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN: Final = 0xDA
 _TAIL_BYTES: Final = 65_536
+_MAX_MARKERS: Final = 10_000
+_MAX_FILLER_BYTES: Final = 65_536
 _ALONE: Final = frozenset({0x01, *range(0xD0, 0xDA)})
 
 
@@ -18,7 +20,7 @@ def read_size(handle: BinaryIO) -> tuple[int, int] | None:
     """
     handle.seek(2)
     size = (0, 0)
-    while True:
+    for _ in range(_MAX_MARKERS):
         marker = _next_marker(handle)
         if marker is None:
             return None
@@ -34,6 +36,7 @@ def read_size(handle: BinaryIO) -> tuple[int, int] | None:
             return None
         if marker in _FRAMES and len(content) >= 5:
             size = int.from_bytes(content[1:3]), int.from_bytes(content[3:5])
+    return 0, 0
 
 
 def has_end(handle: BinaryIO) -> bool:
@@ -44,10 +47,13 @@ def has_end(handle: BinaryIO) -> bool:
 
 
 def _next_marker(handle: BinaryIO) -> int | None:
-    """Return the code of the next marker, None at the end of the file."""
-    byte = handle.read(1)
-    while byte and byte != b"\xff":
+    """Return the code of the next marker, None where the file or our patience ends."""
+    previous = b""
+    for _ in range(_MAX_FILLER_BYTES):
         byte = handle.read(1)
-    while byte == b"\xff":
-        byte = handle.read(1)
-    return byte[0] if byte else None
+        if not byte:
+            return None
+        if previous == b"\xff" and byte != b"\xff":
+            return byte[0]
+        previous = byte
+    return None

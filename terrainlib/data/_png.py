@@ -8,6 +8,7 @@ State = Literal["whole", "cut", "damaged"]
 
 _SIGNATURE_BYTES: Final = 8
 _MAX_EXTRA_MB: Final = 16
+_MAX_CHUNKS: Final = 500_000  # of 8 kB or so in files of the largest size
 _STEP: Final = 1 << 20
 _END: Final = b"\0\0\0\0IEND\xaeB`\x82"
 
@@ -40,8 +41,12 @@ def walk(handle: BinaryIO, *, up_to_pixels: bool = False) -> State:
     """
     handle.seek(_SIGNATURE_BYTES)
     state: State | None = None
-    while state is None:
+    for _ in range(_MAX_CHUNKS):
         state = _step(handle, up_to_pixels=up_to_pixels)
+        if state is not None:
+            break
+    else:
+        return "damaged"
     if state == "cut" and _ends_properly(handle):
         return "damaged"  # a wrong length leads out of a file that is all there
     return state

@@ -48,7 +48,8 @@ def _stretch(samples: NDArray[Any], low: float, high: float) -> NDArray[np.float
     """Return (H, W, 3) float32: 0 for `low` and less, 1 for `high` and more."""
     rgb = np.empty((*samples.shape[:2], 3), np.float32)
     if samples.dtype == np.uint8 and low == 0 and high >= 255:
-        return np.divide(samples, np.float32(high), out=rgb)  # quick, nothing to clip
+        np.divide(samples, np.float32(high), out=rgb)  # quick, nothing to clip
+        return rgb
     with np.errstate(invalid="ignore", over="ignore"):
         if low:
             np.subtract(samples, low, out=rgb, casting="unsafe")
