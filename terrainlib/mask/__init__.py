@@ -1,0 +1,1 @@
+"""After the network: prediction, sharpening, scores, galleries and files of masks."""

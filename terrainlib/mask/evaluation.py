@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from terrainlib import metrics
 from terrainlib.data.dataset import Dataset, Problem
 from terrainlib.errors import DatasetError, StoppedError
-from terrainlib.mask.scoring import PARTS, Part, ScoredPair, pairs_of, score_pairs
+from terrainlib.mask.scoring import (
+    PARTS,
+    PairScore,
+    Part,
+    ScoredPair,
+    pairs_of,
+    score_pairs,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +69,11 @@ class Evaluation:
         return float(known.mean()) if known.size else float("nan")
 
     @property
+    def image_scores(self) -> tuple[metrics.Scores, ...]:
+        """The scores of each image alone."""
+        return tuple(metrics.scores(confusion) for confusion in self.confusions)
+
+    @property
     def image_mious(self) -> NDArray[np.float64]:
         """(N,) float64, the mIoU of each image alone; NaN where nothing is scored."""
         return np.array([metrics.miou(confusion) for confusion in self.confusions])
@@ -79,7 +91,7 @@ class Evaluation:
         """Return a table with one row an image: its scores, and `iou_<class>`."""
         import pandas as pd
 
-        each = [metrics.scores(confusion) for confusion in self.confusions]
+        each = self.image_scores
         columns: dict[str, Any] = {
             "id": list(self.ids),
             "pixel_accuracy": [scores.pixel_accuracy for scores in each],
@@ -118,11 +130,11 @@ def evaluate(
     """
     start = time.perf_counter()
     pairs = pairs_of(model, dataset, split)
-    results: list[ScoredPair | Problem] = []
+    results: list[PairScore | Problem] = []
     if progress is not None:
         progress(0, len(pairs))
     for chunk in score_pairs(model, dataset, pairs):
-        results += chunk
+        results += [r.score if isinstance(r, ScoredPair) else r for r in chunk]
         if progress is not None:
             progress(len(results), len(pairs))
         if len(results) < len(pairs) and should_stop is not None and should_stop():
@@ -134,7 +146,7 @@ def evaluate(
 
 
 def collect(
-    results: Sequence[ScoredPair | Problem],
+    results: Sequence[PairScore | Problem],
     class_names: tuple[str, ...],
     dataset: Dataset,
     seconds: float,
@@ -144,7 +156,7 @@ def collect(
     Raises:
         DatasetError: If none of them could be read.
     """
-    scored = [item for item in results if isinstance(item, ScoredPair)]
+    scored = [item for item in results if isinstance(item, PairScore)]
     skipped = tuple(item for item in results if isinstance(item, Problem))
     if not scored:
         raise DatasetError(

@@ -5,11 +5,13 @@ Everything is encoded in memory; writing is the caller's business, through `file
 
 import io
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
+from PIL.PngImagePlugin import PngInfo
 
 from terrainlib.data.imagery import Georeference
 from terrainlib.data.palette import NO_DATA, Classes, colorize
@@ -64,7 +66,7 @@ def encode_png(picture: NDArray[Any]) -> bytes:
     Args:
         picture: (H, W) or (H, W, 3) uint8, or float32 in [0, 1].
     """
-    return _png(PillowImage.fromarray(np.ascontiguousarray(to_bytes(picture))))
+    return _png(PillowImage.fromarray(np.ascontiguousarray(to_bytes(picture))), {})
 
 
 def mask_png(mask: Bytes, classes: Classes) -> bytes:
@@ -77,17 +79,20 @@ def mask_png(mask: Bytes, classes: Classes) -> bytes:
     return encode_png(colorize(mask, classes))
 
 
-def index_png(mask: Bytes, classes: Classes) -> bytes:
+def index_png(
+    mask: Bytes, classes: Classes, *, texts: Mapping[str, str] | None = None
+) -> bytes:
     """Return a class mask as a palette PNG: indices inside, colours on the screen.
 
     Args:
         mask: (H, W) uint8 class indices, 255 = no data.
         classes: The K classes.
+        texts: Text chunks to store before the pixels, by keyword.
     """
     picture = PillowImage.fromarray(np.ascontiguousarray(mask))
     table = colorize(np.arange(256, dtype=np.uint8), classes)
     picture.putpalette(table.tobytes())
-    return _png(picture)
+    return _png(picture, texts or {})
 
 
 def geotiff_mask(mask: Bytes, classes: Classes, georeference: Georeference) -> bytes:
@@ -148,8 +153,11 @@ def _unit(picture: NDArray[Any]) -> NDArray[np.float32]:
     return np.asarray(picture, np.float32)
 
 
-def _png(picture: PillowImage.Image) -> bytes:
+def _png(picture: PillowImage.Image, texts: Mapping[str, str]) -> bytes:
     """Encode with Pillow."""
     stream = io.BytesIO()
-    picture.save(stream, "PNG", compress_level=_PNG_COMPRESSION)
+    info = PngInfo()
+    for keyword, text in texts.items():
+        info.add_text(keyword, text)
+    picture.save(stream, "PNG", compress_level=_PNG_COMPRESSION, pnginfo=info)
     return stream.getvalue()

@@ -31,21 +31,32 @@ _CHUNK_PX: Final = 2**21
 _CHUNK_PAIRS: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredPair:
-    """One pair, predicted and counted.
+@dataclass(frozen=True, slots=True, eq=False)
+class PairScore:
+    """What was counted on one pair.
 
     Attributes:
         id: The pair's id.
-        prediction: (H, W) uint8 class indices of the model; 255 = no data.
         confusion: (K, K) int64, rows by truth.
         boundary_f1: Agreement of the borders, NaN where nothing is scored.
     """
 
     id: str
-    prediction: MaskArray
     confusion: metrics.Counts
     boundary_f1: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredPair:
+    """One pair, predicted and counted.
+
+    Attributes:
+        score: What was counted.
+        prediction: (H, W) uint8 class indices of the model; 255 = no data.
+    """
+
+    score: PairScore
+    prediction: MaskArray
 
 
 def pairs_of(model: "TerrainModel", dataset: Dataset, part: str) -> tuple[Pair, ...]:
@@ -215,9 +226,9 @@ def _score(
     if isinstance(work, Problem):
         return work
     identifier, truth, prediction = work
-    return ScoredPair(
+    score = PairScore(
         id=identifier,
-        prediction=prediction,
         confusion=metrics.confusion_matrix(truth, prediction, classes),
         boundary_f1=metrics.boundary_f1(truth, prediction, classes),
     )
+    return ScoredPair(score, prediction)

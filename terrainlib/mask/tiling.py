@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-TILE_SIZE_PX: Final = 512
+TILE_SIZE_PX: Final = 768  # with a margin of 128: 2.25 times the work of one pass
 
 
 @dataclass(frozen=True, slots=True)
