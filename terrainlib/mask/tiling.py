@@ -92,7 +92,8 @@ def round_up(value: int, multiple: int) -> int:
 
 def _spans(length: int, tile: int, margin: int) -> Iterator[tuple[slice, slice, slice]]:
     """Yield source, target and core of each tile along one axis."""
-    starts = [*range(0, length - tile, tile - 2 * margin), length - tile]
+    step = max(1, tile - 2 * margin)  # a single tile may be all margin
+    starts = [*range(0, length - tile, step), length - tile]
     cuts = [0, *(start + margin for start in starts[1:]), length]
     for start, first, end in zip(starts, cuts[:-1], cuts[1:], strict=True):
         yield (
