@@ -12,7 +12,7 @@ import streamlit as st
 DATASET_FOLDER = "shared_dataset_folder"  # str: the data set chosen last
 MODEL_PATH = "shared_model_path"  # str: the model chosen last, or the word `default`
 STUDIO_REQUEST = "studio_request"  # dict: a pair that another page wants opened
-_STUDIO_NEWS = "studio_request_is_new"  # bool: the studio has not turned to it yet
+STUDIO_NEWS = "studio_request_is_new"  # bool: the studio has not turned to it yet
 
 # Widgets of the pages; named `page_thing`.
 HOME_VIEW = "home_view"
@@ -61,7 +61,7 @@ def open_in_studio(dataset_folder: object, pair_id: str, model_path: object) -> 
         "pair_id": str(pair_id),
         "model_path": str(model_path),
     }
-    st.session_state[_STUDIO_NEWS] = True
+    st.session_state[STUDIO_NEWS] = True
 
 
 def studio_request() -> StudioRequest | None:
@@ -72,4 +72,4 @@ def studio_request() -> StudioRequest | None:
 
 def take_studio_request() -> StudioRequest | None:
     """Return the pair that another page asked for, the first time only."""
-    return studio_request() if st.session_state.pop(_STUDIO_NEWS, False) else None
+    return studio_request() if st.session_state.pop(STUDIO_NEWS, False) else None

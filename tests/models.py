@@ -1,0 +1,40 @@
+"""A tiny model file for the tests: seeded weights, nothing learnt, quickly made."""
+
+from pathlib import Path
+
+from terrainlib.data.palette import KAGGLE_CLASSES
+from terrainlib.model.config import UNetConfig
+
+# Keras 3.15 reads variables with `np.array`, which TensorFlow 2.21 answers without the
+# `copy` keyword of NumPy 2; harmless, and not ours to mend.
+KERAS_COPY_WARNING = (
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning:"
+    "keras.src.backend.tensorflow.core"
+)
+
+
+def write_model(folder: Path, name: str = "tiny", *, height: bool = False) -> Path:
+    """Write `NAME.keras` into a folder and return its path.
+
+    Its classes are the Kaggle ones; it takes 32 px images at their own scale, and the
+    heights beside them if asked for.
+    """
+    import keras
+
+    from terrainlib.model.modelfile import save_model
+    from terrainlib.model.network import build_unet
+    from terrainlib.model.receptive_field import receptive_field
+    from terrainlib.model.record import ModelRecord
+
+    config = UNetConfig(image_size=32, filters=(4, 8), height=height)
+    keras.utils.set_random_seed(7)
+    record = ModelRecord(
+        config=config.to_dict(),
+        classes=[{"name": c.name, "color": list(c.color)} for c in KAGGLE_CLASSES],
+        name=name,
+        scale=1.0,
+        receptive_field=receptive_field(config),
+    )
+    written, _ = save_model(build_unet(config), record, folder / f".{name}")
+    folder.mkdir(parents=True, exist_ok=True)
+    return written.rename(folder / f"{name}.keras")

@@ -1,0 +1,218 @@
+"""The mask studio, as a person meets it."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from terrainlib.ui import state, store
+from tests.models import KERAS_COPY_WARNING, write_model
+from tests.synthetic import terrain
+
+pytestmark = pytest.mark.filterwarnings(KERAS_COPY_WARNING)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _no_results_of_others():
+    store.results.clear()
+
+
+@pytest.fixture
+def home(terrainlib_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with one small model, and no embedded one."""
+    monkeypatch.setattr(
+        "terrainlib.ui.model_list.DEFAULT_MODEL", terrainlib_home / "none"
+    )
+    write_model(terrainlib_home / "models")
+    return terrainlib_home
+
+
+def png(pixels: np.ndarray, path: Path) -> bytes:
+    Image.fromarray(pixels).save(path)
+    return path.read_bytes()
+
+
+def visit(**session: object) -> AppTest:
+    """Come to the studio from the home page, so that links to other pages work."""
+    page = AppTest.from_file(str(ROOT / state.HOME_PAGE), default_timeout=60).run()
+    for key, value in session.items():
+        page.session_state[key] = value
+    return page.switch_page(state.STUDIO_PAGE).run()
+
+
+def seen(page: AppTest) -> str:
+    """All text of a page in one."""
+    elements = [*page.markdown, *page.error, *page.info, *page.caption, *page.success]
+    return "\n".join(str(element.value) for element in elements)
+
+
+def labels(page: AppTest, kind: str) -> list[str]:
+    return [element.label for element in page.get(kind)]
+
+
+def open_upload(data: bytes, name: str = "land.png") -> AppTest:
+    page = visit()
+    page.segmented_control(key=state.STUDIO_SOURCE).set_value("upload").run()
+    page.file_uploader(key=state.STUDIO_UPLOAD).upload(name, data, "image/png").run()
+    assert not page.exception
+    return page
+
+
+def test_without_any_model_it_says_where_to_get_one(
+    terrainlib_home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(
+        "terrainlib.ui.model_list.DEFAULT_MODEL", terrainlib_home / "none"
+    )
+
+    page = visit()
+
+    assert not page.exception
+    assert page.info
+    assert not page.get("download_button")
+
+
+def test_the_first_visit_shows_a_scene_and_predicts_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*args: object, **options: object) -> None:
+        raise AssertionError("predicted without being asked")
+
+    monkeypatch.setattr("terrainlib.mask.prediction.predict_image", fail)
+
+    page = visit()
+
+    assert not page.exception
+    assert page.selectbox(key=state.STUDIO_SCENE).value == "europe"
+    assert "Make the mask" in labels(page, "button")
+    assert not page.get("download_button")
+
+
+def test_an_uploaded_image_gets_legend_shares_view_and_downloads(
+    home: Path, tmp_path: Path
+):
+    page = open_upload(png(terrain(48, seed=5)[0], tmp_path / "land.png"))
+
+    assert not page.error
+    assert "Grassland" in seen(page)
+    assert len(page.get("bidi_component")) == 1
+    assert len(page.get("arrow_vega_lite_chart") or page.get("vega_lite_chart")) == 1
+    offered = labels(page, "download_button")
+    assert offered == [
+        "Class mask (PNG)",
+        "Soft mask (PNG)",
+        "Sharpened mask (PNG)",
+        "Overlay (PNG)",
+    ]
+
+
+def test_a_georeferenced_scene_is_offered_as_geotiff_too(home: Path):
+    page = visit()
+    [button] = [b for b in page.button if b.label == "Make the mask"]
+    button.click().run()
+
+    assert not page.exception
+    assert "Class mask (GeoTIFF)" in labels(page, "download_button")
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("note.png", b"this is no picture"),
+        ("empty.png", b""),
+        ("half.png", None),
+    ],
+)
+def test_a_bad_upload_is_one_sentence_with_its_name(
+    home: Path, tmp_path: Path, name: str, data: bytes | None
+):
+    if data is None:
+        whole = png(terrain(48, seed=5)[0], tmp_path / "whole.png")
+        data = whole[: len(whole) // 2]
+
+    page = open_upload(data, name)
+
+    assert len(page.error) == 1
+    assert name.replace(".", r"\.") in page.error[0].value
+    assert not page.get("download_button")
+
+
+def test_a_model_for_heights_asks_for_them_before_it_predicts(
+    home: Path, tmp_path: Path
+):
+    (home / "models" / "tiny.keras").unlink()
+    write_model(home / "models", height=True)
+    rgb, _, height = terrain(48, seed=5)
+
+    page = open_upload(png(rgb, tmp_path / "land.png"))
+    assert not page.get("download_button")
+    assert len(page.get("file_uploader")) == 2
+
+    heights = png(height, tmp_path / "land_h.png")
+    box = page.file_uploader(key=state.STUDIO_HEIGHT)
+    box.upload("land_h.png", heights, "image/png").run()
+
+    assert not page.exception
+    assert not page.error
+    assert page.get("download_button")
+
+
+def test_heights_of_another_size_are_one_sentence(home: Path, tmp_path: Path):
+    (home / "models" / "tiny.keras").unlink()
+    write_model(home / "models", height=True)
+    page = open_upload(png(terrain(48, seed=5)[0], tmp_path / "land.png"))
+
+    heights = png(terrain(40, seed=5)[2], tmp_path / "land_h.png")
+    box = page.file_uploader(key=state.STUDIO_HEIGHT)
+    box.upload("land_h.png", heights, "image/png").run()
+
+    assert not page.exception
+    assert len(page.error) == 1
+    assert "same size" in page.error[0].value
+
+
+def test_a_pair_of_the_gallery_opens_with_its_model(home: Path, tiny_dataset: Path):
+    write_model(home / "models", "other")
+    request = {
+        "dataset_folder": str(tiny_dataset),
+        "pair_id": "0002",
+        "model_path": str(home / "models" / "other.keras"),
+    }
+
+    page = visit(**{state.STUDIO_REQUEST: request, state.STUDIO_NEWS: True})
+
+    assert not page.exception
+    assert page.segmented_control(key=state.STUDIO_SOURCE).value == "gallery"
+    assert "0002" in seen(page)
+    assert page.selectbox(key=state.STUDIO_MODEL).value == "added/other.keras"
+    assert page.get("download_button")
+
+
+def test_a_pair_that_is_gone_is_one_sentence(home: Path):
+    request = {
+        "dataset_folder": str(home / "gone"),
+        "pair_id": "0002",
+        "model_path": "default",
+    }
+
+    page = visit(**{state.STUDIO_REQUEST: request, state.STUDIO_NEWS: True})
+
+    assert not page.exception
+    assert len(page.error) == 1
+    assert str(home) not in page.error[0].value
+
+
+def test_what_the_session_keeps_is_small_and_plain(home: Path, tmp_path: Path):
+    data = png(terrain(48, seed=5)[0], tmp_path / "land.png")
+    page = open_upload(data)
+
+    kept = page.session_state.filtered_state
+    own = {k: v for k, v in kept.items() if k != state.STUDIO_VIEW}
+    own.pop(state.STUDIO_UPLOAD)  # Streamlit's own handle of the file
+
+    assert len(pickle.dumps(own)) < 4000
