@@ -173,7 +173,8 @@ def measure_ours(folder: Path) -> Figures:
     )
     with _peak_memory() as peak_mb:
         start = time.perf_counter()
-        cache = build_cache(open_dataset(folder), IMAGE_SIZE_PX)
+        dataset = open_dataset(folder)
+        cache = build_cache(dataset, IMAGE_SIZE_PX)
         first_pass = time.perf_counter() - start
         steps = max(1, len(cache.ids) // BATCH_SIZE)
 

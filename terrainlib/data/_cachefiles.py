@@ -12,7 +12,8 @@ from terrainlib.data._check import reading_problem
 from terrainlib.data._npy import ArrayFile
 from terrainlib.data._parallel import ordered_map
 from terrainlib.data._resize import SmallPair, small_pair
-from terrainlib.data.dataset import Dataset, Pair, Problem, Progress, read_pair
+from terrainlib.data.dataset import Dataset, Pair, Problem, Progress, read_labels
+from terrainlib.data.imagery import read_raster
 from terrainlib.errors import DatasetError, ImageError
 
 ABOUT_FILE: Final = "about.json"
@@ -99,7 +100,10 @@ class _ArrayFiles:
 def _load(dataset: Dataset, pair: Pair, size: int) -> SmallPair | Problem:
     """Return a pair at its size, or why it could not be read."""
     try:
-        return small_pair(read_pair(pair, dataset.classes), size)
+        picture = read_raster(pair.image)
+        rows, columns = picture.valid.shape
+        mask, height = read_labels(pair, dataset.classes, (rows, columns))
+        return small_pair(picture, mask, height, size)
     except (ImageError, OSError) as error:
         name = getattr(error, "file", None) or pair.image.name
         return Problem(name, reading_problem(error))

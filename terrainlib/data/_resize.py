@@ -1,13 +1,17 @@
 """A pair brought to the square size that training works at."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data.dataset import LoadedPair
+from terrainlib.data._raster import Raster
+from terrainlib.data._scaling import to_rgb
 from terrainlib.data.palette import NO_DATA
+
+_Number = TypeVar("_Number", np.uint8, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,34 +31,52 @@ class SmallPair:
     scale: float
 
 
-def small_pair(loaded: LoadedPair, size: int) -> SmallPair:
+def small_pair(
+    picture: Raster,
+    mask: NDArray[np.uint8],
+    height: NDArray[np.float32] | None,
+    size: int,
+) -> SmallPair:
     """Return a pair at a square size.
 
     Args:
-        loaded: Pixels at their own size (H, W).
+        picture: The image's pixels as stored, (H, W, B).
+        mask: (H, W) uint8 class indices.
+        height: (H, W) float32 metres, or None.
         size: S in px.
     """
-    rows, columns = loaded.mask.shape
-    valid = loaded.image.valid
-    rgb = resize_area(loaded.image.rgb, size)
-    mask = resize_nearest(loaded.mask, size)
-    if not valid.all():
-        mask[resize_nearest(valid.astype(np.uint8), size) == 0] = NO_DATA
+    rows, columns = mask.shape
+    small_mask = resize_nearest(mask, size)
+    if not picture.valid.all():
+        empty = resize_nearest(picture.valid.astype(np.uint8), size) == 0
+        small_mask[empty] = NO_DATA
     return SmallPair(
-        image=np.rint(np.clip(rgb, 0.0, 1.0) * 255.0).astype(np.uint8),
-        mask=mask,
-        height=None if loaded.height is None else resize_height(loaded.height, size),
+        image=_small_image(picture, size),
+        mask=small_mask,
+        height=None if height is None else resize_height(height, size),
         scale=float(np.sqrt(size * size / (rows * columns))),
     )
 
 
-def resize_area(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+def _small_image(picture: Raster, size: int) -> NDArray[np.uint8]:
+    """Return (S, S, 3) uint8 RGB; plain 8-bit colours need no detour over floats."""
+    pixels = picture.pixels
+    plain = picture.palette is None and picture.maximum == 255 and picture.valid.all()
+    if plain and pixels.dtype == np.uint8 and pixels.shape[2] == 3:
+        return resize_area(pixels, size)
+    rgb, _ = to_rgb(picture)
+    scaled = np.rint(resize_area(rgb, size) * np.float32(255))
+    return np.asarray(scaled, np.uint8)
+
+
+def resize_area(image: NDArray[_Number], size: int) -> NDArray[_Number]:
     """Return (S, S[, 3]) averages of areas; where there are fewer px, between them."""
     if image.shape[:2] == (size, size):
         return image
     enlarging = min(image.shape[:2]) < size
     method = cv2.INTER_LINEAR if enlarging else cv2.INTER_AREA
-    return np.asarray(cv2.resize(image, (size, size), interpolation=method), np.float32)
+    resized = cv2.resize(image, (size, size), interpolation=method)
+    return np.asarray(resized, image.dtype)
 
 
 def resize_nearest(mask: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -30,6 +30,7 @@ __all__ = [
     "Problem",
     "Progress",
     "open_dataset",
+    "read_labels",
     "read_pair",
 ]
 
@@ -160,9 +161,20 @@ def read_pair(pair: Pair, classes: Classes) -> LoadedPair:
             another size than its image.
     """
     image = read_image(pair.image)
+    mask, height = read_labels(pair, classes, (image.height, image.width))
+    return LoadedPair(image=image, mask=mask, height=height)
+
+
+def read_labels(
+    pair: Pair, classes: Classes, size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+    """Read the mask and height of a pair whose image is of the given size (H, W).
+
+    Raises:
+        ImageError: If a file cannot be read, or is of another size.
+    """
     mask = read_mask(pair.mask, classes).index
     height = read_height(pair.height) if pair.height else None
-    size = (image.height, image.width)
     for path, pixels in ((pair.mask, mask), (pair.height, height)):
         if path is not None and pixels is not None and pixels.shape != size:
             raise ImageError(
@@ -170,4 +182,4 @@ def read_pair(pair: Pair, classes: Classes) -> LoadedPair:
                 f"is {size[1]} x {size[0]} px. Make both the same size.",
                 file=path.name,
             )
-    return LoadedPair(image=image, mask=mask, height=height)
+    return mask, height

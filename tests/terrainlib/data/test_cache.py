@@ -112,7 +112,7 @@ def test_a_second_call_reads_no_image(
     def fail(*args: object) -> None:
         raise AssertionError("read again")
 
-    monkeypatch.setattr(_cachefiles, "read_pair", fail)
+    monkeypatch.setattr(_cachefiles, "read_raster", fail)
     second = build_cache(dataset, 16)
     np.testing.assert_array_equal(first.images, second.images)
     assert second.ids == first.ids
