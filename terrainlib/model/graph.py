@@ -14,6 +14,7 @@ from terrainlib.errors import ModelFileError
 MAX_LAYERS: Final = 400
 MAX_PARAMETERS: Final = 200_000_000
 MAX_DOWNSAMPLING: Final = 64
+MAX_CHANNELS: Final = 8192
 
 WeightShapes = dict[str, tuple[int, ...]]
 
@@ -66,7 +67,11 @@ class Graph:
 
 
 def channels(graph: Graph) -> dict[str, int]:
-    """Return the number of channels that each layer gives, by its name."""
+    """Return the number of channels that each layer gives, by its name.
+
+    Raises:
+        ModelFileError: If a layer gives more than 8192.
+    """
     counts: dict[str, int] = {}
     for layer in graph.layers:
         if layer.kind == "InputLayer":
@@ -75,6 +80,11 @@ def channels(graph: Graph) -> dict[str, int]:
             counts[layer.name] = layer.options["filters"]
         else:
             counts[layer.name] = sum(counts[name] for name in layer.inputs)
+        if counts[layer.name] > MAX_CHANNELS:
+            raise ModelFileError(
+                f"layer {layer.name!r} gives {counts[layer.name]} channels; the limit "
+                f"is {MAX_CHANNELS}. Use a smaller network."
+            )
     return counts
 
 
@@ -121,13 +131,18 @@ def weight_shapes(graph: Graph) -> dict[str, WeightShapes]:
             shapes[layer.name] = _convolution_shapes(layer, incoming)
         elif layer.kind == "BatchNormalization":
             shapes[layer.name] = _normalisation_shapes(layer, incoming)
-    total = sum(_size(shape) for item in shapes.values() for shape in item.values())
+    total = parameters(shapes)
     if total > MAX_PARAMETERS:
         raise ModelFileError(
             f"describes {total / 1e6:.0f} million parameters; the limit is "
             f"{MAX_PARAMETERS / 1e6:.0f} million. Use a smaller network."
         )
     return shapes
+
+
+def parameters(shapes: Mapping[str, WeightShapes]) -> int:
+    """Return the number of single weights."""
+    return sum(_size(shape) for item in shapes.values() for shape in item.values())
 
 
 def _convolution_shapes(layer: Layer, incoming: int) -> WeightShapes:

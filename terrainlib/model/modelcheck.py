@@ -122,6 +122,19 @@ def not_a_model() -> ModelFileError:
     )
 
 
+def require_size(size: int) -> None:
+    """Refuse a file of more bytes than any model has.
+
+    Raises:
+        ModelFileError: If it is larger than 2048 MB.
+    """
+    if size > MAX_FILE_MB * 2**20:
+        raise ModelFileError(
+            f"{size / 2**20:.0f} MB; the limit is {MAX_FILE_MB} MB. Use a smaller "
+            "model."
+        )
+
+
 @contextmanager
 def opened(
     stream: BinaryIO, size: int, *, record_only: bool = False
@@ -139,11 +152,7 @@ def opened(
     Raises:
         ModelFileError: If it is not a model file, damaged, or breaks a limit.
     """
-    if size > MAX_FILE_MB * 2**20:
-        raise ModelFileError(
-            f"{size / 2**20:.0f} MB; the limit is {MAX_FILE_MB} MB. Use a smaller "
-            "model."
-        )
+    require_size(size)
     kind = kind_of(stream.read(len(SIGNATURE)))
     stream.seek(0)
     with ExitStack() as stack:

@@ -17,10 +17,10 @@ from terrainlib.errors import ModelFileError
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.description import read_graph
 from terrainlib.model.modelcheck import (
-    MAX_FILE_MB,
     kind_of,
     not_a_model,
     opened,
+    require_size,
     sentences,
 )
 from terrainlib.model.modelreader import build_network, check_file, find_record
@@ -113,7 +113,7 @@ def read_record(path: str | Path) -> ModelRecord | None:
             size = path.stat().st_size
             with opened(stream, size, record_only=True) as contents:
                 graph = read_graph(contents.description)
-                return find_record(contents, graph, path.stem)
+                return find_record(contents, graph, _name_of(path))
     except ModelFileError:
         return None
 
@@ -147,7 +147,8 @@ def install_model(data: bytes, name: str) -> Path:
         ModelFileError: If it is not a model of this app or of the original notebook.
         StorageError: If it cannot be written.
     """
-    inspect_upload(data, name)
+    with sentences(name):
+        build_network(check_file(data, _stem(name)))
     folder = files.models_dir()
     files.require_free_space(folder, len(data))
     suffix = ".keras" if kind_of(data[:_HEAD_BYTES]) == "keras" else ".h5"
@@ -173,17 +174,27 @@ def _find(model: str | Path) -> Path:
             file="default-height",
         )
     path = Path(model)
-    if path.is_dir() and not (path / KERAS_FILE).exists():
+    if not _is_dir(path):
+        return path
+    if not (path / KERAS_FILE).exists():
         raise ModelFileError(
             f"the folder holds no {KERAS_FILE}. Give a .keras or .h5 file, or the "
             "folder of a training that has ended.",
             file=path.name or str(path),
         )
-    return path / KERAS_FILE if path.is_dir() else path
+    return path / KERAS_FILE
 
 
-def _in_run(path: Path) -> bool:
-    return path.name in (KERAS_FILE, HDF5_FILE)
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # for example a name that is too long
+        return False
+
+
+def _name_of(path: Path) -> str:
+    """Return what a model without a name is called: by its run, else by its file."""
+    return path.resolve().parent.name if path.name == KERAS_FILE else path.stem
 
 
 def _regular(path: Path) -> Path:
@@ -202,12 +213,16 @@ def _regular(path: Path) -> Path:
 
 def _read(path: Path) -> bytes:
     """Return the bytes of a file that begins like a model and is not too large."""
-    with _regular(path).open("rb") as stream:
-        kind_of(stream.read(_HEAD_BYTES))
-        if path.stat().st_size > MAX_FILE_MB * 2**20:
-            raise ModelFileError(f"larger than {MAX_FILE_MB} MB, the limit.")
-        stream.seek(0)
-        return stream.read()
+    try:
+        with _regular(path).open("rb") as stream:
+            kind_of(stream.read(_HEAD_BYTES))
+            require_size(path.stat().st_size)
+            stream.seek(0)
+            return stream.read()
+    except OSError as error:
+        raise ModelFileError(
+            f"cannot be read ({error.strerror}). Check the disk and the permissions."
+        ) from error
 
 
 def _stem(name: str) -> str:

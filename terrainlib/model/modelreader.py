@@ -11,7 +11,7 @@ from typing import Any
 from terrainlib.errors import ModelFileError
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.description import read_graph
-from terrainlib.model.graph import Graph
+from terrainlib.model.graph import Graph, parameters, weight_shapes
 from terrainlib.model.modelcheck import Contents, opened
 from terrainlib.model.modelwriter import CHECKSUM_KEY
 from terrainlib.model.notebookfile import build_graph, level_filters, notebook_record
@@ -91,7 +91,11 @@ def _require_same_shape(config: UNetConfig, graph: Graph) -> None:
             f"expects {bands} input channels; its record says {config.input_channels}. "
             "The file was changed; upload it again."
         )
-    if level_filters(graph) != config.filters:
+    # A level's second convolution alone has 9 * filters ** 2 weights: what is built for
+    # a record is bounded by what its file really holds.
+    least = sum(9 * count**2 for count in config.filters)
+    held = parameters(weight_shapes(graph))
+    if level_filters(graph) != config.filters or held < least:
         raise ModelFileError(
             "its layers are not those that its record describes. The file was changed, "
             "or another version of this app wrote it; retrain."

@@ -7,6 +7,7 @@ that fills up while HDF5 writes to it can bring the whole process down.
 import io
 import json
 import tempfile
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any, Final
@@ -108,7 +109,11 @@ def keras_bytes(network: Any, record: str, folder: Path) -> bytes:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
             path = Path(temporary) / KERAS_FILE
-            plain.save(path)
+            with warnings.catch_warnings():
+                # Keras 3.15 converts TensorFlow's variables in a way that NumPy 2
+                # announces it will not take for ever.
+                warnings.filterwarnings("ignore", "__array__ implementation")
+                plain.save(path)
             return _with_record(path, record)
     except OSError as error:
         raise files.storage_error(folder / KERAS_FILE, error) from error

@@ -1,0 +1,68 @@
+"""How far an input pixel reaches, computed and measured."""
+
+import keras
+import numpy as np
+import pytest
+
+from terrainlib.model.config import PRESETS, UNetConfig
+from terrainlib.model.graph import Graph, Layer
+from terrainlib.model.network import build_unet
+from terrainlib.model.receptive_field import half_width, receptive_field
+
+
+def measured_reach(config: UNetConfig) -> int:
+    """Return how far a single bright pixel on black is seen in the output.
+
+    All kernels are positive, so that nothing cancels, and black stays exactly zero, so
+    that nothing is swallowed by rounding.
+    """
+    network = build_unet(config)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Conv2DTranspose):
+            kernel, bias = layer.get_weights()
+            layer.set_weights([np.full_like(kernel, 0.2), bias])
+    features = keras.Model(network.input, network.layers[-1].input)
+    period = config.size_multiple
+    rows = 512
+    images = np.zeros((period, rows, period, 3), np.float32)
+    starts = rows // 2 + np.arange(period)
+    images[np.arange(period), starts, 0] = 1.0
+    seen = np.asarray(features(images, training=False)).any(axis=(2, 3))
+    reaches = [
+        np.abs(np.flatnonzero(line) - start).max()
+        for line, start in zip(seen, starts, strict=True)
+    ]
+    return int(max(reaches))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_bright_pixel_reaches_exactly_as_far_as_computed(name: str) -> None:
+    levels = len(UNetConfig.preset(name).filters)
+    config = UNetConfig.preset(name, filters=(1,) * levels)
+
+    assert receptive_field(config) == measured_reach(config)
+
+
+def test_two_levels_by_hand() -> None:
+    # 2 at the top, then (2 + 2 + 1) at half resolution, then 2 at the top again.
+    assert receptive_field(UNetConfig(filters=(1, 1), stem_stride=1)) == 10
+
+
+def test_the_number_of_filters_does_not_matter() -> None:
+    narrow = UNetConfig(filters=(1, 1, 1))
+    wide = UNetConfig(filters=(3, 5, 7))
+
+    assert receptive_field(narrow) == receptive_field(wide)
+
+
+def test_one_convolution_reaches_half_its_kernel() -> None:
+    options = {"kernel": 5, "stride": 1, "padding": "same", "filters": 1, "bias": True}
+    graph = Graph(
+        (
+            Layer("InputLayer", "in", (), {"shape": (None, None, 3)}),
+            Layer("Conv2D", "out", ("in",), options),
+        ),
+        "out",
+    )
+
+    assert half_width(graph) == 2
