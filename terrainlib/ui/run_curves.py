@@ -12,6 +12,7 @@ from terrainlib.data.splits import RANDOM_LEAK
 from terrainlib.errors import TerrainError
 from terrainlib.runs.folder import Run
 from terrainlib.ui import training_charts as charts
+from terrainlib.ui.class_colors import curve_colors
 from terrainlib.ui.legend import show_legend
 
 LEAK_HELP: Final = (
@@ -19,13 +20,14 @@ LEAK_HELP: Final = (
     "share ground, the validation has seen parts of what it is asked, and its scores "
     "are too good."
 )
-COLORS_ACCURACY: Final = (
-    "Share of pixels whose largest colour channel is right, as in the original: it "
-    "cannot tell forest from grassland, so look at the mIoU."
-)
 COLORS_LOSS: Final = (
     "How far the colours are from the mask's: lower is better. It never reaches 0, "
     "not even for a perfect mask, because most colours are no pure 0 or 1."
+)
+
+LAST_KEPT: Final = (
+    "Overlap of prediction and truth on the held-out images, averaged over the "
+    "classes: 1 is perfect. As in the original, the last epoch is the one that is kept."
 )
 
 
@@ -34,26 +36,32 @@ def show_leak_note() -> None:
     st.badge(RANDOM_LEAK, color="orange", icon=":material/info:", help=LEAK_HELP)
 
 
-def show_curves(run: Run, metrics: pd.DataFrame) -> None:
-    """Show the six charts of a run.
+def show_main_curves(run: Run, metrics: pd.DataFrame) -> None:
+    """Show loss and mean IoU: whether it learns, and how well.
 
     Args:
         run: The run; its status names the best epoch.
         metrics: Its epochs so far, at least one.
     """
-    names = charts.class_names(metrics)
-    colors = charts.curve_colors(names, known_colors(run.config.data))
-    original = run.config.training.network.output == "colors"
-    loss = COLORS_LOSS if original else ""
-    accuracy = COLORS_ACCURACY if original else ""
     with st.grid(2, min_column_width=300):
-        _show_chart(run, metrics, charts.LOSS, loss)
-        _show_chart(run, metrics, charts.MIOU)
+        _show_chart(run, metrics, charts.LOSS, COLORS_LOSS if _original(run) else "")
+        _show_chart(run, metrics, charts.MIOU, LAST_KEPT if _original(run) else "")
+
+
+def show_more_curves(run: Run, metrics: pd.DataFrame) -> None:
+    """Show the IoU of each class, and below it what explains the rest."""
+    names = charts.class_names(metrics)
+    colors = curve_colors(names, known_colors(run.config.data))
     _show_chart(run, metrics, charts.class_chart_text(names), colors=colors)
     with st.grid(3, min_column_width=240):
-        _show_chart(run, metrics, charts.ACCURACY, accuracy)
+        _show_chart(run, metrics, charts.ACCURACY)
         _show_chart(run, metrics, charts.LEARNING_RATE)
         _show_chart(run, metrics, charts.SECONDS)
+
+
+def _original(run: Run) -> bool:
+    """Return whether the network learns colours, as the original does."""
+    return run.config.training.network.output == "colors"
 
 
 def show_class_colors(run: Run, metrics: pd.DataFrame) -> None:

@@ -8,11 +8,12 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from terrainlib.runs.folder import Run
-from terrainlib.ui import training_charts as charts
 from terrainlib.ui.chrome import empty_state
+from terrainlib.ui.compare_charts import compare_spec, compare_table
 from terrainlib.ui.run_actions import ask_delete, show_in_view
 from terrainlib.ui.run_curves import show_leak_note
 from terrainlib.ui.run_text import parse_time, state_text, viewer_zone
+from terrainlib.ui.training_charts import filled
 
 METRICS: Final = {
     "val_miou": "Validation mIoU",
@@ -136,14 +137,14 @@ def _show_comparison(chosen: list[Run]) -> None:
             )
         names = labels(chosen)
         metrics = {name: run.metrics for name, run in names.items()}
-        rows = charts.compare_table(metrics, column, against=against or "epochs")
+        rows = compare_table(metrics, column, against=against or "epochs")
         if rows.empty:
             st.caption("No epoch is complete yet.")
             return
         share = "accuracy" in column or "miou" in column
-        spec = charts.compare_spec(METRICS[column], against or "epochs", share=share)
+        spec = compare_spec(METRICS[column], against or "epochs", share=share)
         alt = f"{METRICS[column]} against {against} of {', '.join(names)}"
-        st.vega_lite_chart(charts.filled(spec, rows), width="stretch", alt=alt)
+        st.vega_lite_chart(filled(spec, rows), width="stretch", alt=alt)
 
 
 def labels(runs: list[Run]) -> dict[str, Run]:

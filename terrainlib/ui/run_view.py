@@ -20,7 +20,12 @@ from terrainlib.ui.run_actions import (
     resume_run,
     stop_run,
 )
-from terrainlib.ui.run_curves import show_class_colors, show_curves, show_leak_note
+from terrainlib.ui.run_curves import (
+    show_class_colors,
+    show_leak_note,
+    show_main_curves,
+    show_more_curves,
+)
 from terrainlib.ui.run_previews import show_previews
 from terrainlib.ui.run_text import date_text, finish_time, parse_time, state_text
 from terrainlib.ui.text import duration, md_escape
@@ -121,12 +126,13 @@ def _show_live(path: str, drawn_state: str) -> None:
     if metrics.empty:
         st.caption("The curves begin when the first epoch is complete.")
     else:
-        show_curves(run, metrics)
+        show_main_curves(run, metrics)
         with st.container(border=True):
             st.markdown("**Predictions on held-out images**")
             key = f"training_preview_{run.path.name}"
             show_previews(run.path, key=key, best_epoch=run.status.best_epoch)
             show_class_colors(run, metrics)
+        show_more_curves(run, metrics)
     _show_log(run)
 
 
@@ -187,9 +193,7 @@ def _show_numbers(run: Run, metrics: pd.DataFrame) -> None:
             "Best mIoU",
             best,
             border=True,
-            help=f"After epoch {status.best_epoch}; the weights of this epoch are kept."
-            if status.best_epoch
-            else None,
+            help=f"After epoch {status.best_epoch}." if status.best_epoch else None,
         )
         st.metric("Seconds an epoch", _number(last, "seconds", ".1f"), border=True)
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -4,9 +4,7 @@ A chart holds no data: its description stays the same from epoch to epoch and on
 rows change, so that the browser adds a point instead of drawing the chart anew.
 """
 
-import colorsys
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -176,88 +174,17 @@ def line_spec(
     if colors:
         casing = base.mark_line(color=MARKER_GREY, strokeWidth=3.4, opacity=0.5)
         layers.append(casing.encode(detail="curve:N"))
-    points = _points() if not colors else alt.OverlayMarkDef(size=6)
+    points = points() if not colors else alt.OverlayMarkDef(size=6)
     layers.append(base.mark_line(strokeWidth=2.2, point=points).encode(color=color))
     layers.append(
         base.mark_circle(size=160, opacity=0).encode(detail="curve:N", tooltip=tooltip)
     )
-    return _finished(*layers)
-
-
-def compare_table(
-    runs: Mapping[str, pd.DataFrame], column: str, *, against: str
-) -> pd.DataFrame:
-    """Return the rows that lay one curve of several runs over each other.
-
-    Args:
-        runs: Metrics of each run by its name.
-        column: A column of `metrics.csv`.
-        against: `epochs` or `minutes` (seconds of the epochs so far, added up).
-
-    Returns:
-        Columns `x`, `value` and `curve` (the run).
-    """
-    parts = [pd.DataFrame({"x": [], "value": [], "curve": []})]
-    for name, metrics in runs.items():
-        if column not in metrics or metrics.empty:
-            continue
-        minutes = pd.to_numeric(metrics["seconds"], errors="coerce").cumsum() / 60
-        x = metrics["epoch"] if against == "epochs" else minutes
-        values = pd.to_numeric(metrics[column], errors="coerce")
-        parts.append(pd.DataFrame({"x": x, "value": values, "curve": name}))
-    filled = [part for part in parts if len(part)] or parts
-    rows: pd.DataFrame = pd.concat(filled, ignore_index=True)
-    return rows.dropna(subset=["value"])
-
-
-@lru_cache(maxsize=64)
-def compare_spec(title: str, against: str, *, share: bool) -> dict[str, Any]:
-    """Return the description of a chart over the rows of `compare_table`."""
-    scale = alt.Scale(domain=[0, 1]) if share else alt.Scale(zero=False)
-    whole = alt.Axis(format="d", tickMinStep=1)
-    axis = whole if against == "epochs" else alt.Axis(format="~g")
-    x = alt.X("x:Q", title=against.removesuffix("s"), axis=axis)
-    base = alt.Chart().encode(
-        x=x, y=alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(format=".3~g"))
-    )
-    legend = alt.Legend(title=None, orient="top", columns=1, labelLimit=420)
-    tooltip = [
-        alt.Tooltip("curve:N", title="run"),
-        alt.Tooltip("x:Q", title=against.removesuffix("s"), format=".3~g"),
-        alt.Tooltip("value:Q", title=title, format=".4~g"),
-    ]
-    line = base.mark_line(strokeWidth=2.2, point=_points()).encode(
-        color=alt.Color("curve:N", legend=legend)
-    )
-    hover = base.mark_circle(size=160, opacity=0)
-    return _finished(line, hover.encode(detail="curve:N", tooltip=tooltip))
+    return finished(*layers)
 
 
 def filled(spec: dict[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
     """Return a chart's description together with its rows, to be drawn."""
     return copy.deepcopy(spec) | {"data": {"name": _ROWS}, "datasets": {_ROWS: rows}}
-
-
-def curve_colors(
-    names: tuple[str, ...], known: Mapping[str, tuple[int, int, int]]
-) -> tuple[tuple[str, str], ...]:
-    """Return name and colour of each class, `#rrggbb`.
-
-    A class without a known colour is one that is named after its colour, or gets a hue
-    of its own.
-    """
-    colors = []
-    for number, name in enumerate(names):
-        if name in known:
-            red, green, blue = known[name]
-            colors.append((name, f"#{red:02x}{green:02x}{blue:02x}"))
-        elif _is_hex_color(name):
-            colors.append((name, name.lower()))
-        else:
-            parts = colorsys.hls_to_rgb(number * 0.381966 % 1.0, 0.5, 0.55)
-            hue = "".join(f"{round(part * 255):02x}" for part in parts)
-            colors.append((name, f"#{hue}"))
-    return tuple(colors)
 
 
 def _color(text: ChartText, colors: tuple[tuple[str, str], ...]) -> alt.Color:
@@ -274,22 +201,16 @@ def _color(text: ChartText, colors: tuple[tuple[str, str], ...]) -> alt.Color:
     )
 
 
-def _points() -> alt.OverlayMarkDef:
+def points() -> alt.OverlayMarkDef:
+    """Return the small points on a curve, which also show a curve of one epoch."""
     return alt.OverlayMarkDef(size=14)
 
 
-def _finished(*layers: alt.Chart) -> dict[str, Any]:
+def finished(*layers: alt.Chart, height: int = CHART_HEIGHT_PX) -> dict[str, Any]:
     """Return the layers as one description without data and without a look."""
-    chart = alt.layer(*layers).properties(height=CHART_HEIGHT_PX)
+    chart = alt.layer(*layers).properties(height=height)
     described: dict[str, Any] = chart.to_dict()
     for part in (described, *described["layer"]):
         part.pop("data", None)  # the rows come separately
         part.pop("config", None)  # the look is the theme's business
     return described
-
-
-def _is_hex_color(name: str) -> bool:
-    digits = name[1:].lower()
-    return (
-        name[:1] == "#" and len(digits) == 6 and set(digits) <= set("0123456789abcdef")
-    )
