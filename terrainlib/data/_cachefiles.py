@@ -14,7 +14,7 @@ from terrainlib.data._parallel import ordered_map
 from terrainlib.data._resize import SmallPair, small_pair
 from terrainlib.data.dataset import Dataset, Pair, Problem, Progress, read_labels
 from terrainlib.data.imagery import read_raster
-from terrainlib.errors import DatasetError, ImageError
+from terrainlib.errors import DatasetError, ImageError, StoppedError
 
 ABOUT_FILE: Final = "about.json"
 IMAGES_FILE: Final = "images.npy"
@@ -32,7 +32,8 @@ def write_cache(
     """Write the pairs of a data set at a square size into a new folder.
 
     Raises:
-        DatasetError: If no pair can be read, or the work was stopped.
+        DatasetError: If no pair can be read.
+        StoppedError: If `should_stop` said so.
         StorageError: If the files cannot be written.
     """
     bytes_a_pair = image_size * image_size * (8 if dataset.has_heights else 4)
@@ -112,10 +113,7 @@ def _load(dataset: Dataset, pair: Pair, size: int) -> SmallPair | Problem:
 def _require_complete(dataset: Dataset, done: int, skipped: list[Problem]) -> None:
     """Refuse a build that was stopped or in which nothing could be read."""
     if done + len(skipped) < len(dataset.pairs):
-        raise DatasetError(
-            "the preparation of the pairs was stopped. Start it again.",
-            file=dataset.name,
-        )
+        raise StoppedError("the pairs were not all prepared: stopped, as asked.")
     if done == 0:
         first = [f" (first {problem.file}: {problem.problem})" for problem in skipped]
         raise DatasetError(

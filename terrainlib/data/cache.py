@@ -89,7 +89,8 @@ def build_cache(
         should_stop: Asked between pairs; nothing is kept of a build that was stopped.
 
     Raises:
-        DatasetError: If no pair can be read, or the build was stopped.
+        DatasetError: If no pair can be read.
+        StoppedError: If `should_stop` said so.
         StorageError: If the cache cannot be written.
     """
     folder = files.cache_dir() / "pairs" / _key(dataset, image_size)

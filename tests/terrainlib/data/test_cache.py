@@ -11,7 +11,7 @@ from terrainlib.data._npy import ArrayFile
 from terrainlib.data._resize import resize_area, resize_height, resize_nearest
 from terrainlib.data.cache import PairCache, build_cache
 from terrainlib.data.dataset import Dataset, open_dataset
-from terrainlib.errors import DatasetError, StorageError
+from terrainlib.errors import DatasetError, StoppedError, StorageError
 from tests.synthetic import terrain, write_folders_dataset, write_kaggle_dataset
 
 
@@ -197,7 +197,7 @@ def test_an_empty_set_is_an_error(dataset: Dataset) -> None:
 
 def test_a_stop_leaves_nothing_behind(dataset: Dataset, terrainlib_home: Path) -> None:
     done: list[int] = []
-    with pytest.raises(DatasetError, match="was stopped"):
+    with pytest.raises(StoppedError, match="stopped, as asked"):
         build_cache(
             dataset,
             16,
