@@ -83,9 +83,7 @@ def load_model(model: str | Path) -> TerrainModel:
     path = _find(model)
     name = path.name if str(model) != "default" else "default"
     with sentences(name):
-        checked = check_file(
-            _read(path), path.parent.name if _in_run(path) else path.stem
-        )
+        checked = check_file(_read(path), _name_of(path))
         network = build_network(checked)
     return TerrainModel(
         network=network,
