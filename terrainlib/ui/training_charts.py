@@ -174,8 +174,8 @@ def line_spec(
     if colors:
         casing = base.mark_line(color=MARKER_GREY, strokeWidth=3.4, opacity=0.5)
         layers.append(casing.encode(detail="curve:N"))
-    points = points() if not colors else alt.OverlayMarkDef(size=6)
-    layers.append(base.mark_line(strokeWidth=2.2, point=points).encode(color=color))
+    dots = points() if not colors else alt.OverlayMarkDef(size=6)
+    layers.append(base.mark_line(strokeWidth=2.2, point=dots).encode(color=color))
     layers.append(
         base.mark_circle(size=160, opacity=0).encode(detail="curve:N", tooltip=tooltip)
     )
