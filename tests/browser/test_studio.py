@@ -1,0 +1,139 @@
+"""The mask studio in a real browser: from an upload to a sharpened download."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from terrainlib.data.imagery import read_image
+from terrainlib.data.palette import color_table
+from terrainlib.data.sample import SAMPLE_DIR
+from terrainlib.mask.sharpen import sharpen
+from tests.browser.conftest import wait_for_run
+from tests.models import KERAS_COPY_WARNING
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.filterwarnings(KERAS_COPY_WARNING),
+]
+
+OpenPage = Callable[[str], Page]
+PREDICTION_MS = 120_000
+TILE = SAMPLE_DIR / "0007_t.png"
+
+
+def upload(page: Page, file: Path) -> None:
+    page.get_by_role("radio", name="Upload").click()
+    page.get_by_test_id("stFileUploaderDropzoneInput").first.set_input_files(file)
+    page.locator(".view[data-drawn]").wait_for(timeout=PREDICTION_MS)
+    wait_for_run(page)
+
+
+def download(page: Page, label: str) -> np.ndarray:
+    with page.expect_download() as caught:
+        page.get_by_role("button", name=label).click()
+    data = np.frombuffer(Path(caught.value.path()).read_bytes(), np.uint8)
+    return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def test_upload_to_mask_to_sharpened_download(open_page: OpenPage):
+    from terrainlib.mask.prediction import predict_image
+    from terrainlib.model.modelfile import load_model
+
+    page = open_page("Mask_Studio")
+    upload(page, TILE)
+
+    prediction = predict_image(load_model("default"), read_image(TILE))
+    soft = np.rint(prediction.soft * 255).astype(np.uint8)
+    downloaded = download(page, "Soft mask (PNG)")
+    assert np.abs(downloaded.astype(int) - soft.astype(int)).max() <= 1
+    colors = color_table(prediction.palette)[prediction.classes]
+    same = (download(page, "Class mask (PNG)") == colors).all(axis=2)
+    assert same.mean() > 0.999
+
+    slider = page.get_by_label("Sharpening", exact=True)
+    slider.focus()
+    for _ in range(30):
+        slider.press("ArrowRight")
+    expect(slider).to_have_value("1.5")
+    page.wait_for_timeout(500)
+    wait_for_run(page)
+
+    sharp = download(page, "Sharpened mask (PNG)")
+    np.testing.assert_array_equal(sharp, sharpen(downloaded, 1.5))
+
+
+def test_the_image_and_the_settings_are_still_there_after_another_page(
+    open_page: OpenPage,
+):
+    page = open_page("Mask_Studio")
+    upload(page, TILE)
+    slider = page.get_by_label("Sharpening", exact=True)
+    slider.focus()
+    slider.press("End")
+    page.get_by_label("Snap to classes").check()
+    page.wait_for_timeout(500)
+    wait_for_run(page)
+
+    page.get_by_role("link", name="Models").click()
+    expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
+    page.get_by_role("link", name="Mask Studio").click()
+    page.locator(".view[data-drawn]").wait_for()
+
+    expect(page.get_by_text(TILE.name)).to_be_visible()
+    expect(page.get_by_label("Sharpening", exact=True)).to_have_value("3")
+    expect(page.get_by_label("Snap to classes")).to_be_checked()
+
+
+def test_a_large_image_is_shown_small_and_downloaded_whole(
+    open_page: OpenPage, tmp_path: Path
+):
+    tile = cv2.imread(str(TILE))
+    large = cv2.resize(tile, (1400, 1100), interpolation=cv2.INTER_CUBIC)
+    file = tmp_path / "large.png"
+    cv2.imwrite(str(file), large)
+
+    page = open_page("Mask_Studio")
+    upload(page, file)
+
+    expect(
+        page.get_by_text("Preview at 1024 × 805 px of 1400 × 1100 px")
+    ).to_be_visible()
+    assert download(page, "Class mask (PNG)").shape == (1100, 1400, 3)
+
+
+def test_a_scene_downloads_as_geotiff_on_its_own_grid(open_page: OpenPage):
+    import rasterio
+
+    page = open_page("Mask_Studio")
+    page.get_by_role("button", name="Make the mask").click()
+    page.locator(".view[data-drawn]").wait_for(timeout=PREDICTION_MS)
+    wait_for_run(page)
+
+    with page.expect_download() as caught:
+        page.get_by_role("button", name="Class mask (GeoTIFF)").click()
+
+    data = Path(caught.value.path()).read_bytes()
+    with (
+        rasterio.open(io.BytesIO(data)) as mask,
+        rasterio.open(SAMPLE_DIR / "scenes" / "europe.tif") as scene,
+    ):
+        assert mask.dtypes == ("uint8",)
+        assert (mask.height, mask.width) == (scene.height, scene.width)
+        assert mask.transform == scene.transform
+        assert mask.crs == scene.crs
+        assert mask.nodata == 255
+
+
+def test_the_home_page_is_there_quickly_and_its_example_sharpens(open_page: OpenPage):
+    page = open_page("")
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Terrain Mask Generator")
+    slider = page.get_by_label("Sharpening", exact=True)
+    slider.focus()
+    slider.press("End")
+    expect(slider).to_have_attribute("aria-valuetext", "3.00")

@@ -1,0 +1,100 @@
+"""The home page, as a person meets it."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from terrainlib import files
+from terrainlib.model.config import TrainingConfig
+from terrainlib.runs.folder import RunConfig, create_run
+from terrainlib.runs.status import Status, write_process, write_status
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def visit() -> AppTest:
+    page = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60).run()
+    assert not page.exception
+    return page
+
+
+def seen(page: AppTest) -> str:
+    return "\n".join(str(element.value) for element in page.markdown)
+
+
+def a_run(name: str, status: Status) -> Path:
+    training = TrainingConfig.preset("fast", epochs=8)
+    path = create_run(RunConfig(name, "data", training))
+    write_process(path)
+    write_status(path, status)
+    return path
+
+
+def test_it_says_what_this_is_and_shows_an_example():
+    page = visit()
+
+    assert page.title[0].value == "Terrain Mask Generator"
+    assert "satellite images" in seen(page)
+    assert page.get("bidi_component") or page.get("imgs")
+
+
+def test_it_leads_to_every_page():
+    page = visit()
+
+    leads = {link.proto.page for link in page.get("page_link")}
+    files_of_pages = {path.stem.split("_", 1)[1] for path in ROOT.glob("pages/*.py")}
+    assert files_of_pages <= leads
+
+
+def test_it_counts_the_sample_and_says_that_nothing_was_trained():
+    text = seen(visit())
+
+    assert "320 pairs" in text
+    assert "None yet" in text
+
+
+def test_a_running_training_shows_how_far_it_is():
+    now = datetime.now(UTC).isoformat()
+    status = Status("running", 2, 8, 5, 10, 30.0, 90.0, heartbeat=now, progressed=now)
+    a_run("my run", status)
+
+    [bar] = visit().get("progress")
+
+    assert bar.proto.value == 31
+    assert "my run" in bar.proto.text
+    assert "epoch 3 of 8" in bar.proto.text
+    assert "1 min 30 s left" in bar.proto.text
+
+
+@pytest.mark.parametrize("state", ["finished", "stopped", "failed"])
+def test_an_ended_training_shows_its_state_and_score(state: str):
+    a_run("old", Status(state, 8, 8, best_epoch=6, best_miou=0.514))
+
+    assert f"old: {state}, mIoU 0.51" in seen(visit())
+
+
+def test_names_from_the_disk_are_shown_as_they_are():
+    a_run("*:red[x]*", Status("finished", 8, 8))
+
+    assert r"\*\:red\[x\]\*" in seen(visit())
+
+
+def test_the_home_page_loads_no_tensorflow():
+    code = (
+        "import sys; from streamlit.testing.v1 import AppTest;"
+        "page = AppTest.from_file('streamlit_app.py', default_timeout=60).run();"
+        "assert not page.exception;"
+        "heavy = {'tensorflow', 'keras', 'matplotlib'} & set(sys.modules);"
+        "sys.exit(', '.join(heavy) or 0)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert not (files.home_dir() / "runs").exists()
