@@ -9,11 +9,14 @@ import numpy as np
 
 from terrainlib import files
 from terrainlib.data._check import reading_problem
+from terrainlib.data._maskstore import MaskStore
 from terrainlib.data._npy import ArrayFile
 from terrainlib.data._parallel import ordered_map
 from terrainlib.data._resize import SmallPair, small_pair
+from terrainlib.data._scan import kept_masks
 from terrainlib.data.dataset import Dataset, Pair, Problem, Progress, read_labels
 from terrainlib.data.imagery import read_raster
+from terrainlib.data.palette import Classes
 from terrainlib.errors import DatasetError, ImageError, StoppedError
 
 ABOUT_FILE: Final = "about.json"
@@ -42,10 +45,14 @@ def write_cache(
     ids: list[str] = []
     scales: list[float] = []
 
-    def load(pair: Pair) -> SmallPair | Problem:
-        return _load(dataset, pair, image_size)
+    with (
+        files.atomic_folder(folder) as temporary,
+        kept_masks(dataset.folder, dataset.fingerprint) as kept,
+    ):
 
-    with files.atomic_folder(folder) as temporary:
+        def load(pair: Pair) -> SmallPair | Problem:
+            return _load(pair, dataset.classes, kept, image_size)
+
         with _ArrayFiles(temporary, image_size, dataset.has_heights) as arrays:
             results = ordered_map(
                 load, dataset.pairs, progress=progress, should_stop=should_stop
@@ -98,12 +105,16 @@ class _ArrayFiles:
         self._stack.close()
 
 
-def _load(dataset: Dataset, pair: Pair, size: int) -> SmallPair | Problem:
+def _load(
+    pair: Pair, classes: Classes, kept: MaskStore, size: int
+) -> SmallPair | Problem:
     """Return a pair at its size, or why it could not be read."""
     try:
         picture = read_raster(pair.image)
         rows, columns = picture.valid.shape
-        mask, height = read_labels(pair, dataset.classes, (rows, columns))
+        mask, height = read_labels(
+            pair, classes, (rows, columns), kept_mask=kept.read(pair.id, pair.size)
+        )
         return small_pair(picture, mask, height, size)
     except (ImageError, OSError) as error:
         name = getattr(error, "file", None) or pair.image.name

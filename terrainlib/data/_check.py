@@ -5,11 +5,13 @@ decoded once for its classes.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
 
+from terrainlib.data._maskstore import pack
 from terrainlib.data._records import Candidate, Pair, Problem, Stamp
 from terrainlib.data.imagery import check_intact, read_size
 from terrainlib.data.masks import read_mask
@@ -31,29 +33,40 @@ class _UnusableError(Exception):
         self.problem = Problem(stamp.name, reason)
 
 
-def check_pair(folder: Path, candidate: Candidate, classes: Classes) -> Pair | Problem:
+@dataclass(frozen=True, slots=True)
+class CheckedPair:
+    """A usable pair with its class mask, packed; None for a very large one."""
+
+    pair: Pair
+    packed_mask: bytes | None
+
+
+def check_pair(
+    folder: Path, candidate: Candidate, classes: Classes
+) -> CheckedPair | Problem:
     """Return a usable pair, or the first problem that makes it unusable."""
     try:
         size = _guarded(folder, candidate.image, _intact_size)
         _require_shape(candidate.image, size)
-        mask_size, counts, strangers = _guarded(
-            folder, candidate.mask, lambda path: _census(path, classes)
-        )
-        _require_size(candidate.mask, mask_size, size)
-        _require_few_strangers(candidate.mask, strangers)
+        mask = _guarded(folder, candidate.mask, lambda path: read_mask(path, classes))
+        rows, columns = mask.index.shape
+        _require_size(candidate.mask, (rows, columns), size)
+        _require_few_strangers(candidate.mask, mask.strangers)
         if candidate.height is not None:
             height_size = _guarded(folder, candidate.height, _intact_size)
             _require_size(candidate.height, height_size, size)
     except _UnusableError as error:
         return error.problem
-    return Pair(
+    counts = np.bincount(mask.index.ravel(), minlength=256)[: len(classes)]
+    pair = Pair(
         id=candidate.id,
         image=folder / candidate.image.name,
         mask=folder / candidate.mask.name,
         height=folder / candidate.height.name if candidate.height else None,
         size=size,
-        counts=counts,
+        counts=tuple(int(count) for count in counts),
     )
+    return CheckedPair(pair, pack(mask.index))
 
 
 def reading_problem(error: ImageError | OSError) -> str:
@@ -75,14 +88,6 @@ def _intact_size(path: Path) -> _Size:
     """Return the size of a file that is complete."""
     check_intact(path)
     return read_size(path)
-
-
-def _census(path: Path, classes: Classes) -> tuple[_Size, tuple[int, ...], float]:
-    """Return a mask's size, its pixels of each class and its share of strangers."""
-    mask = read_mask(path, classes)
-    counts = np.bincount(mask.index.ravel(), minlength=256)[: len(classes)]
-    height, width = mask.index.shape
-    return (height, width), tuple(int(count) for count in counts), mask.strangers
 
 
 def _require_shape(stamp: Stamp, size: _Size) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from terrainlib import files
-from terrainlib.data._check import check_pair
+from terrainlib.data._check import CheckedPair, check_pair
 from terrainlib.data._layout import CLASSES_FILE
+from terrainlib.data._maskstore import MaskCollector, MaskStore, write_masks
 from terrainlib.data._parallel import ordered_map
 from terrainlib.data._records import Candidate, Layout, Pair, Problem, Stamp
 from terrainlib.data.imagery import check_intact
@@ -61,11 +62,12 @@ def scan(folder: Path, layout: Layout, progress: Progress | None) -> Scan:
     Raises:
         DatasetError: If `classes.json` is not valid, or no classes can be found.
     """
-    key = f"{folder}\n{layout.name}\n{fingerprint(layout.stamps)}\n{_VERSION}"
-    memory = files.cache_dir() / "scans" / f"{_digest(key)[:32]}.json"
+    memory = _memory(folder, fingerprint(layout.stamps)).with_suffix(".json")
     remembered = _from_json(folder, files.read_json(memory))
     if remembered is None:
-        remembered = _check(folder, layout, progress)
+        masks = MaskCollector()
+        remembered = _check(folder, layout, masks, progress)
+        write_masks(memory.with_suffix(".masks"), masks.packed)
         with suppress(StorageError):  # a full disk costs the next opening time only
             files.write_json(memory, _to_json(folder, remembered))
     problems = [*layout.problems, *remembered.problems]
@@ -77,20 +79,36 @@ def scan(folder: Path, layout: Layout, progress: Progress | None) -> Scan:
     )
 
 
-def _check(folder: Path, layout: Layout, progress: Progress | None) -> Scan:
-    """Check all pairs in threads."""
+def kept_masks(folder: Path, stamps_fingerprint: str) -> MaskStore:
+    """Return the masks that the scan of a folder in this state has decoded."""
+    return MaskStore(_memory(folder, stamps_fingerprint).with_suffix(".masks"))
+
+
+def _memory(folder: Path, stamps_fingerprint: str) -> Path:
+    """Return where a scan is remembered, without the suffix."""
+    name = _digest(f"{folder}\n{stamps_fingerprint}\n{_VERSION}")[:32]
+    return files.cache_dir() / "scans" / name
+
+
+def _check(
+    folder: Path, layout: Layout, masks: MaskCollector, progress: Progress | None
+) -> Scan:
+    """Check all pairs in threads, collecting their masks."""
     classes, source = _classes(folder, layout)
 
-    def check(candidate: Candidate) -> Pair | Problem:
+    pairs: list[Pair] = []
+    problems: list[Problem] = []
+
+    def check(candidate: Candidate) -> CheckedPair | Problem:
         return check_pair(folder, candidate, classes)
 
-    found = list(ordered_map(check, layout.candidates, progress=progress))
-    return Scan(
-        classes=classes,
-        source=source,
-        pairs=tuple(item for item in found if isinstance(item, Pair)),
-        problems=tuple(item for item in found if isinstance(item, Problem)),
-    )
+    for found in ordered_map(check, layout.candidates, progress=progress):
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            pairs.append(found.pair)
+            masks.add(found.pair.id, found.packed_mask)
+    return Scan(classes, source, tuple(pairs), tuple(problems))
 
 
 def _classes(folder: Path, layout: Layout) -> tuple[Classes, ClassesSource]:

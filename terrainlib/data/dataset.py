@@ -166,14 +166,24 @@ def read_pair(pair: Pair, classes: Classes) -> LoadedPair:
 
 
 def read_labels(
-    pair: Pair, classes: Classes, size: tuple[int, int]
+    pair: Pair,
+    classes: Classes,
+    size: tuple[int, int],
+    *,
+    kept_mask: NDArray[np.uint8] | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
     """Read the mask and height of a pair whose image is of the given size (H, W).
+
+    Args:
+        pair: The pair.
+        classes: Classes of the data set.
+        size: (H, W) of the image in px.
+        kept_mask: The class mask, where the scan has kept it.
 
     Raises:
         ImageError: If a file cannot be read, or is of another size.
     """
-    mask = read_mask(pair.mask, classes).index
+    mask = read_mask(pair.mask, classes).index if kept_mask is None else kept_mask
     height = read_height(pair.height) if pair.height else None
     for path, pixels in ((pair.mask, mask), (pair.height, height)):
         if path is not None and pixels is not None and pixels.shape != size:

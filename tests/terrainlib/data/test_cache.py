@@ -1,5 +1,6 @@
 """The compact cache of pairs that training reads from."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -174,10 +175,43 @@ def test_a_file_that_became_unreadable_is_left_out_and_named(
 
 
 def test_a_file_that_vanished_is_left_out(dataset: Dataset) -> None:
-    dataset.pair("0006").mask.unlink()
+    height = dataset.pair("0006").height
+    assert height is not None
+    height.unlink()
     cache = build_cache(dataset, 16)
     assert len(cache.ids) == 5
-    assert cache.skipped[0].file == "0006_i2.png"
+    assert cache.skipped[0].file == "0006_h.png"
+
+
+def test_masks_decoded_by_the_scan_are_not_decoded_again(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> None:
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr("terrainlib.data.dataset.read_mask", fail)
+    cache = build_cache(dataset, 32)
+    for row in range(6):
+        np.testing.assert_array_equal(cache.masks[row], terrain(32, row + 1)[1])
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, _cut, lambda p: p.write_bytes(b"PK")])
+def test_without_the_masks_of_the_scan_they_are_decoded(
+    dataset: Dataset, terrainlib_home: Path, damage: Callable[[Path], object]
+) -> None:
+    (store,) = (terrainlib_home / "cache" / "scans").glob("*.masks")
+    damage(store)
+    masks = build_cache(dataset, 32).masks
+    np.testing.assert_array_equal(masks[0], terrain(32, 1)[1])
+
+
+def test_very_large_masks_are_not_kept(
+    tiny_dataset: Path, terrainlib_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("terrainlib.data._maskstore.MAX_MASK_PIXELS", 1000)
+    monkeypatch.setattr("terrainlib.data._maskstore.MAX_STORE_MB", 0)
+    cache = build_cache(open_dataset(tiny_dataset), 32)
+    np.testing.assert_array_equal(cache.masks[5], terrain(32, 6)[1])
 
 
 def test_a_set_without_a_readable_pair_is_an_error(

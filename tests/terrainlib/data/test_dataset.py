@@ -444,7 +444,7 @@ def test_a_damaged_memory_is_made_again(
     tiny_dataset: Path, terrainlib_home: Path
 ) -> None:
     first = open_dataset(tiny_dataset)
-    (memory,) = (terrainlib_home / "cache" / "scans").iterdir()
+    (memory,) = (terrainlib_home / "cache" / "scans").glob("*.json")
     memory.write_text('{"classes": [["Water", [1, 2]]]}')
     assert open_dataset(tiny_dataset) == first
 
