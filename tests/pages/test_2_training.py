@@ -1,0 +1,395 @@
+"""The training page, as a person sees it."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from terrainlib import files
+from terrainlib.errors import RunError
+from terrainlib.runs import launcher
+from terrainlib.runs.folder import RunConfig, list_runs, read_run
+from terrainlib.runs.status import STOP_FILE
+from tests.conftest import PAGE_TIMEOUT_S, ROOT
+from tests.crafted_runs import craft_run
+from tests.synthetic import write_kaggle_dataset
+
+PAGE = "pages/2_Training.py"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_kaggle_dataset(tmp_path / "coast", pairs=8)
+
+
+@pytest.fixture(autouse=True)
+def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test here trains: the browser tests do."""
+
+    def spawn(path: Path, *options: str) -> None:
+        raise AssertionError(f"a worker was started for {path.name}")
+
+    monkeypatch.setattr(launcher, "_spawn", spawn)
+
+
+def open_page(
+    run: str | None = None, view: str | None = None, folder: Path | None = None
+) -> AppTest:
+    app = str(ROOT / "streamlit_app.py")
+    page = AppTest.from_file(app, default_timeout=PAGE_TIMEOUT_S).switch_page(PAGE)
+    if folder is not None:
+        page.session_state["shared_dataset_source"] = "folder"
+        page.session_state["shared_dataset_folders"] = {"folder": str(folder)}
+    if run is not None:
+        page.query_params["run"] = run
+    page.run()
+    assert not page.exception
+    if view is not None:
+        page.segmented_control(key="training_view").set_value(view).run()
+        assert not page.exception
+    return page
+
+
+def open_form(data: Path) -> AppTest:
+    return open_page(folder=data)
+
+
+def address(page: AppTest) -> str:
+    """The run that the address names; AppTest keeps one value or a list of them."""
+    value = page.query_params["run"]
+    return value if isinstance(value, str) else value[0]
+
+
+def press(page: AppTest, key: str) -> AppTest:
+    page.button(key=key).click().run()
+    assert not page.exception
+    return page
+
+
+def texts(page: AppTest) -> str:
+    parts = [*page.markdown, *page.caption, *page.info, *page.error, *page.subheader]
+    titles = [str(item.proto.title) for item in (*page.info, *page.error)]
+    return "\n".join([*(str(part.value) for part in parts), *titles]).replace("\\", "")
+
+
+def numbers(page: AppTest) -> dict[str, str]:
+    return {item.label: item.value for item in page.metric}
+
+
+def test_without_any_training_the_page_opens_with_the_form(data: Path):
+    page = open_page()
+
+    assert page.segmented_control(key="training_view").value == "New training"
+    assert page.radio(key="training_preset").value == "fast"
+    assert not page.button(key="training_start").disabled
+
+
+def test_without_any_training_there_is_nothing_to_watch_and_it_says_what_to_do():
+    watched = open_page(view="Watch")
+    listed = open_page(view="All trainings")
+
+    assert "Start a training under New training" in texts(watched)
+    assert "Start one under New training" in texts(listed)
+
+
+def test_the_form_says_how_many_pairs_learn_and_how_many_are_held_out(data: Path):
+    page = open_form(data)
+
+    assert "7 pairs to learn from, 1 held out to validate" in texts(page)
+    assert "random: may leak" in texts(page)
+    assert "Water, Grassland, Forest" in texts(page)
+
+
+def test_every_preset_brings_its_own_values(data: Path):
+    page = open_form(data)
+    assert page.number_input(key="training_minutes_fast").value == 10
+
+    page.radio(key="training_preset").set_value("notebook").run()
+
+    assert not page.exception
+    assert page.number_input(key="training_epochs_notebook").value == 50
+    assert page.number_input(key="training_batch_size_notebook").value == 32
+
+
+def test_height_is_offered_only_where_every_pair_has_one(tmp_path: Path, data: Path):
+    flat = write_kaggle_dataset(tmp_path / "flat", pairs=4, heights=False)
+
+    def offers(folder: Path) -> bool:
+        keys = [toggle.key for toggle in open_form(folder).toggle]
+        return "training_height_fast" in keys
+
+    assert offers(data)
+    assert not offers(flat)
+
+
+def test_the_note_on_turned_light_is_beside_the_turns(data: Path):
+    assert "lit from the north-west" in texts(open_form(data))
+
+
+def test_a_size_that_the_network_cannot_take_is_named_and_start_is_off(data: Path):
+    page = open_form(data)
+
+    page.number_input(key="training_image_size_fast").set_value(100).run()
+
+    assert "the image size must be a multiple of 16 px" in texts(page)
+    assert page.button(key="training_start").disabled
+
+
+def test_filters_that_are_no_numbers_are_named_and_start_is_off(data: Path):
+    page = open_form(data)
+
+    page.text_input(key="training_fast_filters").set_value("24, many").run()
+
+    assert "the filters must be whole numbers" in texts(page)
+    assert page.button(key="training_start").disabled
+
+
+def test_start_hands_over_what_the_form_says_and_shows_the_run(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[RunConfig] = []
+
+    def start(config: RunConfig) -> Path:
+        asked.append(config)
+        return craft_run(data, name=config.name, state="starting", epochs=0)
+
+    monkeypatch.setattr(launcher, "start", start)
+    page = open_form(data)
+    page.segmented_control(key="training_unit_fast").set_value("epochs").run()
+    page.number_input(key="training_epochs_fast").set_value(3)
+    page.number_input(key="training_image_size_fast").set_value(32)
+    page.toggle(key="training_height_fast").set_value(True)
+    page.slider(key="training_fast_jitter").set_value(0.1)
+    page.text_input(key="training_fast_filters").set_value("8 16").run()
+
+    press(page, "training_start")
+
+    training = asked[0].training
+    assert Path(asked[0].data) == data
+    assert (training.epochs, training.minutes, training.jitter) == (3, None, 0.1)
+    assert (training.network.image_size, training.network.height) == (32, True)
+    assert training.network.filters == (8, 16)
+    assert page.segmented_control(key="training_view").value == "Watch"
+    assert address(page) == list_runs()[0].path.name
+    assert "starting" in texts(page)
+
+
+def test_while_one_trains_start_is_off_and_the_page_says_which(data: Path):
+    craft_run(data, name="islands", state="running", epochs=3, planned=8)
+
+    page = open_page(view="New training")
+
+    assert page.button(key="training_start").disabled
+    assert "A training is running" in texts(page)
+    assert "islands has the machine (epoch 4 of 8)" in texts(page)
+
+
+def test_a_start_in_spite_of_another_training_shows_the_launchers_sentence(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def start(config: RunConfig) -> Path:
+        raise RunError(
+            "A training is already running: islands, epoch 3 of 8. Wait or stop it."
+        )
+
+    monkeypatch.setattr(launcher, "start", start)
+    page = press(open_form(data), "training_start")
+
+    assert "already running: islands, epoch 3 of 8. Wait or stop it." in texts(page)
+    assert "The training was not started" in texts(page)
+    assert list_runs() == []
+
+
+def test_a_data_set_that_is_too_small_gives_one_sentence_and_no_run(tmp_path: Path):
+    small = write_kaggle_dataset(tmp_path / "small", pairs=2)
+
+    page = press(open_form(small), "training_start")
+
+    assert "2 usable pairs; a training needs at least 4" in texts(page)
+    assert list_runs() == []
+
+
+def test_a_training_that_goes_on_is_watched_at_once(data: Path):
+    path = craft_run(data, name="islands", state="running", epochs=3, planned=8)
+
+    page = open_page()
+
+    assert page.segmented_control(key="training_view").value == "Watch"
+    assert address(page) == path.name
+    assert "running" in texts(page)
+    assert numbers(page)["Epochs done"] == "3 / 8"
+    progress = page.get("progress")[0].proto.text.replace("\\", "")
+    assert progress.startswith("Epoch 4 of 8 · step 7 of 34 · ")
+    assert "done at about" in progress
+
+
+def test_the_link_decides_which_run_is_seen_also_after_a_reload(data: Path):
+    old = craft_run(data, name="old one", days_ago=2, epochs=5)
+    craft_run(data, name="islands", state="running", epochs=3)
+
+    for _ in range(2):
+        page = open_page(run=old.name)
+        assert "old one" in texts(page)
+        assert numbers(page)["Epochs done"] == "5 / 8"
+
+
+def test_a_link_does_not_hold_the_page_back(data: Path):
+    path = craft_run(data, epochs=2)
+    page = open_page(run=path.name)
+
+    page.segmented_control(key="training_view").set_value("New training").run()
+    page.run()
+
+    assert page.segmented_control(key="training_view").value == "New training"
+
+
+@pytest.mark.parametrize("name", ["nowhere", "../../etc", ""])
+def test_a_link_to_no_training_says_so(data: Path, name: str):
+    craft_run(data, epochs=2)
+
+    page = open_page(run=name)
+
+    assert "This training is not there" in texts(page)
+
+
+def test_six_charts_are_named_explained_and_described(data: Path):
+    page = open_page(run=craft_run(data, epochs=4).name)
+
+    charts = page.get("vega_lite_chart")
+    seen = texts(page)
+    for title in (
+        "Loss",
+        "Accuracy",
+        "Validation mIoU",
+        "IoU of each class",
+        "Learning rate",
+        "Seconds an epoch",
+    ):
+        assert f"**{title}**" in seen
+        assert any(chart.proto.alt.startswith(title) for chart in charts)
+    assert len(charts) == 6
+    assert "lower is better" in seen
+    assert seen.count("random: may leak") >= 2
+
+
+def test_four_previews_are_shown_and_the_slider_replays_the_epochs(data: Path):
+    path = craft_run(data, epochs=4)
+    page = open_page(run=path.name)
+    newest = "prediction after epoch 4"
+    assert newest in texts(page)
+    assert len(page.get("image")) == 4
+
+    page.select_slider(key=f"training_preview_{path.name}").set_value(1).run()
+
+    assert not page.exception
+    assert "prediction after epoch 1" in texts(page)
+    assert newest not in texts(page)
+
+
+def test_a_run_before_its_first_epoch_says_when_curves_begin(data: Path):
+    page = open_page(run=craft_run(data, state="starting", epochs=0).name)
+
+    assert "The curves begin when the first epoch is complete" in texts(page)
+    assert page.get("vega_lite_chart") == []
+
+
+def test_the_end_of_the_log_is_shown(data: Path):
+    page = open_page(run=craft_run(data, epochs=2).name)
+
+    assert any("epoch 2 done" in block.value for block in page.code)
+
+
+def test_stop_leaves_the_wish_for_the_worker(data: Path):
+    path = craft_run(data, state="running", epochs=2)
+
+    page = press(open_page(), "training_stop")
+
+    assert (path / STOP_FILE).exists()
+    assert page.button(key="training_stop").disabled
+    assert "stopping" in texts(page)
+
+
+def test_force_stop_asks_first(data: Path, monkeypatch: pytest.MonkeyPatch):
+    forced: list[Path] = []
+    monkeypatch.setattr(launcher, "force_stop", forced.append)
+    path = craft_run(data, state="running", epochs=2)
+    page = press(open_page(), "training_force_stop")
+    assert forced == []
+    assert "is ended at once" in texts(page)
+
+    press(page, "training_question_yes")
+
+    assert forced == [path]
+
+
+def test_a_crashed_training_says_so_and_can_be_resumed(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+):
+    resumed: list[Path] = []
+    monkeypatch.setattr(launcher, "resume", resumed.append)
+    path = craft_run(data, state="crashed", epochs=2)
+    page = open_page(run=path.name)
+    assert "the training process is gone" in texts(page)
+
+    press(page, "training_resume")
+
+    assert resumed == [path]
+
+
+def test_a_failed_training_shows_its_sentence(data: Path):
+    path = craft_run(data, state="failed", epochs=1, message="loss is not finite.")
+
+    page = open_page(run=path.name)
+
+    assert [item.value for item in page.error] == ["loss is not finite\\."]
+
+
+def test_a_finished_training_leads_on_and_cannot_be_resumed(data: Path):
+    path = craft_run(data, state="finished", epochs=8)
+    (path / "model.keras").write_bytes(b"a model")
+
+    page = open_page(run=path.name)
+
+    links = {link.proto.label: link.proto for link in page.get("page_link")}
+    assert f"run%2F{path.name}" in links["See the gallery"].query_string
+    assert f"run%2F{path.name}" in links["Open in the studio"].query_string
+    assert "training_resume" not in [button.key for button in page.button]
+
+
+def test_a_training_is_deleted_after_a_question_and_is_gone(data: Path):
+    path = craft_run(data, name="islands", epochs=1)
+    kept = craft_run(data, name="kept", epochs=1, days_ago=1)
+    page = press(open_page(run=path.name), "training_delete")
+    assert path.exists()
+    assert "This cannot be undone" in texts(page)
+
+    press(page, "training_question_yes")
+
+    assert not path.exists()
+    assert kept.exists()
+    assert "1 training was deleted" in "\n".join(s.value for s in page.success)
+
+
+def test_all_trainings_are_listed_newest_first(data: Path):
+    craft_run(data, name="first", preset="notebook", days_ago=2, epochs=3)
+    craft_run(data, name="second", state="crashed", epochs=2)
+
+    table = open_page(view="All trainings").dataframe[0].value
+
+    assert list(table["Name"]) == ["second", "first"]
+    assert list(table["State"]) == ["crashed", "finished"]
+    assert list(table["Preset"]) == ["fast", "notebook"]
+    assert list(table["Data"]) == ["coast", "coast"]
+    assert list(table["Epochs"]) == [2, 3]
+    assert list(table["Best mIoU"]) == [
+        run.status.best_miou for run in list_runs(files.runs_dir())
+    ]
+
+
+def test_names_from_outside_are_shown_as_they_are(data: Path):
+    path = craft_run(data, name="**:red[bold]** <b>", epochs=1)
+
+    page = open_page(run=path.name)
+
+    assert page.subheader[0].value == r"\*\*\:red\[bold\]\*\* \<b\>"
+    assert read_run(path).name == "**:red[bold]** <b>"
