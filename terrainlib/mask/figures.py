@@ -25,7 +25,7 @@ MAX_ROWS: Final = 24
 DPI: Final = 120
 
 _PANEL_INCHES: Final = 2.4
-_TITLE_INCHES: Final = 0.35
+_TITLE_INCHES: Final = 0.25
 _LEGEND_ROW_INCHES: Final = 0.28
 _LEGEND_COLUMNS: Final = 4
 _MAX_PANEL_PX: Final = 512

@@ -227,7 +227,7 @@ def error_map(truth: MaskArray, prediction: MaskArray) -> MaskArray:
     Returns:
         (H, W) uint8: 0 right, 1 wrong, 255 not scored.
     """
-    errors = (truth != prediction).astype(np.uint8)
+    errors: MaskArray = (truth != prediction).astype(np.uint8)
     errors[(truth == NO_DATA) | (prediction == NO_DATA)] = NOT_SCORED
     return errors
 

@@ -38,7 +38,7 @@ Tiling = Literal["exact", "whole", "blend"]
 TILINGS: Final[tuple[Tiling, ...]] = get_args(Tiling)
 
 MAX_WHOLE_MEGAPIXELS: Final = 8
-_BATCH_PX: Final = TILE_SIZE_PX**2
+_BATCH_PX: Final = 512**2
 
 
 def predict_image(  # noqa: PLR0913 - a fixed name; the options are keywords

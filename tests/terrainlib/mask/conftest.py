@@ -1,0 +1,57 @@
+"""Models for the tests of prediction: tiny random networks, and one that is right."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from terrainlib.data.dataset import Dataset
+from terrainlib.model.config import UNetConfig
+from terrainlib.model.modelfile import TerrainModel
+from tests.mask_models import ColorReader, make_model, paint_dataset
+
+FILTERS = {"fast": (2, 3, 4, 4), "notebook": (2, 2, 3, 4, 4), "best": (2, 2, 3, 4, 4)}
+
+
+@pytest.fixture
+def color_model() -> Callable[..., TerrainModel]:
+    """Return a function that makes a model which is right about class colours."""
+
+    def make(preset: str = "fast", *, height: bool = False, **record: Any):
+        config = UNetConfig.preset(preset, image_size=32, height=height)
+        return make_model(ColorReader(config), config, **record)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def random_models() -> dict[str, TerrainModel]:
+    """Return a tiny network of each preset, with random weights and statistics."""
+    import keras
+
+    from terrainlib.model.modelfile import receptive_field
+    from terrainlib.model.network import build_unet
+
+    models = {}
+    for number, (preset, filters) in enumerate(FILTERS.items()):
+        config = UNetConfig.preset(preset, filters=filters, image_size=32)
+        keras.utils.set_random_seed(number + 1)
+        network = build_unet(config)
+        rng = np.random.default_rng(number)
+        for weight in network.weights:
+            if weight.path.endswith(("beta", "moving_mean")):
+                weight.assign(rng.normal(0, 0.1, weight.shape))
+            if weight.path.endswith("mask/kernel"):
+                weight.assign(4 * weight)  # decided, so that classes differ
+        models[preset] = make_model(
+            network, config, receptive_field=receptive_field(config)
+        )
+    return models
+
+
+@pytest.fixture
+def painted(tmp_path: Path) -> Dataset:
+    """Return five pairs of 32 px whose images are painted in the class colours."""
+    return paint_dataset(tmp_path / "painted")
