@@ -47,7 +47,11 @@ def check(options: argparse.Namespace) -> int:
     else:
         _say_dataset(dataset)
     if not dataset.pairs:
-        raise DatasetError("has no usable pair.", file=dataset.name)
+        raise DatasetError(
+            f"no usable pair remains; {len(dataset.problems)} files have problems. "
+            "Repair them, or choose another folder.",
+            file=dataset.name,
+        )
     return 0
 
 
@@ -58,7 +62,8 @@ def _say_dataset(dataset: Dataset) -> None:
     rows = [[name, f"{share:.1%}"] for name, share in dataset.class_shares.items()]
     say_table("Classes", ["class", "share"], rows)
     if dataset.problems:
-        say(f"{len(dataset.problems)} problems:")
+        count = len(dataset.problems)
+        say(f"{count} {'problem' if count == 1 else 'problems'}:")
     for entry in dataset.problems:
         say(f"  {entry.file}: {entry.problem}")
 

@@ -82,10 +82,11 @@ def _begun(options: argparse.Namespace, count: Counter) -> Path:
 
 def _continued(options: argparse.Namespace, _count: Counter) -> Path:
     """Check that a run can be continued as it was begun, and make it ready."""
+    _require_same(options, read_run(options.out))
+    require_resumable(read_run(options.out))
     with launching():
         run = read_run(options.out)
         require_resumable(run)
-        _require_same(options, run)
         require_free_slot()
         mark_starting(run)
     return run.path

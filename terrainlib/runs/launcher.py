@@ -69,6 +69,7 @@ def resume(path: Path) -> Path:
         RunError: If it is running, has finished, or another training is running.
         StorageError: If the run folder cannot be written.
     """
+    require_resumable(read_run(path))
     with launching():
         run = read_run(path)
         require_resumable(run)

@@ -66,7 +66,9 @@ def launching() -> Iterator[None]:
 
 
 def slot_is_free() -> bool:
-    """Return whether nobody trains at this moment."""
+    """Return whether nobody trains at this moment; asking makes no file."""
+    if not (files.runs_dir() / _SLOT_LOCK).exists():
+        return True
     lock = _lock(_SLOT_LOCK)
     try:
         lock.acquire(timeout=_PROBE_SECONDS, poll_interval=0.01)

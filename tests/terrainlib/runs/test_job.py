@@ -25,14 +25,12 @@ from terrainlib.runs.job import run_training
 from terrainlib.runs.launcher import mark_starting
 from terrainlib.runs.slot import slot_is_free, training_slot
 from terrainlib.runs.status import Status, write_status
+from tests.models import KERAS_COPY_WARNING
 from tests.synthetic import terrain, write_kaggle_dataset
 
 EPOCHS = 3
 
-# Keras 3.15 converts its variables in a way that NumPy 2 only warns about so far.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
-)
+pytestmark = pytest.mark.filterwarnings(KERAS_COPY_WARNING)
 
 
 def new_run(data: Path, *, epochs: int = EPOCHS, name: str = "Test run") -> Path:

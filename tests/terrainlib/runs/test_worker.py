@@ -14,7 +14,7 @@ from terrainlib.runs.folder import RunConfig, log_tail, read_run
 from terrainlib.runs.slot import slot_is_free
 from terrainlib.runs.status import find_process, read_process
 
-PATIENCE_S = 120  # TensorFlow alone takes 7 s, more on a busy machine
+PATIENCE_S = 240  # TensorFlow alone takes 7 s, more on a busy machine
 
 
 def wait_for(path: Path, condition: Callable[[], bool]) -> None:
