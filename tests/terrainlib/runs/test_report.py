@@ -1,4 +1,4 @@
-"""The worker's status: states at once, facts with the heartbeat, a full disk survived."""
+"""The worker's status: states at once, facts with the heartbeat; full disks."""
 
 import time
 from pathlib import Path
