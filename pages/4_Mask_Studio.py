@@ -81,7 +81,7 @@ def show_mask(made: MadeMask, picture: PictureFile) -> None:
 
 
 page_header(
-    "Mask Studio",
+    "Mask studio",
     "Turn an image into a terrain mask, sharpen it while you watch, take it with you.",
     icon=":material/tune:",
 )

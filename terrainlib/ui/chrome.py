@@ -2,7 +2,17 @@
 
 import streamlit as st
 
+from terrainlib.ui import state
+
 APP_NAME = "Terrain Mask Generator"
+_WAY = (
+    (state.HOME_PAGE, "Home", ":material/landscape:"),
+    (state.DATASET_PAGE, "Dataset preview", ":material/photo_library:"),
+    (state.TRAINING_PAGE, "Training", ":material/model_training:"),
+    (state.GALLERY_PAGE, "Prediction gallery", ":material/compare:"),
+    (state.STUDIO_PAGE, "Mask studio", ":material/tune:"),
+    (state.MODELS_PAGE, "Models", ":material/inventory_2:"),
+)
 
 
 def page_header(title: str, intro: str, *, icon: str = ":material/landscape:") -> None:
@@ -18,6 +28,9 @@ def page_header(title: str, intro: str, *, icon: str = ":material/landscape:") -
         page_icon=icon,
         layout="wide",
     )
+    with st.sidebar:  # Streamlit's own list would call home by its file's name
+        for page, label, page_icon in _WAY:
+            st.page_link(page, label=label, icon=page_icon)
     st.title(title, anchor=False)
     st.markdown(f":gray[{intro}]")
 

@@ -61,7 +61,7 @@ def show_example() -> None:
 def show_way() -> None:
     """Show the pages in the order in which one needs them."""
     cards = (
-        (state.DATASET_PAGE, "1 · Look at data", ":material/photo_library:",
+        (state.DATASET_PAGE, "1 · Data", ":material/photo_library:",
          "Pairs of image and mask, their problems, the shares of the classes."),
         (state.TRAINING_PAGE, "2 · Train", ":material/model_training:",
          "Start a U-Net, watch its curves and pictures, stop and resume."),

@@ -26,6 +26,7 @@ STUDIO_VIEW = "studio_view"
 STUDIO_SETTINGS = "studio_settings"  # dict: what the live view stood at last
 
 HOME_PAGE = "streamlit_app.py"
+HOME_PAGE = "streamlit_app.py"
 DATASET_PAGE = "pages/1_Dataset_Preview.py"
 TRAINING_PAGE = "pages/2_Training.py"
 GALLERY_PAGE = "pages/3_Prediction_Gallery.py"
