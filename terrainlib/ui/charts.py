@@ -153,7 +153,12 @@ def _class_scale(classes: Classes) -> alt.Scale:
 
 def _axis(angle: int) -> alt.Axis:
     return alt.Axis(
-        labelAngle=angle, labelFontSize=13, ticks=False, domain=False, grid=False
+        labelAngle=angle,
+        labelFontSize=13,
+        labelOverlap=False,
+        ticks=False,
+        domain=False,
+        grid=False,
     )
 
 

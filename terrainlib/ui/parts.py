@@ -8,6 +8,14 @@ from terrainlib.data.dataset import Dataset
 from terrainlib.model.record import ModelRecord
 
 LABELS: Final = {"validation": "Held out", "train": "Trained on", "all": "All pairs"}
+LEAK_HELP: Final = (
+    "The pairs held out were chosen at random. Pairs that show the same ground may lie "
+    "on both sides, so these scores may be higher than on new ground."
+)
+SEEN_HELP: Final = (
+    "The model trained on these pairs, or on some of them: the scores say how well it "
+    "remembers, not how well it does on new ground."
+)
 _SPLIT_PARTS: Final = ("validation", "train")
 
 
@@ -27,6 +35,24 @@ def parts_of(record: ModelRecord | None, dataset: Dataset) -> dict[str, int]:
     if ids["validation"] and ids["validation"] | ids["train"] == set(dataset.ids):
         parts = {part: len(found) for part, found in ids.items() if found}
     return parts | {"all": len(dataset.pairs)}
+
+
+def caution(part: str, leak: str | None, *, own_data: bool) -> tuple[str, str]:
+    """Return what to say beside scores, in a few words and in a sentence.
+
+    Args:
+        part: `validation`, `train` or `all`.
+        leak: What the model's record knows of shared ground, `random: may leak`.
+        own_data: Whether the model was trained on this data set.
+
+    Returns:
+        Two empty texts where there is nothing to warn of.
+    """
+    if part == "validation":
+        return leak or "", LEAK_HELP if leak else ""
+    if own_data:
+        return "seen in training", SEEN_HELP
+    return "", ""
 
 
 def pick_part(record: ModelRecord | None, dataset: Dataset, key: str) -> str:

@@ -1,7 +1,7 @@
 """Scores on the page: over all images, of each class and of each image."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,33 +15,28 @@ from terrainlib.ui.charts import show_class_bars, show_confusion
 from terrainlib.ui.tables import safe_csv
 from terrainlib.ui.text import md_escape
 
-LEAK_HELP: Final = (
-    "The pairs held out were chosen at random. Pairs that show the same ground may lie "
-    "on both sides, so these scores may be higher than on new ground."
-)
-
 
 def show_score_report(
-    evaluation: Evaluation, classes: Classes, leak: str | None
+    evaluation: Evaluation, classes: Classes, caution: tuple[str, str]
 ) -> None:
     """Show the scores over all images, of each class, and the tables behind them.
 
     Args:
         evaluation: Scores and counts of every image.
         classes: The model's K classes.
-        leak: What is known about shared ground, such as `random: may leak`; shown
-            beside the scores.
+        caution: What to know about these scores, in a few words such as
+            `random: may leak` and in a sentence; shown beside them unless empty.
     """
     scores = evaluation.scores
     names = evaluation.class_names
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Scores", anchor=False, width="content")
-        if leak:
+        if caution[0]:
             st.badge(
-                md_escape(leak),
+                md_escape(caution[0]),
                 icon=":material/warning:",
                 color="orange",
-                help=LEAK_HELP,
+                help=caution[1],
             )
     _show_numbers(evaluation, scores)
     left, right = st.columns(2, gap="large")

@@ -25,7 +25,7 @@ def _script() -> None:
         boundary_f1=np.array([1.0, np.nan]),
         seconds=1.0,
     )
-    show_score_report(evaluation, KAGGLE_CLASSES, "random: may leak")
+    show_score_report(evaluation, KAGGLE_CLASSES, ("random: may leak", "why"))
 
 
 def test_the_scores_over_all_images_stand_beside_their_warning() -> None:

@@ -1,0 +1,41 @@
+"""See what a model gets right and wrong, pair by pair."""
+
+import streamlit as st
+
+from terrainlib.ui.chrome import page_header
+from terrainlib.ui.dataset_picker import pick_dataset
+from terrainlib.ui.model_picker import pick_entry
+from terrainlib.ui.parts import caution, parts_of, pick_part
+from terrainlib.ui.prediction_rows import show_prediction_rows
+from terrainlib.ui.predictions import Wanted, predictions
+from terrainlib.ui.score_report import show_score_report
+
+page_header(
+    "Prediction gallery",
+    "See what a model gets right and wrong, pair by pair.",
+    icon=":material/compare:",
+)
+left, right = st.columns(2, gap="small")
+with left, st.container(border=True, height="stretch"):
+    entry = pick_entry("gallery_model")
+    part_place = st.container()
+with right:
+    dataset = pick_dataset("gallery")
+if entry is None or dataset is None:
+    st.stop()
+
+with part_place:
+    part = pick_part(entry.record, dataset, "gallery")
+wanted = Wanted(entry, dataset, part)
+gallery = predictions(wanted, "gallery")
+if gallery is None:
+    st.stop()
+
+own_data = "validation" in parts_of(entry.record, dataset)
+show_score_report(
+    gallery.evaluation,
+    gallery.classes,
+    caution(part, entry.leak, own_data=own_data),
+)
+st.subheader("Images", anchor=False)
+show_prediction_rows(gallery, wanted, "gallery")
