@@ -6,16 +6,45 @@ itself owns, to see that it stays untouched.
 
 import io
 import json
+import tempfile
 import zipfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from terrainlib.model.config import UNetConfig
+from terrainlib.model.modelfile import ModelRecord, save_model
+
 Change = Callable[[dict[str, Any]], None]
+KINDS = ("model.keras", "TerrainMaskGenerator.h5")
 ORIGINAL_NAME = "TerrainMaskGenerator.h5"
+
+
+@cache
+def good_files() -> dict[str, bytes]:
+    """Return both files of a small model of this app, by name."""
+    from terrainlib.model.network import build_unet
+
+    config = UNetConfig(filters=(2, 3), stem_stride=1, classes=2, image_size=16)
+    classes = [
+        {"name": "Land", "color": [9, 9, 9]},
+        {"name": "Sea", "color": [1, 2, 3]},
+    ]
+    record = ModelRecord(config=config.to_dict(), classes=classes, name="good")
+    network = build_unet(config)
+    randomize(network)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = save_model(network, record, Path(folder))
+        return {path.name: path.read_bytes() for path in paths}
+
+
+def good_file(name: str) -> bytes:
+    """Return the bytes of one of the two good files."""
+    return good_files()[name]
 
 
 def original_network(
@@ -71,6 +100,13 @@ def with_description(data: bytes, change: Change) -> bytes:
         file.attrs["model_config"] = json.dumps(description)
         file.flush()
         return buffer.getvalue()
+
+
+def set_description(data: bytes, text: bytes) -> bytes:
+    """Return a model file with another text for its layer list."""
+    if data.startswith(b"PK"):
+        return archive({**members_of(data), "config.json": text}, compression=8)
+    return with_weights(data, lambda f: f.attrs.modify("model_config", text.decode()))
 
 
 def with_weights(data: bytes, change: Callable[[h5py.File], None]) -> bytes:

@@ -48,13 +48,17 @@ def save_model(network: Any, record: ModelRecord, folder: Path) -> tuple[Path, P
             record is too large.
         StorageError: If the disk is full, read-only or failing; old files are intact.
     """
-    graph_of(network)
+    import keras
+
+    # The same layers without what a training compiled into the network.
+    plain = keras.Model(network.inputs[0], network.outputs[0], name=network.name)
+    graph_of(plain)
     folder = Path(folder)
-    text = _record_text(network, record)
-    size = 4 * sum(int(np.prod(weight.shape)) for weight in network.weights)
+    text = _record_text(plain, record)
+    size = 4 * sum(int(np.prod(weight.shape)) for weight in plain.weights)
     files.require_free_space(folder, 6 * size)
-    hdf5 = hdf5_bytes(network, text)
-    archive = keras_bytes(network, text, folder)
+    hdf5 = hdf5_bytes(plain, text)
+    archive = keras_bytes(plain, text, folder)
     paths = (folder / KERAS_FILE, folder / HDF5_FILE)
     files.write_bytes(paths[0], archive)
     files.write_bytes(paths[1], hdf5)
@@ -65,7 +69,7 @@ def hdf5_bytes(network: Any, record: str) -> bytes:
     """Return the HDF5 form of a network, laid out as Keras lays it out.
 
     Args:
-        network: The `keras.Model`.
+        network: The `keras.Model`, not compiled.
         record: JSON text of the record.
     """
     import keras
@@ -95,16 +99,13 @@ def keras_bytes(network: Any, record: str, folder: Path) -> bytes:
     """Return the `.keras` form of a network: Keras' own, with our record beside.
 
     Args:
-        network: The `keras.Model`.
+        network: The `keras.Model`, not compiled.
         record: JSON text of the record.
         folder: Where Keras may write its temporary file.
 
     Raises:
         StorageError: If the disk is full, read-only or failing.
     """
-    import keras
-
-    plain = keras.Model(network.inputs, network.outputs, name=network.name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
@@ -113,7 +114,7 @@ def keras_bytes(network: Any, record: str, folder: Path) -> bytes:
                 # Keras 3.15 converts TensorFlow's variables in a way that NumPy 2
                 # announces it will not take for ever.
                 warnings.filterwarnings("ignore", "__array__ implementation")
-                plain.save(path)
+                network.save(path)
             return _with_record(path, record)
     except OSError as error:
         raise files.storage_error(folder / KERAS_FILE, error) from error
