@@ -20,6 +20,8 @@ class ColorReader:
     It takes and gives what a real one of its configuration does.
     """
 
+    weights = ()
+
     def __init__(self, config: UNetConfig) -> None:
         self.config = config
 
