@@ -26,7 +26,6 @@ _OTHER_IMAGES: Final = frozenset(
     {".bmp", ".gif", ".webp", ".jp2", ".heic", ".avif", ".tga", ".svg"}
 )
 _PARTS: Final = ("images", "masks", "heights")
-_NESTED_DEPTH: Final = 3
 
 
 def find_layout(folder: Path) -> Layout:
@@ -37,56 +36,24 @@ def find_layout(folder: Path) -> Layout:
     """
     _require_folder(folder)
     try:
-        entries = [e for e in os.scandir(folder) if not e.name.startswith(".")]
+        entries, unreadable = _listed(folder)
         layouts = [_kaggle_layout(entries), _folders_layout(entries)]
     except OSError as error:
         raise DatasetError(
             f"the folder cannot be read ({error.strerror}). Check its permissions.",
             file=folder.name,
         ) from error
-    if not entries:
+    if not entries and not unreadable:
         raise DatasetError(
             f"the folder is empty. Put {LAYOUTS_TEXT} into it.", file=folder.name
         )
     layout = max(layouts, key=lambda found: len(found.candidates))
     if not layout.candidates:
         raise _no_pairs(folder, layouts)
+    layout.problems.extend(unreadable)
     classes = [e for e in entries if e.name == CLASSES_FILE and _is_regular(e)]
     layout.stamps.extend(_stamp(entry) for entry in classes)
     return layout
-
-
-def find_data_folder(root: Path) -> Path:
-    """Return the first folder at or below `root` that holds pairs, else `root` itself.
-
-    Archives often wrap their content in one or two folders more.
-    """
-    level = [root]
-    for _ in range(_NESTED_DEPTH + 1):
-        for folder in level:
-            if _has_pairs(folder):
-                return folder
-        level = [sub for folder in level for sub in _subfolders(folder)]
-    return root
-
-
-def _has_pairs(folder: Path) -> bool:
-    try:
-        return bool(find_layout(folder).candidates)
-    except DatasetError:
-        return False
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError:
-        return []
-    return [
-        Path(entry.path)
-        for entry in entries
-        if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
-    ]
 
 
 def _require_folder(folder: Path) -> None:
@@ -108,6 +75,23 @@ def _require_folder(folder: Path) -> None:
         f"the folder does not exist. Give a folder that holds {LAYOUTS_TEXT}.",
         file=name or None,
     )
+
+
+def _listed(
+    folder: Path, prefix: str = ""
+) -> tuple[list["os.DirEntry[str]"], list[Problem]]:
+    """Return the visible entries of a folder by name, and those with no proper name."""
+    entries: list[os.DirEntry[str]] = []
+    problems: list[Problem] = []
+    with os.scandir(folder) as found:
+        for entry in sorted(found, key=lambda entry: entry.name):
+            name = entry.name.encode("utf-8", "replace").decode()
+            if name != entry.name:
+                text = "the file name is not valid UTF-8. Rename the file."
+                problems.append(Problem(prefix + name, text))
+            elif not name.startswith("."):
+                entries.append(entry)
+    return entries, problems
 
 
 def _kaggle_layout(entries: Iterable["os.DirEntry[str]"]) -> Layout:
@@ -133,7 +117,7 @@ def _folders_layout(entries: Iterable["os.DirEntry[str]"]) -> Layout:
     layout = Layout("folders")
     groups: dict[str, dict[str, Stamp]] = {}
     links: list[str] = []
-    for entry in sorted(entries, key=lambda entry: entry.name):
+    for entry in entries:
         if entry.name not in _PARTS:
             continue
         if entry.is_symlink():
@@ -152,10 +136,12 @@ def _image_files(
     folder: "os.DirEntry[str]", links: list[str], problems: list[Problem]
 ) -> Iterator[Stamp]:
     """Yield the readable files of a subfolder; note links and other kinds of image."""
-    for entry in sorted(os.scandir(folder.path), key=lambda entry: entry.name):
+    entries, unreadable = _listed(Path(folder.path), f"{folder.name}/")
+    problems.extend(unreadable)
+    for entry in entries:
         suffix = Path(entry.name).suffix.lower()
         name = f"{folder.name}/{entry.name}"
-        if entry.name.startswith(".") or suffix not in _READABLE | _OTHER_IMAGES:
+        if suffix not in _READABLE | _OTHER_IMAGES:
             continue
         if entry.is_symlink():
             links.append(name)

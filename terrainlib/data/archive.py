@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from terrainlib import files
-from terrainlib.data._layout import find_data_folder
+from terrainlib.data._nested import find_data_folder
 from terrainlib.errors import DatasetError
 
 MAX_FILES: Final = 20_000

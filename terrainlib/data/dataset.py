@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data._layout import find_layout
+from terrainlib.data._nested import require_layout
 from terrainlib.data._records import LayoutName, Pair, Problem
 from terrainlib.data._scan import ClassesSource, Progress, fingerprint, scan
 from terrainlib.data.imagery import Image, read_height, read_image
@@ -138,7 +138,7 @@ def open_dataset(folder: Path | str, *, progress: Progress | None = None) -> Dat
             mask, or if its `classes.json` is not valid.
     """
     root = Path(folder)
-    layout = find_layout(root)
+    layout = require_layout(root)
     root = root.resolve()
     found = scan(root, layout, progress)
     return Dataset(

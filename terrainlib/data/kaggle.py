@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from terrainlib.data._layout import find_data_folder
+from terrainlib.data._nested import find_data_folder
 from terrainlib.errors import DatasetError
 
 KAGGLE_DATASET: Final = "tpapp157/earth-terrain-height-and-segmentation-map-images"

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -315,6 +317,29 @@ def test_links_are_skipped_and_counted(tiny_dataset: Path, tmp_path: Path) -> No
     assert len(found.pairs) == 6
 
 
+def test_a_name_that_is_no_text_is_a_problem(tiny_dataset: Path) -> None:
+    bad = os.fsencode(tiny_dataset) + b"/\xff_t.png"
+    Path(os.fsdecode(bad)).write_bytes(b"")
+    problem = _only_problem(open_dataset(tiny_dataset))
+    assert problem == Problem(
+        "?_t.png", "the file name is not valid UTF-8. Rename the file."
+    )
+
+
+def test_an_enormous_header_is_refused_in_its_place(tiny_dataset: Path) -> None:
+    path = tiny_dataset / "0001_t.png"
+    data = bytearray(path.read_bytes())
+    data[16:24] = struct.pack(">II", 20_000, 20_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    path.write_bytes(data)
+    found = open_dataset(tiny_dataset)
+    problem = _only_problem(found)
+    assert problem.file == "0001_t.png"
+    assert "400" in problem.problem
+    assert "megapixels" in problem.problem
+    assert len(found.pairs) == 5
+
+
 def test_devices_and_pipes_are_not_opened(tiny_dataset: Path) -> None:
     os.mkfifo(tiny_dataset / "0009_t.png")
     os.mkfifo(tiny_dataset / "0009_i2.png")
@@ -395,6 +420,13 @@ def test_what_is_no_data_set_is_said_in_a_sentence(
     assert "folders images and masks" in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_pairs_in_a_folder_below_are_pointed_at(tmp_path: Path) -> None:
+    write_kaggle_dataset(tmp_path / "data" / "_dataset" / "tiles", pairs=1)
+    sentence = "^data: the pairs are not in this folder, but in _dataset/tiles below"
+    with pytest.raises(DatasetError, match=sentence):
+        open_dataset(tmp_path / "data")
 
 
 def test_linked_folders_are_not_followed(tmp_path: Path) -> None:
