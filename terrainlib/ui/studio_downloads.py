@@ -51,6 +51,17 @@ def show_downloads(made: MadeMask, picture: PictureFile, view: ViewSettings) -> 
             icon=":material/download:",
             width="stretch",
         )
+    st.caption(f"Sharpened mask and overlay follow the view: {describe(view)}.")
+
+
+def describe(view: ViewSettings) -> str:
+    """Return the settings in words, such as `Laplacian, amount 1.50`."""
+    method = f"unsharp mask of {view.radius:.1f} px"
+    parts = ["Laplacian" if view.method == "laplacian" else method]
+    parts.append(f"amount {view.amount:.2f}")
+    if view.snap:
+        parts.append("snapped to classes")
+    return ", ".join(parts)
 
 
 def downloads(

@@ -59,8 +59,7 @@ def test_upload_to_mask_to_sharpened_download(open_page: OpenPage):
     slider.focus()
     for _ in range(30):
         slider.press("ArrowRight")
-    expect(slider).to_have_value("1.5")
-    page.wait_for_timeout(500)
+    expect(page.get_by_text("Laplacian, amount 1.50.")).to_be_visible()
     wait_for_run(page)
 
     sharp = download(page, "Sharpened mask (PNG)")
@@ -76,8 +75,7 @@ def test_the_image_and_the_settings_are_still_there_after_another_page(
     slider.focus()
     slider.press("End")
     page.get_by_label("Snap to classes").check()
-    page.wait_for_timeout(500)
-    wait_for_run(page)
+    expect(page.get_by_text("amount 3.00, snapped to classes")).to_be_visible()
 
     page.get_by_role("link", name="Models").click()
     expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()

@@ -1,6 +1,7 @@
 """The mask studio, as a person meets it."""
 
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +23,28 @@ def _no_results_of_others():
     store.results.clear()
 
 
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two small models, `tiny` and, for heights, `high`."""
+    folder = tmp_path_factory.mktemp("models")
+    write_model(folder, "tiny")
+    write_model(folder, "high", height=True)
+    return folder
+
+
 @pytest.fixture
-def home(terrainlib_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(terrainlib_home: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home with one small model, and no embedded one."""
     monkeypatch.setattr(
         "terrainlib.ui.model_list.DEFAULT_MODEL", terrainlib_home / "none"
     )
-    write_model(terrainlib_home / "models")
+    add_model(terrainlib_home, models / "tiny.keras")
     return terrainlib_home
+
+
+def add_model(home: Path, file: Path, name: str = "") -> Path:
+    (home / "models").mkdir(exist_ok=True)
+    return Path(shutil.copy(file, home / "models" / (name or file.name)))
 
 
 def png(pixels: np.ndarray, path: Path) -> bytes:
@@ -143,10 +158,10 @@ def test_a_bad_upload_is_one_sentence_with_its_name(
 
 
 def test_a_model_for_heights_asks_for_them_before_it_predicts(
-    home: Path, tmp_path: Path
+    home: Path, models: Path, tmp_path: Path
 ):
     (home / "models" / "tiny.keras").unlink()
-    write_model(home / "models", height=True)
+    add_model(home, models / "high.keras")
     rgb, _, height = terrain(48, seed=5)
 
     page = open_upload(png(rgb, tmp_path / "land.png"))
@@ -162,9 +177,11 @@ def test_a_model_for_heights_asks_for_them_before_it_predicts(
     assert page.get("download_button")
 
 
-def test_heights_of_another_size_are_one_sentence(home: Path, tmp_path: Path):
+def test_heights_of_another_size_are_one_sentence(
+    home: Path, models: Path, tmp_path: Path
+):
     (home / "models" / "tiny.keras").unlink()
-    write_model(home / "models", height=True)
+    add_model(home, models / "high.keras")
     page = open_upload(png(terrain(48, seed=5)[0], tmp_path / "land.png"))
 
     heights = png(terrain(40, seed=5)[2], tmp_path / "land_h.png")
@@ -176,8 +193,10 @@ def test_heights_of_another_size_are_one_sentence(home: Path, tmp_path: Path):
     assert "same size" in page.error[0].value
 
 
-def test_a_pair_of_the_gallery_opens_with_its_model(home: Path, tiny_dataset: Path):
-    write_model(home / "models", "other")
+def test_a_pair_of_the_gallery_opens_with_its_model(
+    home: Path, models: Path, tiny_dataset: Path
+):
+    add_model(home, models / "tiny.keras", "other.keras")
     request = {
         "dataset_folder": str(tiny_dataset),
         "pair_id": "0002",
@@ -211,7 +230,7 @@ def test_what_the_session_keeps_is_small_and_plain(home: Path, tmp_path: Path):
     data = png(terrain(48, seed=5)[0], tmp_path / "land.png")
     page = open_upload(data)
 
-    kept = page.session_state.filtered_state
+    kept = page.session_state._state.filtered_state
     own = {k: v for k, v in kept.items() if k != state.STUDIO_VIEW}
     own.pop(state.STUDIO_UPLOAD)  # Streamlit's own handle of the file
 
