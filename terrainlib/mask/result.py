@@ -64,7 +64,10 @@ class Prediction:
     @cached_property
     def soft(self) -> FloatArray:
         """(H, W, 3) float32 in [0, 1], the soft mask; black without data."""
-        soft = np.clip(enlarge(self.working_soft, self.valid.shape), 0, 1)
+        soft = enlarge(self.working_soft, (self.valid.shape[0], self.valid.shape[1]))
+        if soft is self.working_soft:
+            soft = soft.copy()
+        np.clip(soft, 0, 1, out=soft)
         soft[~self.valid] = 0
         return soft
 

@@ -46,6 +46,17 @@ def test_exact_tiles_give_what_one_pass_gives(random_models, preset, size):
         assert len(np.unique(tiled.classes)) > 1
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_network_is_fed_the_image_and_its_output_is_given_back(
+    random_models, preset
+):
+    model, image = random_models[preset], noise(48, 64)
+    expected = np.asarray(model.network(image[None], training=False))[0]
+    result = predict_image(model, image)
+    given = result.soft if preset == "notebook" else result.probabilities
+    assert np.abs(given - expected).max() < 1e-5
+
+
 @pytest.mark.parametrize("preset", ["fast", "best"])
 def test_a_margin_below_the_receptive_field_would_show(random_models, preset):
     model, image = random_models[preset], noise(64, 1300)
