@@ -36,11 +36,12 @@ function filterBothWays(base, width, height, weights) {
   const row = width * 4;
   const across = new Float32Array(base.length);
   const result = new Float32Array(base.length);
-  for (let tap = -reach; tap <= reach; tap++) {
-    const weight = weights[tap + reach];
-    for (let x = 0; x < width; x++) {
-      const from = mirror(x + tap, width) * 4;
-      for (let at = x * 4, source = from; at < base.length; at += row, source += row) {
+  const columns = Int32Array.from({ length: width + 2 * reach }, (_, x) => mirror(x - reach, width) * 4);
+  for (let start = 0; start < base.length; start += row) {
+    for (let tap = 0; tap <= 2 * reach; tap++) {
+      const weight = weights[tap];
+      for (let x = 0, at = start; x < width; x++, at += 4) {
+        const source = start + columns[x + tap];
         across[at] += weight * base[source];
         across[at + 1] += weight * base[source + 1];
         across[at + 2] += weight * base[source + 2];
