@@ -49,7 +49,7 @@ def pick_dataset(key: str) -> Dataset | None:
         The data set, or None as long as none is chosen or the chosen one cannot be
         used; the page has then said so in one sentence.
     """
-    with st.container(border=True):
+    with st.container(border=True, height="stretch"):
         source = _pick_source(key)
         folder = _INPUTS[source](key)
         st.session_state[state.DATASET_FOLDER] = folder

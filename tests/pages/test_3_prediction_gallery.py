@@ -1,12 +1,14 @@
 """The prediction gallery page, as a person sees it."""
 
+import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from terrainlib import files
 from terrainlib.data.dataset import open_dataset
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.splits import random_split
@@ -18,13 +20,14 @@ PAGE = "pages/3_Prediction_Gallery.py"
 
 
 @pytest.fixture(scope="module")
-def model_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A tiny untrained model whose split holds out 2 of the 6 pairs of `tiny`."""
-    from terrainlib.model.modelfile import ModelRecord, save_model
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with `tiny` (6 pairs) and an untrained model that has predicted them."""
+    from terrainlib.mask.gallery import open_gallery
+    from terrainlib.model.modelfile import ModelRecord, load_model, save_model
     from terrainlib.model.network import build_unet
 
-    folder = tmp_path_factory.mktemp("model")
-    dataset = open_dataset(write_kaggle_dataset(folder / "tiny"))
+    home = tmp_path_factory.mktemp("home")
+    dataset = open_dataset(write_kaggle_dataset(home / "tiny"))
     config = UNetConfig(image_size=32, filters=(4, 8), stem_stride=1)
     record = ModelRecord(
         config=config.to_dict(),
@@ -35,22 +38,39 @@ def model_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         split=random_split(dataset.ids, share=0.3).to_dict(),
         dataset={"name": "tiny", "pairs": 6, "fingerprint": dataset.fingerprint},
     )
-    keras_file, _ = save_model(build_unet(config), record, folder / "saved")
-    return keras_file.read_bytes()
+    keras_file, _ = save_model(build_unet(config), record, home / "saved")
+    (home / "models").mkdir()
+    shutil.copy(keras_file, home / "models" / "test.keras")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TERRAINLIB_HOME", str(home))
+        open_gallery(load_model(home / "models" / "test.keras"), dataset, split="all")
+    return home
 
 
 @pytest.fixture
-def model(model_bytes: bytes) -> str:
-    """The tiny model among those added by hand; its id."""
-    files.write_bytes(files.models_dir() / "test.keras", model_bytes)
-    return "added/test.keras"
+def fresh(home: Path, terrainlib_home: Path) -> Path:
+    """Return a copy of `tiny` in a home where the model has predicted nothing yet."""
+    shutil.copytree(home / "models", terrainlib_home / "models")
+    return Path(shutil.copytree(home / "tiny", terrainlib_home / "tiny"))
 
 
-def open_page(model: str | None, folder: Path | None = None) -> AppTest:
+@pytest.fixture
+def judged(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return `tiny` in the home where it is predicted; TensorFlow cannot be loaded."""
+    monkeypatch.setenv("TERRAINLIB_HOME", str(home))
+    forbid_tensorflow(monkeypatch)
+    return home / "tiny"
+
+
+def forbid_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("tensorflow", "keras"):
+        monkeypatch.setitem(sys.modules, module, None)  # importing it is an error now
+
+
+def open_page(folder: Path | None = None) -> AppTest:
     app = str(ROOT / "streamlit_app.py")
     page = AppTest.from_file(app, default_timeout=PAGE_TIMEOUT_S).switch_page(PAGE)
-    if model is not None:
-        page.query_params["model"] = model
+    page.query_params["model"] = "added/test.keras"
     if folder is not None:
         page.session_state["shared_dataset_source"] = "folder"
         page.session_state["shared_dataset_folders"] = {"folder": str(folder)}
@@ -74,37 +94,56 @@ def row_names(page: AppTest) -> list[str]:
     return [line.split("**")[1] for line in lines]
 
 
+def part_box(page: AppTest) -> Any:
+    return next(b for b in page.segmented_control if b.label == "Pairs to judge it on")
+
+
 def part_labels(page: AppTest) -> list[str]:
-    box = next(b for b in page.segmented_control if b.label == "Pairs to judge it on")
-    return list(box.options)
+    return list(part_box(page).options)
+
+
+def open_all(folder: Path) -> AppTest:
+    page = part_box(open_page(folder)).set_value("all").run()
+    assert not page.exception
+    return page
 
 
 def test_without_a_model_the_page_says_where_to_get_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(
-        "terrainlib.ui.model_list.DEFAULT_MODEL", tmp_path / "none.keras"
-    )
-    page = open_page(None)
+    missing = tmp_path / "none.keras"
+    monkeypatch.setattr("terrainlib.ui.model_list.DEFAULT_MODEL", missing)
+    page = open_page()
     assert page.info[0].value == "Train a model first, or add one from a file."
     assert not page.metric
 
 
 def test_nothing_is_computed_before_it_is_asked_for(
-    model: str, tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "tensorflow", None)  # importing it is an error now
-    monkeypatch.setitem(sys.modules, "keras", None)
-    page = open_page(model, tiny_dataset)
+    forbid_tensorflow(monkeypatch)
+    page = open_page(fresh)
     assert page.button(key="gallery_predict").label == "Predict 2 images"
     assert not page.metric
     assert part_labels(page) == ["Held out (2)", "Trained on (4)", "All pairs (6)"]
 
 
-def test_predicting_shows_scores_rows_and_the_warning_of_a_random_split(
-    model: str, tiny_dataset: Path
+def test_predicting_the_held_out_pairs_and_then_all_does_no_pair_twice(
+    fresh: Path,
 ) -> None:
-    page = predict(open_page(model, tiny_dataset))
+    page = predict(open_page(fresh))
+    assert metrics(page)["Images"] == "2"
+    assert any("may leak" in item.value for item in page.markdown)
+    part_box(page).set_value("all").run()
+    assert page.button(key="gallery_predict").label == "Predict 4 images"
+    predict(page)
+    assert metrics(page)["Images"] == "6"
+    assert any("seen in training" in item.value for item in page.markdown)
+    assert not any("may leak" in item.value for item in page.markdown)
+
+
+def test_what_was_predicted_before_is_shown_at_once(judged: Path) -> None:
+    page = open_page(judged)
     assert set(metrics(page)) == {"Pixel accuracy", "mIoU", "Boundary F1", "Images"}
     assert metrics(page)["Images"] == "2"
     assert all(value.endswith("%") or value == "2" for value in metrics(page).values())
@@ -114,37 +153,10 @@ def test_predicting_shows_scores_rows_and_the_warning_of_a_random_split(
     assert len(page.get("vega_lite_chart")) == 2
 
 
-def test_what_was_predicted_is_shown_again_without_tensorflow(
-    model: str, tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = metrics(predict(open_page(model, tiny_dataset)))
-    monkeypatch.setitem(sys.modules, "tensorflow", None)
-    monkeypatch.setitem(sys.modules, "keras", None)
-    page = open_page(model, tiny_dataset)
-    assert metrics(page) == first
-    assert not [button for button in page.button if "Predict" in button.label]
-
-
-def test_the_whole_set_reuses_what_is_there_and_says_it_was_seen(
-    model: str, tiny_dataset: Path
-) -> None:
-    page = predict(open_page(model, tiny_dataset))
-    box = next(b for b in page.segmented_control if b.label == "Pairs to judge it on")
-    box.set_value("all").run()
-    assert page.button(key="gallery_predict").label == "Predict 4 images"
-    predict(page)
-    assert metrics(page)["Images"] == "6"
-    assert any("seen in training" in item.value for item in page.markdown)
-
-
-def test_the_rows_can_be_put_worst_first_best_first_or_by_name(
-    model: str, tiny_dataset: Path
-) -> None:
-    page = open_page(model, tiny_dataset)
-    box = next(b for b in page.segmented_control if b.label == "Pairs to judge it on")
-    box.set_value("all").run()
-    predict(page)
+def test_the_rows_can_be_put_worst_first_best_first_or_by_name(judged: Path) -> None:
+    page = open_all(judged)
     worst = row_names(page)
+    assert len(worst) == 6
     page.segmented_control(key="gallery_order").set_value("best").run()
     assert not page.exception
     assert row_names(page) == worst[::-1]
@@ -153,10 +165,9 @@ def test_the_rows_can_be_put_worst_first_best_first_or_by_name(
 
 
 def test_other_data_is_judged_as_a_whole_and_said_to_be_new(
-    model: str, tmp_path: Path
+    fresh: Path, tmp_path: Path
 ) -> None:
-    folder = write_folders_dataset(tmp_path / "other", pairs=3)
-    page = open_page(model, folder)
+    page = open_page(write_folders_dataset(tmp_path / "other", pairs=3))
     assert part_labels(page) == ["All pairs (3)"]
     assert any("not trained on this data set" in item.value for item in page.caption)
     predict(page)
@@ -164,38 +175,49 @@ def test_other_data_is_judged_as_a_whole_and_said_to_be_new(
     assert not any("leak" in item.value for item in page.markdown)
 
 
-def test_data_of_other_classes_gives_one_sentence(model: str, tmp_path: Path) -> None:
-    folder = write_folders_dataset(tmp_path / "strange", pairs=2)
-    (folder / "classes.json").write_text(
-        '[{"name": "Ice", "color": [1, 2, 3]}, {"name": "Rock", "color": [9, 9, 9]}]'
-    )
-    page = open_page(model, folder)
+def test_data_of_other_classes_gives_one_sentence(fresh: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "strange"
+    folder.mkdir()
+    for number in (1, 2):
+        Image.new("RGB", (16, 16), (90, 90, 90)).save(folder / f"{number}_t.png")
+        mask = Image.new("RGB", (16, 16), (255, 0, 0))
+        mask.paste((0, 0, 255), (0, 0, 8, 16))
+        mask.save(folder / f"{number}_i2.png")
+    page = open_page(folder)
     assert len(page.error) == 1
+    assert "none of the model's" in page.error[0].value.replace("\\", "")
     assert not page.metric
 
 
-def test_a_row_can_be_sharpened_in_the_studio(model: str, tiny_dataset: Path) -> None:
-    page = predict(open_page(model, tiny_dataset))
+def test_a_row_can_be_sharpened_in_the_studio(judged: Path) -> None:
+    page = open_page(judged)
     name = row_names(page)[0]
-    page.button(key=f"gallery_studio_{name}").click().run()
-    assert not page.exception
-    assert page.session_state["studio_request"]["pair_id"] == name
-    assert page.session_state["studio_request"]["dataset_folder"] == str(tiny_dataset)
+    page.button(key=f"gallery_studio_{name}").click()
+    # the studio itself needs TensorFlow: only what it is asked for matters here
+    page.run()
+    request = page.session_state["studio_request"]
+    assert request["pair_id"] == name
+    assert request["dataset_folder"] == str(judged)
+    assert request["model_path"].endswith("test.keras")
 
 
-def test_tables_and_figures_can_be_downloaded(model: str, tiny_dataset: Path) -> None:
-    page = predict(open_page(model, tiny_dataset))
-    labels = [item.label for item in page.get("download_button")]
+def test_tables_and_figures_can_be_downloaded(judged: Path) -> None:
+    labels = [item.label for item in open_page(judged).get("download_button")]
     assert labels.count("CSV") == 3
     assert labels.count("Figure") == 2
     assert labels.count("Figure of this page") == 1
 
 
-def test_a_prediction_that_was_deleted_is_offered_to_be_made_again(
-    model: str, tiny_dataset: Path
+def test_a_prediction_deleted_meanwhile_is_offered_to_be_made_again(
+    judged: Path, home: Path
 ) -> None:
-    predict(open_page(model, tiny_dataset))
-    for picture in (files.cache_dir() / "predictions").rglob("*.png"):
-        picture.unlink()
-    page = open_page(model, tiny_dataset)
-    assert page.button(key="gallery_predict").label == "Predict 2 images"
+    page = open_page(judged)
+    name = row_names(page)[0]
+    picture = next((home / "cache" / "predictions").rglob(f"{name}.png"))
+    data = picture.read_bytes()
+    picture.unlink()
+    try:
+        again = open_page(judged)
+        assert again.button(key="gallery_predict").label == "Predict 1 image"
+    finally:
+        picture.write_bytes(data)
