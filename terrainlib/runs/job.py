@@ -234,6 +234,9 @@ class _Job:
         self._report.update(
             state="stopped" if result.stopped else "finished",
             epoch=result.epochs_done,
+            epochs=(
+                self._report.status.epochs if result.stopped else result.epochs_done
+            ),
             step=0,
             seconds_left=None,
             message=_last_words(result),

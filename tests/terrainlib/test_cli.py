@@ -16,8 +16,9 @@ from PIL import Image
 from terrainlib import cli
 from terrainlib.data.palette import KAGGLE_CLASSES, color_table
 from terrainlib.mask.sharpen import sharpen
-from terrainlib.runs.folder import create_run, read_run
-from terrainlib.runs.status import Status, write_status
+from terrainlib.model.config import TrainingConfig
+from terrainlib.runs.folder import RunConfig, create_run, read_run
+from terrainlib.runs.status import Status, utc_now, write_process, write_status
 from tests.imagefiles import pattern, png_claiming, tiff, write
 from tests.models import KERAS_COPY_WARNING, write_model
 from tests.synthetic import terrain, write_folders_dataset
@@ -323,12 +324,25 @@ def test_train_refuses_bad_options_before_it_makes_a_folder(
     assert not (tmp_path / "out").exists()
 
 
+def test_train_waits_for_nobody_and_names_who_is_training(
+    command: Command, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    training = TrainingConfig.preset("fast", epochs=9)
+    busy = create_run(RunConfig("Alps", str(tiny_dataset), training))
+    write_process(busy)
+    write_status(
+        busy, Status("running", 2, 9, heartbeat=utc_now(), progressed=utc_now())
+    )
+    assert command("train", tiny_dataset, "--out", tmp_path / "out") == 2
+    assert command.last == (
+        "error: A training is already running: Alps, epoch 3 of 9. Wait or stop it."
+    )
+    assert not (tmp_path / "out").exists()
+
+
 def test_resume_needs_a_run_and_the_options_it_was_begun_with(
     command: Command, tiny_dataset: Path, tmp_path: Path
 ) -> None:
-    from terrainlib.model.config import TrainingConfig
-    from terrainlib.runs.folder import RunConfig
-
     out = tmp_path / "run"
     resume = ("train", tiny_dataset, "--out", out, "--resume")
     assert command(*resume) == 2
