@@ -21,12 +21,10 @@ def show_model_upload() -> None:
             key="models_upload",
             label_visibility="collapsed",
         )
-        if upload is not None:
-            st.button(
-                "Add this model",
-                key="models_add",
-                type="primary",
-                icon=":material/add:",
-                on_click=add_model,
-                args=(upload.getvalue(), upload.name),
-            )
+        if upload is None:
+            return
+        if st.button(
+            "Add this model", key="models_add", type="primary", icon=":material/add:"
+        ):
+            add_model(upload.getvalue(), upload.name)
+            st.rerun()

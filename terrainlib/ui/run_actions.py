@@ -1,7 +1,7 @@
 """What the buttons of the training page do, and the questions before they do it.
 
-Everything happens in callbacks, so that the page that is drawn next already shows the
-new state. What went wrong, or well, is left as a notice for that page.
+All but starting happens in callbacks, so that the page that is drawn next already shows
+the new state. What went wrong, or well, is left as a notice for that page.
 """
 
 from typing import Final
@@ -22,6 +22,7 @@ NEW: Final = "New training"
 PAST: Final = "All trainings"
 VIEWS: Final = (WATCH, NEW, PAST)
 _QUESTION: Final = "training_question"
+_TURN: Final = "training_turn_to"  # str: the view of the next drawing
 _FOLLOWED: Final = "training_followed_link"  # str: the `?run=` seen last
 
 
@@ -44,9 +45,9 @@ def put_in_address(name: str) -> None:
 
 
 def show_in_view(name: str) -> None:
-    """Let the page turn to a run, by its folder's name; for callbacks."""
+    """Let the page turn to a run, by its folder's name, when it is drawn next."""
     put_in_address(name)
-    st.session_state[VIEW] = WATCH
+    st.session_state[_TURN] = WATCH
 
 
 def choose_view(name: str | None, *, has_active: bool) -> None:
@@ -54,12 +55,14 @@ def choose_view(name: str | None, *, has_active: bool) -> None:
     if name is not None and st.session_state.get(_FOLLOWED) != name:
         st.session_state[_FOLLOWED] = name
         st.session_state[VIEW] = WATCH
+    if _TURN in st.session_state:
+        st.session_state[VIEW] = st.session_state.pop(_TURN)
     if VIEW not in st.session_state:
         st.session_state[VIEW] = WATCH if has_active or name else NEW
 
 
 def start_run(config: RunConfig) -> None:
-    """Start a training and show it."""
+    """Start a training and show it when the page is drawn next."""
     with noticed("The training was not started"):
         show_in_view(launcher.start(config).name)
 

@@ -144,10 +144,10 @@ def _show_state(run: Run) -> None:
         st.markdown(f":gray[{words.meaning}]", width="content")
     if run.message and run.state in ("failed", "crashed"):
         st.error(md_escape(run.message), icon=":material/error:")
-    elif run.message:
-        st.caption(md_escape(run.message))
     if run.active:
         st.progress(progress_share(run), text=progress_text(run, st.context.timezone))
+    elif run.message and run.state not in ("failed", "crashed"):
+        st.caption(md_escape(run.message))
 
 
 def progress_share(run: Run) -> float:
@@ -171,8 +171,8 @@ def progress_text(run: Run, timezone: str | None) -> str:
         timezone: The viewer's, as the browser names it.
     """
     status = run.status
-    if not status.steps:
-        return "Getting ready"
+    if run.message or not status.steps:  # reading, judging, saving: no training step
+        return md_escape(run.message or "Getting ready")
     parts = [run.epoch_text.capitalize(), f"step {status.step} of {status.steps}"]
     left = status.seconds_left
     if left is not None:

@@ -27,15 +27,17 @@ def show_new_training(active: Run | None) -> None:
         config = ask_training(dataset)
     if active is not None:
         st.fragment(_show_busy, run_every=BUSY_SECONDS)(active.path.name)
-    st.button(
+    started = st.button(
         "Start training",
         key="training_start",
         type="primary",
         icon=":material/play_arrow:",
         disabled=active is not None or config is None,
-        on_click=start_run,
-        args=(config,),
     )
+    # Not in a callback: it would be given the form as it was before the last change.
+    if started and config is not None:
+        start_run(config)
+        st.rerun()
 
 
 def _show_busy(drawn_for: str) -> None:
