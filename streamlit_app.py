@@ -20,7 +20,7 @@ st.markdown(
 show_example()
 st.page_link(
     state.STUDIO_PAGE,
-    label="**Use your own image in the Mask Studio**",
+    label="**Use your own image in the mask studio**",
     icon=":material/arrow_forward:",
 )
 

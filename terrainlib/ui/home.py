@@ -79,16 +79,19 @@ def show_way() -> None:
 
 def show_inventory() -> None:
     """Show what is there: data, trainings and models; live while a training runs."""
-    active = any(run.active for run in _runs())
-    st.fragment(_inventory, run_every=REFRESH_SECONDS if active else None)()
+    live = any(run.active for run in _runs())
+    st.fragment(_inventory, run_every=REFRESH_SECONDS if live else None)(live=live)
 
 
-def _inventory() -> None:
+def _inventory(*, live: bool) -> None:
+    runs = _runs()
+    if live and not any(run.active for run in runs):
+        st.rerun()  # the last training has ended: no more refreshing
     data, trainings, models = st.columns(3, gap="medium")
     with data, st.container(border=True, height="stretch"):
         _show_data()
     with trainings, st.container(border=True, height="stretch"):
-        _show_runs(_runs())
+        _show_runs(runs)
     with models, st.container(border=True, height="stretch"):
         _show_models(list_models())
 
@@ -127,7 +130,7 @@ def _show_models(models: list[ModelEntry]) -> None:
     miou = first.score("miou")
     leak = f" ({first.leak})" if first.leak else ""
     score = f", mIoU {miou:.2f}{leak}" if miou is not None else ""
-    st.markdown(f"Default: {md_escape(first.title)}{md_escape(score)}")
+    st.markdown(f"In use: {md_escape(first.title)}{md_escape(score)}")
     if len(models) > 1:
         st.markdown(f"{plural(len(models), 'model')} on this machine")
 
