@@ -15,7 +15,7 @@ MODELS_A_PAGE = 8
 page_header(
     "Models",
     "What has been learnt so far: compare, choose the default, download, add, delete.",
-    icon=":material/deployed_code:",
+    icon=":material/inventory_2:",
 )
 show_notice()
 models = list_models()

@@ -15,7 +15,7 @@ from terrainlib.ui.run_text import date_text
 from terrainlib.ui.text import file_size, md_escape
 
 KINDS: Final = {
-    "embedded": ("comes with the app", ":material/inventory_2:"),
+    "embedded": ("comes with the app", ":material/landscape:"),
     "run": ("trained here", ":material/model_training:"),
     "added": ("added from a file", ":material/upload_file:"),
 }
@@ -138,13 +138,13 @@ def _show_buttons(entry: ModelEntry, *, is_default: bool) -> None:
         st.page_link(
             state.GALLERY_PAGE,
             label="Gallery",
-            icon=":material/grid_view:",
+            icon=":material/compare:",
             query_params=link,
         )
         st.page_link(
             state.STUDIO_PAGE,
             label="Studio",
-            icon=":material/brush:",
+            icon=":material/tune:",
             query_params=link,
         )
         _show_delete(entry)

@@ -30,7 +30,7 @@ from terrainlib.ui.run_previews import show_previews
 from terrainlib.ui.run_text import date_text, finish_time, parse_time, state_text
 from terrainlib.ui.text import duration, md_escape
 
-TICK_SECONDS: Final = 1.5
+TICK_SECONDS: Final = 2.0
 LOG_BYTES: Final = 8192
 LOG_HEIGHT_PX: Final = 260
 
@@ -227,15 +227,15 @@ def _show_next_steps(run: Run) -> None:
         st.page_link(
             state.GALLERY_PAGE,
             label="See the gallery",
-            icon=":material/grid_view:",
+            icon=":material/compare:",
             query_params=link,
         )
         st.page_link(
             state.STUDIO_PAGE,
             label="Open in the studio",
-            icon=":material/brush:",
+            icon=":material/tune:",
             query_params=link,
         )
         st.page_link(
-            state.MODELS_PAGE, label="All models", icon=":material/deployed_code:"
+            state.MODELS_PAGE, label="All models", icon=":material/inventory_2:"
         )

@@ -27,7 +27,7 @@ def ask_more(
         defaults: The preset's values.
         key: Start of the widgets' keys.
     """
-    with st.expander("More", icon=":material/tune:"):
+    with st.expander("More", icon=":material/settings:"):
         st.markdown("**Variety**")
         variety = _ask_variety(defaults, key)
         st.markdown("**Network**")
