@@ -15,7 +15,7 @@ page_header(
     "See what a model gets right and wrong, pair by pair.",
     icon=":material/compare:",
 )
-left, right = st.columns(2, gap="small")
+left, right = st.columns([5, 4], gap="small")
 with left, st.container(border=True, height="stretch"):
     entry = pick_entry("gallery_model")
     part_place = st.container()

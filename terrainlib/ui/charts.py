@@ -97,11 +97,13 @@ def show_confusion(confusion: NDArray[np.int64], names: Sequence[str]) -> None:
     )
     chart = cells
     if len(order) <= MAX_CLASSES_WITH_NUMBERS:
+        # the share where the other text colour becomes the one with more contrast
+        turn = 0.56 if dark else 0.76
         strong, plain = ("#121714", "#e6ebe6") if dark else ("#ffffff", "#1d2620")
         chart = cells + base.mark_text(fontSize=12).encode(
             text="label:N",
             color=alt.condition(
-                alt.datum.share > 0.5, alt.value(strong), alt.value(plain)
+                alt.datum.share > turn, alt.value(strong), alt.value(plain)
             ),
         )
     chart = chart.properties(height=max(220, 44 * len(order)))

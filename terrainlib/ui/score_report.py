@@ -127,9 +127,11 @@ def _show_table(title: str, frame: pd.DataFrame, file: str) -> None:
             on_click="ignore",
             key=f"download_{file}",
         )
+    shares = frame.select_dtypes(include=[np.floating]).columns
     st.dataframe(
-        frame,
+        frame.assign(**{name: frame[name] * 100 for name in shares}),
         hide_index=True,
+        placeholder="–",
         height="content" if len(frame) <= 12 else 320,
         column_config=_columns(frame),
         alt=f"Table: {title}",
@@ -146,7 +148,7 @@ def _columns(frame: pd.DataFrame) -> dict[str, Any]:
     columns = {}
     for name, kind in frame.dtypes.items():
         if pd.api.types.is_float_dtype(kind):
-            columns[str(name)] = st.column_config.NumberColumn(format="percent")
+            columns[str(name)] = st.column_config.NumberColumn(format="%.1f %%")
         elif pd.api.types.is_integer_dtype(kind):
             columns[str(name)] = st.column_config.NumberColumn(format="localized")
     return columns

@@ -49,3 +49,21 @@ def test_the_choice_of_data_is_still_there_on_the_next_page(
     page.get_by_role("link", name="Training").click()
     wait_for_run(page)
     expect(page.get_by_text("3 pairs").first).to_be_visible()
+
+
+def test_a_model_predicts_a_folder_and_the_figure_of_the_page_is_a_png(
+    open_page: Callable[[str], Page], tmp_path: Path
+) -> None:
+    folder = write_kaggle_dataset(tmp_path / "tiles", pairs=3)
+    page = open_page("Prediction_Gallery")
+    page.get_by_role("radio", name="Folder").click()
+    box = page.get_by_role("textbox", name="Folder on this machine")
+    box.fill(str(folder))
+    box.press("Enter")
+    page.get_by_role("button", name="Predict 3 images").click()
+    errors = page.get_by_role("img", name="Errors of pair")
+    expect(errors).to_have_count(3, timeout=120_000)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Figure of this page").click()
+    assert download.value.suggested_filename == "predictions_page.png"
+    assert download.value.path().read_bytes().startswith(b"\x89PNG")
