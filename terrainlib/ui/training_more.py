@@ -53,7 +53,7 @@ def parse_filters(text: str) -> tuple[int, ...]:
 
 
 def _ask_variety(defaults: TrainingConfig, key: str) -> dict[str, Any]:
-    with st.grid("auto", min_column_width=200, vertical_alignment="bottom"):
+    with st.grid("auto", min_column_width=200, vertical_alignment="center"):
         flips = st.toggle(
             "Mirror at random",
             defaults.flips,
@@ -82,7 +82,7 @@ def _ask_variety(defaults: TrainingConfig, key: str) -> dict[str, Any]:
 
 def _ask_network(defaults: TrainingConfig, key: str) -> dict[str, Any]:
     network = defaults.network
-    with st.grid("auto", min_column_width=200, vertical_alignment="bottom"):
+    with st.grid("auto", min_column_width=200, vertical_alignment="center"):
         filters = st.text_input(
             "Filters of each level",
             ", ".join(str(count) for count in network.filters),
@@ -118,7 +118,7 @@ def _ask_network(defaults: TrainingConfig, key: str) -> dict[str, Any]:
 
 
 def _ask_learning(defaults: TrainingConfig, key: str) -> dict[str, Any]:
-    with st.grid("auto", min_column_width=200, vertical_alignment="bottom"):
+    with st.grid("auto", min_column_width=200, vertical_alignment="center"):
         share = st.slider(
             "Held out to validate",
             2,
@@ -152,7 +152,7 @@ def _ask_learning(defaults: TrainingConfig, key: str) -> dict[str, Any]:
             0.0,
             0.9999,
             defaults.averaging,
-            step=0.01,
+            step=0.001,
             format="%.4f",
             key=f"{key}_averaging",
             persist_state="session",
