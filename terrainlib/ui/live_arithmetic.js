@@ -36,7 +36,8 @@ function filterBothWays(base, width, height, weights) {
   const row = width * 4;
   const across = new Float32Array(base.length);
   const result = new Float32Array(base.length);
-  const columns = Int32Array.from({ length: width + 2 * reach }, (_, x) => mirror(x - reach, width) * 4);
+  const columns = new Int32Array(width + 2 * reach);
+  for (let x = 0; x < columns.length; x++) columns[x] = mirror(x - reach, width) * 4;
   for (let start = 0; start < base.length; start += row) {
     for (let tap = 0; tap <= 2 * reach; tap++) {
       const weight = weights[tap];

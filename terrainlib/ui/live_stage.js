@@ -21,7 +21,12 @@ function createStage() {
   );
   const area = make(
     "div",
-    { class: "area", tabindex: 0, role: "group", "aria-label": "Image and mask: plus and minus zoom, arrow keys move" },
+    {
+      class: "area",
+      tabindex: 0,
+      role: "group",
+      "aria-label": "Image and mask: plus and minus zoom, arrow keys move",
+    },
     image,
     after,
     make("span", { class: "tag left" }, "Image"),
@@ -48,7 +53,8 @@ function createStage() {
   return { element, mask, note, load, setOpacity, close: () => observer.disconnect() };
 
   function button(text, title, action) {
-    const result = make("button", { type: "button", class: "button", title, "aria-label": title }, text);
+    const attributes = { type: "button", class: "button", title, "aria-label": title };
+    const result = make("button", attributes, text);
     result.onclick = action;
     return result;
   }

@@ -11,7 +11,7 @@ const views = new WeakMap();
 export default function ({ data, parentElement, setStateValue }) {
   let view = views.get(parentElement);
   if (!view) {
-    view = createView(parentElement, data.settings);
+    view = createView(parentElement, data);
     views.set(parentElement, view);
   }
   view.commit = (settings) => setStateValue("settings", settings);
@@ -32,10 +32,10 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-function createView(parent, initial) {
+function createView(parent, { settings: initial, defaults, limits }) {
   const settings = { ...initial };
   const stage = createStage();
-  const controls = createControls(settings, changed, commitLater);
+  const controls = createControls(settings, { defaults, limits }, changed, commitLater);
   const root = make("div", { class: "view" });
   root.append(make("div", { class: "body" }, stage.element, controls.element));
   parent.append(root);
@@ -120,11 +120,14 @@ async function pixels(url) {
   return context.getImageData(0, 0, canvas.width, canvas.height);
 }
 
-/** The controls beside the picture; `settings` is changed in place. */
-function createControls(settings, changed, released) {
-  const amount = slider("amount", "Sharpening", 0, 3, 0.05, (value) => value.toFixed(2));
-  const radius = slider("radius", "Radius", 0.5, 5, 0.1, (value) => `${value.toFixed(1)} px`);
-  const opacity = slider("opacity", "Opacity of the mask", 0, 1, 0.05, (value) => `${Math.round(value * 100)} %`);
+/**
+ * The controls beside the picture. They change `settings` in place, then call `changed`,
+ * and `released` when a control is let go.
+ */
+function createControls(settings, { defaults, limits }, changed, released) {
+  const amount = slider("amount", "Sharpening", 0.05, (value) => value.toFixed(2));
+  const radius = slider("radius", "Radius", 0.1, (value) => `${value.toFixed(1)} px`);
+  const opacity = slider("opacity", "Opacity of the mask", 0.05, (value) => `${Math.round(value * 100)} %`);
   amount.element.classList.add("main");
 
   const methods = [
@@ -137,7 +140,8 @@ function createControls(settings, changed, released) {
       changed();
       released();
     };
-    return { input, element: make("label", { class: "choice" }, input, make("span", {}, label)) };
+    const element = make("label", { class: "choice" }, input, make("span", {}, label));
+    return { input, element };
   });
   const method = make(
     "fieldset",
@@ -157,12 +161,13 @@ function createControls(settings, changed, released) {
 
   const reset = make("button", { type: "button", class: "button" }, "Reset");
   reset.onclick = () => {
-    Object.assign(settings, { amount: 0, method: "laplacian", radius: 1, snap: false, opacity: 1 });
+    Object.assign(settings, defaults);
     changed();
     released();
   };
 
-  function slider(name, label, low, high, step, text) {
+  function slider(name, label, step, text) {
+    const [low, high] = limits[name];
     const input = make("input", { type: "range", id: name, min: low, max: high, step });
     const output = make("output", { for: name });
     input.oninput = () => {
@@ -181,8 +186,6 @@ function createControls(settings, changed, released) {
       if (Number(input.value) !== settings[name]) input.value = settings[name];
       output.textContent = text(settings[name]);
       input.setAttribute("aria-valuetext", output.textContent);
-      const share = (settings[name] - low) / (high - low);
-      input.style.setProperty("--filled", `${share * 100}%`);
     }
     return { element, refresh };
   }

@@ -9,15 +9,14 @@ import base64
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import streamlit as st
 
 from terrainlib.data.palette import Classes, color_table
 from terrainlib.mask.sharpen import METHODS, Method
 
-MAX_AMOUNT = 3.0
-RADIUS_RANGE_PX = (0.5, 5.0)
+LIMITS: Final = {"amount": (0.0, 3.0), "radius": (0.5, 5.0), "opacity": (0.0, 1.0)}
 PREVIEW_PX = 1024
 
 _FOLDER = Path(__file__).parent
@@ -34,7 +33,7 @@ class ViewSettings:
     """What the controls of the live view stand at.
 
     Attributes:
-        amount: Strength of the sharpening, 0 to `MAX_AMOUNT`.
+        amount: Strength of the sharpening, 0 to 3.
         method: `laplacian` or `unsharp`.
         radius: Standard deviation of the unsharp mask's blur in px, 0.5 to 5.
         snap: Whether every pixel takes the nearest class colour.
@@ -57,11 +56,11 @@ class ViewSettings:
         sent = values if isinstance(values, Mapping) else {}
         defaults = cls()
         return cls(
-            amount=_number(sent.get("amount"), (0.0, MAX_AMOUNT), defaults.amount),
+            amount=_number(sent, "amount", defaults.amount),
             method=_method(sent.get("method")),
-            radius=_number(sent.get("radius"), RADIUS_RANGE_PX, defaults.radius),
+            radius=_number(sent, "radius", defaults.radius),
             snap=sent.get("snap") is True,
-            opacity=_number(sent.get("opacity"), (0.0, 1.0), defaults.opacity),
+            opacity=_number(sent, "opacity", defaults.opacity),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -133,6 +132,8 @@ def _data(pictures: ViewPictures, initial: ViewSettings) -> dict[str, Any]:
             "mask": f"Terrain mask of {pictures.name}; its legend is above",
         },
         "settings": initial.to_dict(),
+        "defaults": ViewSettings().to_dict(),
+        "limits": LIMITS,
     }
 
 
@@ -140,11 +141,13 @@ def _data_url(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def _number(value: object, bounds: tuple[float, float], otherwise: float) -> float:
-    """Return a number within its bounds; `otherwise` for anything else."""
+def _number(sent: Mapping[str, object], name: str, otherwise: float) -> float:
+    """Return a number within its limits; `otherwise` for anything else."""
+    value = sent.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return otherwise
-    return float(value) if bounds[0] <= value <= bounds[1] else otherwise
+    low, high = LIMITS[name]
+    return float(value) if low <= value <= high else otherwise
 
 
 def _method(value: object) -> Method:

@@ -154,3 +154,51 @@ def test_reset_brings_every_setting_back(view: Page):
 
     pixels = drawn(view, amount=0, snap=False)
     np.testing.assert_array_equal(pixels, soft_mask())
+
+
+def test_zoom_pan_and_fit(view: Page):
+    area = view.locator(".area")
+    level = view.locator(".level")
+    view.get_by_role("button", name="Zoom in").click()
+    expect(level).to_have_text("150 %")
+    area.focus()
+    area.press("+")
+    expect(level).to_have_text("225 %")
+
+    before = view.locator("canvas.mask").evaluate("canvas => canvas.style.transform")
+    area.press("ArrowRight")
+    after = view.locator("canvas.mask").evaluate("canvas => canvas.style.transform")
+    assert before != after
+    image = view.locator("canvas.image").evaluate("canvas => canvas.style.transform")
+    assert image == after
+
+    view.get_by_role("button", name="Show the whole picture").click()
+    expect(level).to_have_text("100 %")
+
+
+def test_the_plain_wheel_scrolls_and_the_wheel_with_ctrl_zooms(view: Page):
+    box = view.locator(".area").bounding_box()
+    assert box
+    view.mouse.move(box["x"] + 50, box["y"] + 50)
+    view.mouse.wheel(0, -200)
+    expect(view.locator(".level")).to_have_text("100 %")
+
+    view.keyboard.down("Control")
+    view.mouse.wheel(0, -200)
+    view.keyboard.up("Control")
+    expect(view.locator(".level")).to_have_text("272 %")
+
+
+def test_opacity_shows_the_image_through_and_leaves_the_pixels_alone(view: Page):
+    before = drawn(view)
+    slide(view, "Opacity of the mask", 0.4)
+
+    expect(view.locator(".after")).to_have_css("opacity", "0.4")
+    np.testing.assert_array_equal(drawn(view, opacity=0.4), before)
+
+
+def test_every_control_has_a_name(view: Page):
+    for control in view.locator(".view input").all():
+        assert control.evaluate("input => input.labels.length") == 1
+    for button in view.locator(".view button").all():
+        assert button.inner_text() or button.get_attribute("aria-label")
