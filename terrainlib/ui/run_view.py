@@ -45,8 +45,9 @@ def show_run(run: Run) -> None:
         st.subheader(md_escape(run.name), anchor=False, width="content")
         _show_buttons(run)
     st.caption(md_escape(" · ".join(_facts(run))))
-    if run.model is not None and not run.active:
-        _show_next_steps(run)
+    with st.container():  # always there, so that what follows keeps its place
+        if run.model is not None and not run.active:
+            _show_next_steps(run)
     live = st.fragment(_show_live, run_every=TICK_SECONDS if run.active else None)
     live(str(run.path), run.state)
 

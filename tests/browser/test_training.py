@@ -31,7 +31,7 @@ def studio(tmp_path: Path) -> Iterator[Server]:
 
 def epochs_done(page: Page) -> int:
     """Return the number on the card `Epochs done`."""
-    card = page.get_by_test_id("stMetric").filter(has_text="Epochs done")
+    card = page.get_by_test_id("stMetric").filter(has_text="Epochs done").last
     found = re.search(r"(\d+) / \d+", card.inner_text())
     return int(found[1]) if found else 0
 
