@@ -200,10 +200,11 @@ def _predict_one(
     else:
         data = geotiff_mask(prediction.classes, model.classes, image.georeference)
         files.write_bytes(outputs.path("mask", ".tif"), data)
+    soft = to_bytes(prediction.soft)  # sharpened as it is saved, as in the studio
     if options.soft:
-        files.write_bytes(outputs.path("soft"), encode_png(prediction.soft))
+        files.write_bytes(outputs.path("soft"), encode_png(soft))
     if options.sharpen is not None:
-        sharpened = sharpen(prediction.soft, options.sharpen)
+        sharpened = sharpen(soft, options.sharpen)
         files.write_bytes(outputs.path("sharpened"), encode_png(sharpened))
 
 

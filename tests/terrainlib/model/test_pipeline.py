@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from terrainlib.data.cache import PairCache
 
+from terrainlib.data.cache import PairCache
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.pipeline import (
     epoch_order,

@@ -57,14 +57,14 @@ def stop_after(steps: int) -> Callable[[], bool]:
 
 
 def test_two_images_are_learnt_by_heart(tmp_path: Path) -> None:
-    two = make_pairs(2, size=32)
+    two = make_pairs(2)
     settings = config(
-        epochs=150,
+        epochs=60,
         batch_size=2,
         learning_rate=0.01,
         flips=False,
         averaging=0.9,
-        network={**NETWORK, "image_size": 32, "filters": (8, 16), "dropout": 0.0},
+        network={**NETWORK, "filters": (8, 16), "dropout": 0.0},
     )
 
     result = train(
@@ -72,7 +72,7 @@ def test_two_images_are_learnt_by_heart(tmp_path: Path) -> None:
     )
 
     assert result.history[-1].loss < 0.4 * result.history[0].loss
-    assert result.history[-1].val_accuracy > 0.9
+    assert result.history[-1].val_accuracy > 0.85
 
 
 @pytest.mark.parametrize("preset", ["fast", "notebook"])
