@@ -1,12 +1,9 @@
 """The commands `check`, `evaluate` and `models`."""
 
 import argparse
-from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from terrainlib import files
 from terrainlib._console import (
     complain,
     decimal,
@@ -21,8 +18,7 @@ from terrainlib.errors import DatasetError
 if TYPE_CHECKING:
     from terrainlib.mask.evaluation import Evaluation
     from terrainlib.model.modelfile import TerrainModel
-
-MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
+    from terrainlib.runs.models import ModelEntry
 
 
 def check(options: argparse.Namespace) -> int:
@@ -105,57 +101,26 @@ def _say_scores(result: "Evaluation", model: "TerrainModel", part: str) -> None:
 
 def models(_options: argparse.Namespace) -> int:
     """List the models on this machine: embedded, of runs, added by hand."""
-    rows = [_model_row(name, path) for name, path in model_files()]
+    from terrainlib.runs.models import list_models
+
     columns = ["model", "preset", "data", "made", "mIoU", "size"]
-    say_table("Models", columns, rows)
+    say_table("Models", columns, [_model_row(entry) for entry in list_models()])
     return 0
 
 
-def model_files() -> Iterator[tuple[str, Path]]:
-    """Yield what the other commands take as MODEL, and the file it stands for."""
-    from terrainlib.data.sample import DEFAULT_MODEL
-    from terrainlib.runs.folder import list_runs
-
-    if DEFAULT_MODEL.is_file():
-        yield "default", DEFAULT_MODEL
-    for run in list_runs():
-        if run.model is not None:
-            yield _shown(run.path), run.model
-    folder = files.models_dir()
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        hidden = path.name.startswith(".")
-        if path.suffix.lower() in MODEL_SUFFIXES and path.is_file() and not hidden:
-            yield _shown(path), path
+def _model_row(entry: "ModelEntry") -> list[str]:
+    """Return the cells of one model, beginning with what other commands take for it."""
+    size = f"{entry.size_bytes / 1e6:.1f} MB"
+    path = entry.path.parent if entry.kind == "run" else entry.path
+    name = entry.model if entry.kind == "embedded" else _shown(path)
+    if entry.record is None:
+        return [name, "not readable", "", "", "-", size]
+    made = f"{entry.created.astimezone():%Y-%m-%d %H:%M}"
+    score = decimal(entry.score("miou"))
+    return [name, entry.preset, entry.data, made, score, size]
 
 
 def _shown(path: Path) -> str:
     """Return a path as it can be typed here."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
-
-
-def _model_row(name: str, path: Path) -> list[str]:
-    """Return the cells of one model."""
-    from terrainlib.model.modelfile import read_record
-
-    size = f"{path.stat().st_size / 1e6:.1f} MB"
-    record = read_record(path)
-    if record is None:
-        return [name, "not readable", "", "", "-", size]
-    scores = record.scores or {}
-    return [
-        name,
-        str(record.config.get("preset_name", "")),
-        str(record.dataset.get("name", "")),
-        _date(record.created),
-        decimal(scores.get("miou")),
-        size,
-    ]
-
-
-def _date(moment: str) -> str:
-    """Return the day of a UTC ISO time in the machine's own zone."""
-    try:
-        return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}"
-    except ValueError:
-        return ""

@@ -16,11 +16,11 @@ from terrainlib import files
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.sample import SAMPLE_DIR, example_scenes
 from terrainlib.runs.folder import Run, list_runs
+from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui import cached, state
 from terrainlib.ui.chrome import page_card
 from terrainlib.ui.legend import show_legend
 from terrainlib.ui.live_view import ViewPictures, live_view
-from terrainlib.ui.model_list import ModelEntry, list_models
 from terrainlib.ui.studio import PictureFile, picture_preview
 from terrainlib.ui.text import duration, md_escape, plural
 

@@ -7,7 +7,7 @@ from terrainlib import files
 from terrainlib.errors import ModelFileError
 from terrainlib.model.modelfile import install_model, load_model
 from terrainlib.model.modelwriter import HDF5_FILE, KERAS_FILE, save_model
-from terrainlib.ui.model_list import EMBEDDED_ID, ModelEntry, find_model, set_default
+from terrainlib.runs.models import EMBEDDED_ID, ModelEntry, find_model, set_default
 from terrainlib.ui.notices import ask, leave_notice, noticed
 from terrainlib.ui.text import md_escape
 

@@ -6,10 +6,10 @@ import streamlit as st
 
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.model.modelwriter import HDF5_FILE, KERAS_FILE
+from terrainlib.runs.models import EMBEDDED_ID, ModelEntry
 from terrainlib.ui import model_actions as actions
 from terrainlib.ui import state
 from terrainlib.ui.legend import swatch
-from terrainlib.ui.model_list import EMBEDDED_ID, ModelEntry
 from terrainlib.ui.run_curves import LEAK_HELP
 from terrainlib.ui.run_text import date_text
 from terrainlib.ui.text import file_size, md_escape

@@ -5,7 +5,7 @@ The choice follows the link (`?model=run/NAME`), and survives leaving the page.
 
 import streamlit as st
 
-from terrainlib.ui.model_list import ModelEntry, list_models
+from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui.run_text import date_text
 
 QUERY_NAME = "model"

@@ -16,9 +16,9 @@ from terrainlib.mask.gallery import Gallery, open_gallery
 from terrainlib.mask.predictionstore import open_store
 from terrainlib.mask.scoring import class_table, pairs_of
 from terrainlib.model.modelfile import TerrainModel
+from terrainlib.runs.models import ModelEntry
 from terrainlib.ui import cached
 from terrainlib.ui.errors import show_error
-from terrainlib.ui.model_list import ModelEntry
 from terrainlib.ui.text import plural
 
 COMPLETE: Final = "gallery_complete"  # str: key of what was found complete last

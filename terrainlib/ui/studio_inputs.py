@@ -10,9 +10,9 @@ from typing import Final
 import streamlit as st
 
 from terrainlib.data.sample import Scene, example_scenes
+from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui import cached, state, store
 from terrainlib.ui.errors import errors_shown
-from terrainlib.ui.model_list import ModelEntry, list_models
 from terrainlib.ui.studio import PictureFile
 from terrainlib.ui.text import md_escape
 

@@ -112,7 +112,7 @@ def test_without_a_model_the_page_says_where_to_get_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     missing = tmp_path / "none.keras"
-    monkeypatch.setattr("terrainlib.ui.model_list.DEFAULT_MODEL", missing)
+    monkeypatch.setattr("terrainlib.runs.models.DEFAULT_MODEL", missing)
     page = open_page()
     assert page.info[0].value == "Train a model first, or add one from a file."
     assert not page.metric

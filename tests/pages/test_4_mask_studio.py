@@ -36,7 +36,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(terrainlib_home: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home with one small model, and no embedded one."""
     monkeypatch.setattr(
-        "terrainlib.ui.model_list.DEFAULT_MODEL", terrainlib_home / "none"
+        "terrainlib.runs.models.DEFAULT_MODEL", terrainlib_home / "none"
     )
     add_model(terrainlib_home, models / "tiny.keras")
     return terrainlib_home
@@ -82,7 +82,7 @@ def test_without_any_model_it_says_where_to_get_one(
     terrainlib_home: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(
-        "terrainlib.ui.model_list.DEFAULT_MODEL", terrainlib_home / "none"
+        "terrainlib.runs.models.DEFAULT_MODEL", terrainlib_home / "none"
     )
 
     page = visit()

@@ -15,7 +15,8 @@ from terrainlib.errors import ModelFileError
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.modelfile import read_record
 from terrainlib.model.record import ModelRecord, class_list
-from terrainlib.ui import model_actions, model_list
+from terrainlib.runs import models
+from terrainlib.ui import model_actions
 from terrainlib.ui.model_picker import model_label
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
 from tests.crafted_runs import craft_run
@@ -53,12 +54,12 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(autouse=True)
 def no_embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The embedded model takes part only where a test puts one."""
-    monkeypatch.setattr(model_list, "DEFAULT_MODEL", tmp_path / "default.keras")
+    monkeypatch.setattr(models, "DEFAULT_MODEL", tmp_path / "default.keras")
 
 
 @pytest.fixture
 def embedded(saved: tuple[Path, Path], no_embedded: None) -> Path:
-    path = model_list.DEFAULT_MODEL
+    path = models.DEFAULT_MODEL
     path.write_bytes(_renamed(saved[0], "embedded", miou=0.5011))
     return path
 
@@ -267,7 +268,7 @@ def test_a_damaged_file_is_named_and_can_only_be_deleted(saved: tuple[Path, Path
 def test_both_formats_are_made_on_demand_and_hold_the_record(
     embedded: Path, tmp_path: Path
 ):
-    entry = model_list.list_models()[0]
+    entry = models.list_models()[0]
     assert not embedded.with_name("TerrainMaskGenerator.h5").exists()
 
     exported = tmp_path / "export.h5"
@@ -282,7 +283,7 @@ def test_both_formats_are_made_on_demand_and_hold_the_record(
 
 def test_a_model_that_is_gone_is_refused_with_one_sentence():
     with pytest.raises(ModelFileError, match="not there any more"):
-        model_list.find_model("run/gone")
+        models.find_model("run/gone")
 
 
 def _picker() -> None:
@@ -321,7 +322,7 @@ def test_the_box_gives_the_path_of_a_trained_model(embedded: Path, trained: Path
 
 
 def test_the_box_begins_with_the_apps_default(embedded: Path, trained: Path):
-    model_list.set_default(f"run/{trained.name}")
+    models.set_default(f"run/{trained.name}")
 
     assert pick().session_state["picked"] == str(trained / "model.keras")
 
@@ -349,7 +350,7 @@ def test_damaged_files_are_not_offered(embedded: Path):
 
 
 def test_models_of_one_name_are_told_apart_by_their_dates(trained: Path):
-    entry = model_list.list_models()[0]
+    entry = models.list_models()[0]
 
     assert "2026-05-01 12:00 UTC" in model_label(entry, dated=True)
     assert "2026-05-01" not in model_label(entry)

@@ -1,4 +1,4 @@
-"""The models that the pages offer: embedded, made by runs, added by hand.
+"""The models on this machine: embedded, made by runs, added by hand.
 
 Reads records only, so listing loads no TensorFlow. Which of them is the app's default
 is remembered in `models/default.json`; the word `default` of the command line always
@@ -7,10 +7,9 @@ means the embedded one.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
-
-import streamlit as st
 
 from terrainlib import files
 from terrainlib.data.sample import DEFAULT_MODEL
@@ -20,7 +19,7 @@ from terrainlib.model.record import ModelRecord
 
 ModelKind = Literal["embedded", "run", "added"]
 EMBEDDED_ID: Final = "default"
-MODEL_SUFFIXES: Final = (".keras", ".h5")
+MODEL_SUFFIXES: Final = (".keras", ".h5", ".hdf5")
 _DEFAULT_FILE: Final = "default.json"
 
 
@@ -159,7 +158,7 @@ def _added() -> list[ModelEntry]:
     return [
         _entry(f"added/{path.name}", "added", path.stem, path)
         for path in sorted(folder.iterdir() if folder.is_dir() else [])
-        if path.suffix in MODEL_SUFFIXES
+        if path.suffix.lower() in MODEL_SUFFIXES
         and path.is_file()
         and path.stat().st_size
         and not path.name.startswith(".")
@@ -181,7 +180,7 @@ def _entry(model_id: str, kind: ModelKind, title: str, path: Path) -> ModelEntry
     )
 
 
-@st.cache_data(max_entries=512, show_spinner=False)
+@lru_cache(maxsize=512)
 def _record(path: str, modified_ns: int, size: int) -> ModelRecord | None:
     """Read a record once for each version of a file."""
     del modified_ns, size  # parts of the key
