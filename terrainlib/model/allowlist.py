@@ -12,6 +12,7 @@ from terrainlib.errors import ModelFileError
 
 MAX_DEPTH: Final = 40
 NETWORKS: Final = frozenset({"Functional", "Model"})
+_SEQUENTIAL: Final = "Sequential"
 LAYERS: Final = frozenset(
     {
         "InputLayer",
@@ -70,11 +71,16 @@ def check_names(description: Any) -> None:
         ModelFileError: With the name of what is not allowed, or if it is nested more
             than 40 levels deep.
     """
+    sequential = False
     for item in _objects(description):
-        if "class_name" in item:
+        if item.get("class_name") == _SEQUENTIAL:
+            sequential = True  # what it holds says more, where that is not allowed
+        elif "class_name" in item:
             _check_class(item)
         elif "module" in item or "registered_name" in item:
             raise forbidden(item.get("registered_name") or item.get("module"))
+    if sequential:
+        raise forbidden(_SEQUENTIAL)
 
 
 def check_depth(value: Any) -> None:

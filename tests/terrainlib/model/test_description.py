@@ -83,6 +83,11 @@ DESCRIPTIONS = {
         lambda d: d["config"].update(output_layers=[["mask", 0, 0], ["image", 0, 0]]),
         "exactly one output",
     ),
+    "a layer in a row of layers": (
+        lambda d: d.update(class_name="Sequential")
+        or d["config"]["layers"][1].update(class_name="Lambda"),
+        "layer type 'Lambda'",
+    ),
     "no U-Net": (lambda d: d.update(class_name="Sequential"), "'Sequential'"),
 }
 
