@@ -165,7 +165,7 @@ def _normalisation_shapes(layer: Layer, incoming: int) -> WeightShapes:
 
 
 def _enlarges(layer: Layer) -> bool:
-    return layer.kind == "Conv2DTranspose"
+    return layer.kind in ("Conv2DTranspose", "UpSampling2D")
 
 
 def _size(shape: tuple[int, ...]) -> int:

@@ -181,6 +181,15 @@ def _read_pooling(reader: _Reader) -> Options:
     return {"kernel": size, "stride": size, "padding": "valid"}
 
 
+def _read_upsampling(reader: _Reader) -> Options:
+    size = reader.side("size", 2)
+    if size != 2:
+        reader.refuse("size", size)
+    reader.choice("interpolation", frozenset({"bilinear"}), "nearest")
+    # An output pixel lies between two input pixels: the reach of a kernel of 4.
+    return {"kernel": 4, "stride": 2, "interpolation": "bilinear"}
+
+
 def _read_dropout(reader: _Reader) -> Options:
     return {"rate": reader.number("rate", 0.0, 0.99, 0.5)}
 
@@ -197,6 +206,7 @@ _READERS: Final[dict[str, Callable[[_Reader], Options]]] = {
     "BatchNormalization": _read_normalisation,
     "Activation": _read_activation,
     "MaxPooling2D": _read_pooling,
+    "UpSampling2D": _read_upsampling,
     "Dropout": _read_dropout,
     "Concatenate": _read_concatenation,
 }

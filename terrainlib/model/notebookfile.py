@@ -127,6 +127,8 @@ def _make_layer(layer: Layer) -> Any:
         )
     if layer.kind == "MaxPooling2D":
         return layers.MaxPooling2D(options["kernel"], name=name)
+    if layer.kind == "UpSampling2D":
+        return layers.UpSampling2D(2, interpolation="bilinear", name=name)
     # Of the remaining kinds the options are named as Keras names its arguments.
     return getattr(layers, layer.kind)(**options, name=name)
 

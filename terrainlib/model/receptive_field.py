@@ -72,6 +72,6 @@ def _backwards(layer: Layer, interval: Interval) -> Interval:
     low, high = interval
     kernel, stride = layer.options["kernel"], layer.options["stride"]
     before = max(kernel - stride, 0) // 2  # padding at the top and on the left
-    if layer.kind == "Conv2DTranspose":
+    if layer.kind in ("Conv2DTranspose", "UpSampling2D"):
         return -((kernel - 1 - before - low) // stride), (high + before) // stride
     return stride * low - before, stride * high - before + kernel - 1

@@ -84,8 +84,10 @@ DESCRIPTIONS = {
         "exactly one output",
     ),
     "a layer in a row of layers": (
-        lambda d: d.update(class_name="Sequential")
-        or d["config"]["layers"][1].update(class_name="Lambda"),
+        lambda d: (
+            d.update(class_name="Sequential")
+            or d["config"]["layers"][1].update(class_name="Lambda")
+        ),
         "layer type 'Lambda'",
     ),
     "no U-Net": (lambda d: d.update(class_name="Sequential"), "'Sequential'"),

@@ -65,3 +65,18 @@ def test_a_stem_of_stride_two_works_at_half_the_resolution() -> None:
     half = keras.Model(network.input, network.get_layer("down1_conv1").output)
     features = half.predict_on_batch(np.zeros((1, 16, 16, 3), np.float32))
     assert features.shape == (1, 8, 8, 2)
+
+
+def test_the_fast_head_draws_no_checkerboard_on_even_ground() -> None:
+    config = UNetConfig.preset("fast", filters=(4, 8), image_size=64)
+    network = build_unet(config)
+    even = np.full((1, 64, 64, 3), 0.4, np.float32)
+    upsampled = keras.Model(network.input, network.get_layer("head_upsampling").output)
+    coarse = keras.Model(network.input, network.get_layer("up1_conv2_relu").output)
+
+    fine = upsampled.predict_on_batch(even)[0, 24:40, 24:40]
+    features = coarse.predict_on_batch(even)[0, 12:20, 12:20]
+
+    # Interpolation adds no step between neighbours that the coarse features lack.
+    largest = np.abs(np.diff(features, axis=1)).max() if features.any() else 0
+    assert np.abs(np.diff(fine, axis=1)).max() <= largest + 1e-6
