@@ -115,7 +115,7 @@ LAYERS = {
         "StringLookup",
     ),
     "M21 a billion units": (layer("Dense", units=10**12), "Dense"),
-    "M22 enlarging": (layer("UpSampling2D", size=[3000, 3000]), "UpSampling2D"),
+    "M22 enlarging": (layer("UpSampling3D", size=[3000, 3000, 1]), "UpSampling3D"),
     "M36 registered name": (
         lambda _: {
             "module": "keras.layers",

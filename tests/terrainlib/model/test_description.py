@@ -24,6 +24,18 @@ def set_option(name: str, option: str, value: Any) -> Callable[[dict[str, Any]],
     return change
 
 
+def enlarge(**options: Any) -> Callable[[dict[str, Any]], None]:
+    """Return a change that makes a layer that enlarges out of the first pooling."""
+
+    def change(description: dict[str, Any]) -> None:
+        for item in description["config"]["layers"]:
+            if item["name"] == "down1_pool":
+                item["class_name"] = "UpSampling2D"
+                item["config"] = {"name": "down1_pool", **options}
+
+    return change
+
+
 def set_nodes(name: str, nodes: Any) -> Callable[[dict[str, Any]], None]:
     def change(description: dict[str, Any]) -> None:
         for item in description["config"]["layers"]:
@@ -69,6 +81,14 @@ DESCRIPTIONS = {
     "call arguments": (
         set_nodes("mask", [[["up1_conv2_relu", 0, 0, {"training": True}]]]),
         "called with arguments",
+    ),
+    "M22 a larger size": (
+        enlarge(size=[3000, 3000], interpolation="bilinear"),
+        "layer 'down1_pool' has size = [3000, 3000]",
+    ),
+    "another way to enlarge": (
+        enlarge(size=[2, 2], interpolation="lanczos5"),
+        "layer 'down1_pool' has interpolation = lanczos5",
     ),
     "other filters": (
         set_option("down1_conv2", "filters", 5),
