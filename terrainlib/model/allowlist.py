@@ -21,6 +21,7 @@ LAYERS: Final = frozenset(
         "BatchNormalization",
         "Activation",
         "MaxPooling2D",
+        "AveragePooling2D",
         "UpSampling2D",
         "Dropout",
         "Concatenate",

@@ -185,9 +185,16 @@ def _read_upsampling(reader: _Reader) -> Options:
     size = reader.side("size", 2)
     if size != 2:
         reader.refuse("size", size)
-    reader.choice("interpolation", frozenset({"bilinear"}), "nearest")
-    # An output pixel lies between two input pixels: the reach of a kernel of 4.
-    return {"kernel": 4, "stride": 2, "interpolation": "bilinear"}
+    reader.choice("interpolation", frozenset({"nearest"}), "nearest")
+    return {"kernel": 2, "stride": 2}  # repeats each pixel
+
+
+def _read_smoothing(reader: _Reader) -> Options:
+    size = reader.side("pool_size", MAX_KERNEL, default=2)
+    if reader.side("strides", MAX_STRIDE, default=size) != 1:
+        reader.refuse("strides", "other than 1")
+    reader.choice("padding", frozenset({"same"}), "valid")
+    return {"kernel": size, "stride": 1, "padding": "same"}
 
 
 def _read_dropout(reader: _Reader) -> Options:
@@ -206,6 +213,7 @@ _READERS: Final[dict[str, Callable[[_Reader], Options]]] = {
     "BatchNormalization": _read_normalisation,
     "Activation": _read_activation,
     "MaxPooling2D": _read_pooling,
+    "AveragePooling2D": _read_smoothing,
     "UpSampling2D": _read_upsampling,
     "Dropout": _read_dropout,
     "Concatenate": _read_concatenation,

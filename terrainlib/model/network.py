@@ -69,10 +69,12 @@ def _head(features: Any, image: Any, config: UNetConfig) -> Any:
     """Restore the resolution, then map features to classes or colours."""
     if config.stem_stride == 2:
         # The full-resolution colours come back in, so that borders can be as fine as
-        # the image: (N, H / 2, W / 2, F) -> (N, H, W, F + C). Interpolation gives
-        # no checkerboard, which sharpening a mask would bring out.
-        features = layers.UpSampling2D(
-            2, interpolation="bilinear", name="head_upsampling"
+        # the image: (N, H / 2, W / 2, F) -> (N, H, W, F + C). Repeating and averaging
+        # pixels draws no checkerboard, which sharpening a mask would bring out (Odena,
+        # Dumoulin, Olah 2016, doi:10.23915/distill.00003).
+        features = layers.UpSampling2D(2, name="head_upsampling")(features)
+        features = layers.AveragePooling2D(
+            3, strides=1, padding="same", name="head_smoothing"
         )(features)
         features = layers.Concatenate(name="head_concat")([features, image])
         features = _convolution(features, config.filters[0], config, "head")

@@ -128,7 +128,10 @@ def _make_layer(layer: Layer) -> Any:
     if layer.kind == "MaxPooling2D":
         return layers.MaxPooling2D(options["kernel"], name=name)
     if layer.kind == "UpSampling2D":
-        return layers.UpSampling2D(2, interpolation="bilinear", name=name)
+        return layers.UpSampling2D(2, name=name)
+    if layer.kind == "AveragePooling2D":
+        size = options["kernel"]
+        return layers.AveragePooling2D(size, strides=1, padding="same", name=name)
     # Of the remaining kinds the options are named as Keras names its arguments.
     return getattr(layers, layer.kind)(**options, name=name)
 

@@ -83,7 +83,7 @@ DESCRIPTIONS = {
         "called with arguments",
     ),
     "M22 a larger size": (
-        enlarge(size=[3000, 3000], interpolation="bilinear"),
+        enlarge(size=[3000, 3000], interpolation="nearest"),
         "layer 'down1_pool' has size = [3000, 3000]",
     ),
     "another way to enlarge": (

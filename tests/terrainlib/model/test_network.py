@@ -67,16 +67,25 @@ def test_a_stem_of_stride_two_works_at_half_the_resolution() -> None:
     assert features.shape == (1, 8, 8, 2)
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_keras_itself_predicts_one_size_after_another(name: str) -> None:
+    network = build_unet(UNetConfig.preset(name, filters=(2, 3), image_size=16))
+
+    for rows, columns in ((16, 16), (32, 16), (48, 64)):
+        image = np.zeros((1, rows, columns, 3), np.float32)
+        assert network.predict(image, verbose=0).shape[1:3] == (rows, columns)
+
+
 def test_the_fast_head_draws_no_checkerboard_on_even_ground() -> None:
     config = UNetConfig.preset("fast", filters=(4, 8), image_size=64)
     network = build_unet(config)
     even = np.full((1, 64, 64, 3), 0.4, np.float32)
-    upsampled = keras.Model(network.input, network.get_layer("head_upsampling").output)
+    upsampled = keras.Model(network.input, network.get_layer("head_smoothing").output)
     coarse = keras.Model(network.input, network.get_layer("up1_conv2_relu").output)
 
     fine = upsampled.predict_on_batch(even)[0, 24:40, 24:40]
     features = coarse.predict_on_batch(even)[0, 12:20, 12:20]
 
-    # Interpolation adds no step between neighbours that the coarse features lack.
+    # Averages add no step between neighbours that the coarse features lack.
     largest = np.abs(np.diff(features, axis=1)).max() if features.any() else 0
     assert np.abs(np.diff(fine, axis=1)).max() <= largest + 1e-6
