@@ -8,6 +8,10 @@ from terrainlib.data.palette import TerrainClass
 from terrainlib.ui.text import md_escape
 
 ERROR_COLOR = (214, 39, 40)
+# Nearly black and nearly white patches would vanish on a dark or a light page.
+_MIN_TONE = 48
+_MAX_TONE = 225
+_GROUND = ' background="rgb(128,128,128)"'
 
 
 def swatch(color: tuple[int, int, int], name: str, note: str = "") -> str:
@@ -20,7 +24,8 @@ def swatch(color: tuple[int, int, int], name: str, note: str = "") -> str:
     """
     red, green, blue = (int(value) for value in color)
     css = f"rgb({red},{green},{blue})"
-    patch = f':color[⬤]{{foreground="{css}"}}'
+    ground = "" if _MIN_TONE <= max(color) and min(color) <= _MAX_TONE else _GROUND
+    patch = f':color[⬤]{{foreground="{css}"{ground}}}'
     text = f"{patch}\u00a0{md_escape(name).replace(' ', chr(0xA0))}"
     return f"{text}\u00a0:small[:gray[{md_escape(note)}]]" if note else text
 
