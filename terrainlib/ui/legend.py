@@ -24,7 +24,7 @@ def swatch(color: tuple[int, int, int], name: str, note: str = "") -> str:
     """
     red, green, blue = (int(value) for value in color)
     css = f"rgb({red},{green},{blue})"
-    ground = "" if _MIN_TONE <= max(color) and min(color) <= _MAX_TONE else _GROUND
+    ground = "" if max(color) >= _MIN_TONE and min(color) <= _MAX_TONE else _GROUND
     patch = f':color[⬤]{{foreground="{css}"{ground}}}'
     text = f"{patch}\u00a0{md_escape(name).replace(' ', chr(0xA0))}"
     return f"{text}\u00a0:small[:gray[{md_escape(note)}]]" if note else text
