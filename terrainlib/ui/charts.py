@@ -33,14 +33,7 @@ def show_class_bars(
         largest_first: Sort by the numbers instead of keeping the classes' order.
         longest: Value of a bar as long as the chart; the largest value if None.
     """
-    frame = pd.DataFrame({"class": list(values), "value": list(values.values())})
-    frame["value"] = frame["value"].astype(float)
-    frame["label"] = [
-        "–" if np.isnan(value) else f"{value:.1%}" for value in frame["value"]
-    ]
-    frame["value"] = frame["value"].fillna(0.0)
-    if largest_first:
-        frame = frame.sort_values("value", ascending=False, kind="stable")
+    frame = _class_values(values, largest_first=largest_first)
     end = longest or max(frame["value"].max(), 1e-6)
     base = alt.Chart(frame).encode(
         y=alt.Y("class:N", sort=list(frame["class"]), title=None, axis=_axis(0)),
@@ -67,6 +60,21 @@ def show_class_bars(
         for name, label in zip(frame["class"], frame["label"], strict=True)
     )
     st.altair_chart(chart, alt=f"Bar chart, {what}: {listed}")
+
+
+def _class_values(
+    values: Mapping[str, float | None], *, largest_first: bool
+) -> pd.DataFrame:
+    """Return the bars' rows: class, value (0 for none) and its text."""
+    frame = pd.DataFrame({"class": list(values), "value": list(values.values())})
+    frame["value"] = frame["value"].astype(float)
+    frame["label"] = [
+        "–" if np.isnan(value) else f"{value:.1%}" for value in frame["value"]
+    ]
+    frame["value"] = frame["value"].fillna(0.0)
+    if largest_first:
+        return frame.sort_values("value", ascending=False, kind="stable")
+    return frame
 
 
 def show_confusion(confusion: NDArray[np.int64], names: Sequence[str]) -> None:

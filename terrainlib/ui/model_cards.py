@@ -115,26 +115,7 @@ def _show_buttons(entry: ModelEntry, *, is_default: bool) -> None:
                 on_click=actions.make_default,
                 args=(entry.id,),
             )
-        st.download_button(
-            KERAS_FILE,
-            data=lambda: actions.keras_bytes(entry),
-            file_name=f"{_slug(entry.title)}.keras",
-            mime="application/octet-stream",
-            key=f"models_keras_{key}",
-            icon=":material/download:",
-            help="Keras' own format; opens here and in plain Keras.",
-            on_click="ignore",
-        )
-        st.download_button(
-            HDF5_FILE,
-            data=lambda: actions.hdf5_bytes(entry),
-            file_name=HDF5_FILE,
-            mime="application/x-hdf5",
-            key=f"models_h5_{key}",
-            icon=":material/download:",
-            help="HDF5, the original notebook's format. Made when it is asked for.",
-            on_click="ignore",
-        )
+        _show_downloads(entry, key)
         st.page_link(
             state.GALLERY_PAGE,
             label="Gallery",
@@ -148,6 +129,30 @@ def _show_buttons(entry: ModelEntry, *, is_default: bool) -> None:
             query_params=link,
         )
         _show_delete(entry)
+
+
+def _show_downloads(entry: ModelEntry, key: str) -> None:
+    """Offer both files of a model; the second is made on demand."""
+    st.download_button(
+        KERAS_FILE,
+        data=lambda: actions.keras_bytes(entry),
+        file_name=f"{_slug(entry.title)}.keras",
+        mime="application/octet-stream",
+        key=f"models_keras_{key}",
+        icon=":material/download:",
+        help="Keras' own format; opens here and in plain Keras.",
+        on_click="ignore",
+    )
+    st.download_button(
+        HDF5_FILE,
+        data=lambda: actions.hdf5_bytes(entry),
+        file_name=HDF5_FILE,
+        mime="application/x-hdf5",
+        key=f"models_h5_{key}",
+        icon=":material/download:",
+        help="HDF5, the original notebook's format. Made when it is asked for.",
+        on_click="ignore",
+    )
 
 
 def _show_delete(entry: ModelEntry) -> None:

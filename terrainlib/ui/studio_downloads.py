@@ -100,16 +100,18 @@ def downloads(
         ),
     ]
     if made.georeference is not None:
-        offered.append(
-            Download(
-                "Class mask (GeoTIFF)",
-                f"{stem}_mask.tif",
-                TIFF,
-                "Class indices on the grid of the image, with colours; no data is 255.",
-                partial(class_geotiff, made),
-            )
-        )
+        offered.append(_geotiff(made, stem))
     return offered
+
+
+def _geotiff(made: MadeMask, stem: str) -> Download:
+    return Download(
+        "Class mask (GeoTIFF)",
+        f"{stem}_mask.tif",
+        TIFF,
+        "Class indices on the grid of the image, with colours; no data is 255.",
+        partial(class_geotiff, made),
+    )
 
 
 def sharpened(made: MadeMask, view: ViewSettings) -> NDArray[np.uint8]:

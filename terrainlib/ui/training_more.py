@@ -119,66 +119,69 @@ def _ask_network(defaults: TrainingConfig, key: str) -> dict[str, Any]:
 
 def _ask_learning(defaults: TrainingConfig, key: str) -> dict[str, Any]:
     with st.grid("auto", min_column_width=200, vertical_alignment="center"):
-        share = st.slider(
-            "Held out to validate",
-            2,
-            50,
-            round(defaults.validation_share * 100),
-            format="%d %%",
-            key=f"{key}_validation_share",
-            persist_state="session",
-        )
-        schedule = st.selectbox(
-            "Learning rate over time",
-            list(_SCHEDULES),
-            index=list(_SCHEDULES).index(defaults.schedule),
-            format_func=_SCHEDULES.__getitem__,
-            key=f"{key}_schedule",
-            persist_state="session",
-        )
-        decay = st.number_input(
-            "Weight decay",
-            0.0,
-            1.0,
-            defaults.weight_decay,
-            step=1e-4,
-            format="%.4f",
-            key=f"{key}_weight_decay",
-            persist_state="session",
-            help="Pulls the weights towards zero; 0 is plain Adam.",
-        )
-        averaging = st.number_input(
-            "Averaging of the weights",
-            0.0,
-            0.9999,
-            defaults.averaging,
-            step=0.001,
-            format="%.4f",
-            key=f"{key}_averaging",
-            persist_state="session",
-            help="Share of the old average kept a step; 0 saves the last weights.",
-        )
-        dice = st.slider(
-            "Share of Dice loss",
-            0.0,
-            1.0,
-            defaults.dice_weight,
-            0.05,
-            key=f"{key}_dice_weight",
-            persist_state="session",
-            help="Beside cross-entropy; helps small classes.",
-        )
-        exact = st.toggle(
-            "Repeatable to the last bit",
-            defaults.deterministic,
-            key=f"{key}_deterministic",
-            persist_state="session",
-        )
-    return {
-        "validation_share": share / 100,
-        "schedule": schedule,
-        "weight_decay": decay,
-        "averaging": averaging,
-        "dice_weight": dice,
-        "deterministic": exact,
-    }
+        return _ask_pace(defaults, key) | _ask_weights(defaults, key)
+
+
+def _ask_pace(defaults: TrainingConfig, key: str) -> dict[str, Any]:
+    """Ask what is held out, how fast it learns and from which loss."""
+    share = st.slider(
+        "Held out to validate",
+        2,
+        50,
+        round(defaults.validation_share * 100),
+        format="%d %%",
+        key=f"{key}_validation_share",
+        persist_state="session",
+    )
+    schedule = st.selectbox(
+        "Learning rate over time",
+        list(_SCHEDULES),
+        index=list(_SCHEDULES).index(defaults.schedule),
+        format_func=_SCHEDULES.__getitem__,
+        key=f"{key}_schedule",
+        persist_state="session",
+    )
+    dice = st.slider(
+        "Share of Dice loss",
+        0.0,
+        1.0,
+        defaults.dice_weight,
+        0.05,
+        key=f"{key}_dice_weight",
+        persist_state="session",
+        help="Beside cross-entropy; helps small classes.",
+    )
+    return {"validation_share": share / 100, "schedule": schedule, "dice_weight": dice}
+
+
+def _ask_weights(defaults: TrainingConfig, key: str) -> dict[str, Any]:
+    """Ask what is done to the weights beside learning."""
+    decay = st.number_input(
+        "Weight decay",
+        0.0,
+        1.0,
+        defaults.weight_decay,
+        step=1e-4,
+        format="%.4f",
+        key=f"{key}_weight_decay",
+        persist_state="session",
+        help="Pulls the weights towards zero; 0 is plain Adam.",
+    )
+    averaging = st.number_input(
+        "Averaging of the weights",
+        0.0,
+        0.9999,
+        defaults.averaging,
+        step=0.001,
+        format="%.4f",
+        key=f"{key}_averaging",
+        persist_state="session",
+        help="Share of the old average kept a step; 0 saves the last weights.",
+    )
+    exact = st.toggle(
+        "Repeatable to the last bit",
+        defaults.deterministic,
+        key=f"{key}_deterministic",
+        persist_state="session",
+    )
+    return {"weight_decay": decay, "averaging": averaging, "deterministic": exact}
