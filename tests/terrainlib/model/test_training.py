@@ -59,12 +59,12 @@ def stop_after(steps: int) -> Callable[[], bool]:
 def test_two_images_are_learnt_by_heart(tmp_path: Path) -> None:
     two = make_pairs(2)
     settings = config(
-        epochs=60,
+        epochs=90,
         batch_size=2,
-        learning_rate=0.01,
+        learning_rate=0.03,
         flips=False,
         averaging=0.9,
-        network={**NETWORK, "filters": (8, 16), "dropout": 0.0},
+        network={**NETWORK, "filters": (16, 32), "dropout": 0.0},
     )
 
     result = train(
