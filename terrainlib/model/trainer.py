@@ -3,7 +3,6 @@
 The loop over epochs is in `training`. It loads TensorFlow.
 """
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -155,8 +154,3 @@ def _optimizer(config: TrainingConfig) -> Any:
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
-
-
-def is_finite(validation: Validation) -> bool:
-    """Return whether a validation gave numbers at all."""
-    return math.isfinite(validation.loss)

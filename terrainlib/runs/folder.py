@@ -52,7 +52,6 @@ CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.csv"
 LOG_FILE = "train.log"
 MODEL_FILE = "model.keras"
-EXPORT_FILE = "TerrainMaskGenerator.h5"
 CHECKPOINTS = "checkpoints"
 
 MAX_NAME_LETTERS = 80

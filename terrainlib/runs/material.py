@@ -86,19 +86,12 @@ def _cache(
     run: Run, dataset: Dataset, report: Report, should_stop: ShouldStop
 ) -> PairCache:
     """Return the pairs at the working size."""
-    try:
-        return build_cache(
-            dataset,
-            run.config.training.network.image_size,
-            progress=report.counter("Reading pairs"),
-            should_stop=should_stop,
-        )
-    except DatasetError as error:
-        if should_stop():
-            raise StoppedError("stopped while the pairs were read, as asked.") from (
-                error
-            )
-        raise
+    return build_cache(
+        dataset,
+        run.config.training.network.image_size,
+        progress=report.counter("Reading pairs"),
+        should_stop=should_stop,
+    )
 
 
 def _split(run: Run, dataset: Dataset, *, resume: bool) -> Split:

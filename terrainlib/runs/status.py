@@ -85,8 +85,9 @@ class Status:
         """Share of the budget that is used up, 0 to 1; None while it is not known."""
         if self.state == "finished":
             return 1.0
-        if self.epochs and self.steps:
-            return min(1.0, (self.epoch + self.step / self.steps) / self.epochs)
+        if self.epochs:
+            within = self.step / self.steps if self.steps else 0.0
+            return min(1.0, (self.epoch + within) / self.epochs)
         if self.seconds_left is not None and self.seconds + self.seconds_left > 0:
             return self.seconds / (self.seconds + self.seconds_left)
         return None

@@ -7,7 +7,6 @@ import streamlit as st
 from terrainlib.data.palette import TerrainClass
 from terrainlib.ui.text import md_escape
 
-ERROR_COLOR = (214, 39, 40)
 # Nearly black and nearly white patches would vanish on a dark or a light page.
 _MIN_TONE = 48
 _MAX_TONE = 225
@@ -41,7 +40,7 @@ def show_legend(
     Args:
         classes: The classes in their order.
         shares: Share of each class by name, 0 to 1, shown behind it.
-        extra: Further colours with their meaning, such as `ERROR_COLOR`.
+        extra: Further colours with their meaning, such as that of errors.
     """
     notes = {name: f"{share:.1%}" for name, share in (shares or {}).items()}
     parts = [

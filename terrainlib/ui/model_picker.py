@@ -11,7 +11,7 @@ from terrainlib.ui.run_text import date_text
 QUERY_NAME = "model"
 
 
-def pick_model(key: str, *, label: str = "Model") -> str | None:
+def pick_entry(key: str, *, label: str = "Model") -> ModelEntry | None:
     """Show the box and return the chosen model.
 
     Args:
@@ -19,15 +19,9 @@ def pick_model(key: str, *, label: str = "Model") -> str | None:
         label: What the box is called.
 
     Returns:
-        What `load_model` takes (the word `default` or a file's path), or None where
-        there is no model at all; the page has then said what to do.
+        The entry of the list, or None where there is no model at all; the page has then
+        said what to do.
     """
-    entry = pick_entry(key, label=label)
-    return entry.model if entry else None
-
-
-def pick_entry(key: str, *, label: str = "Model") -> ModelEntry | None:
-    """As `pick_model`, but return the whole entry of the list."""
     entries = {entry.id: entry for entry in list_models() if entry.record}
     if not entries:
         st.info("Train a model first, or add one from a file.", title="No model yet")

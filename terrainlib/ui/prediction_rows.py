@@ -8,7 +8,7 @@ import streamlit as st
 
 from terrainlib import metrics
 from terrainlib.errors import TerrainError
-from terrainlib.mask.figures import COLUMNS, figure_png, rows_figure
+from terrainlib.mask.figures import COLUMNS, rows_png
 from terrainlib.mask.gallery import (
     RIGHT_COLOR,
     WRONG_COLOR,
@@ -132,7 +132,7 @@ def _figure_button(gallery: Gallery, ids: Sequence[str], key: str, label: str) -
 
     def draw() -> bytes:
         rows = [gallery.row(pair_id) for pair_id in ids]
-        return figure_png(rows_figure(rows, gallery.classes))
+        return rows_png(rows, gallery.classes)
 
     name = file_stem(ids[0]) if len(ids) == 1 else "page"
     st.download_button(

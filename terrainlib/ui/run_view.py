@@ -152,16 +152,8 @@ def _show_state(run: Run) -> None:
 
 
 def progress_share(run: Run) -> float:
-    """Return how much of the training is done, 0 to 1."""
-    status = run.status
-    if status.epochs:
-        within = status.step / status.steps if status.steps else 0.0
-        share = (status.epoch + within) / status.epochs
-    elif status.seconds_left is not None:
-        share = status.seconds / max(status.seconds + status.seconds_left, 1e-9)
-    else:
-        share = 0.0
-    return min(1.0, max(0.0, share))
+    """Return how much of the training is done, 0 to 1; 0 while it is not known."""
+    return run.status.share or 0.0
 
 
 def progress_text(run: Run, timezone: str | None) -> str:

@@ -10,7 +10,6 @@ import streamlit as st
 
 # What the pages share.
 DATASET_FOLDER = "shared_dataset_folder"  # str: the data set chosen last
-MODEL_PATH = "shared_model_path"  # str: the model chosen last, or the word `default`
 STUDIO_REQUEST = "studio_request"  # dict: a pair that another page wants opened
 STUDIO_NEWS = "studio_request_is_new"  # bool: the studio has not turned to it yet
 

@@ -289,9 +289,10 @@ def test_a_model_that_is_gone_is_refused_with_one_sentence():
 def _picker() -> None:
     import streamlit as st
 
-    from terrainlib.ui.model_picker import pick_model
+    from terrainlib.ui.model_picker import pick_entry
 
-    st.session_state["picked"] = pick_model("test_model")
+    entry = pick_entry("test_model")
+    st.session_state["picked"] = entry.model if entry else None
 
 
 def pick(**query: str) -> AppTest:
