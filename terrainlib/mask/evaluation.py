@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from terrainlib import metrics
 from terrainlib.data.dataset import Dataset, Problem
 from terrainlib.errors import DatasetError, StoppedError
+from terrainlib.mask.reliability import Reliability, total_reliability
 from terrainlib.mask.scoring import (
     PARTS,
     PairScore,
@@ -43,6 +44,8 @@ class Evaluation:
             NaN where nothing is scored.
         seconds: Time it took.
         skipped: Files that could not be read, with the reason.
+        reliability: Pixels of all images by confidence; None for a model that gives
+            colours, whose confidence means nothing.
     """
 
     ids: tuple[str, ...]
@@ -51,6 +54,7 @@ class Evaluation:
     boundary_f1: NDArray[np.float64]
     seconds: float
     skipped: tuple[Problem, ...] = ()
+    reliability: Reliability | None = None
 
     @property
     def confusion(self) -> NDArray[np.int64]:
@@ -67,6 +71,12 @@ class Evaluation:
         """Mean of `boundary_f1` over the images with anything to score, else NaN."""
         known = self.boundary_f1[~np.isnan(self.boundary_f1)]
         return float(known.mean()) if known.size else float("nan")
+
+    @property
+    def expected_calibration_error(self) -> float:
+        """How far confidence and accuracy are apart, 0 to 1; NaN if not known."""
+        known = self.reliability
+        return float("nan") if known is None else known.expected_calibration_error
 
     @property
     def image_scores(self) -> tuple[metrics.Scores, ...]:
@@ -171,4 +181,5 @@ def collect(
         boundary_f1=np.array([item.boundary_f1 for item in scored]),
         seconds=seconds,
         skipped=skipped,
+        reliability=total_reliability(item.reliability for item in scored),
     )

@@ -19,6 +19,7 @@ from terrainlib import files, metrics
 from terrainlib.data.dataset import Dataset
 from terrainlib.data.palette import Classes
 from terrainlib.mask.export import index_png
+from terrainlib.mask.reliability import Reliability
 from terrainlib.mask.scoring import MaskArray, PairScore, ScoredPair
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "predictions"
 INDEX_FILE: Final = "index.json"
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _COUNTS: Final = "terrain-counts"
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,80}")
 
@@ -60,7 +61,9 @@ class PredictionStore:
             confusion = np.array(values["confusion"], np.int64).reshape(size, size)
             border = values["boundary_f1"]
             border = float("nan") if border is None else float(border)
-            return PairScore(identifier, confusion, border)
+            bins = values["reliability"]
+            reliability = None if bins is None else Reliability.from_lists(bins)
+            return PairScore(identifier, confusion, border, reliability)
         except (OSError, SyntaxError, ValueError, KeyError, TypeError):
             return None
 
@@ -70,9 +73,12 @@ class PredictionStore:
         Raises:
             StorageError: If the disk is full, read-only or failing.
         """
+        score = result.score
+        bins = None if score.reliability is None else score.reliability.to_lists()
         counts = {
-            "confusion": result.score.confusion.tolist(),
-            "boundary_f1": metrics.none_if_nan(result.score.boundary_f1),
+            "confusion": score.confusion.tolist(),
+            "boundary_f1": metrics.none_if_nan(score.boundary_f1),
+            "reliability": bins,
         }
         data = index_png(
             result.prediction, self.classes, texts={_COUNTS: json.dumps(counts)}

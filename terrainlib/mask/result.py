@@ -50,16 +50,7 @@ class Prediction:
     @cached_property
     def classes(self) -> NDArray[np.uint8]:
         """(H, W) uint8, the most probable class; 255 where the image has no data."""
-        # One class at a time: a third of the memory of all probabilities together.
-        best = self.plane(0).copy()
-        index = np.zeros(self.valid.shape, np.uint8)
-        for number in range(1, len(self.palette)):
-            plane = self.plane(number)
-            better = plane > best
-            index[better] = number
-            np.copyto(best, plane, where=better)
-        index[~self.valid] = NO_DATA
-        return index
+        return self.most_probable()[0]
 
     @cached_property
     def soft(self) -> FloatArray:
@@ -71,6 +62,23 @@ class Prediction:
         soft[~self.valid] = 0
         return soft
 
+    def most_probable(self) -> tuple[NDArray[np.uint8], FloatArray]:
+        """Return the most probable class of each pixel and its probability.
+
+        Returns:
+            (H, W) uint8, 255 where the image has no data; (H, W) float32 in [0, 1].
+        """
+        # One class at a time: a third of the memory of all probabilities together.
+        best = self.plane(0).copy()
+        index = np.zeros(self.valid.shape, np.uint8)
+        for number in range(1, len(self.palette)):
+            plane = self.plane(number)
+            better = plane > best
+            index[better] = number
+            np.copyto(best, plane, where=better)
+        index[~self.valid] = NO_DATA
+        return index, best
+
     def plane(self, number: int) -> FloatArray:
         """Return the probability of one class, (H, W) float32."""
         plane = np.ascontiguousarray(self.working_probabilities[..., number])
@@ -81,7 +89,7 @@ def finish(model: "TerrainModel", output: FloatArray, prepared: Prepared) -> Pre
     """Turn a network's output into a prediction.
 
     Args:
-        model: The model; its palette, kind of output and temperature count.
+        model: The model; its palette and kind of output count.
         output: (H', W', O) float32 class probabilities or colours, padding included.
         prepared: What the network was fed.
     """
@@ -92,18 +100,9 @@ def finish(model: "TerrainModel", output: FloatArray, prepared: Prepared) -> Pre
         nearest = snap_to_classes(output, model.classes)
         probabilities = np.eye(len(model.classes), dtype=np.float32)[nearest]
     else:
-        probabilities = _tempered(output, model.record.temperature)
+        probabilities = output
         soft = soft_colors(probabilities, model.classes)
     return Prediction(model.classes, prepared.valid, probabilities, soft)
-
-
-def _tempered(probabilities: FloatArray, temperature: float) -> FloatArray:
-    """Divide the log-probabilities by the temperature, and normalise."""
-    if temperature == 1.0:
-        return probabilities
-    logits = np.log(np.maximum(probabilities, np.float32(1e-12))) / temperature
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
 
 
 def snap_to_classes(rgb: NDArray[Any], classes: Classes) -> NDArray[np.uint8]:

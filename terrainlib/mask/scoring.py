@@ -18,7 +18,8 @@ from terrainlib import metrics
 from terrainlib.data.dataset import Dataset, LoadedPair, Pair, Problem, read_pair
 from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.errors import ConfigError, DatasetError, ImageError, InputError
-from terrainlib.mask.prediction import predict_images
+from terrainlib.mask.prediction import Prediction, predict_images
+from terrainlib.mask.reliability import Reliability, count_reliability
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
@@ -39,11 +40,13 @@ class PairScore:
         id: The pair's id.
         confusion: (K, K) int64, rows by truth.
         boundary_f1: Agreement of the borders, NaN where nothing is scored.
+        reliability: Pixels by confidence; None for a model that gives colours.
     """
 
     id: str
     confusion: metrics.Counts
     boundary_f1: float
+    reliability: Reliability | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,7 +150,7 @@ def score_pairs(
     """
     table = class_table(model, dataset)
     read = partial(_read_or_problem, dataset=dataset, table=table)
-    score = partial(_score, classes=len(model.classes))
+    score = partial(_score, model=model)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for chunk in _chunks(pairs):
             loaded = list(pool.map(read, chunk))
@@ -155,9 +158,9 @@ def score_pairs(
             predictions = predict_images(
                 model, [item.image for item in ready], [item.height for item in ready]
             )
-            masks = iter([prediction.classes for prediction in predictions])
+            made = iter(predictions)
             work = [
-                item if isinstance(item, Problem) else (pair.id, item.mask, next(masks))
+                item if isinstance(item, Problem) else (pair.id, item.mask, next(made))
                 for pair, item in zip(chunk, loaded, strict=True)
             ]
             yield list(pool.map(score, work))
@@ -220,15 +223,19 @@ def _read_or_problem(
 
 
 def _score(
-    work: tuple[str, MaskArray, MaskArray] | Problem, *, classes: int
+    work: tuple[str, MaskArray, Prediction] | Problem, *, model: "TerrainModel"
 ) -> ScoredPair | Problem:
-    """Count one pair: its id, its true mask and its predicted one."""
+    """Count one pair: its id, its true mask and what was predicted."""
     if isinstance(work, Problem):
         return work
-    identifier, truth, prediction = work
+    identifier, truth, predicted = work
+    mask, confidence = predicted.most_probable()
+    count = len(model.classes)
+    colors = model.config.output == "colors"  # which are sure of nothing and all
     score = PairScore(
         id=identifier,
-        confusion=metrics.confusion_matrix(truth, prediction, classes),
-        boundary_f1=metrics.boundary_f1(truth, prediction, classes),
+        confusion=metrics.confusion_matrix(truth, mask, count),
+        boundary_f1=metrics.boundary_f1(truth, mask, count),
+        reliability=None if colors else count_reliability(truth, mask, confidence),
     )
-    return ScoredPair(score, prediction)
+    return ScoredPair(score, mask)

@@ -42,10 +42,11 @@ class ModelRecord:
         receptive_field: Half-width of the receptive field in working px.
         normalization: How pixels are scaled before the network.
         split: JSON form of the `Split` it was trained with, if there was one.
-        scores: `images`, `pixel_accuracy`, `miou`, `iou`, `boundary_f1` on the
-            validation part, if it was judged.
+        scores: `images`, `pixel_accuracy`, `miou`, `iou`, `boundary_f1` and `ece`, the
+            expected calibration error, on the validation part, if it was judged.
         confusion: (K, K) pixels of that part, rows true, columns predicted.
-        temperature: What the logits are divided by for honest probabilities.
+        temperature: What the logits were divided by for honest probabilities. The
+            weights contain it already: nobody who predicts has to apply it.
         statistics: Colour, contrast and resolution of the training images.
         dataset: `name`, `pairs`, `fingerprint` of the training data.
         training: JSON form of the `TrainingConfig`.

@@ -8,6 +8,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,11 @@ import numpy as np
 from terrainlib import __version__
 from terrainlib.errors import InputError, StoppedError
 from terrainlib.mask.evaluation import evaluate
+from terrainlib.mask.inference import run_network
+from terrainlib.metrics import none_if_nan
 from terrainlib.metrics import scores as score
+from terrainlib.model.calibration import fold_temperature, network_temperature
+from terrainlib.model.config import TrainingConfig
 from terrainlib.model.modelfile import (
     ModelRecord,
     TerrainModel,
@@ -44,9 +49,10 @@ def save_outcome(
 ) -> ModelRecord:
     """Save the model of a training, and judge it at the masks' own size.
 
-    The model is on the disk before it is judged: first with the scores of the working
-    size, then with those that count. Somebody who stopped the training waits a few
-    seconds at most for the latter.
+    Its probabilities are calibrated first, within its last layer: what is saved is what
+    is judged. The model is on the disk before it is judged: first with the scores of
+    the working size, then with those that count. Somebody who stopped the training
+    waits a few seconds at most for the latter.
 
     Returns:
         The record that was saved with the model.
@@ -54,7 +60,8 @@ def save_outcome(
     Raises:
         StorageError: If it cannot be written.
     """
-    record = _record(run, material, result)
+    temperature = _calibrate(result.network, material, run.config.training)
+    record = replace(_record(run, material, result), temperature=temperature)
     save_model(result.network, record, run.path)
     model = TerrainModel(
         network=result.network,
@@ -79,11 +86,23 @@ def save_outcome(
         return record
     record = replace(
         record,
-        scores=judged.to_json(),
+        scores={
+            **judged.to_json(),
+            "ece": none_if_nan(judged.expected_calibration_error),
+        },
         confusion=judged.confusion.tolist(),
     )
     save_model(result.network, record, run.path)
     return record
+
+
+def _calibrate(network: Any, material: "Material", training: TrainingConfig) -> float:
+    """Make a network's probabilities honest, and return the temperature that did it."""
+    forward = partial(run_network, network)
+    temperature = network_temperature(forward, material.validation, training)
+    fold_temperature(network, temperature)
+    _logger.info("temperature %.4g, now within the last layer", temperature)
+    return temperature
 
 
 def _record(run: Run, material: "Material", result: "TrainingResult") -> ModelRecord:
@@ -102,6 +121,7 @@ def _record(run: Run, material: "Material", result: "TrainingResult") -> ModelRe
             "images": len(material.validation.ids),
             **score(result.confusion).to_dict(names),
             "boundary_f1": None,
+            "ece": None,
         },
         confusion=result.confusion.tolist(),
         statistics=training_statistics(material.train),

@@ -12,6 +12,7 @@ from terrainlib.data.palette import KAGGLE_CLASSES, TerrainClass
 from terrainlib.errors import ConfigError, DatasetError, InputError, StoppedError
 from terrainlib.mask import scoring
 from terrainlib.mask.evaluation import evaluate
+from terrainlib.mask.prediction import predict_image
 from tests.mask_models import paint_dataset
 
 NAMES = [item.name for item in KAGGLE_CLASSES]
@@ -78,6 +79,34 @@ def test_the_table_has_a_row_for_each_image(painted, color_model):
     )
     assert frame["miou"].tolist() == pytest.approx(result.image_mious.tolist())
     assert [f"iou_{name}" for name in NAMES] == list(frame.columns[4:])
+
+
+def test_pixels_are_counted_by_confidence_over_all_images(painted, color_model):
+    result = evaluate(color_model(), painted)
+    bins = result.reliability
+    assert bins.counts.sum() == 5 * 32 * 32
+    assert bins.correct.sum() == 5 * 32 * 32 - 100
+    confidence, right = [], []
+    for pair in painted.pairs:
+        loaded = read_pair(pair, KAGGLE_CLASSES)
+        predicted = predict_image(color_model(), loaded.image)
+        confidence.append(predicted.probabilities.max(axis=-1))
+        right.append(predicted.classes == loaded.mask)
+    confidence, right = np.ravel(confidence), np.ravel(right)
+    expected = 0.0
+    for number in range(15):
+        inside = (confidence > number / 15) & (confidence <= (number + 1) / 15)
+        if inside.any():
+            gap = right[inside].mean() - confidence[inside].mean()
+            expected += inside.mean() * abs(gap)
+    assert result.expected_calibration_error == pytest.approx(expected, abs=1e-6)
+    assert 0 < expected < 1
+
+
+def test_a_model_that_gives_colours_is_sure_of_nothing(painted, color_model):
+    result = evaluate(color_model("notebook"), painted)
+    assert result.reliability is None
+    assert np.isnan(result.expected_calibration_error)
 
 
 def test_the_working_scale_changes_the_size_of_nothing(painted, color_model):

@@ -152,15 +152,20 @@ def test_a_model_without_scale_sees_the_whole_image_as_the_notebook_does(color_m
     assert np.abs(result.soft - expected).max() < 1e-6
 
 
-def test_the_temperature_softens_the_probabilities(color_model):
+def test_a_recorded_temperature_is_in_the_weights_and_not_applied_again(color_model):
     image = noise(16, 16)
     model = color_model()
-    plain = predict_image(model, image).probabilities.astype(np.float64)
-    soft = predict_image(with_record(model, temperature=2.0), image).probabilities
-    roots = np.sqrt(plain)
-    expected = roots / roots.sum(axis=-1, keepdims=True)
-    assert np.abs(soft - expected).max() < 1e-5
-    assert soft.max() < plain.max()
+    plain = predict_image(model, image).probabilities
+    told = predict_image(with_record(model, temperature=2.0), image).probabilities
+    assert (told == plain).all()
+
+
+def test_the_most_probable_class_comes_with_its_probability(random_models):
+    result = predict_image(random_models["fast"], noise(30, 40))
+    classes, confidence = result.most_probable()
+    assert (classes == result.classes).all()
+    assert confidence.dtype == np.float32
+    assert (confidence == result.probabilities.max(axis=-1)).all()
 
 
 def test_several_images_are_predicted_as_each_alone(random_models, monkeypatch):

@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 
 from terrainlib import files
+from terrainlib.data.dataset import open_dataset
 from terrainlib.errors import FailureError, RunError, TrainingError
+from terrainlib.mask.evaluation import evaluate
+from terrainlib.model import checkpoint
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.modelfile import load_model, read_record
+from terrainlib.model.network import build_unet
 from terrainlib.runs.checks import require_resumable
 from terrainlib.runs.folder import (
     Run,
@@ -135,6 +139,32 @@ def test_the_model_carries_what_prediction_and_people_need(ended: Ended) -> None
     assert record.training["epochs_done"] == EPOCHS
     assert set(record.versions) >= {"terrainlib", "keras", "tensorflow"}
     assert 0 < record.statistics["contrast"] < 1
+
+
+def test_the_saved_model_is_calibrated_and_judged_as_it_is(ended: Ended) -> None:
+    path = ended.finished.path
+    record = _record(path)
+    assert 0.25 <= record.temperature <= 4
+    assert record.temperature != 1
+    best = checkpoint.load_best(path / "checkpoints")
+    assert best is not None
+    network = build_unet(record.unet_config())
+    network.set_weights(list(best.arrays))
+    image = np.random.default_rng(0).random((1, 32, 32, 3), np.float32)
+    logits = np.log(np.asarray(network(image)).astype(np.float64))
+    powers = np.exp(logits / record.temperature)
+    saved = np.asarray(load_model(path).network(image))
+    expected = powers / powers.sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(saved, expected, atol=1e-5)
+    assert record.scores is not None
+    judged = evaluate(
+        load_model(path),
+        open_dataset(Path(ended.finished.config.data)),
+        split="validation",
+    )
+    error = judged.expected_calibration_error
+    assert record.scores["ece"] == pytest.approx(error, abs=1e-4)
+    assert "ece" not in judged.to_json()
 
 
 def test_both_model_files_load_and_agree(ended: Ended) -> None:
