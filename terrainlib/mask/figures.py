@@ -1,4 +1,4 @@
-"""Figures of a gallery: image, predicted mask, true mask and errors side by side.
+"""Figures of a gallery: images with their masks and errors, and reliability.
 
 Matplotlib's objects are used without pyplot, whose state is shared by all sessions.
 """
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from terrainlib.data.palette import Classes, colorize
 from terrainlib.errors import InputError
 from terrainlib.mask.gallery import WRONG_COLOR, Row, error_picture
+from terrainlib.mask.reliability import BINS, Reliability
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +30,8 @@ _TITLE_INCHES: Final = 0.25
 _LEGEND_ROW_INCHES: Final = 0.28
 _LEGEND_COLUMNS: Final = 4
 _MAX_PANEL_PX: Final = 512
+_DIAGRAM_INCHES: Final = (4.5, 5.0)
+_BAR_COLOR: Final = "#2f6b3a"
 
 
 def rows_figure(rows: Sequence[Row], classes: Classes) -> "Figure":
@@ -77,6 +80,40 @@ def rows_png(rows: Sequence[Row], classes: Classes) -> bytes:
         InputError: If there is no row, or too many.
     """
     return figure_png(rows_figure(rows, classes))
+
+
+def reliability_figure(reliability: Reliability) -> "Figure":
+    """Draw how often a model was right against how sure it was.
+
+    Args:
+        reliability: Pixels by confidence.
+
+    Returns:
+        A Matplotlib figure with an Agg canvas: the accuracy of each bin beside the
+        dashed line of a model that means what it says, and the share of the pixels
+        below it.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=_DIAGRAM_INCHES, dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    frame = reliability.frame()
+    place = {"x": frame["from"], "width": 1 / BINS, "align": "edge", "edgecolor": "w"}
+    above.bar(height=np.nan_to_num(reliability.accuracy), color=_BAR_COLOR, **place)
+    above.plot([0, 1], [0, 1], color="0.4", linestyle="--")
+    above.set(xlim=(0, 1), ylim=(0, 1), ylabel="Accuracy")
+    error = reliability.expected_calibration_error
+    above.set_title(f"Expected calibration error {error:.1%}", fontsize=10)
+    below.bar(height=np.nan_to_num(reliability.shares), color="0.7", **place)
+    below.set(xlabel="Confidence", ylabel="Share of pixels")
+    return figure
+
+
+def reliability_png(reliability: Reliability) -> bytes:
+    """Return the figure of `reliability_figure` as a PNG file."""
+    return figure_png(reliability_figure(reliability))
 
 
 def figure_png(figure: "Figure") -> bytes:

@@ -114,7 +114,7 @@ def count_reliability(
     right = bins[truth[scored] == prediction[scored]]
     return Reliability(
         counts=np.bincount(bins, minlength=BINS).astype(np.int64),
-        confidence=np.bincount(bins, weights=sure, minlength=BINS),
+        confidence=np.asarray(np.bincount(bins, sure, BINS), np.float64),
         correct=np.bincount(right, minlength=BINS).astype(np.int64),
     )
 

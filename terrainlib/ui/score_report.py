@@ -12,6 +12,7 @@ from terrainlib.data.palette import Classes
 from terrainlib.mask.evaluation import Evaluation
 from terrainlib.metrics import Scores
 from terrainlib.ui.charts import show_class_bars, show_confusion
+from terrainlib.ui.reliability_chart import show_reliability
 from terrainlib.ui.tables import safe_csv
 from terrainlib.ui.text import md_escape
 
@@ -49,11 +50,12 @@ def show_score_report(
     with right:
         st.markdown("**What the pixels of each class were taken for, in per cent**")
         show_confusion(evaluation.confusion, names)
+    show_reliability(evaluation.reliability)
     _show_tables(evaluation, scores)
 
 
 def _show_numbers(evaluation: Evaluation, scores: Scores) -> None:
-    grid = st.grid(4, min_column_width=150)
+    grid = st.grid(5, min_column_width=140)
     grid.metric(
         "Pixel accuracy",
         percent(scores.pixel_accuracy),
@@ -72,6 +74,13 @@ def _show_numbers(evaluation: Evaluation, scores: Scores) -> None:
         percent(evaluation.mean_boundary_f1),
         border=True,
         help="How well the borders between classes agree, within 2 px.",
+    )
+    grid.metric(
+        "Calibration error",
+        percent(evaluation.expected_calibration_error),
+        border=True,
+        help="How far the model's confidence is from how often it is right, on average "
+        "over the pixels (expected calibration error): 0 % is perfect.",
     )
     grid.metric("Images", f"{len(evaluation.ids):,}", border=True)
 
@@ -99,7 +108,7 @@ def confusion_table(confusion: NDArray[np.int64], names: Sequence[str]) -> pd.Da
 def _show_tables(evaluation: Evaluation, scores: Scores) -> None:
     """Show the tables behind the charts, closed at first, each with its CSV."""
     names = evaluation.class_names
-    tables = (
+    tables = [
         ("Each class", class_scores_frame(scores, names), "scores_by_class.csv"),
         ("Each image", evaluation.frame(), "scores_by_image.csv"),
         (
@@ -107,7 +116,10 @@ def _show_tables(evaluation: Evaluation, scores: Scores) -> None:
             confusion_table(evaluation.confusion, names),
             "confusion_matrix.csv",
         ),
-    )
+    ]
+    if evaluation.reliability is not None:
+        bins = evaluation.reliability.frame()
+        tables.append(("Accuracy by confidence", bins, "reliability.csv"))
     with st.expander("Tables of the scores", icon=":material/table:"):
         for title, frame, file in tables:
             _show_table(title, frame, file)

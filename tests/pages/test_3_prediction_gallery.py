@@ -144,13 +144,18 @@ def test_predicting_the_held_out_pairs_and_then_all_does_no_pair_twice(
 
 def test_what_was_predicted_before_is_shown_at_once(judged: Path) -> None:
     page = open_page(judged)
-    assert set(metrics(page)) == {"Pixel accuracy", "mIoU", "Boundary F1", "Images"}
+    assert set(metrics(page)) == {
+        *("Pixel accuracy", "mIoU", "Boundary F1", "Calibration error", "Images")
+    }
     assert metrics(page)["Images"] == "2"
     assert all(value.endswith("%") or value == "2" for value in metrics(page).values())
     assert any("may leak" in item.value for item in page.markdown)
     assert len(page.get("image")) == 8  # image, prediction, truth, errors of two pairs
     assert len(row_names(page)) == 2
-    assert len(page.get("vega_lite_chart")) == 2
+    assert len(page.get("vega_lite_chart")) == 4
+    assert any(
+        "Reliability" in (c.proto.alt or "") for c in page.get("vega_lite_chart")
+    )
 
 
 def test_the_rows_can_be_put_worst_first_best_first_or_by_name(judged: Path) -> None:
@@ -203,7 +208,8 @@ def test_a_row_can_be_sharpened_in_the_studio(judged: Path) -> None:
 
 def test_tables_and_figures_can_be_downloaded(judged: Path) -> None:
     labels = [item.label for item in open_page(judged).get("download_button")]
-    assert labels.count("CSV") == 3
+    assert labels.count("CSV") == 4
+    assert labels.count("Diagram") == 1
     assert labels.count("Figure") == 2
     assert labels.count("Figure of this page") == 1
 

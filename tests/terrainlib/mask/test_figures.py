@@ -10,8 +10,16 @@ from PIL import Image as PillowImage
 
 from terrainlib.data.palette import KAGGLE_CLASSES, TerrainClass, colorize
 from terrainlib.errors import InputError
-from terrainlib.mask.figures import COLUMNS, MAX_ROWS, rows_figure, rows_png
+from terrainlib.mask.figures import (
+    COLUMNS,
+    MAX_ROWS,
+    reliability_figure,
+    reliability_png,
+    rows_figure,
+    rows_png,
+)
 from terrainlib.mask.gallery import Row
+from terrainlib.mask.reliability import Reliability, count_reliability
 from tests.synthetic import terrain
 
 
@@ -70,6 +78,28 @@ def test_large_images_are_drawn_small():
 def test_too_few_or_too_many_rows_are_refused(count):
     with pytest.raises(InputError, match=f"1 to {MAX_ROWS} images, not {count}"):
         rows_figure([row()] * count, KAGGLE_CLASSES)
+
+
+def a_reliability() -> Reliability:
+    truth = np.array([1, 1, 1, 1, 1, 1], np.uint8)
+    shown = np.array([1, 1, 1, 0, 1, 0], np.uint8)
+    sure = np.array([0.9, 0.9, 0.9, 0.9, 0.5, 0.5], np.float32)
+    return count_reliability(truth, shown, sure)
+
+
+def test_the_reliability_diagram_shows_accuracy_shares_and_the_error():
+    figure = reliability_figure(a_reliability())
+    above, below = figure.axes
+    heights = [bar.get_height() for bar in above.patches]
+    assert [n for n, height in enumerate(heights) if height] == [7, 13]
+    assert (heights[7], heights[13]) == (0.5, 0.75)
+    assert above.patches[13].get_x() == pytest.approx(13 / 15)
+    shares = [bar.get_height() for bar in below.patches]
+    assert shares[13] == pytest.approx(4 / 6)
+    # (4 * |0.75 - 0.9| + 0) / 6
+    assert above.get_title() == "Expected calibration error 10.0%"
+    picture = PillowImage.open(io.BytesIO(reliability_png(a_reliability())))
+    assert picture.format == "PNG"
 
 
 def test_the_part_loads_neither_pyplot_nor_tensorflow_before_it_is_used():
