@@ -1,0 +1,176 @@
+"""Pairs of patches whose features agree on one way of laying them over each other.
+
+One index holds the features of all patches; the nearest features of other patches vote
+for pairs, and a robust fit says how many of a pair's votes agree.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from terrainlib.data._overlap_features import Features
+from terrainlib.data._overlap_fit import Fit, fit_turned, fit_upright
+from terrainlib.errors import StoppedError
+
+NEIGHBOURS: Final = 12  # nearest features looked at, its own among them
+RATIO: Final = 0.92  # of the farthest of them: nearer ones are matches
+MIN_VOTES: Final = 4
+MAX_VOTES: Final = 400  # of a pair; more add time and no knowledge
+STRONG: Final = 10  # agreeing votes that chance does not bring about
+TOLERANCE_PX: Final = 3.0  # between agreeing votes, at the size features are sought
+_CHUNK: Final = 4000
+_SECTOR: Final = 40  # degrees: votes of one turn fall within
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Two patches that may share ground, by index, and how.
+
+    Attributes:
+        first: Index of the one patch.
+        second: Index of the other, larger.
+        fit: The map from the first to the second in original px, and its votes.
+    """
+
+    first: int
+    second: int
+    fit: Fit
+
+
+@dataclass(frozen=True, slots=True)
+class _Votes:
+    """Matches sorted by pair: key of the pair and rows of the features."""
+
+    key: NDArray[np.int64]
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    turn: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The votes of one pair: places (N, 2) in px of both patches, turns in degrees."""
+
+    key: int
+    source: NDArray[np.float32]
+    target: NDArray[np.float32]
+    turn: NDArray[np.float32]
+
+
+def find_candidates(
+    features: Features,
+    patches: int,
+    progress: Callable[[int, int], None] | None,
+    should_stop: Callable[[], bool] | None,
+) -> tuple[list[Candidate], bool]:
+    """Return the pairs with agreeing votes, and whether all patches are upright.
+
+    Raises:
+        StoppedError: If `should_stop` said so.
+    """
+    if len(features.owner) <= NEIGHBOURS:
+        return [], True
+    votes = _votes(features, patches, progress, should_stop)
+    groups = list(_groups(votes, features))
+    upright = _are_upright(groups, features)
+    tolerance = TOLERANCE_PX / features.factor
+    found = []
+    for number, group in enumerate(groups):
+        if number % 500 == 0 and should_stop is not None and should_stop():
+            raise StoppedError("stopped while shared ground was looked for, as asked.")
+        fit = (
+            fit_upright(group.source, group.target, group.turn, tolerance)
+            if upright
+            else fit_turned(group.source, group.target, tolerance)
+        )
+        if fit is not None and fit.votes >= MIN_VOTES:
+            found.append(Candidate(*divmod(group.key, patches), fit))
+    return found, upright
+
+
+def _votes(
+    features: Features,
+    patches: int,
+    progress: Callable[[int, int], None] | None,
+    should_stop: Callable[[], bool] | None,
+) -> _Votes:
+    """Return all matches between patches."""
+    cv2.setRNGSeed(0)
+    index = cv2.flann_Index(  # type: ignore[attr-defined]
+        features.vector, {"algorithm": 1, "trees": 4}
+    )
+    total = len(features.owner)
+    rows, others = [], []
+    for start in range(0, total, _CHUNK):
+        if should_stop is not None and should_stop():
+            raise StoppedError("stopped while shared ground was looked for, as asked.")
+        near, squared = index.knnSearch(
+            features.vector[start : start + _CHUNK], NEIGHBOURS, params={"checks": 32}
+        )
+        row = np.repeat(np.arange(start, start + len(near)), NEIGHBOURS)
+        other = near.ravel().astype(np.int64)
+        good = (squared < RATIO**2 * squared[:, -1:]).ravel() & (other >= 0)
+        good &= features.owner[row] != features.owner[other]
+        rows.append(row[good])
+        others.append(other[good])
+        if progress is not None:
+            progress(min(start + _CHUNK, total), total)
+    return _sorted(np.concatenate(rows), np.concatenate(others), features, patches)
+
+
+def _sorted(
+    row: NDArray[np.int64], other: NDArray[np.int64], features: Features, patches: int
+) -> _Votes:
+    """Return matches once each, of like sizes, sorted by pair."""
+    swap = row > other  # rows rise with their patches
+    row, other = np.where(swap, other, row), np.where(swap, row, other)
+    both = np.unique(row * len(features.owner) + other)
+    row, other = both // len(features.owner), both % len(features.owner)
+    ratio = features.size[other] / features.size[row]
+    like = (ratio > 0.5) & (ratio < 2.0)
+    row, other = row[like], other[like]
+    turn = (features.angle[other] - features.angle[row] + 180) % 360 - 180
+    key = features.owner[row].astype(np.int64) * patches + features.owner[other]
+    order = np.argsort(key, kind="stable")
+    return _Votes(key[order], row[order], other[order], turn[order])
+
+
+def _groups(votes: _Votes, features: Features) -> Iterator[_Group]:
+    """Yield the pairs with enough votes of about one turn."""
+    keys, starts, counts = np.unique(votes.key, return_index=True, return_counts=True)
+    likely = np.isin(keys, np.union1d(_turned(votes, 0), _turned(votes, _SECTOR // 2)))
+    for key, start, count in zip(
+        keys[likely], starts[likely], counts[likely], strict=True
+    ):
+        part = slice(start, start + min(count, MAX_VOTES))
+        yield _Group(
+            int(key),
+            features.place[votes.first[part]],
+            features.place[votes.second[part]],
+            votes.turn[part],
+        )
+
+
+def _turned(votes: _Votes, shift: int) -> NDArray[np.int64]:
+    """Return the keys with enough votes in one sector of turns, begun at a shift."""
+    sector = ((votes.turn + 180 + shift) // _SECTOR).astype(np.int64) % 9
+    kinds, counts = np.unique(votes.key * 16 + sector, return_counts=True)
+    return np.unique(kinds[counts >= MIN_VOTES] // 16)
+
+
+def _are_upright(groups: list[_Group], features: Features) -> bool:
+    """Return whether the surest pairs are laid over each other without a turn."""
+    surest = sorted(groups, key=lambda group: (-len(group.source), group.key))[:300]
+    tolerance = TOLERANCE_PX / features.factor
+    turns = []
+    for group in surest:
+        fit = fit_turned(group.source, group.target, tolerance)
+        if fit is not None and fit.votes >= STRONG:
+            turns.append(
+                abs(np.degrees(np.arctan2(fit.matrix[1, 0], fit.matrix[0, 0])))
+            )
+    return not turns or float(np.mean(np.array(turns) < 4)) > 0.9

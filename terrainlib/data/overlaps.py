@@ -1,0 +1,202 @@
+"""Which patches of a data set share ground, seen from their pixels alone.
+
+Patches cut at random from one map overlap, and a split that puts one of two such
+patches into training and the other into validation scores what was learnt by heart.
+`find_overlaps` matches features between all patches, checks every proposed overlap by
+its pixels (and heights, where there are any), and follows chains of overlaps to those
+too small to be seen by themselves. It reads neither masks nor any list of places.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terrainlib import files
+from terrainlib.data._overlap_geometry import Size, common_polygon
+from terrainlib.data.dataset import Dataset, Progress
+from terrainlib.errors import StorageError
+
+_VERSION: Final = 1  # of the search; a change of it makes what was found void
+_FOLDER: Final = "overlaps"
+_Row = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Two patches that share ground.
+
+    Attributes:
+        first: Id of the one patch.
+        second: Id of the other, later in the order of ids.
+        share: Intersection over the larger patch, 0 to 1, estimated.
+        matrix: Two rows of three numbers: they map (x, y, 1), in px of the original
+            image from its top left corner, from the first patch to the second.
+    """
+
+    first: str
+    second: str
+    share: float
+    matrix: tuple[_Row, _Row]
+
+    def outline(self, first: Size, second: Size) -> NDArray[np.float64]:
+        """Return the shared ground as a polygon in the first patch.
+
+        Args:
+            first: (W, H) of the first patch in px.
+            second: (W, H) of the second.
+
+        Returns:
+            Corners (x, y) in px from the top left corner, (N, 2).
+        """
+        return common_polygon(first, second, np.array(self.matrix))
+
+    def reversed(self) -> Self:
+        """Return the same overlap seen from the second patch."""
+        linear = np.array(self.matrix)
+        back = np.linalg.inv(np.vstack([linear, (0, 0, 1)]))[:2]
+        return type(self)(self.second, self.first, self.share, _rows(back))
+
+
+@dataclass(frozen=True, slots=True)
+class Overlaps:
+    """All shared ground of a data set.
+
+    Attributes:
+        pairs: Patches that share ground, sorted by ids.
+        possible: Patches that touch or may share a sliver of ground, which the pixels
+            cannot prove; a careful split keeps them apart too.
+    """
+
+    pairs: tuple[Overlap, ...]
+    possible: tuple[Overlap, ...] = ()
+
+    def neighbours(self, *, careful: bool = False) -> dict[str, frozenset[str]]:
+        """Return the ids that each patch shares ground with; none, no entry.
+
+        Args:
+            careful: Count what is only possible too.
+        """
+        near: dict[str, set[str]] = {}
+        for pair in self.pairs + (self.possible if careful else ()):
+            near.setdefault(pair.first, set()).add(pair.second)
+            near.setdefault(pair.second, set()).add(pair.first)
+        return {name: frozenset(near[name]) for name in sorted(near)}
+
+    def of(self, identifier: str) -> tuple[Overlap, ...]:
+        """Return the overlaps of one patch, it being the first, largest share first."""
+        seen = [pair for pair in self.pairs if pair.first == identifier]
+        seen += [p.reversed() for p in self.pairs if p.second == identifier]
+        return tuple(sorted(seen, key=lambda pair: (-pair.share, pair.second)))
+
+    def leak(self, train: Iterable[str], validation: Iterable[str]) -> float:
+        """Return the share of validation patches that share ground with a training one.
+
+        0 where nothing validates.
+        """
+        near, trained = self.neighbours(), set(train)
+        judged = list(validation)
+        leaky = sum(1 for name in judged if near.get(name, frozenset()) & trained)
+        return leaky / len(judged) if judged else 0.0
+
+
+def find_overlaps(
+    dataset: Dataset,
+    *,
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Overlaps:
+    """Find the patches that share ground; an unchanged data set is searched once.
+
+    Args:
+        dataset: The data set, or a part of one.
+        progress: Called with steps done and their number; not called where an earlier
+            search is remembered.
+        should_stop: Asked between steps; nothing is kept of a search that was stopped.
+
+    Raises:
+        StoppedError: If `should_stop` said so.
+    """
+    memory = files.cache_dir() / _FOLDER / f"{_key(dataset)}.json"
+    remembered = _from_json(files.read_json(memory), dataset)
+    if remembered is not None:
+        return remembered
+    overlaps = _search(dataset, progress, should_stop)
+    with suppress(StorageError):  # a full disk costs the next search time only
+        files.write_json(memory, _to_json(overlaps))
+    return overlaps
+
+
+def known_overlaps(dataset: Dataset) -> Overlaps | None:
+    """Return what an earlier search found, or None where there was none."""
+    memory: Path = files.cache_dir() / _FOLDER / f"{_key(dataset)}.json"
+    return _from_json(files.read_json(memory), dataset)
+
+
+def _search(
+    dataset: Dataset,
+    progress: Progress | None,
+    should_stop: Callable[[], bool] | None,
+) -> Overlaps:
+    """Search a data set."""
+    if len(dataset.pairs) < 2:
+        return Overlaps(())
+    from terrainlib.data._overlap_search import search  # not needed where remembered
+
+    sure: list[Overlap] = []
+    possible: list[Overlap] = []
+    for found in search(dataset, progress, should_stop):
+        overlap = Overlap(
+            dataset.pairs[found.first].id,
+            dataset.pairs[found.second].id,
+            round(found.share, 4),
+            _rows(found.matrix),
+        )
+        (sure if found.sure else possible).append(overlap)
+    return Overlaps(tuple(sure), tuple(possible))
+
+
+def _rows(matrix: NDArray[np.float64]) -> tuple[_Row, _Row]:
+    """Return a 2 x 3 array as rounded plain numbers."""
+    one, two = ([round(float(value), 6) for value in row] for row in matrix)
+    return (one[0], one[1], one[2]), (two[0], two[1], two[2])
+
+
+def _to_json(overlaps: Overlaps) -> dict[str, Any]:
+    """Return the JSON form."""
+    parts = {"pairs": overlaps.pairs, "possible": overlaps.possible}
+    return {
+        name: [[one.first, one.second, one.share, one.matrix] for one in part]
+        for name, part in parts.items()
+    }
+
+
+def _from_json(value: Any, dataset: Dataset) -> Overlaps | None:
+    """Return the overlaps of a JSON form, or None where it is not one."""
+    ids = set(dataset.ids)
+
+    def read(part: Any) -> tuple[Overlap, ...]:
+        read = tuple(
+            Overlap(first, second, float(share), _rows(np.array(matrix, np.float64)))
+            for first, second, share, matrix in part
+        )
+        if any(one.first not in ids or one.second not in ids for one in read):
+            raise ValueError
+        return read
+
+    try:
+        return Overlaps(read(value["pairs"]), read(value["possible"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _key(dataset: Dataset) -> str:
+    """Return the name of what is remembered: all that the search depends on."""
+    facts = [str(_VERSION), str(dataset.folder), dataset.fingerprint, *dataset.ids]
+    text = "\n".join(facts).encode("utf-8", "surrogateescape")
+    return hashlib.sha256(text).hexdigest()[:32]
