@@ -1,0 +1,54 @@
+"""The embedded sample as the benchmarks take it. No TensorFlow, no PyTorch."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terrainlib import metrics
+from terrainlib.data.cache import PairCache, build_cache
+from terrainlib.data.sample import open_sample
+from terrainlib.data.splits import Split
+from terrainlib.model.config import TrainingConfig
+from terrainlib.model.inputs import network_input
+
+
+def sample_pairs(config: TrainingConfig) -> PairCache:
+    """Return the sample's pairs at the size that a training works at."""
+    return build_cache(open_sample(), config.network.image_size)
+
+
+def float_arrays(
+    cache: PairCache, config: TrainingConfig
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Return the inputs (N, S, S, C) float32 and masks (N, S, S) uint8 in memory."""
+    rgb = np.asarray(cache.images, np.float32) / np.float32(255)
+    inputs = network_input(rgb, cache.heights, config.network)
+    return np.ascontiguousarray(inputs), np.array(cache.masks)
+
+
+def config_of(options: dict[str, Any]) -> TrainingConfig:
+    """Return the training that a worker was told, from its JSON form."""
+    return TrainingConfig.from_dict(options["config"])
+
+
+def split_pairs(
+    options: dict[str, Any], config: TrainingConfig
+) -> tuple[PairCache, PairCache]:
+    """Return the training and validation pairs of the split that a worker was told."""
+    split = Split.from_dict(options["split"])
+    pairs = sample_pairs(config)
+    return pairs.subset(split.train), pairs.subset(split.validation)
+
+
+def miou_of(
+    masks: NDArray[np.uint8], predicted: NDArray[Any], classes: int
+) -> tuple[float, list[float | None]]:
+    """Return the mIoU over the classes that occur, and the IoU of each class."""
+    confusion = metrics.confusion_matrix(masks, predicted.astype(np.uint8), classes)
+    return metrics.miou(confusion), iou_list(confusion)
+
+
+def iou_list(confusion: NDArray[np.int64]) -> list[float | None]:
+    """Return the IoU of each class; None where it does not occur."""
+    return [metrics.none_if_nan(value) for value in metrics.iou(confusion)]

@@ -1,0 +1,48 @@
+"""A training of ours, reported epoch by epoch. A worker's module.
+
+The options it is told: `config` (the training) and `split`. The clock starts when the
+pairs lie in memory, before the network is built.
+"""
+
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks._pairs import config_of, iou_list, split_pairs
+from benchmarks._worker import Channel
+from terrainlib.data.sample import open_sample
+from terrainlib.model.reports import EpochLog, Predict, TrainingHooks
+from terrainlib.model.training import train
+
+
+def main() -> None:
+    """Train as told and tell the score of each epoch."""
+    channel = Channel()
+    config = config_of(channel.options)
+    train_pairs, validation_pairs = split_pairs(channel.options, config)
+    classes = open_sample().classes
+    with tempfile.TemporaryDirectory(prefix="terrain-benchmark-") as folder:
+        begun = time.monotonic()
+
+        def report(log: EpochLog, _predict: Predict) -> None:
+            seconds = time.monotonic() - begun
+            channel.tell(epoch=log.epoch, seconds=seconds, miou=log.val_miou)
+
+        result = train(
+            config,
+            train_pairs,
+            validation_pairs,
+            classes=classes,
+            checkpoints=Path(folder),
+            hooks=TrainingHooks(on_epoch=report),
+        )
+    weights = [np.prod(v.shape) for v in result.network.trainable_variables]
+    channel.tell(
+        done=True, parameters=int(sum(weights)), iou=iou_list(result.confusion)
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""The pixel classifier, fitted and scored. A worker's module.
+
+The options it is told: `config` (for size, classes, heights and seed) and `split`. The
+clock starts when the pairs lie in memory.
+"""
+
+import time
+
+import numpy as np
+
+from benchmarks._pairs import config_of, miou_of, split_pairs
+from benchmarks._worker import Channel
+from terrainlib.data.sample import open_sample
+from terrainlib.model.baseline import classifier_input, fit_baseline
+
+
+def main() -> None:
+    """Fit the classifier and tell its score on the validation pairs."""
+    channel = Channel()
+    config = config_of(channel.options)
+    train_pairs, pairs = split_pairs(channel.options, config)
+    height, classes = config.network.height, open_sample().classes
+    begun = time.monotonic()
+    model = fit_baseline(train_pairs, classes, height=height, seed=config.seed)
+    rgb = np.asarray(pairs.images, np.float32) / np.float32(255)
+    inputs = classifier_input(rgb, pairs.heights, use_height=height)
+    predicted = np.argmax(model.network(inputs), axis=-1)
+    miou, iou = miou_of(pairs.masks, predicted, len(classes))
+    channel.tell(epoch=1, seconds=time.monotonic() - begun, miou=miou)
+    channel.tell(done=True, iou=iou)
+
+
+if __name__ == "__main__":
+    main()
