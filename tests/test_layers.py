@@ -16,7 +16,7 @@ LIBRARY = ROOT / "terrainlib"
 ORDER = ("pages", "ui", "cli", "runs", "mask", "model", "data", "base")
 BASE = {"__init__", "errors", "files", "metrics", "_gdal"}
 CLI = {"cli", "__main__"}  # and its private neighbours
-HEAVY = ("tensorflow", "keras", "streamlit", "matplotlib")
+HEAVY = ("tensorflow", "keras", "streamlit", "matplotlib", "sklearn")
 MAY_IMPORT_STREAMLIT = {"pages", "ui"}
 LIGHT_MODULES = ("terrainlib.mask.sharpen", "terrainlib.runs.folder", "terrainlib.cli")
 
@@ -144,4 +144,4 @@ def test_the_user_interface_starts_without_tensorflow_and_matplotlib() -> None:
 def test_pages_load_nothing_heavy_at_start(path: Path) -> None:
     if part_of_file(path) == "pages":
         roots = {name.split(".")[0] for name in imports(path, at_start=True)}
-        assert roots.isdisjoint({"tensorflow", "keras", "matplotlib"})
+        assert roots.isdisjoint({"tensorflow", "keras", "matplotlib", "sklearn"})

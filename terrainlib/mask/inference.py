@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from terrainlib.model.baseline import PixelClassifier
+
 FloatArray = NDArray[np.float32]
 
 # Sessions share loaded models: one runs at a time, so that memory is that of one.
@@ -21,19 +23,22 @@ _COMPILED: "weakref.WeakKeyDictionary[Any, Callable[[FloatArray], Any]]" = (
 
 
 def run_network(network: Any, batch: FloatArray) -> FloatArray:
-    """Return the output of a Keras network for a batch, dropout off.
+    """Return the output of a network for a batch, dropout off.
 
     Every size of batch and image goes through one compiled function of the network,
     which is compiled once. Safe to call from several threads.
 
     Args:
-        network: `keras.Model` from (N, H, W, C) to (N, H, W, O).
+        network: `keras.Model` from (N, H, W, C) to (N, H, W, O), or a
+            `PixelClassifier`, which needs no TensorFlow.
         batch: (N, H, W, C) float32, H and W multiples of the network's size multiple.
 
     Returns:
         (N, H, W, O) float32.
     """
     with _LOCK:
+        if isinstance(network, PixelClassifier):
+            return network(batch)
         compiled = _COMPILED.get(network)
         if compiled is None:
             compiled = _compile(network, batch.shape[-1])

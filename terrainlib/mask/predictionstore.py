@@ -21,6 +21,7 @@ from terrainlib.data.palette import Classes
 from terrainlib.mask.export import index_png
 from terrainlib.mask.reliability import Reliability
 from terrainlib.mask.scoring import MaskArray, PairScore, ScoredPair
+from terrainlib.model.baseline import PixelClassifier
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
@@ -127,6 +128,8 @@ def _model_digest(model: "TerrainModel") -> str:
     if model.path is not None and model.path.is_file():
         with model.path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
+    if isinstance(model.network, PixelClassifier):
+        return model.network.digest
     digest = hashlib.sha256(json.dumps(model.config.to_dict()).encode())
     for weight in model.network.weights:
         digest.update(np.ascontiguousarray(weight.numpy()).tobytes())

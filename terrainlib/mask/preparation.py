@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from terrainlib.data.imagery import Image
 from terrainlib.errors import ConfigError, ImageError, InputError
 from terrainlib.mask.tiling import round_up
+from terrainlib.model.baseline import PixelClassifier, classifier_input
 from terrainlib.model.inputs import network_input
 
 if TYPE_CHECKING:
@@ -79,7 +80,10 @@ def prepare(
     rgb = _resample(image.rgb, image.valid, target, method)
     if heights is not None:
         heights = _resample_heights(heights, target, method)
-    pixels = network_input(rgb, heights, config)
+    if isinstance(model.network, PixelClassifier):
+        pixels = classifier_input(rgb, heights, use_height=config.height)
+    else:
+        pixels = network_input(rgb, heights, config)
     return Prepared(_padded(pixels, config.size_multiple), target, image.valid)
 
 
