@@ -22,6 +22,8 @@ from terrainlib.model.config import UNetConfig
 FORMAT: Final = 1
 MAX_RECEPTIVE_FIELD_PX: Final = 2048
 _MAX_TEXT_CHARACTERS: Final = 200
+_MAX_NOTES: Final = 20
+_MAX_NOTE_CHARACTERS: Final = 500
 
 
 def utc_now() -> str:
@@ -50,6 +52,13 @@ class ModelRecord:
         statistics: Colour, contrast and resolution of the training images.
         dataset: `name`, `pairs`, `fingerprint` of the training data.
         training: JSON form of the `TrainingConfig`.
+        parameters: Number of weights of the network; None where it was not counted.
+        yardstick: JSON form of the `Yardstick`: what the pixel classifier scores on the
+            same split, if it was fitted.
+        final: `pairs`, and where known `minutes`, `seed` and `epochs`, of a last
+            training on all pairs, whose weights these are. Split, scores and confusion
+            are those of the training before it, which kept validation pairs apart.
+        notes: Sentences for people, shown in the model card.
         created: When it was made, ISO, UTC; empty where that is not known.
         versions: Versions of the libraries that made it.
         format: Version of this form.
@@ -68,6 +77,10 @@ class ModelRecord:
     statistics: dict[str, Any] = field(default_factory=dict)
     dataset: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    parameters: int | None = None
+    yardstick: dict[str, Any] | None = None
+    final: dict[str, Any] | None = None
+    notes: list[str] = field(default_factory=list)
     created: str = field(default_factory=utc_now)
     versions: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
@@ -180,6 +193,23 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= _MAX_TEXT_CHARACTERS
 
 
+def _is_final(value: Any) -> bool:
+    """Return whether a value says how often, how long and on what all was trained."""
+    if not isinstance(value, dict) or not _is_whole(value.get("pairs")):
+        return False
+    others = (value.get(name) for name in ("minutes", "seed", "epochs"))
+    known = all(v is None or (_is_number(v) and v >= 0) for v in others)
+    return bool(value["pairs"] > 0 and known)
+
+
+def _are_notes(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) <= _MAX_NOTES
+        and all(isinstance(v, str) and len(v) <= _MAX_NOTE_CHARACTERS for v in value)
+    )
+
+
 _USABLE: Final[dict[str, Callable[[Any], bool]]] = {
     "config": _is_object,
     "classes": lambda v: isinstance(v, list),
@@ -194,6 +224,10 @@ _USABLE: Final[dict[str, Callable[[Any], bool]]] = {
     "statistics": _is_object,
     "dataset": _is_object,
     "training": _is_object,
+    "parameters": lambda v: v is None or (_is_whole(v) and v > 0),
+    "yardstick": lambda v: v is None or isinstance(v, dict),
+    "final": lambda v: v is None or _is_final(v),
+    "notes": _are_notes,
     "created": _is_text,
     "versions": _is_object,
 }

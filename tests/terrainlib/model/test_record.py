@@ -25,6 +25,12 @@ RECORDS = {
     "scale": (lambda r: r | {"scale": 1e9}, "`scale` is out of its bounds"),
     "scale is no number": (lambda r: r | {"scale": float("nan")}, "`scale`"),
     "temperature": (lambda r: r | {"temperature": 0}, "`temperature`"),
+    "parameters": (lambda r: r | {"parameters": 0}, "`parameters`"),
+    "yardstick": (lambda r: r | {"yardstick": [0.5]}, "`yardstick`"),
+    "final without pairs": (lambda r: r | {"final": {"minutes": 1}}, "`final`"),
+    "final time": (lambda r: r | {"final": {"pairs": 2, "minutes": "x"}}, "`final`"),
+    "note is no text": (lambda r: r | {"notes": [1]}, "`notes`"),
+    "long note": (lambda r: r | {"notes": ["a" * 501]}, "`notes`"),
     "huge network": (
         lambda r: r | {"config": r["config"] | {"filters": [1024] * 6}},
         "its record describes|multiple of",
