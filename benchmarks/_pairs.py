@@ -13,9 +13,15 @@ from terrainlib.model.config import TrainingConfig
 from terrainlib.model.inputs import network_input
 
 
-def sample_pairs(config: TrainingConfig) -> PairCache:
-    """Return the sample's pairs at the size that a training works at."""
-    return build_cache(open_sample(), config.network.image_size)
+def sample_pairs(config: TrainingConfig, count: int | None = None) -> PairCache:
+    """Return the sample's pairs at the size that a training works at.
+
+    Args:
+        config: The training.
+        count: How many of them; None for all.
+    """
+    pairs = build_cache(open_sample(), config.network.image_size)
+    return pairs if count is None else pairs.subset(pairs.ids[:count])
 
 
 def float_arrays(

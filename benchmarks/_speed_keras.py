@@ -5,6 +5,7 @@ The options it is told at its start:
 - `way`: `ours` (`Trainer.step` fed by `training_batches`) or `fit` (`compile` and `fit`
   on float32 arrays in memory, AdamW and cross-entropy);
 - `config`: the training in its JSON form;
+- `pairs`: how many pairs an epoch has; None for all of the sample;
 - `settings`: what to change: `intra` and `inter` (threads), `xla`, `bfloat16`,
   `deterministic`.
 
@@ -33,9 +34,11 @@ Timed = tuple[int, float]  # images, seconds
 class OwnLoop:
     """The steps of a training as `terrainlib.model.training` takes them."""
 
-    def __init__(self, config: TrainingConfig, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, config: TrainingConfig, pairs: PairCache, settings: dict[str, Any]
+    ) -> None:
         self.config = config
-        self.cache: PairCache = sample_pairs(config)
+        self.cache = pairs
         self.trainer = _trainer(config, settings)
         self.network = self.trainer.network
         self.steps = max(1, len(self.cache.ids) // config.batch_size)
@@ -89,9 +92,11 @@ class OwnLoop:
 class KerasFit:
     """The same network in Keras' own loop."""
 
-    def __init__(self, config: TrainingConfig, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, config: TrainingConfig, pairs: PairCache, settings: dict[str, Any]
+    ) -> None:
         self.config = config
-        self.inputs, self.masks = float_arrays(sample_pairs(config), config)
+        self.inputs, self.masks = float_arrays(pairs, config)
         self.network = build_unet(config.network)
         self.network.compile(
             optimizer=keras.optimizers.AdamW(
@@ -133,7 +138,7 @@ def main() -> None:
     settings = channel.options["settings"]
     _set_up(config, settings, deterministic=channel.options["way"] == "ours")
     kind = OwnLoop if channel.options["way"] == "ours" else KerasFit
-    loop = kind(config, settings)
+    loop = kind(config, sample_pairs(config, channel.options["pairs"]), settings)
     weights = [np.prod(v.shape) for v in loop.network.trainable_variables]
     channel.tell(parameters=int(sum(weights)), network=loop.network.to_json())
     for request in channel.requests():

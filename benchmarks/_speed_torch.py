@@ -1,7 +1,8 @@
 """Training speed of the same network in PyTorch, eager, on the CPU. A worker's module.
 
-The options it is told at its start: `config` (the training), `network` (the Keras
-network's description) and `settings`, of which it knows `channels_last`.
+The options it is told at its start: `config` (the training), `pairs` (how many; None
+for all), `network` (the Keras network's description) and `settings`, of which it knows
+`channels_last`.
 """
 
 import json
@@ -13,6 +14,7 @@ import numpy as np
 from benchmarks._pairs import config_of, float_arrays, sample_pairs
 from benchmarks._torch_network import TorchNetwork, parameters, torch
 from benchmarks._worker import Channel
+from terrainlib.data.cache import PairCache
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.description import read_graph
 
@@ -21,11 +23,16 @@ class TorchLoop:
     """AdamW and cross-entropy on float32 tensors in memory."""
 
     def __init__(
-        self, config: TrainingConfig, description: str, *, channels_last: bool
+        self,
+        config: TrainingConfig,
+        pairs: PairCache,
+        description: str,
+        *,
+        channels_last: bool,
     ) -> None:
         self.batch_size = config.batch_size
         layout = torch.channels_last if channels_last else torch.contiguous_format
-        inputs, masks = float_arrays(sample_pairs(config), config)
+        inputs, masks = float_arrays(pairs, config)
         images = torch.from_numpy(inputs).permute(0, 3, 1, 2)
         self.images = images.contiguous(memory_format=layout)
         self.masks = torch.from_numpy(masks.astype(np.int64))
@@ -63,8 +70,10 @@ def main() -> None:
     channel = Channel()
     torch.set_num_threads(os.cpu_count() or 1)
     torch.manual_seed(0)
+    config = config_of(channel.options)
     loop = TorchLoop(
-        config_of(channel.options),
+        config,
+        sample_pairs(config, channel.options["pairs"]),
         channel.options["network"],
         channels_last=channel.options["settings"]["channels_last"],
     )

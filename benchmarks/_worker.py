@@ -7,6 +7,7 @@ where it fails.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,11 @@ _SHOWN_CHARACTERS = 3000
 
 class WorkerError(RuntimeError):
     """A worker ended before it gave its answer; the text is what it printed last."""
+
+
+def stop_in_order() -> None:
+    """Let the signal to end do what Ctrl-C does, so that no worker is left behind."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 class Worker:

@@ -36,10 +36,11 @@ from benchmarks._quality_report import (
     print_finals,
     print_passing,
 )
-from benchmarks._worker import Worker, WorkerError
+from benchmarks._worker import Worker, WorkerError, stop_in_order
 from terrainlib import files
+from terrainlib.data.overlaps import find_overlaps
 from terrainlib.data.sample import open_sample
-from terrainlib.data.splits import Split, random_split
+from terrainlib.data.splits import Split, leak_free_split, random_split
 from terrainlib.model.config import TrainingConfig
 
 GOAL_SHARE = 1 / 20
@@ -49,6 +50,7 @@ _SHORTEST_MINUTES = 0.05  # that a training accepts
 def main() -> None:
     """Train everything, print the tables, draw the figure, write `results.json`."""
     options = _parse()
+    stop_in_order()
     split = make_split(options)
     _say(told(split))
     curves: dict[str, Curve] = {}
@@ -97,11 +99,10 @@ def make_split(options: argparse.Namespace) -> Split:
     dataset = open_sample()
     if options.split == "random":
         return random_split(dataset.ids, seed=options.seed)
-    from terrainlib.data.overlaps import find_overlaps
-    from terrainlib.data.splits import leak_free_split
-
     _say("finding shared ground ...")
-    return leak_free_split(dataset, find_overlaps(dataset), seed=options.seed)
+    counts = {pair.id: pair.counts for pair in dataset.pairs}
+    overlaps = find_overlaps(dataset)
+    return leak_free_split(dataset.ids, overlaps, counts, seed=options.seed)
 
 
 def told(split: Split) -> str:

@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks._worker import Worker, WorkerError
+from benchmarks._worker import Worker, WorkerError, stop_in_order
 from terrainlib import files
 from terrainlib.model.config import TrainingConfig
 
@@ -112,6 +112,7 @@ class Measured:
 def main() -> None:
     """Measure, print the tables and the goals."""
     options = _parse()
+    stop_in_order()
     config = TrainingConfig.preset("fast", network={"height": options.height})
     main_ways = (OURS, *KERAS, *(TORCH if importlib.util.find_spec("torch") else ()))
     with tempfile.TemporaryDirectory(prefix="terrain-benchmark-") as home:
@@ -143,6 +144,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="measurements a way")
     parser.add_argument("--height", action="store_true", help="with heights as well")
     parser.add_argument("--short", action="store_true", help="leave out the settings")
+    parser.add_argument("--pairs", type=int, help="of an epoch; all without it")
     parser.add_argument("--json", type=Path, help="write everything measured here")
     return parser.parse_args()
 
@@ -156,8 +158,9 @@ def measure(
 ) -> Measured:
     """Start every way in a process of its own and measure them in turn."""
     measured = Measured()
+    told = {"config": config.to_dict(), "pairs": options.pairs}
     with ExitStack() as stack:
-        workers = _start(ways, config, measured, stack)
+        workers = _start(ways, told, measured, stack)
         for number in range(1, options.rounds + 1):
             _say(f"round {number} of {options.rounds}: {', '.join(workers)}")
             for name, worker in workers.items():
@@ -173,15 +176,15 @@ def measure(
 
 
 def _start(
-    ways: Sequence[Way], config: TrainingConfig, measured: Measured, stack: ExitStack
+    ways: Sequence[Way], told: dict[str, Any], measured: Measured, stack: ExitStack
 ) -> dict[str, Worker]:
     """Start the workers one after the other; our own comes first and must run."""
     workers: dict[str, Worker] = {}
     network = ""
     for way in ways:
         _say(f"starting {way.name} ...")
-        told = {"config": config.to_dict(), "network": network, **way.options}
-        worker = stack.enter_context(Worker(way.module, told, way.environment))
+        options = {**told, "network": network, **way.options}
+        worker = stack.enter_context(Worker(way.module, options, way.environment))
         try:
             answer = worker.hear()
         except WorkerError as error:
