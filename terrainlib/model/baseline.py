@@ -28,7 +28,8 @@ ShouldStop = Callable[[], bool]
 
 BASELINE_NAME: Final = "Pixel classifier"
 BASELINE_VERSION: Final = 1  # of features and fit; a change makes older scores void
-WINDOWS_PX: Final = (5, 13, 33)
+COLOR_WINDOWS_PX: Final = (3, 7, 15)
+HEIGHT_WINDOWS_PX: Final = (5, 13, 33)
 
 _SAMPLES: Final = 200_000
 _MAX_READ_PX: Final = 2**26  # of the training images, so that large sets fit in time
@@ -115,18 +116,16 @@ def pixel_features(pixels: FloatArray) -> FloatArray:
             there is no height.
 
     Returns:
-        (H, W, 7 C) float32: the C channels, then mean and standard deviation of each in
-        each window of `WINDOWS_PX`, mirrored at the border.
+        (H, W, 21) or (H, W, 28) float32: the colours, then their means and standard
+        deviations in each window of `COLOR_WINDOWS_PX`, mirrored at the border; then
+        the same of the heights with `HEIGHT_WINDOWS_PX`.
     """
     values = pixels.astype(np.float64)
     values[..., :3] *= 255
     values = np.rint(values)
-    known = np.isfinite(values)
-    values[~known] = 0
-    weights = None if known.all() else known.astype(np.float64)
-    features = [np.where(known, values, np.nan)]
-    for window in WINDOWS_PX:
-        features += _mean_and_spread(values, weights, window)
+    features = _described(values[..., :3], COLOR_WINDOWS_PX)
+    if values.shape[-1] > 3:
+        features += _described(values[..., 3:], HEIGHT_WINDOWS_PX)
     return np.concatenate(features, axis=-1, dtype=np.float32)
 
 
@@ -186,12 +185,13 @@ def _as_model(
         classes=len(classes),
         height=network.height,
     )
+    windows = COLOR_WINDOWS_PX + (HEIGHT_WINDOWS_PX if network.height else ())
     record = ModelRecord(
         config=config.to_dict(),
         classes=class_list(classes),
         name=BASELINE_NAME,
         scale=train.scale,
-        receptive_field=max(WINDOWS_PX) // 2,
+        receptive_field=max(windows) // 2,
     )
     return TerrainModel(network, classes, config, train.scale, record, BASELINE_NAME)
 
@@ -205,6 +205,20 @@ class _Watch:
     def check(self) -> None:
         if self.should_stop is not None and self.should_stop():
             raise StoppedError("stopped while the pixel classifier learnt, as asked.")
+
+
+def _described(
+    values: NDArray[np.float64], windows: tuple[int, ...]
+) -> list[NDArray[np.float64]]:
+    """Return channels, and mean and spread of them in each window, (H, W, C) each."""
+    known = np.isfinite(values)
+    whole = bool(known.all())
+    filled = np.where(known, values, 0.0)
+    features = [values]
+    for window in windows:
+        weights = None if whole else known.astype(np.float64)
+        features += _mean_and_spread(filled, weights, window)
+    return features
 
 
 def _mean_and_spread(

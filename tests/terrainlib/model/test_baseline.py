@@ -17,7 +17,7 @@ from terrainlib.mask.evaluation import evaluate
 from terrainlib.mask.gallery import open_gallery
 from terrainlib.mask.prediction import predict_image
 from terrainlib.model.baseline import (
-    WINDOWS_PX,
+    COLOR_WINDOWS_PX,
     classifier_input,
     fit_baseline,
     pixel_features,
@@ -158,10 +158,10 @@ def test_mean_and_spread_are_those_of_the_window_mirrored_at_the_border() -> Non
     assert features.shape == (40, 50, 21)
     assert features.dtype == np.float32
     assert (features[..., :3] == image).all()
-    reach = max(WINDOWS_PX) // 2
+    reach = max(COLOR_WINDOWS_PX) // 2
     padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
     for row, column in [(0, 0), (20, 25), (39, 3)]:
-        for number, window in enumerate(WINDOWS_PX):
+        for number, window in enumerate(COLOR_WINDOWS_PX):
             first = reach - window // 2
             top, left = row + first, column + first
             part = padded[top : top + window, left : left + window].astype(float)
@@ -176,11 +176,10 @@ def test_heights_that_are_not_known_weigh_nothing() -> None:
     height[:, :45] = np.nan
     features = pixel_features(classifier_input(rgb, height, use_height=True))
     assert features.shape == (60, 60, 28)
-    metres = features[..., [3, 7, 11]]  # as it is, then the mean and spread around it
-    assert np.isnan(metres[:, :40]).all()
-    assert np.isnan(features[:, :45, 3]).all()
-    assert (features[:, 43:, 7] == 700).all()
-    assert (features[:, 43:, 11] == 0).all()
+    assert np.isnan(features[:, :45, 21]).all()
+    assert np.isnan(features[:, :29, 26]).all()  # nothing known within 16 px
+    assert (features[:, 29:, 26] == 700).all()
+    assert (features[:, 29:, 27] == 0).all()
 
 
 def test_it_is_judged_and_shown_like_any_model(tmp_path: Path) -> None:
