@@ -1,0 +1,228 @@
+"""The model card: its facts, its scores, and what it warns of."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from terrainlib.data.palette import TerrainClass
+from terrainlib.data.splits import LEAK_FREE, RANDOM_LEAK
+from terrainlib.model.card import card_markdown, fresh_leak, model_card, stored_leak
+from terrainlib.model.config import TrainingConfig
+from terrainlib.model.record import ModelRecord, class_list
+
+CLASSES = (
+    TerrainClass("Water", (0, 0, 255)),
+    TerrainClass("Rock|s", (90, 90, 90)),
+    TerrainClass("Ice", (255, 255, 255)),
+)
+NETWORK = {"classes": 3}
+TRAINING = TrainingConfig.preset("fast", network=NETWORK, minutes=10, seed=3)
+RECORD = ModelRecord(
+    config=TRAINING.network.to_dict(),
+    classes=class_list(CLASSES),
+    name="coast_1",
+    scale=0.25,
+    split={
+        "method": "leak-free",
+        "train": [f"t{n}" for n in range(60)],
+        "validation": ["v1", "v2"],
+        "left_out": ["x1"],
+        "hash": "0123456789abcdef",
+        "leak": LEAK_FREE,
+    },
+    scores={
+        "miou": 0.61,
+        "pixel_accuracy": 0.8,
+        "boundary_f1": None,
+        "iou": {"Water": 0.9, "Rock|s": 0.3, "Ice": None},
+        "ece": 0.021,
+    },
+    confusion=[[900, 0, 0], [90, 5, 0], [0, 5, 0]],
+    temperature=1.25,
+    yardstick={
+        "miou": 0.56,
+        "pixel_accuracy": 0.81,
+        "boundary_f1": 0.3,
+        "iou": {"Water": 0.8, "Rock|s": 0.35, "Ice": None},
+    },
+    statistics={"color_mean": [0.2, 0.4, 0.6], "contrast": 0.1},
+    dataset={"name": "coast", "pairs": 63, "fingerprint": "fedc"},
+    training={**TRAINING.to_dict(), "epochs_done": 140, "best_epoch": 120},
+    parameters=1_234_567,
+    notes=["Ask before use."],
+    created="2026-05-01T12:00:00+00:00",
+    versions={"keras": "3.15.1"},
+)
+FINAL = replace(RECORD, final={"pairs": 63, "minutes": 10.0, "seed": 0, "epochs": 150})
+
+
+def fact(record: ModelRecord, title: str, name: str) -> str | None:
+    (section,) = [s for s in model_card(record).sections if s.title == title]
+    return dict(section.facts).get(name)
+
+
+def limits(**changes: Any) -> str:
+    return "\n".join(model_card(replace(RECORD, **changes)).limits)
+
+
+def trained(**changes: Any) -> ModelRecord:
+    return replace(RECORD, training={**RECORD.training, **changes})
+
+
+@pytest.mark.parametrize(
+    ("title", "name", "value"),
+    [
+        ("Model", "Parameters", "1,234,567"),
+        ("Model", "Input", "RGB image"),
+        ("Data", "Pairs", "63"),
+        ("Data", "Fingerprint", "fedc"),
+        ("Split", "Pairs", "60 train, 2 validate, 1 left out"),
+        ("Split", "Shared ground", LEAK_FREE),
+        ("Training", "Budget", "10 minutes"),
+        ("Training", "Best epoch", "120"),
+        ("Training", "Set by hand", None),
+        ("Training", "Last training", None),
+        ("Training", "Versions", "keras 3.15.1"),
+        ("Calibration", "Expected calibration error", "2.1% on the validation pairs"),
+    ],
+)
+def test_a_fact_stands_in_its_section(title: str, name: str, value: str | None) -> None:
+    assert fact(RECORD, title, name) == value
+
+
+def test_the_command_repeats_preset_budget_and_seed() -> None:
+    assert model_card(RECORD).command == (
+        "python -m terrainlib train DATA --out RUN_DIR --preset fast --minutes 10 "
+        "--seed 3"
+    )
+
+
+def test_the_command_names_what_differs_from_the_preset() -> None:
+    network = {**NETWORK, "image_size": 64, "height": True, "dropout": 0.5}
+    training = TrainingConfig.preset("fast", network=network, epochs=7, batch_size=2)
+    training = replace(training, flips=False)
+    record = replace(RECORD, training=training.to_dict())
+
+    assert model_card(record).command == (
+        "python -m terrainlib train DATA --out RUN_DIR --preset fast --epochs 7 "
+        "--height --image-size 64 --batch-size 2 --seed 0"
+    )
+    assert fact(record, "Training", "Set by hand") == "dropout 0.5, flips False"
+
+
+@pytest.mark.parametrize(
+    "training", [{}, {"network": 5}, {"unheard": 1}, {"minutes": "many"}]
+)
+def test_a_training_that_cannot_be_read_gives_no_command(training: Any) -> None:
+    card = model_card(replace(RECORD, training=training))
+
+    assert card.command is None
+    assert card.scores
+
+
+def test_scores_stand_beside_the_pixel_classifiers_with_the_difference() -> None:
+    card = model_card(RECORD)
+    scores = {score.name: score for score in (*card.scores, *card.classes)}
+
+    assert card.compared
+    assert scores["mIoU"].difference == pytest.approx(0.05)
+    assert scores["Rock|s"].difference == pytest.approx(-0.05)
+    assert scores["Boundary F1"].difference is None
+    assert scores["Ice"].difference is None
+
+
+def test_without_a_yardstick_there_is_nothing_to_compare() -> None:
+    card = model_card(replace(RECORD, yardstick=None))
+
+    assert not card.compared
+    assert "pixel classifier" not in card_markdown(replace(RECORD, yardstick=None))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "data set coast, in images of about 512 px"),
+        ({"scale": None}, "resized to 128 × 128 px"),
+        ({}, "red 51, green 102, blue 153"),
+        ({}, "Rare classes: Ice (0.5%) of the validation pixels"),
+        (
+            {"statistics": {"class_shares": {"Water": 0.5, "Rock|s": 0.01}}},
+            "Rare classes: Rock|s (1.0%) of the training pixels",
+        ),
+        ({}, "the class Rock|s (0.30)"),
+        ({"scores": {"miou": 0.5}}, "mIoU 0.500 is not ahead of its 0.560"),
+        ({"scores": None}, "no scores are stored"),
+        ({"split": {"method": "random", "leak": RANDOM_LEAK}}, "drawn at random"),
+        ({"split": {"method": "leak-free", "train": ["a"]}}, "from 1 pairs only"),
+        ({"training": {"stopped": True}}, "stopped before its budget"),
+        ({"final": {"pairs": 63}}, "has seen all pairs"),
+    ],
+)
+def test_a_limit_follows_from_a_fact(changes: dict[str, Any], words: str) -> None:
+    assert words in limits(**changes)
+
+
+@pytest.mark.parametrize(
+    "words", ["random", "pairs only", "stopped", "not ahead", "seen all pairs"]
+)
+def test_a_limit_without_its_fact_is_not_named(words: str) -> None:
+    assert words not in limits()
+
+
+def test_a_model_for_heights_says_that_it_needs_them() -> None:
+    config = {**RECORD.config, "height": True}
+
+    assert "needs a height" in limits(config=config)
+    assert "needs a height" not in limits()
+
+
+def test_a_last_training_on_all_pairs_is_said_beside_every_score() -> None:
+    assert stored_leak(RECORD) == fresh_leak(RECORD) == LEAK_FREE
+    assert stored_leak(FINAL) == (
+        f"{LEAK_FREE}; scored before the last training on all 63 pairs"
+    )
+    assert fresh_leak(FINAL) == (
+        "seen in training: these weights were trained once more on all 63 pairs"
+    )
+    assert "10 minutes, 150 epochs, seed 0" in str(
+        fact(FINAL, "Training", "Last training")
+    )
+    assert "scored before the last training" in card_markdown(FINAL)
+
+
+def test_a_record_without_a_split_says_nothing_of_shared_ground() -> None:
+    record = replace(RECORD, split=None)
+
+    assert stored_leak(record) is None
+    assert fresh_leak(record) is None
+
+
+def test_the_markdown_holds_table_command_limits_and_notes() -> None:
+    lines = card_markdown(RECORD).splitlines()
+
+    assert lines[0] == "# Model card: coast\\_1"
+    assert "| mIoU | 0.610 | 0.560 | +0.050 |" in lines
+    assert "| IoU Rock\\|s | 0.300 | 0.350 | -0.050 |" in lines
+    assert "| IoU Ice | – | – | – |" in lines
+    assert f"Split: {LEAK_FREE}." in lines
+    assert model_card(RECORD).command in lines
+    assert lines[-1] == "- Ask before use."
+
+
+def test_strange_values_are_left_out_of_the_card() -> None:
+    record = replace(
+        RECORD,
+        split={"train": 5, "leak": 7},
+        scores={"miou": float("nan"), "iou": [1]},
+        confusion=[["a"]],
+        statistics={"color_mean": "red"},
+        dataset={"pairs": "many"},
+        versions={"keras": 3},
+        yardstick={"iou": 1},
+    )
+
+    card = model_card(record)
+
+    assert card.scores == card.classes == ()
+    assert "None are stored" in card_markdown(record)
