@@ -7,6 +7,7 @@ from terrainlib.ui.chrome import empty_state, page_header
 from terrainlib.ui.class_names import show_class_names
 from terrainlib.ui.dataset_picker import pick_dataset
 from terrainlib.ui.dataset_report import show_classes, show_counts, show_problems
+from terrainlib.ui.overlap_view import show_shared_ground
 from terrainlib.ui.pair_gallery import show_pair_gallery
 
 page_header(
@@ -28,6 +29,7 @@ show_problems(dataset)
 if dataset.pairs:
     show_class_names(dataset, "preview")
     show_classes(dataset)
+    show_shared_ground(dataset, "preview")
     st.subheader("Pairs", anchor=False)
     show_pair_gallery(dataset, "preview")
     st.page_link(

@@ -1,4 +1,4 @@
-"""What the pages keep between reruns: opened data sets, loaded models, small pictures.
+"""What the pages keep between reruns: data sets and splits, models, small pictures.
 
 Every key holds the file's date and size, so a retrained model or a changed picture is
 seen. Pictures are kept encoded (a hit copies kilobytes, not megabytes). Every cache is
@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from terrainlib import files
 from terrainlib.data import palette
 from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.imagery import read_height, read_image
 from terrainlib.data.masks import read_mask
+from terrainlib.data.overlaps import Overlaps, known_overlaps
 from terrainlib.data.palette import Classes
 from terrainlib.data.relief import shaded_relief
 from terrainlib.data.sample import DEFAULT_MODEL
+from terrainlib.data.splits import Split, leak_free_split
 from terrainlib.ui.pictures import encode_jpeg as encode_jpeg  # offered from here too
 from terrainlib.ui.pictures import encode_png as encode_png
 from terrainlib.ui.pictures import shrink as shrink
@@ -66,6 +69,30 @@ def forget_dataset() -> None:
     """Check all data sets again the next time they are asked for."""
     st.session_state.pop(_OPENED, None)
     _dataset.clear()
+
+
+def overlaps(dataset: Dataset) -> Overlaps | None:
+    """Return the shared ground of a data set, or None while nobody has looked."""
+    key = (str(files.cache_dir()), str(dataset.folder), dataset.fingerprint)
+    try:
+        return _overlaps(key, dataset)
+    except LookupError:
+        return None
+
+
+def leak_free(
+    dataset: Dataset, shared: Overlaps, *, share: float = 0.15, seed: int = 0
+) -> Split:
+    """Return the split that a training of these settings makes.
+
+    Args:
+        dataset: The data set, of two pairs or more.
+        shared: Its shared ground.
+        share: Share of the pairs asked for validation.
+        seed: The training's seed.
+    """
+    key = (str(dataset.folder), dataset.fingerprint, len(shared.pairs))
+    return _leak_free(key, share, seed, dataset, shared)
 
 
 def model(path: str | Path) -> "TerrainModel":
@@ -122,6 +149,24 @@ def relief_thumbnail(path: str | Path, *, longest_px: int = THUMBNAIL_PX) -> byt
 def _dataset(folder: str, stamp: tuple[Stamp, ...]) -> Dataset:
     del stamp  # part of the key
     return open_dataset(Path(folder))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _overlaps(key: tuple[str, ...], _dataset: Dataset) -> Overlaps:
+    del key  # names what is looked up
+    known = known_overlaps(_dataset)
+    if known is None:
+        raise LookupError  # not to be kept: it may be known the next time
+    return known
+
+
+@st.cache_resource(max_entries=32, show_spinner="Choosing validation patches …")
+def _leak_free(
+    key: tuple[Any, ...], share: float, seed: int, _dataset: Dataset, _shared: Overlaps
+) -> Split:
+    del key  # names data set and overlaps
+    counts = {pair.id: pair.counts for pair in _dataset.pairs}
+    return leak_free_split(_dataset.ids, _shared, counts, share=share, seed=seed)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the model …")
