@@ -5,7 +5,7 @@ import streamlit as st
 from terrainlib.ui.chrome import page_header
 from terrainlib.ui.dataset_picker import pick_dataset
 from terrainlib.ui.model_picker import pick_entry
-from terrainlib.ui.parts import caution, parts_of, pick_part
+from terrainlib.ui.parts import caution, has_seen, pick_part
 from terrainlib.ui.prediction_rows import show_prediction_rows
 from terrainlib.ui.predictions import Wanted, predictions
 from terrainlib.ui.score_report import show_score_report
@@ -31,11 +31,9 @@ gallery = predictions(wanted, "gallery")
 if gallery is None:
     st.stop()
 
-own_data = "validation" in parts_of(entry.record, dataset)
+seen = has_seen(entry.record, dataset, part)
 show_score_report(
-    gallery.evaluation,
-    gallery.classes,
-    caution(part, entry.leak, own_data=own_data),
+    gallery.evaluation, gallery.classes, caution(part, entry.leak, seen=seen)
 )
 st.subheader("Images", anchor=False)
 show_prediction_rows(gallery, wanted, "gallery")

@@ -14,10 +14,11 @@ from typing import Final, Literal
 from terrainlib import files
 from terrainlib.data.sample import DEFAULT_MODEL
 from terrainlib.errors import ModelFileError
+from terrainlib.model.card import stored_leak
 from terrainlib.model.modelfile import read_record
 from terrainlib.model.record import ModelRecord
 
-ModelKind = Literal["embedded", "run", "added"]
+ModelKind = Literal["embedded", "run", "added", "instant"]
 EMBEDDED_ID: Final = "default"
 MODEL_SUFFIXES: Final = (".keras", ".h5", ".hdf5")
 _DEFAULT_FILE: Final = "default.json"
@@ -29,7 +30,7 @@ class ModelEntry:
 
     Attributes:
         id: `default`, `run/NAME` or `added/FILE`: stable, and safe to put in a link.
-        kind: Where it comes from.
+        kind: Where it comes from; `instant` models are fitted in memory and not listed.
         title: Its name for people.
         path: The model file.
         record: What the file says about itself; None for a damaged file.
@@ -93,8 +94,7 @@ class ModelEntry:
     @property
     def leak(self) -> str | None:
         """The warning that goes beside its scores, such as `random: may leak`."""
-        split = self.record.split if self.record else None
-        return str(split["leak"]) if split and split.get("leak") else None
+        return stored_leak(self.record) if self.record else None
 
 
 def list_models() -> list[ModelEntry]:
