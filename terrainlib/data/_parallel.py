@@ -22,23 +22,31 @@ def ordered_map(
     *,
     progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    workers: int | None = None,
+    ahead: int | None = None,
 ) -> Iterator[_R]:
     """Yield `function(item)` of every item, in the order of the items.
+
+    What the function raises comes out in its turn. An iterator that is given up before
+    its end takes its threads with it.
 
     Args:
         function: Called in threads.
         items: What to work on.
         progress: Called in the caller's thread with the numbers done and in all.
         should_stop: Asked before each result; the iterator ends early when it says so.
+        workers: Threads; None takes one a core.
+        ahead: Results that are made or wait for their turn; None is four a thread.
     """
-    workers = min(MAX_WORKERS, os.cpu_count() or 1)
+    workers = workers or min(MAX_WORKERS, os.cpu_count() or 1)
+    ahead = ahead or workers * _WAITING_PER_WORKER
     waiting: deque[Future[_R]] = deque()
     source = iter(items)
     done = 0
     with ThreadPoolExecutor(workers, thread_name_prefix="terrain-data") as pool:
         try:
             while True:
-                while len(waiting) < workers * _WAITING_PER_WORKER:
+                while len(waiting) < ahead:
                     try:
                         waiting.append(pool.submit(function, next(source)))
                     except StopIteration:

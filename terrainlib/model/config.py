@@ -89,13 +89,7 @@ class UNetConfig:
         _within("dropout", self.dropout, (0.0, 0.9))
         _within("batch_norm_momentum", self.batch_norm_momentum, (0.0, 0.999))
         _within("image size", self.image_size, (16, MAX_IMAGE_SIZE_PX))
-        if self.image_size % self.size_multiple:
-            steps = max(1, round(self.image_size / self.size_multiple))
-            raise ConfigError(
-                f"the image size must be a multiple of {self.size_multiple} px for "
-                f"this network, not {self.image_size}. Use "
-                f"{steps * self.size_multiple}."
-            )
+        _multiple_of("image size", self.image_size, self.size_multiple)
 
     @property
     def size_multiple(self) -> int:
@@ -145,6 +139,9 @@ class TrainingConfig:
         epochs: Budget in epochs; None where the budget is in minutes.
         minutes: Budget in minutes of wall clock; None where it is in epochs.
         batch_size: Images a step.
+        crop_size: Height and width in px, at the working size, of the random crops
+            that are trained on; None trains on whole images. Validation and prediction
+            always see whole images.
         learning_rate: Highest learning rate.
         schedule: `one_cycle` (warm-up, then down to zero along a cosine) or `constant`.
         weight_decay: Decoupled weight decay (AdamW); 0 is plain Adam.
@@ -163,6 +160,7 @@ class TrainingConfig:
     epochs: int | None = None
     minutes: float | None = None
     batch_size: int = 8
+    crop_size: int | None = None
     learning_rate: float = 3e-3
     schedule: Literal["one_cycle", "constant"] = "one_cycle"
     weight_decay: float = 1e-3
@@ -183,6 +181,10 @@ class TrainingConfig:
         if self.minutes is not None:
             _within("minutes", self.minutes, (0.05, MAX_MINUTES))
         _within("batch size", self.batch_size, (1, 512))
+        if self.crop_size is not None:
+            multiple = self.network.size_multiple
+            _within("crop size", self.crop_size, (multiple, self.network.image_size))
+            _multiple_of("crop size", self.crop_size, multiple)
         _within("learning rate", self.learning_rate, (1e-7, 1.0))
         _one_of("schedule", self.schedule, ("one_cycle", "constant"))
         _within("weight_decay", self.weight_decay, (0.0, 1.0))
@@ -253,6 +255,15 @@ def _one_of(option: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
         choices = ", ".join(str(choice) for choice in allowed)
         raise ConfigError(f"{option} must be one of {choices}, not {value!r}.")
+
+
+def _multiple_of(option: str, pixels: int, multiple: int) -> None:
+    if pixels % multiple:
+        steps = max(1, round(pixels / multiple))
+        raise ConfigError(
+            f"the {option} must be a multiple of {multiple} px for this network, not "
+            f"{pixels}. Use {steps * multiple}."
+        )
 
 
 def _within(option: str, value: float, bounds: tuple[float, float]) -> None:

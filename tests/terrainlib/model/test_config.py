@@ -42,6 +42,9 @@ def test_a_change_of_none_keeps_the_presets_value() -> None:
         ({"minutes": float("nan")}, "minutes must be 0.05 to 10080, not nan"),
         ({"learning_rate": "fast"}, "learning rate must be 1e-07 to 1, not 'fast'"),
         ({"schedule": "magic"}, "schedule must be one of one_cycle, constant"),
+        ({"crop_size": 100}, "crop size must be a multiple of 16 px .* Use 96"),
+        ({"crop_size": 256}, "crop size must be 16 to 128, not 256"),
+        ({"crop_size": 0}, "crop size must be 16 to 128, not 0"),
         ({"batchsize": 4}, "unknown option 'batchsize'. Known: averaging"),
     ],
 )

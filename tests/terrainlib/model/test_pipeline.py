@@ -1,10 +1,15 @@
 """Batches: order and augmentation as functions of seed, epoch and index."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
 from terrainlib.data.cache import PairCache
+from terrainlib.model import pipeline
 from terrainlib.model.config import TrainingConfig
+from terrainlib.model.inputs import network_input
 from terrainlib.model.pipeline import (
     epoch_order,
     training_batches,
@@ -19,8 +24,10 @@ def config(**changes: object) -> TrainingConfig:
     return TrainingConfig.preset("fast", **values)
 
 
-def epoch(pairs: PairCache, settings: TrainingConfig, number: int = 1) -> np.ndarray:
-    batches = training_batches(pairs, settings, epoch=number, steps=3)
+def epoch(
+    pairs: PairCache, settings: TrainingConfig, number: int = 1, workers: int = 1
+) -> np.ndarray:
+    batches = training_batches(pairs, settings, epoch=number, steps=3, workers=workers)
     return np.concatenate([inputs.numpy() for inputs, _ in batches])
 
 
@@ -44,7 +51,8 @@ def test_an_epoch_shows_every_pair_once_in_zero_to_one(pairs: PairCache) -> None
 
 
 @pytest.mark.parametrize(
-    "changes", [{"flips": True}, {"quarter_turns": True}, {"jitter": 0.2}]
+    "changes",
+    [{"flips": True}, {"quarter_turns": True}, {"jitter": 0.2}, {"crop_size": 8}],
 )
 def test_augmentation_is_the_same_again_and_other_in_the_next_epoch(
     pairs: PairCache, changes: dict[str, object]
@@ -52,6 +60,9 @@ def test_augmentation_is_the_same_again_and_other_in_the_next_epoch(
     settings = config(**changes)
 
     np.testing.assert_array_equal(epoch(pairs, settings), epoch(pairs, settings))
+    assert (epoch(pairs, settings) != epoch(pairs, settings, 2)).any()
+    if "crop_size" in changes:
+        return
     plain = np.sort(epoch(pairs, config()), axis=None)
     if "jitter" in changes:
         assert np.abs(np.sort(epoch(pairs, settings), axis=None) - plain).max() > 0.01
@@ -60,7 +71,9 @@ def test_augmentation_is_the_same_again_and_other_in_the_next_epoch(
         assert (epoch(pairs, settings) != epoch(pairs, config())).any()
 
 
-@pytest.mark.parametrize("changes", [{"flips": True}, {"quarter_turns": True}])
+@pytest.mark.parametrize(
+    "changes", [{"flips": True}, {"quarter_turns": True}, {"crop_size": 8}]
+)
 def test_image_and_mask_are_turned_together(
     pairs: PairCache, changes: dict[str, object]
 ) -> None:
@@ -95,3 +108,99 @@ def test_validation_shows_every_pair_as_it_is(pairs: PairCache) -> None:
     np.testing.assert_allclose(
         np.concatenate(inputs), np.asarray(pairs.images, np.float32) / 255
     )
+
+
+def test_a_crop_is_a_part_of_its_image_with_the_relief_of_the_whole(
+    pairs: PairCache,
+) -> None:
+    settings = config(network={**NETWORK, "height": True}, crop_size=8)
+    rgb = np.asarray(pairs.images, np.float32) / np.float32(255)
+    whole = network_input(rgb, pairs.heights, settings.network)
+
+    crops = epoch(pairs, settings)
+
+    assert crops.shape == (12, 8, 8, 4)
+    places = set()
+    for index, crop in zip(epoch_order(12, seed=0, epoch=1), crops, strict=True):
+        windows = np.lib.stride_tricks.sliding_window_view(
+            whole[index], (8, 8), axis=(0, 1)
+        )
+        found = np.argwhere((windows == crop.transpose(2, 0, 1)).all((2, 3, 4)))
+        assert len(found) == 1
+        places.add(tuple(found[0]))
+    assert len(places) > 6
+    assert {0, 8} <= {edge for place in places for edge in place}
+
+
+def test_crops_leave_the_flips_as_they_are(pairs: PairCache) -> None:
+    whole = epoch(pairs, config(flips=True))
+    one_place = epoch(pairs, config(flips=True, crop_size=16))
+
+    np.testing.assert_array_equal(whole, one_place)
+
+
+@pytest.mark.parametrize("workers", [2, 5])
+def test_the_number_of_threads_changes_nothing(pairs: PairCache, workers: int) -> None:
+    settings = config(flips=True, quarter_turns=True, jitter=0.3, crop_size=8)
+
+    np.testing.assert_array_equal(
+        epoch(pairs, settings, workers=workers), epoch(pairs, settings)
+    )
+
+
+def test_what_goes_wrong_in_a_thread_comes_out_in_its_turn(
+    pairs: PairCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = int(epoch_order(12, seed=0, epoch=1)[-1])
+    right = pipeline._augmented_pair
+
+    def wrong(
+        cache: PairCache, settings: TrainingConfig, number: int, i: int
+    ) -> object:
+        if i == last:
+            raise OSError("the disk is gone")
+        return right(cache, settings, number, i)
+
+    monkeypatch.setattr(pipeline, "_augmented_pair", wrong)
+    batches = training_batches(pairs, config(), epoch=1, steps=3, workers=3)
+
+    assert [len(next(batches)[0]) for _ in range(2)] == [4, 4]
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(batches)
+
+
+def test_batches_are_made_ahead_and_an_abandoned_iterator_ends_its_threads(
+    pairs: PairCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    right = pipeline._augmented_pair
+
+    def noted(
+        cache: PairCache, settings: TrainingConfig, number: int, i: int
+    ) -> object:
+        made.append(i)
+        return right(cache, settings, number, i)
+
+    monkeypatch.setattr(pipeline, "_augmented_pair", noted)
+    before = set(threading.enumerate())
+    batches = training_batches(
+        pairs, config(batch_size=1), epoch=1, steps=12, workers=2
+    )
+
+    next(batches)
+    until = time.monotonic() + 10
+    while len(made) < 4 and time.monotonic() < until:
+        time.sleep(0.001)
+    assert len(set(threading.enumerate()) - before) == 2
+
+    del batches
+    assert set(threading.enumerate()) <= before
+    assert 4 <= len(made) < 12
+
+
+def test_validation_takes_fewer_whole_images_where_training_takes_crops(
+    pairs: PairCache,
+) -> None:
+    batches = list(validation_batches(pairs, config(crop_size=8, batch_size=8)))
+
+    assert [inputs.shape[:3] for inputs, _ in batches] == [(2, 16, 16)] * 6
