@@ -23,6 +23,7 @@ from terrainlib.runs.folder import (
 )
 from terrainlib.runs.launcher import mark_starting
 from terrainlib.runs.logs import formatter
+from terrainlib.runs.material import read_split
 from terrainlib.runs.slot import launching, require_free_slot
 from terrainlib.runs.status import Status
 
@@ -167,7 +168,11 @@ def _say_end(run: Run, shown: Path) -> None:
     status = run.status
     say(f"{shown}: {run.state} after epoch {status.epoch}. {run.message}")
     if status.best_miou is not None:
+        say(f"Validation mIoU {status.best_miou:.3f} at the working size.")
+    split = read_split(run.path)
+    if split is not None:
+        left_out = f", {len(split.left_out)} left out" if split.left_out else ""
         say(
-            f"Validation mIoU {status.best_miou:.3f} at the working size "
-            "(random split: may leak)."
+            f"{len(split.train)} pairs trained, {len(split.validation)} validated"
+            f"{left_out} ({split.leak})."
         )

@@ -20,7 +20,6 @@ from terrainlib.files import storage_error
 EXIT_USAGE: Final = 2
 PRESETS: Final = ("fast", "notebook", "best")
 NOT_YET: Final = {
-    "overlaps": "the overlap finder (--overlaps) is not available yet.",
     "bands": "choosing bands (--bands) is not available yet. Give three bands.",
     "vectors": "vector output (--vectors) is not available yet. Leave it out.",
     "pack": "packed output (--pack) is not available yet. Leave it out.",
@@ -80,7 +79,9 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser = commands.add_parser("check", help="look through a data set")
     parser.add_argument("data", metavar="DATA", type=Path, help="folder of a data set")
-    parser.add_argument("--overlaps", action="store_true", help="not available yet")
+    parser.add_argument(
+        "--overlaps", action="store_true", help="also find patches that share ground"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(command=("terrainlib._commands", "check"))
 

@@ -4,11 +4,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from terrainlib import files
 from terrainlib.data.cache import PairCache, build_cache
 from terrainlib.data.dataset import Dataset, open_dataset
-from terrainlib.data.splits import Split, random_split
+from terrainlib.data.overlaps import find_overlaps
+from terrainlib.data.splits import Split, leak_free_split
 from terrainlib.errors import DatasetError, RunError, StoppedError
 from terrainlib.runs.checks import require_trainable
 from terrainlib.runs.folder import Run
@@ -44,7 +46,7 @@ def read_material(
     Args:
         run: The run.
         report: Told how far the reading is.
-        should_stop: Asked between files.
+        should_stop: Asked between files and between steps.
         resume: Use the division that was made when the run began.
 
     Raises:
@@ -55,7 +57,9 @@ def read_material(
     report.update(message="Checking the data set")
     dataset = open_dataset(Path(run.config.data), progress=_scan(report, should_stop))
     require_trainable(dataset, run.config.training)
-    split = _split(run, dataset, resume=resume)
+    split = _stored_split(run, dataset) if resume else None
+    if split is None:
+        split = _new_split(run, dataset, report, should_stop)
     cache = _cache(run, dataset, report, should_stop)
     for problem in (*dataset.problems, *cache.skipped):
         _logger.warning("left out: %s: %s", problem.file, problem.problem)
@@ -67,7 +71,17 @@ def read_material(
             file=dataset.name,
         )
     _logger.info("%d pairs train, %d validate", len(train.ids), len(validation.ids))
+    _logger.info("%s; %d pairs left out", split.leak, len(split.left_out))
     return Material(dataset, split, train, validation)
+
+
+def read_split(run_dir: Path) -> Split | None:
+    """Return the stored division of a run, or None where there is none to read."""
+    stored: Any = files.read_json(run_dir / SPLIT_FILE)
+    try:
+        return Split.from_dict(stored["split"])
+    except (DatasetError, KeyError, TypeError):
+        return None
 
 
 def _scan(report: Report, should_stop: ShouldStop) -> Callable[[int, int], None]:
@@ -94,23 +108,41 @@ def _cache(
     )
 
 
-def _split(run: Run, dataset: Dataset, *, resume: bool) -> Split:
-    """Return the division made when the run began; make it in a new run."""
-    path = run.path / SPLIT_FILE
-    stored = files.read_json(path) if resume else None
-    if isinstance(stored, dict):
-        if stored.get("fingerprint") != dataset.fingerprint:
-            raise RunError(
-                "the files of the data set have changed since this run was started. "
-                "Start a new run.",
-                file=run.path.name,
-            )
-        return Split.from_dict(stored["split"])
-    split = random_split(
+def _stored_split(run: Run, dataset: Dataset) -> Split | None:
+    """Return the division made when the run began, or None where it came to none.
+
+    Raises:
+        RunError: If the data set has changed since.
+    """
+    stored = files.read_json(run.path / SPLIT_FILE)
+    if not isinstance(stored, dict):
+        return None
+    if stored.get("fingerprint") != dataset.fingerprint:
+        raise RunError(
+            "the files of the data set have changed since this run was started. "
+            "Start a new run.",
+            file=run.path.name,
+        )
+    return Split.from_dict(stored["split"])
+
+
+def _new_split(
+    run: Run, dataset: Dataset, report: Report, should_stop: ShouldStop
+) -> Split:
+    """Divide the data set so that no shared ground is on both sides, and store it."""
+    overlaps = find_overlaps(
+        dataset,
+        progress=report.counter("Looking for shared ground"),
+        should_stop=should_stop,
+    )
+    report.update(message="Choosing validation pairs")
+    split = leak_free_split(
         dataset.ids,
+        overlaps,
+        {pair.id: pair.counts for pair in dataset.pairs},
         share=run.config.training.validation_share,
         seed=run.config.training.seed,
     )
     record = {"fingerprint": dataset.fingerprint, "split": split.to_dict()}
-    files.write_json(path, record)
+    files.write_json(run.path / SPLIT_FILE, record)
     return split

@@ -126,7 +126,6 @@ def test_wrong_usage_ends_with_one_error_line_and_status_2(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["check", "d", "--overlaps"], "--overlaps"),
         (["predict", "m", "i", "--out", "o", "--tiling", "blend"], "'blend'"),
         (["predict", "m", "i", "--out", "o", "--bands", "1,2,3"], "--bands"),
         (["predict", "m", "i", "--out", "o", "--vectors"], "--vectors"),

@@ -127,7 +127,9 @@ def test_the_model_carries_what_prediction_and_people_need(ended: Ended) -> None
     assert record.scale == 1
     assert record.receptive_field > 0
     assert record.split is not None
-    assert record.split["leak"] == "random: may leak"
+    assert record.split["method"] == "leak-free"
+    assert record.split["leak"] == "leak-free: no shared ground found"
+    assert record.split["left_out"] == []
     assert len(record.split["validation"]) == 4
     assert record.scores is not None
     assert record.scores["images"] == 4
