@@ -52,6 +52,7 @@ CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.csv"
 LOG_FILE = "train.log"
 MODEL_FILE = "model.keras"
+YARDSTICK_FILE = "yardstick.json"
 CHECKPOINTS = "checkpoints"
 
 MAX_NAME_LETTERS = 80

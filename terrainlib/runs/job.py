@@ -32,11 +32,13 @@ from terrainlib.runs.status import (
     write_process,
     write_status,
 )
+from terrainlib.runs.yardstick_process import YardstickProcess, yardstick_beside
 
 if TYPE_CHECKING:
     from terrainlib.model.reports import TrainingResult
 
 MAX_ERROR_LETTERS = 300
+YARDSTICK_WAIT_SECONDS = 60.0
 _logger = logging.getLogger(__name__)
 
 
@@ -46,6 +48,7 @@ def run_training(
     resume: bool = False,
     on_progress: Callable[[Status], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    yardstick: bool = True,
 ) -> Run:
     """Train as the run folder's configuration says, and save the model there.
 
@@ -54,6 +57,8 @@ def run_training(
         resume: Go on from the last checkpoint, if there is one.
         on_progress: Called with the status when it changes, at most ten times a second.
         should_stop: Asked before each step, beside the file `stop` in the folder.
+        yardstick: Measure the pixel classifier on the same split meanwhile, in a
+            process of its own.
 
     Returns:
         The run as it ended: `finished` or `stopped`.
@@ -70,7 +75,7 @@ def run_training(
     with _slot(run):
         write_process(run.path)
         with Report(run.path, begin, on_progress) as report, _ending_in_words(report):
-            _Job(run, report, should_stop, resume).work()
+            _Job(run, report, should_stop, resume).work(yardstick=yardstick)
     return read_run(run_dir)
 
 
@@ -150,11 +155,16 @@ class _Job:
         self._table = MetricsTable(run.path / METRICS_FILE)
         self._training = run.config.training
 
-    def work(self) -> None:
+    def work(self, *, yardstick: bool) -> None:
         """Read, train, judge and save."""
         material = read_material(
             self._run, self._report, self._should_stop, resume=self._resume
         )
+        with yardstick_beside(self._run, material, wanted=yardstick) as beside:
+            self._work_with(material, beside)
+
+    def _work_with(self, material: Material, beside: YardstickProcess) -> None:
+        """Train, judge and save, with the yardstick measured meanwhile."""
         writer = PreviewWriter(
             self._run.path,
             material.validation,
@@ -164,7 +174,7 @@ class _Job:
         writer.write_inputs()
         result = self._train(material, writer)
         self._repair_table(result, material)
-        self._save(material, result)
+        self._save(material, result, beside)
 
     def _train(self, material: Material, writer: PreviewWriter) -> "TrainingResult":
         """Train, with everything that happens written to the run folder."""
@@ -224,13 +234,22 @@ class _Job:
         if [*self._run.metrics.get("epoch", ())] != [e.epoch for e in result.history]:
             self._table.rewrite([log.row(names) for log in result.history])
 
-    def _save(self, material: Material, result: "TrainingResult") -> None:
+    def _save(
+        self, material: Material, result: "TrainingResult", beside: YardstickProcess
+    ) -> None:
         """Judge the model on the validation part, and save it with what is known."""
         from terrainlib.runs.outcome import save_outcome  # TensorFlow
 
         state: StoredState = "stopping" if result.stopped else "running"
         self._report.update(state=state, message="Saving the model")
-        save_outcome(self._run, material, result, self._counter("Judging the model"))
+
+        def wait_for_yardstick() -> None:
+            if beside.running and not result.stopped:
+                self._report.update(message="Scoring the pixel classifier")
+                beside.wait(YARDSTICK_WAIT_SECONDS, self._should_stop)
+
+        judged = self._counter("Judging the model")
+        save_outcome(self._run, material, result, judged, wait_for_yardstick)
         self._report.update(
             state="stopped" if result.stopped else "finished",
             epoch=result.epochs_done,

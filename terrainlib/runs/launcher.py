@@ -155,6 +155,18 @@ def worker_command(path: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "terrainlib.runs.worker", str(path), *options]
 
 
+def child_environment() -> dict[str, str]:
+    """Return the environment in which a child process finds this package and home."""
+    package_root = str(Path(terrainlib.__file__).resolve().parents[1])
+    search = [package_root, os.environ.get("PYTHONPATH", "")]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, search)),
+        "PYTHONUNBUFFERED": "1",
+        "TERRAINLIB_HOME": str(files.home_dir()),
+    }
+
+
 def _require_active(path: Path) -> Run:
     """Return the run, or refuse if nothing is at it."""
     run = read_run(path)
@@ -165,21 +177,13 @@ def _require_active(path: Path) -> Run:
 
 def _spawn(path: Path, *options: str) -> None:
     """Start the worker of a run folder."""
-    package_root = str(Path(terrainlib.__file__).resolve().parents[1])
-    search = [package_root, os.environ.get("PYTHONPATH", "")]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, search)),
-        "PYTHONUNBUFFERED": "1",
-        "TERRAINLIB_HOME": str(files.home_dir()),
-    }
     with (path / LOG_FILE).open("ab") as log:
         process = subprocess.Popen(
             worker_command(path, *options),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env=child_environment(),
             start_new_session=True,
         )
     with suppress(psutil.NoSuchProcess):  # already over; status and log say why

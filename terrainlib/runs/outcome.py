@@ -30,6 +30,7 @@ from terrainlib.model.modelfile import (
 from terrainlib.model.record import class_list
 from terrainlib.runs.folder import MODEL_FILE, Run
 from terrainlib.runs.status import utc_now
+from terrainlib.runs.yardstick import read_yardstick
 
 if TYPE_CHECKING:
     from terrainlib.data.cache import PairCache
@@ -46,13 +47,22 @@ def save_outcome(
     material: "Material",
     result: "TrainingResult",
     progress: Callable[[int, int], None],
+    before_last_save: Callable[[], None] = lambda: None,
 ) -> ModelRecord:
     """Save the model of a training, and judge it at the masks' own size.
 
     Its probabilities are calibrated first, within its last layer: what is saved is what
     is judged. The model is on the disk before it is judged: first with the scores of
     the working size, then with those that count. Somebody who stopped the training
-    waits a few seconds at most for the latter.
+    waits a few seconds at most for the latter. The score of the pixel classifier is
+    part of it where it stands in the run folder by then.
+
+    Args:
+        run: The run.
+        material: What it learnt from.
+        result: What the training gave.
+        progress: Called with the numbers of images judged and in all.
+        before_last_save: Called when all is judged, before the last save.
 
     Returns:
         The record that was saved with the model.
@@ -62,6 +72,7 @@ def save_outcome(
     """
     temperature = _calibrate(result.network, material, run.config.training)
     record = replace(_record(run, material, result), temperature=temperature)
+    record = _with_yardstick(record, run)
     save_model(result.network, record, run.path)
     model = TerrainModel(
         network=result.network,
@@ -92,8 +103,18 @@ def save_outcome(
         },
         confusion=judged.confusion.tolist(),
     )
+    before_last_save()
+    record = _with_yardstick(record, run)
     save_model(result.network, record, run.path)
     return record
+
+
+def _with_yardstick(record: ModelRecord, run: Run) -> ModelRecord:
+    """Add the score of the pixel classifier, as far as it is known."""
+    found = read_yardstick(run.path)
+    if found is None or found.split != (record.split or {}).get("hash"):
+        return record
+    return replace(record, yardstick=found.to_dict())
 
 
 def _calibrate(network: Any, material: "Material", training: TrainingConfig) -> float:
