@@ -2,9 +2,10 @@
 
 A patch that shares ground with a validation patch cannot train: it is left out. Chosen
 side by side, validation patches share what they cost; chosen apart, they show more
-kinds of land. The search begins with regions grown from seeded places and then swaps
-patches as long as that pays, by threshold accepting: whole numbers and square roots
-only, so that every machine chooses the same.
+kinds of land, and the score holds for more of them. The search weighs the one against
+the other. It begins with regions grown from seeded places and then swaps patches as
+long as that pays, by threshold accepting: whole numbers and square roots only, so that
+every machine chooses the same.
 
 References:
     Dueck and Scheuer, "Threshold accepting", J. Comput. Phys. 90, 1990.
@@ -16,6 +17,9 @@ from math import sqrt
 from typing import Final
 
 CLASS_WEIGHT: Final = 0.5  # of a difference of class shares, against patches left out
+CROWD_WEIGHT: Final = (
+    4.0  # patches left out that one validation neighbour less is worth
+)
 START_THRESHOLD: Final = 2.0  # patches' worth of cost that a swap may add at first
 RARE: Final = 0.02  # added to a class's share before its difference is weighed by it
 STARTS: Final = 3  # the cheapest of their ends is taken
@@ -42,6 +46,7 @@ class Choice:
     ) -> None:
         self.chosen: set[int] = set()
         self.left_out = 0
+        self._crowd = 0  # pairs of validation patches that share ground, counted twice
         self._near = near
         self._shares = shares
         self._touched = [0] * len(near)  # validation patches that share its ground
@@ -56,7 +61,7 @@ class Choice:
 
     @property
     def cost(self) -> float:
-        """Share of the patches left out, and weighed difference of class shares."""
+        """Share of patches left out, crowding, and weighed difference of classes."""
         total = max(sum(self._sums), 1)
         apart = sum(
             weight * abs(value / total - aim)
@@ -64,7 +69,8 @@ class Choice:
                 self._sums, self._aim, self._weights, strict=True
             )
         )
-        return self.left_out / len(self._near) + CLASS_WEIGHT * apart
+        crowding = CROWD_WEIGHT * self._crowd / max(len(self.chosen), 1)
+        return (self.left_out + crowding) / len(self._near) + CLASS_WEIGHT * apart
 
     def is_left_out(self, patch: int) -> bool:
         """Return whether a patch neither trains nor validates."""
@@ -80,6 +86,7 @@ class Choice:
 
     def _turn(self, patch: int, way: int) -> None:
         touched, chosen = self._touched, self.chosen
+        self._crowd += 2 * way * touched[patch]
         if way > 0:
             chosen.add(patch)
         self.left_out -= way if touched[patch] else 0
