@@ -23,6 +23,7 @@ MAX_VOTES: Final = 400  # of a pair; more add time and no knowledge
 STRONG: Final = 10  # agreeing votes that chance does not bring about
 TOLERANCE_PX: Final = 3.0  # between agreeing votes, at the size features are sought
 _CHUNK: Final = 4000
+_TINY: Final = 1e-12
 _SECTOR: Final = 40  # degrees: votes of one turn fall within
 
 
@@ -43,7 +44,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Votes:
-    """Matches sorted by pair: key of the pair and rows of the features."""
+    """Matches sorted by pair, the surest first: key of the pair, rows of features."""
 
     key: NDArray[np.int64]
     first: NDArray[np.int64]
@@ -104,7 +105,7 @@ def _votes(
         features.vector, {"algorithm": 1, "trees": 4}
     )
     total = len(features.owner)
-    rows, others = [], []
+    rows, others, ratios = [], [], []
     for start in range(0, total, _CHUNK):
         if should_stop is not None and should_stop():
             raise StoppedError("stopped while shared ground was looked for, as asked.")
@@ -113,29 +114,45 @@ def _votes(
         )
         row = np.repeat(np.arange(start, start + len(near)), NEIGHBOURS)
         other = near.ravel().astype(np.int64)
-        good = (squared < RATIO**2 * squared[:, -1:]).ravel() & (other >= 0)
+        ratio = (squared / np.maximum(squared[:, -1:], _TINY)).ravel()
+        good = (ratio < RATIO**2) & (other >= 0)
         good &= features.owner[row] != features.owner[other]
         rows.append(row[good])
         others.append(other[good])
+        ratios.append(ratio[good])
         if progress is not None:
             progress(min(start + _CHUNK, total), total)
-    return _sorted(np.concatenate(rows), np.concatenate(others), features, patches)
+    return _sorted(
+        np.concatenate(rows),
+        np.concatenate(others),
+        np.concatenate(ratios),
+        features,
+        patches,
+    )
 
 
 def _sorted(
-    row: NDArray[np.int64], other: NDArray[np.int64], features: Features, patches: int
+    row: NDArray[np.int64],
+    other: NDArray[np.int64],
+    ratio: NDArray[np.float32],
+    features: Features,
+    patches: int,
 ) -> _Votes:
-    """Return matches once each, of like sizes, sorted by pair."""
+    """Return matches once each, of like sizes, sorted by pair and ratio."""
     swap = row > other  # rows rise with their patches
     row, other = np.where(swap, other, row), np.where(swap, row, other)
-    both = np.unique(row * len(features.owner) + other)
+    surest = np.argsort(ratio, kind="stable")
+    both, once = np.unique(
+        (row * len(features.owner) + other)[surest], return_index=True
+    )
+    ratio = ratio[surest][once]
     row, other = both // len(features.owner), both % len(features.owner)
-    ratio = features.size[other] / features.size[row]
-    like = (ratio > 0.5) & (ratio < 2.0)
-    row, other = row[like], other[like]
+    grown = features.size[other] / features.size[row]
+    like = (grown > 0.5) & (grown < 2.0)
+    row, other, ratio = row[like], other[like], ratio[like]
     turn = (features.angle[other] - features.angle[row] + 180) % 360 - 180
     key = features.owner[row].astype(np.int64) * patches + features.owner[other]
-    order = np.argsort(key, kind="stable")
+    order = np.lexsort((ratio, key))
     return _Votes(key[order], row[order], other[order], turn[order])
 
 
