@@ -56,9 +56,14 @@ def leak_note(leak: str) -> Note:
     Args:
         leak: What the split knows of shared ground, as in `Split.leak`.
     """
-    if leak.startswith((_FREE, _NOTHING)):
+    if is_free(leak):
         return Note(leak, FREE_HELP, warns=False)
     return Note(leak, MAY_LEAK_HELP if leak == RANDOM_LEAK else LEAK_HELP)
+
+
+def is_free(leak: str) -> bool:
+    """Return whether held-out patches are known to share no ground with training."""
+    return leak.startswith((_FREE, _NOTHING))
 
 
 def show_note(note: Note) -> None:

@@ -9,8 +9,8 @@ from terrainlib.model.modelwriter import HDF5_FILE, KERAS_FILE
 from terrainlib.runs.models import EMBEDDED_ID, ModelEntry
 from terrainlib.ui import model_actions as actions
 from terrainlib.ui import state
+from terrainlib.ui.leaks import leak_note, show_note
 from terrainlib.ui.legend import swatch
-from terrainlib.ui.run_curves import LEAK_HELP
 from terrainlib.ui.run_text import date_text
 from terrainlib.ui.text import file_size, md_escape
 
@@ -88,12 +88,7 @@ def _show_scores(entry: ModelEntry) -> None:
     ]
     st.markdown("IoU of each class:\u2003" + "\u2003 ".join(parts))
     if entry.leak:
-        st.badge(
-            md_escape(entry.leak),
-            color="orange",
-            icon=":material/info:",
-            help=LEAK_HELP,
-        )
+        show_note(leak_note(entry.leak))
 
 
 def _share(value: float | None) -> str:

@@ -29,7 +29,7 @@ from terrainlib.ui.text import plural
 SMALL_DATASET: Final = 24  # pairs: searched without asking
 QUICK_SECONDS: Final = 5.0  # that the page waits for a small search
 TICK_SECONDS: Final = 1.0
-MAP, PAIRS = "Map", "Pairs"
+MAP, PAIRS = "Map", "Side by side"
 
 
 def show_shared_ground(dataset: Dataset, key: str) -> None:

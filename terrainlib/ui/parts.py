@@ -6,12 +6,9 @@ import streamlit as st
 
 from terrainlib.data.dataset import Dataset
 from terrainlib.model.record import ModelRecord
+from terrainlib.ui.leaks import leak_note
 
 LABELS: Final = {"validation": "Held out", "train": "Trained on", "all": "All pairs"}
-LEAK_HELP: Final = (
-    "The pairs held out were chosen at random. Pairs that show the same ground may lie "
-    "on both sides, so these scores may be higher than on new ground."
-)
 SEEN_HELP: Final = (
     "The model trained on these pairs, or on some of them: the scores say how well it "
     "remembers, not how well it does on new ground."
@@ -74,7 +71,7 @@ def caution(part: str, leak: str | None, *, seen: bool) -> tuple[str, str]:
     if seen:
         return "seen in training", SEEN_HELP
     if part == "validation":
-        return leak or "", LEAK_HELP if leak else ""
+        return (leak, leak_note(leak).help) if leak else ("", "")
     return "", ""
 
 

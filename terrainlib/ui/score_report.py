@@ -12,9 +12,9 @@ from terrainlib.data.palette import Classes
 from terrainlib.mask.evaluation import Evaluation
 from terrainlib.metrics import Scores
 from terrainlib.ui.charts import show_class_bars, show_confusion
+from terrainlib.ui.leaks import Note, is_free, show_note
 from terrainlib.ui.reliability_chart import show_reliability
 from terrainlib.ui.tables import safe_csv
-from terrainlib.ui.text import md_escape
 
 
 def show_score_report(
@@ -33,12 +33,7 @@ def show_score_report(
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Scores", anchor=False, width="content")
         if caution[0]:
-            st.badge(
-                md_escape(caution[0]),
-                icon=":material/warning:",
-                color="orange",
-                help=caution[1],
-            )
+            show_note(Note(*caution, warns=not is_free(caution[0])))
     _show_numbers(evaluation, scores)
     left, right = st.columns(2, gap="large")
     with left:

@@ -1,6 +1,8 @@
 """What a split costs, in words and as bars."""
 
 from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 import altair as alt
@@ -12,6 +14,7 @@ from terrainlib.data.overlaps import Overlaps
 from terrainlib.data.splits import Split
 from terrainlib.mask.overlap_map import PART_COLORS, Part
 from terrainlib.model.config import TrainingConfig
+from terrainlib.runs.material import SPLIT_FILE, read_split
 from terrainlib.ui import cached
 from terrainlib.ui.leaks import leak_note, show_note
 from terrainlib.ui.legend import swatch
@@ -58,6 +61,22 @@ def cost_sentence(split: Split) -> str:
     )
 
 
+def run_split(path: Path) -> Split | None:
+    """Return the division of a run, or None before it is made.
+
+    Args:
+        path: The run folder.
+    """
+    return _run_split(path, cached.file_stamp(path / SPLIT_FILE))
+
+
+@lru_cache(maxsize=256)
+def _run_split(path: Path, stamp: cached.Stamp) -> Split | None:
+    """Read a division once for each version of its file."""
+    del stamp  # part of the key
+    return read_split(path)
+
+
 def search_time(dataset: Dataset) -> str:
     """Return about how long looking for shared ground takes: `about 1 min`."""
     seconds = max(1.0, SECONDS_A_PATCH * len(dataset.pairs))
@@ -73,8 +92,8 @@ def show_split_of_training(dataset: Dataset, training: TrainingConfig) -> None:
         st.caption(
             f"{training.validation_share:.0%} of {len(dataset.pairs):,} patches will "
             "be held out to validate. Shared ground will be looked for before the "
-            f"training starts ({search_time(dataset)}), so that no patch shares ground "
-            "with a held-out one and trains."
+            f"training starts ({search_time(dataset)}), so that no training patch "
+            "shares ground with one held out."
         )
         return
     share, seed = training.validation_share, training.seed

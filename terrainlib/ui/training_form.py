@@ -9,7 +9,6 @@ from typing import Any, Final
 import streamlit as st
 
 from terrainlib.data.dataset import Dataset
-from terrainlib.data.splits import RANDOM_LEAK
 from terrainlib.model.config import (
     MAX_EPOCHS,
     MAX_IMAGE_SIZE_PX,
@@ -20,6 +19,7 @@ from terrainlib.model.config import (
 )
 from terrainlib.runs.folder import MAX_NAME_LETTERS, RunConfig
 from terrainlib.ui.errors import errors_shown
+from terrainlib.ui.split_view import show_split_of_training
 from terrainlib.ui.text import md_escape, plural
 from terrainlib.ui.training_more import ask_more
 
@@ -189,10 +189,8 @@ def _checked(
     )
     with errors_shown("These values do not fit together"):
         training = TrainingConfig.preset(preset, network=network, **changes)
-        held_out = round(len(dataset.pairs) * training.validation_share)
+        show_split_of_training(dataset, training)
         st.caption(
-            f"{plural(len(dataset.pairs) - held_out, 'pair')} to learn from, "
-            f"{held_out} held out to validate ({RANDOM_LEAK}), "
             f"{plural(len(dataset.classes), 'class', 'classes')}: "
             + ", ".join(md_escape(item.name) for item in dataset.classes)
         )

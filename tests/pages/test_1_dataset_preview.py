@@ -2,15 +2,22 @@
 
 import io
 import sys
+import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from terrainlib.data.dataset import Dataset
+from terrainlib.data.overlaps import Overlaps
 from terrainlib.data.palette import load_classes
+from terrainlib.errors import StoppedError
+from terrainlib.ui import overlap_search, overlap_view
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
+from tests.overlapping import OVERLAPPING, write_overlapping_dataset
 from tests.synthetic import write_folders_dataset, write_kaggle_dataset
 
 PAGE = "pages/1_Dataset_Preview.py"
@@ -247,3 +254,115 @@ def test_the_order_can_follow_a_class(tiny_dataset: Path) -> None:
     assert not page.exception
     captions = [item.value for item in page.caption if "·" in item.value]
     assert len(captions) == 6
+
+
+def texts(page: AppTest) -> str:
+    parts = [*page.markdown, *page.caption]
+    return "\n".join(str(part.value) for part in parts).replace("\\", "")
+
+
+def labels(page: AppTest) -> list[str]:
+    return [button.label for button in page.button]
+
+
+def pictures(page: AppTest) -> list[str]:
+    return [alt for item in page.get("image") for alt in [item.proto.imgs[0].alt]]
+
+
+def until(page: AppTest, done: Callable[[AppTest], bool]) -> AppTest:
+    """Draw the page anew, as its timer does, until something is to be seen."""
+    deadline = time.monotonic() + PAGE_TIMEOUT_S
+    while not done(page):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+        page.run()
+        assert not page.exception
+    return page
+
+
+def test_shared_ground_of_a_small_set_is_found_counted_and_drawn(
+    tmp_path: Path,
+) -> None:
+    page = open_folder(write_overlapping_dataset(tmp_path / "cut"))
+    page = until(page, lambda page: "Overlapping pairs" in metrics(page))
+    assert metrics(page)["Overlapping pairs"] == "3"
+    assert metrics(page)["Patches concerned"] == "5 of 7"
+    assert "of the validation patches of a random split would share" in texts(page)
+    assert "1 of 7 patches validates" in texts(page)
+    assert "Random split" in page.get("vega_lite_chart")[-1].proto.alt
+    assert any("Map of 5 patches in 2 groups" in alt for alt in pictures(page))
+    assert "2 patches without overlap" in texts(page)
+
+
+def test_the_pairs_that_share_ground_are_listed_and_shown_side_by_side(
+    tmp_path: Path,
+) -> None:
+    page = open_folder(write_overlapping_dataset(tmp_path / "cut"))
+    page = until(page, lambda page: "Overlapping pairs" in metrics(page))
+    view = next(
+        box for box in page.segmented_control if box.label == "Show overlaps as"
+    )
+    view.set_value("Side by side").run()
+    assert not page.exception
+    table = next(frame.value for frame in page.dataframe if "second" in frame.value)
+    assert set(zip(table["first"], table["second"], strict=True)) == OVERLAPPING
+    assert list(table["share"]) == sorted(table["share"], reverse=True)
+    outlined = [alt for alt in pictures(page) if "outlined" in alt]
+    assert outlined == [
+        "Patch 0004 with the shared ground outlined",
+        "Patch 0005 with the shared ground outlined",
+    ]
+    choice = next(box for box in page.selectbox if box.label == "Overlaps of")
+    choice.set_value("0001").run()
+    assert not page.exception
+    assert "**0001** and **0002** share 34% of their ground" in texts(page)
+
+
+def test_without_shared_ground_one_line_says_so(tmp_path: Path) -> None:
+    apart = [(0, 0), (300, 300), (0, 300), (300, 0)]
+    page = open_folder(write_overlapping_dataset(tmp_path / "apart", apart))
+    sentence = "No two of the 4 patches share ground"
+    page = until(page, lambda page: sentence in texts(page))
+    assert "a random split does not leak" in texts(page)
+    assert "Overlapping pairs" not in metrics(page)
+
+
+def test_a_large_set_is_searched_when_asked_and_the_search_can_be_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def search(
+        _dataset: Dataset,
+        *,
+        progress: Callable[[int, int], None],
+        should_stop: Callable[[], bool],
+    ) -> Overlaps:
+        progress(42, 100)
+        while not should_stop():
+            time.sleep(0.01)
+        raise StoppedError("stopped, as asked.")
+
+    monkeypatch.setattr(overlap_view, "SMALL_DATASET", 3)
+    monkeypatch.setattr(overlap_search, "find_overlaps", search)
+    page = open_folder(write_overlapping_dataset(tmp_path / "large"))
+    assert "Compares all 7 patches" in texts(page)
+    page.button(key="preview_look").click().run()
+    assert not page.exception
+    page = until(page, lambda page: "preview_look_stop" in keys(page))
+    assert "It goes on when this page is left" in texts(page)
+    page.button(key="preview_look_stop").click().run()
+    page = until(page, lambda page: "Look for shared ground" in labels(page))
+    assert "Stopped; nothing was kept" in texts(page)
+
+
+def keys(page: AppTest) -> list[str | None]:
+    return [button.key for button in page.button]
+
+
+def test_a_search_that_ends_shows_what_it_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overlap_view, "SMALL_DATASET", 3)
+    page = open_folder(write_overlapping_dataset(tmp_path / "large"))
+    page.button(key="preview_look").click().run()
+    page = until(page, lambda page: "Overlapping pairs" in metrics(page))
+    assert metrics(page)["Overlapping pairs"] == "3"

@@ -6,12 +6,16 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from terrainlib import files
+from terrainlib.data.dataset import open_dataset
+from terrainlib.data.overlaps import find_overlaps
+from terrainlib.data.splits import LEAK_FREE, Split
 from terrainlib.errors import RunError
 from terrainlib.runs import launcher
 from terrainlib.runs.folder import RunConfig, list_runs, read_run
 from terrainlib.runs.status import STOP_FILE
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
 from tests.crafted_runs import craft_run
+from tests.overlapping import write_overlapping_dataset
 from tests.synthetic import write_kaggle_dataset
 
 PAGE = "pages/2_Training.py"
@@ -92,12 +96,25 @@ def test_without_any_training_there_is_nothing_to_watch_and_it_says_what_to_do()
     assert "Start one under New training" in texts(listed)
 
 
-def test_the_form_says_how_many_pairs_learn_and_how_many_are_held_out(data: Path):
+def test_the_form_says_that_shared_ground_will_be_looked_for(data: Path):
     page = open_form(data)
 
-    assert "7 pairs to learn from, 1 held out to validate" in texts(page)
-    assert "random: may leak" in texts(page)
+    assert "15% of 8 patches will be held out" in texts(page)
+    assert "Shared ground will be looked for before the training starts" in texts(page)
     assert "Water, Grassland, Forest" in texts(page)
+
+
+def test_the_form_says_what_the_split_costs_where_shared_ground_is_known(
+    tmp_path: Path,
+):
+    folder = write_overlapping_dataset(tmp_path / "cut")
+    find_overlaps(open_dataset(folder))
+
+    page = open_form(folder)
+
+    assert "1 of 7 patches validates, 6 train, none is left out." in texts(page)
+    assert "leak-free: no shared ground found" in texts(page)
+    assert "will be looked for" not in texts(page)
 
 
 def test_every_preset_brings_its_own_values(data: Path):
@@ -252,6 +269,37 @@ def test_a_link_to_no_training_says_so(data: Path, name: str):
     assert "This training is not there" in texts(page)
 
 
+def write_split(run: Path, leak: str, left_out: tuple[str, ...] = ()) -> None:
+    train, validation = ("0001", "0002", "0003", "0004"), ("0005",)
+    split = Split("leak-free", 0, 0.15, train, validation, "0" * 16, leak, left_out)
+    record = {"fingerprint": "0" * 16, "split": split.to_dict()}
+    files.write_json(run / "split.json", record)
+
+
+def test_a_leak_free_split_is_a_quiet_line_beside_the_scores(data: Path):
+    run = craft_run(data, epochs=2)
+    write_split(run, LEAK_FREE, ("0006", "0007"))
+
+    seen = texts(open_page(run=run.name))
+
+    assert "1 of 7 patches validates, 4 train, 2 left out" in seen
+    assert f":gray-badge[:material/check: {LEAK_FREE}]" in seen
+    assert "orange-badge" not in seen
+
+
+def test_a_random_split_is_warned_of_beside_every_score(data: Path):
+    run = craft_run(data, epochs=2)
+    write_split(run, "random: may leak")
+
+    page = open_page(run=run.name)
+    assert texts(page).count("random: may leak") >= 3
+    assert "orange-badge" in texts(page)
+
+    page.segmented_control(key="training_view").set_value("All trainings").run()
+    assert not page.exception
+    assert list(page.dataframe[0].value["Split"]) == ["random: may leak"]
+
+
 def test_six_charts_are_named_explained_and_described(data: Path):
     page = open_page(run=craft_run(data, epochs=4).name)
 
@@ -269,7 +317,6 @@ def test_six_charts_are_named_explained_and_described(data: Path):
         assert any(chart.proto.alt.startswith(title) for chart in charts)
     assert len(charts) == 6
     assert "lower is better" in seen
-    assert seen.count("random: may leak") >= 2
 
 
 def test_four_previews_are_shown_and_the_slider_replays_the_epochs(data: Path):
