@@ -17,9 +17,7 @@ from math import sqrt
 from typing import Final
 
 CLASS_WEIGHT: Final = 0.5  # of a difference of class shares, against patches left out
-CROWD_WEIGHT: Final = (
-    4.0  # patches left out that one validation neighbour less is worth
-)
+CROWD_WEIGHT: Final = 2.5  # patches left out that a neighbour less each is worth
 START_THRESHOLD: Final = 2.0  # patches' worth of cost that a swap may add at first
 RARE: Final = 0.02  # added to a class's share before its difference is weighed by it
 STARTS: Final = 3  # the cheapest of their ends is taken
