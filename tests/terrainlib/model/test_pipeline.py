@@ -20,7 +20,13 @@ NETWORK = {"image_size": 16, "filters": (2, 3)}
 
 
 def config(**changes: object) -> TrainingConfig:
-    values = {"batch_size": 4, "network": NETWORK, "flips": False, **changes}
+    values = {
+        "batch_size": 4,
+        "network": NETWORK,
+        "flips": False,
+        "quarter_turns": False,
+        **changes,
+    }
     return TrainingConfig.preset("fast", **values)
 
 

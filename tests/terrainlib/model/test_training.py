@@ -63,6 +63,7 @@ def test_two_images_are_learnt_by_heart(tmp_path: Path) -> None:
         batch_size=2,
         learning_rate=0.03,
         flips=False,
+        quarter_turns=False,
         averaging=0.9,
         network={**NETWORK, "filters": (16, 32), "dropout": 0.0},
     )
