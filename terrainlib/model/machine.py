@@ -1,18 +1,97 @@
 """What this machine has for a training: memory, cores and a GPU. No TensorFlow."""
 
 import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, Self
 
-_MAX_INPUT_THREADS = 8
+import psutil
+
+_MAX_INPUT_THREADS: Final = 8
+_CONTAINER: Final = Path("/sys/fs/cgroup")
+_GPU_TIMEOUT_S: Final = 60
+_MIB: Final = 2**20
+_COUNT_GPUS: Final = (
+    "import tensorflow; print(len(tensorflow.config.list_physical_devices('GPU')))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a training may use.
+
+    Attributes:
+        memory: Bytes of main memory that are free, within the limit of a container.
+        cores: Processor cores.
+        gpu_memory: Free bytes of the GPU that TensorFlow uses; None without one.
+    """
+
+    memory: int
+    cores: int
+    gpu_memory: int | None = None
+
+    @classmethod
+    def here(cls) -> Self:
+        """Return this machine as it is now."""
+        free = min(psutil.virtual_memory().available, _left_in_container())
+        return cls(free, os.cpu_count() or 1, gpu_memory())
 
 
 def input_threads(cores: int | None = None) -> int:
-    """Return how many threads prepare batches: one on two cores, up to eight.
+    """Return how many threads prepare batches: one up to seven cores, at most eight.
 
-    The network's own threads have all cores to do with; one thread in four is enough to
-    keep them fed, since a batch costs a small part of a step.
+    The network's own threads have all cores to do with, and a batch costs a hundredth
+    of a step: one thread in four cores keeps them fed.
 
     Args:
         cores: Processor cores; None asks the machine.
     """
     cores = cores or os.cpu_count() or 1
     return min(_MAX_INPUT_THREADS, max(1, cores // 4))
+
+
+@lru_cache(maxsize=1)
+def gpu_memory() -> int | None:
+    """Return the free bytes of the GPU that TensorFlow would use, None without one.
+
+    TensorFlow is asked in a process of its own, and only where the driver's own tool
+    has found a GPU; the answer is kept.
+    """
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    query = (tool, "--query-gpu=memory.free", "--format=csv,noheader,nounits")
+    free = _lines(query)
+    seen = _lines((sys.executable, "-c", _COUNT_GPUS))
+    try:
+        return int(free[0]) * _MIB if int(seen[-1]) else None
+    except (IndexError, ValueError):
+        return None
+
+
+def _lines(command: tuple[str, ...]) -> list[str]:
+    """Return what a command prints; nothing where it fails."""
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_GPU_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return done.stdout.split()
+
+
+def _left_in_container() -> int:
+    """Return the bytes that a container's limit leaves; very many without a limit."""
+    try:
+        limit = int((_CONTAINER / "memory.max").read_text())
+        return max(0, limit - int((_CONTAINER / "memory.current").read_text()))
+    except (OSError, ValueError):
+        return sys.maxsize

@@ -1,0 +1,253 @@
+"""Image size, crops and batch of a preset, chosen from the data and the machine.
+
+In the manner of nnU-Net's plans (Isensee et al.: nnU-Net, 2021,
+doi:10.1038/s41592-020-01008-z), but simple enough to say in a sentence each:
+
+- `notebook` is the original: 128 px, batches of 32, whatever the data.
+- `fast` takes images of up to 160 px at their own size. Larger ones it shrinks to 256,
+  192 or 128 px: to the largest size at which the cores see every pair twenty times
+  within the budget.
+- `best` takes images of up to 512 px at their own size and trains on crops of 256 px.
+- Batches are 8 (`best`: 16), halved while an epoch would have fewer than 8 steps.
+- All takes at most half of the free memory: the prepared pairs at most a quarter, else
+  the image size is lowered; then the batch is halved, then the crop.
+
+What the user sets stays as it is. The choice is plain numbers in the configuration, so
+that a training is taken up again as it was begun, on any machine. No TensorFlow.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
+
+from terrainlib.data.dataset import Dataset
+from terrainlib.model.config import PresetName, TrainingConfig
+from terrainlib.model.footprint import multiplications, pair_bytes, training_bytes
+from terrainlib.model.machine import Machine
+
+OWN_SIZE_PX: Final = 160
+CROP_PX: Final = 256
+PASSES: Final = 20
+MIN_STEPS: Final = 8
+BY_THE_USER: Final = "As you set it."
+
+_LARGEST_PX: Final[Mapping[str, int]] = {"fast": 256, "best": 512}
+_SIZES_PX: Final = (512, 384, 256, 192, 128)
+_SMALLEST_PX: Final = 16
+_LARGEST_BATCH: Final[Mapping[str, int]] = {"fast": 8, "best": 16}
+_SMALLEST_BATCH: Final = 2
+_SMALLEST_CROP_PX: Final = 64
+_MEMORY_SHARE: Final = 0.5
+_PAIRS_SHARE: Final = 0.25
+_DEFAULT_MINUTES: Final = 10.0
+# Measured with preset `fast` on two quiet cores: 0.12 s a step of 8 images of 128 px.
+_MULTIPLICATIONS_A_SECOND: Final = 46e9  # of one core
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What the choice has to know of a data set.
+
+    Attributes:
+        side: Height and width in px of its typical image.
+        pairs: Usable pairs.
+        heights: Whether they come with heights.
+    """
+
+    side: int
+    pairs: int
+    heights: bool = False
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Self:
+        """Return the facts of a data set; its median size stands for all."""
+        sides = [math.sqrt(math.prod(pair.size)) for pair in dataset.pairs]
+        side = round(statistics.median(sides)) if sides else _SMALLEST_PX
+        return cls(side, len(sides), dataset.has_heights)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A configuration, and why its sizes are what they are.
+
+    Attributes:
+        config: The training.
+        reasons: A sentence each for `image_size`, `crop_size` and `batch_size`.
+    """
+
+    config: TrainingConfig
+    reasons: Mapping[str, str]
+
+    @property
+    def summary(self) -> str:
+        """What was chosen and why, in one line."""
+        names = {
+            "image_size": f"image size {self.config.network.image_size} px",
+            "crop_size": f"crops of {self.config.crop_size} px",
+            "batch_size": f"batches of {self.config.batch_size}",
+        }
+        if self.config.crop_size is None:
+            names["crop_size"] = "no crops"
+        parts = (f"{names[key]} ({self.reasons[key].rstrip('.')})" for key in names)
+        return ", ".join(parts) + "."
+
+
+def choose(
+    preset: PresetName,
+    data: TrainingData,
+    machine: Machine,
+    *,
+    network: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> Choice:
+    """Return the training of a preset, its sizes chosen where the user set none.
+
+    Args:
+        preset: `notebook`, `fast` or `best`.
+        data: The data set.
+        machine: What the training may use.
+        network: Options of `UNetConfig` that are set; an `image_size` stays.
+        **changes: Options of `TrainingConfig` that are set, None where not; a
+            `batch_size` or `crop_size` stays.
+
+    Raises:
+        ConfigError: If an option is not known or not allowed.
+    """
+    config = TrainingConfig.preset(preset, network=network, **changes)
+    fixed = {name for name, value in changes.items() if value is not None}
+    fixed |= set(network or {})
+    reasons = dict.fromkeys(("image_size", "crop_size", "batch_size"), BY_THE_USER)
+    if preset == "notebook":
+        reasons |= {name: "As the original." for name in reasons if name not in fixed}
+        return Choice(config, reasons)
+    if "image_size" not in fixed:
+        config, reasons["image_size"] = _with_image_size(config, data, machine)
+    if "crop_size" not in fixed:
+        config, reasons["crop_size"] = _with_crop(config)
+    if "batch_size" not in fixed:
+        config, reasons["batch_size"] = _with_batch(config, data, machine)
+    if "crop_size" not in fixed and not _fits(config, data, machine):
+        config, reasons["crop_size"] = _with_small_crop(config, data, machine)
+    return Choice(config, reasons)
+
+
+def memory_needed(config: TrainingConfig, data: TrainingData) -> int:
+    """Return about how many bytes a training takes, its prepared pairs included."""
+    return training_bytes(config) + _pairs_bytes(config, data)
+
+
+def _pairs_bytes(config: TrainingConfig, data: TrainingData) -> int:
+    return data.pairs * pair_bytes(config.network.image_size, heights=data.heights)
+
+
+def pass_seconds(config: TrainingConfig, pairs: int, cores: int) -> float:
+    """Return about how long processor cores take to see all training pairs once."""
+    size = config.crop_size or config.network.image_size
+    work = _training_pairs(config, pairs) * multiplications(config.network, size)
+    return work / (cores * _MULTIPLICATIONS_A_SECOND)
+
+
+def _with_image_size(
+    config: TrainingConfig, data: TrainingData, machine: Machine
+) -> tuple[TrainingConfig, str]:
+    """Choose the largest size that fits the memory and, for `fast`, the budget."""
+    sizes = _sizes(config, data.side)
+    affordable = (
+        sized
+        for sized in (_sized(config, size) for size in sizes)
+        if _holds_pairs(sized, data, machine) and _in_time(sized, data, machine)
+    )
+    sized = next(affordable, _sized(config, sizes[-1]))
+    size = sized.network.image_size
+    if size == sizes[0] and abs(size - data.side) < config.network.size_multiple:
+        reason = f"The images' own size, {data.side} px."
+    else:
+        reason = f"Images of {data.side} px are shrunk."
+    if machine.gpu_memory is None:
+        seconds = pass_seconds(_with_crop(sized)[0], data.pairs, machine.cores)
+        reason += f" A pass over all pairs takes about {_duration(seconds)}."
+    return sized, reason
+
+
+def _sizes(config: TrainingConfig, side: int) -> list[int]:
+    """Return the sizes to choose from for images of `side` px, the largest first."""
+    multiple = config.network.size_multiple
+    smallest = multiple * math.ceil(_SMALLEST_PX / multiple)
+    own = max(smallest, multiple * round(side / multiple))
+    largest = _LARGEST_PX[config.network.preset_name]
+    steps = [px for px in _SIZES_PX if px < own and px % multiple == 0]
+    return [px for px in (own, *steps) if px <= largest] or [smallest]
+
+
+def _sized(config: TrainingConfig, size: int) -> TrainingConfig:
+    return replace(config, network=replace(config.network, image_size=size))
+
+
+def _holds_pairs(config: TrainingConfig, data: TrainingData, machine: Machine) -> bool:
+    return _pairs_bytes(config, data) <= _PAIRS_SHARE * machine.memory
+
+
+def _in_time(config: TrainingConfig, data: TrainingData, machine: Machine) -> bool:
+    """Whether the budget holds enough passes; only `fast` on a processor has to ask."""
+    small = config.network.image_size <= OWN_SIZE_PX
+    if small or config.network.preset_name != "fast" or machine.gpu_memory is not None:
+        return True
+    seconds = 60 * (config.minutes or _DEFAULT_MINUTES)
+    return PASSES * pass_seconds(config, data.pairs, machine.cores) <= seconds
+
+
+def _with_crop(config: TrainingConfig) -> tuple[TrainingConfig, str]:
+    """Let `best` train on crops where images are larger."""
+    multiple = config.network.size_multiple
+    crop = multiple * (CROP_PX // multiple)
+    if config.network.preset_name != "best" or config.network.image_size <= crop:
+        return config, "Whole images."
+    text = "A part of each image at random: less memory and time a step, more variety."
+    return replace(config, crop_size=crop), text
+
+
+def _with_batch(
+    config: TrainingConfig, data: TrainingData, machine: Machine
+) -> tuple[TrainingConfig, str]:
+    """Choose the largest batch that leaves enough steps and memory."""
+    batch = _LARGEST_BATCH[config.network.preset_name]
+    reason = "The preset's own."
+    pairs = _training_pairs(config, data.pairs)
+    while batch > _SMALLEST_BATCH and pairs // batch < MIN_STEPS:
+        batch //= 2
+        reason = f"Small, so that {pairs} pairs make enough steps."
+    config = replace(config, batch_size=batch)
+    while config.batch_size > _SMALLEST_BATCH and not _fits(config, data, machine):
+        config = replace(config, batch_size=config.batch_size // 2)
+        reason = "As much as half of the free memory allows."
+    return config, reason
+
+
+def _with_small_crop(
+    config: TrainingConfig, data: TrainingData, machine: Machine
+) -> tuple[TrainingConfig, str]:
+    """Halve the crop until the memory suffices."""
+    multiple = config.network.size_multiple
+    crop = config.crop_size or config.network.image_size
+    while crop // 2 >= _SMALLEST_CROP_PX and not _fits(config, data, machine):
+        crop = multiple * (crop // 2 // multiple)
+        config = replace(config, crop_size=crop)
+    return config, "As much as half of the free memory allows."
+
+
+def _fits(config: TrainingConfig, data: TrainingData, machine: Machine) -> bool:
+    if machine.gpu_memory is not None:
+        return training_bytes(config) <= _MEMORY_SHARE * machine.gpu_memory
+    return memory_needed(config, data) <= _MEMORY_SHARE * machine.memory
+
+
+def _training_pairs(config: TrainingConfig, pairs: int) -> int:
+    return max(1, round(pairs * (1 - config.validation_share)))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} minutes"
