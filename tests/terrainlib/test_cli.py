@@ -21,6 +21,7 @@ from terrainlib.runs.folder import RunConfig, create_run, read_run
 from terrainlib.runs.status import Status, utc_now, write_process, write_status
 from tests.imagefiles import pattern, png_claiming, tiff, write
 from tests.models import KERAS_COPY_WARNING, write_model
+from tests.relief import relief_map, write_patches
 from tests.synthetic import terrain, write_folders_dataset
 
 pytestmark = pytest.mark.filterwarnings(KERAS_COPY_WARNING)
@@ -208,6 +209,48 @@ def test_check_tells_people_the_same(command: Command, tiny_dataset: Path) -> No
     assert "Grassland" in command.out
     assert "1 problem:" in command.out
     assert "0003_t.png: the file is empty" in command.out
+
+
+@pytest.fixture
+def overlapping(tmp_path: Path) -> Path:
+    """Return a folder of twelve patches, of which three in a row share ground."""
+    rgb, height = relief_map(640, seed=1)
+    corners = [(0, 0), (50, 0), (100, 0)]
+    corners += [(120 * n, 120 * m) for n in range(3) for m in range(2, 5)]
+    patches = {
+        f"{number:04d}": (
+            rgb[top : top + 96, left : left + 96],
+            height[top : top + 96, left : left + 96],
+        )
+        for number, (left, top) in enumerate(corners, start=1)
+    }
+    return write_patches(tmp_path / "overlapping", patches)
+
+
+def test_check_names_the_pairs_that_share_ground(
+    command: Command, overlapping: Path
+) -> None:
+    assert command("check", overlapping, "--overlaps", "--json") == 0
+    values = json.loads(command.out)
+    assert list(values) == ["pairs", "problems", "classes", "overlaps"]
+    assert values["overlaps"] == [["0001", "0002"], ["0002", "0003"]]
+
+
+def test_check_tells_people_what_shared_ground_costs(
+    command: Command, overlapping: Path
+) -> None:
+    assert command("check", overlapping, "--overlaps") == 0
+    assert "2 pairs of patches; 3 of 12 patches" in command.out
+    assert "A random split would leak: " in command.out
+    assert "10 train, 2 validate, 0 left out" in command.out
+    assert "leak-free: no shared ground found" in command.out
+
+
+def test_check_finds_no_shared_ground_where_there_is_none(
+    command: Command, tiny_dataset: Path
+) -> None:
+    assert command("check", tiny_dataset, "--overlaps", "--json") == 0
+    assert json.loads(command.out)["overlaps"] == []
 
 
 def _empty(folder: Path) -> None:
