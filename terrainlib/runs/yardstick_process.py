@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import psutil
 
 from terrainlib.errors import StorageError
 from terrainlib.runs.folder import LOG_FILE, Run
@@ -45,7 +47,13 @@ class YardstickProcess:
         return self.process is not None and self.process.poll() is None
 
     def wait(self, seconds: float, should_stop: Callable[[], bool]) -> None:
-        """Wait until it is over, for `seconds` at most, or until asked to stop."""
+        """Wait until it is over, for `seconds` at most, or until asked to stop.
+
+        It gets this process' own priority meanwhile, where the system allows that.
+        """
+        if self.process is not None:
+            with suppress(psutil.Error):
+                psutil.Process(self.process.pid).nice(psutil.Process().nice())
         end = time.monotonic() + seconds
         while self.running and time.monotonic() < end and not should_stop():
             time.sleep(_LOOK_SECONDS)
