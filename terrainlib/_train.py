@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from terrainlib._console import Counter, progress_bar, say
+from terrainlib._console import Counter, note, progress_bar, say
 from terrainlib.data.dataset import open_dataset
 from terrainlib.errors import RunError
-from terrainlib.model.config import TrainingConfig
+from terrainlib.model.automatic import TrainingData, choose
+from terrainlib.model.machine import Machine
 from terrainlib.runs.checks import require_resumable, require_trainable
 from terrainlib.runs.folder import (
     LOG_FILE,
@@ -70,10 +71,17 @@ def _begun(options: argparse.Namespace, count: Counter) -> Path:
     }
     if options.image_size is not None:
         network["image_size"] = options.image_size
-    training = TrainingConfig.preset(
-        options.preset or "fast", network=network, **_changes(options)
+    choice = choose(
+        options.preset or "fast",
+        TrainingData.of(dataset),
+        Machine.here(),
+        network=network,
+        **_changes(options),
     )
+    training = choice.config
     require_trainable(dataset, training)
+    if None in (options.image_size, options.batch_size):
+        note(choice.summary)
     name = options.out.resolve().name[:MAX_NAME_LETTERS]
     config = RunConfig(name, str(dataset.folder.resolve()), training)
     with launching():

@@ -9,6 +9,7 @@ from typing import Any, Final
 import streamlit as st
 
 from terrainlib.data.dataset import Dataset
+from terrainlib.model.automatic import Choice, TrainingData, choose, memory_needed
 from terrainlib.model.config import (
     MAX_EPOCHS,
     MAX_IMAGE_SIZE_PX,
@@ -17,11 +18,12 @@ from terrainlib.model.config import (
     PresetName,
     TrainingConfig,
 )
+from terrainlib.model.machine import Machine
 from terrainlib.runs.folder import MAX_NAME_LETTERS, RunConfig
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.split_view import show_split_of_training
 from terrainlib.ui.text import md_escape, plural
-from terrainlib.ui.training_more import ask_more
+from terrainlib.ui.training_more import ask_more, follow_choice
 
 KEY: Final = "training"
 DEFAULT_PRESET: Final[PresetName] = "fast"
@@ -45,45 +47,58 @@ def ask_training(dataset: Dataset) -> RunConfig | None:
         then said which one.
     """
     preset = _ask_preset()
-    defaults = TrainingConfig.preset(preset)
+    choice = choose(preset, TrainingData.of(dataset), Machine.here())
+    defaults = choice.config
     network: dict[str, Any] = {"classes": len(dataset.classes)}
     with st.grid(3, min_column_width=200):
         changes = _ask_budget(preset, defaults)
-        network["image_size"] = _ask_image_size(preset, defaults)
+        network["image_size"] = _ask_image_size(preset, choice)
+        changes["batch_size"] = _ask_batch_size(preset, choice)
         changes |= _ask_numbers(preset, defaults)
     network["height"] = _ask_height(dataset, preset)
-    more_network, more = ask_more(defaults, f"{KEY}_{preset}")
+    more_network, more = ask_more(choice, f"{KEY}_{preset}")
     return _checked(dataset, preset, network | more_network, changes | more)
 
 
-def _ask_image_size(preset: PresetName, defaults: TrainingConfig) -> int:
+def _ask_image_size(preset: PresetName, choice: Choice) -> int:
     """Ask for the size that the network works at."""
+    network = choice.config.network
+    key = f"{KEY}_image_size_{preset}"
+    follow_choice(key, network.image_size)
     size = st.number_input(
         "Image size in px",
         min_value=16,
         max_value=MAX_IMAGE_SIZE_PX,
-        value=defaults.network.image_size,
-        step=defaults.network.size_multiple,
-        key=f"{KEY}_image_size_{preset}",
+        step=network.size_multiple,
+        key=key,
         persist_state="session",
         help="Images are brought to this size before the network sees them. "
-        "Smaller is faster, larger keeps finer detail.",
+        "Smaller is faster, larger keeps finer detail. "
+        f"{network.image_size} was chosen for this data set: "
+        f"{choice.reasons['image_size']}",
+    )
+    return int(size)
+
+
+def _ask_batch_size(preset: PresetName, choice: Choice) -> int:
+    """Ask for the number of images a step."""
+    key = f"{KEY}_batch_size_{preset}"
+    follow_choice(key, choice.config.batch_size)
+    size = st.number_input(
+        "Batch size",
+        min_value=1,
+        max_value=512,
+        key=key,
+        persist_state="session",
+        help="Images the network looks at before each correction. Smaller needs less "
+        f"memory. {choice.config.batch_size} was chosen for this data set and machine: "
+        f"{choice.reasons['batch_size']}",
     )
     return int(size)
 
 
 def _ask_numbers(preset: PresetName, defaults: TrainingConfig) -> dict[str, Any]:
-    """Ask for batch size, learning rate and seed."""
-    batch = st.number_input(
-        "Batch size",
-        min_value=1,
-        max_value=512,
-        value=defaults.batch_size,
-        key=f"{KEY}_batch_size_{preset}",
-        persist_state="session",
-        help="Images the network looks at before each correction. Smaller needs "
-        "less memory.",
-    )
+    """Ask for learning rate and seed."""
     rate = st.number_input(
         "Learning rate",
         min_value=1e-7,
@@ -105,7 +120,7 @@ def _ask_numbers(preset: PresetName, defaults: TrainingConfig) -> dict[str, Any]
         help="The same seed on the same machine gives the same model. It also "
         "decides which images are held out.",
     )
-    return {"batch_size": batch, "learning_rate": rate, "seed": seed}
+    return {"learning_rate": rate, "seed": seed}
 
 
 def _ask_preset() -> PresetName:
@@ -194,5 +209,20 @@ def _checked(
             f"{plural(len(dataset.classes), 'class', 'classes')}: "
             + ", ".join(md_escape(item.name) for item in dataset.classes)
         )
+        _show_memory(dataset, training)
         return RunConfig(name or "", str(dataset.folder), training)
     return None
+
+
+def _show_memory(dataset: Dataset, training: TrainingConfig) -> None:
+    """Say what the training takes of the memory; warn where that is not there."""
+    machine = Machine.here()
+    if machine.gpu_memory is not None:
+        return
+    needed = memory_needed(training, TrainingData.of(dataset)) / 1e9
+    free = machine.memory / 1e9
+    text = f"About {needed:.1f} GB of memory, of {free:.1f} GB that are free."
+    if needed <= free:
+        st.caption(text)
+    else:
+        st.warning(f"{text} Lower the batch size, the crop size or the image size.")

@@ -5,7 +5,8 @@ from typing import Any, Final
 import streamlit as st
 
 from terrainlib.errors import ConfigError
-from terrainlib.model.config import TrainingConfig
+from terrainlib.model.automatic import Choice
+from terrainlib.model.config import MAX_IMAGE_SIZE_PX, TrainingConfig
 from terrainlib.ui.errors import show_error
 
 LIGHT_NOTE: Final = (
@@ -18,18 +19,34 @@ _SCHEDULES: Final = {
 }
 
 
-def ask_more(
-    defaults: TrainingConfig, key: str
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def follow_choice(key: str, chosen: int) -> None:
+    """Put what was chosen into a number's widget, unless the user has changed it.
+
+    The choice follows the data set, the widget's key does not. The widget must be given
+    no value of its own.
+
+    Args:
+        key: Key of the widget, which is drawn next.
+        chosen: The automatic choice.
+    """
+    state = st.session_state
+    before = f"{key}_chosen"
+    if key not in state or state[key] == state.get(before):
+        state[key] = chosen
+    state[before] = chosen
+
+
+def ask_more(choice: Choice, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Show the options and return those of the network and those of the training.
 
     Args:
-        defaults: The preset's values.
+        choice: The preset's values, and the sizes chosen for the data set.
         key: Start of the widgets' keys.
     """
+    defaults = choice.config
     with st.expander("More", icon=":material/settings:"):
         st.markdown("**Variety**")
-        variety = _ask_variety(defaults, key)
+        variety = _ask_variety(defaults, key) | {"crop_size": _ask_crop(choice, key)}
         st.markdown("**Network**")
         network = _ask_network(defaults, key)
         st.markdown("**Learning**")
@@ -78,6 +95,24 @@ def _ask_variety(defaults: TrainingConfig, key: str) -> dict[str, Any]:
         )
     st.caption(LIGHT_NOTE)
     return {"flips": flips, "quarter_turns": turns, "jitter": jitter}
+
+
+def _ask_crop(choice: Choice, key: str) -> int | None:
+    """Ask for the size of the parts of images to train on."""
+    config = choice.config
+    follow_choice(f"{key}_crop_size", config.crop_size or 0)
+    size = st.number_input(
+        "Crop size in px",
+        min_value=0,
+        max_value=MAX_IMAGE_SIZE_PX,
+        step=config.network.size_multiple,
+        key=f"{key}_crop_size",
+        persist_state="session",
+        help="Train on random parts of this size; 0 trains on whole images. Validation "
+        f"always takes whole ones. {config.crop_size or 0} was chosen for this data "
+        f"set: {choice.reasons['crop_size']}",
+    )
+    return int(size) or None
 
 
 def _ask_network(defaults: TrainingConfig, key: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from terrainlib.data.dataset import open_dataset
 from terrainlib.data.overlaps import find_overlaps
 from terrainlib.data.splits import LEAK_FREE, Split
 from terrainlib.errors import RunError
+from terrainlib.model.machine import Machine
 from terrainlib.runs import launcher
 from terrainlib.runs.folder import RunConfig, list_runs, read_run
 from terrainlib.runs.status import STOP_FILE
@@ -128,6 +129,51 @@ def test_every_preset_brings_its_own_values(data: Path):
     assert page.number_input(key="training_batch_size_notebook").value == 32
 
 
+def test_the_sizes_are_chosen_for_the_data_and_follow_it(tmp_path: Path, data: Path):
+    large = write_kaggle_dataset(tmp_path / "large", pairs=80, size=64, heights=False)
+    page = open_form(data)
+    size = page.number_input(key="training_image_size_fast")
+    batch = page.number_input(key="training_batch_size_fast")
+    assert (size.value, batch.value) == (32, 2)
+    assert "The images' own size, 32 px." in size.help
+    assert "Small, so that 7 pairs make enough steps." in batch.help
+    assert "GB of memory" in texts(page)
+    page.number_input(key="training_batch_size_fast").set_value(3).run()
+
+    page.session_state["shared_dataset_folders"] = {"folder": str(large)}
+    page.run()
+
+    assert not page.exception
+    assert page.number_input(key="training_image_size_fast").value == 64
+    assert page.number_input(key="training_batch_size_fast").value == 3
+
+
+def test_what_the_user_sets_is_there_again_after_another_preset(data: Path):
+    page = open_form(data)
+    page.number_input(key="training_image_size_fast").set_value(64).run()
+    page.number_input(key="training_fast_crop_size").set_value(48).run()
+
+    page.radio(key="training_preset").set_value("best").run()
+    assert page.number_input(key="training_best_crop_size").value == 0
+    page.radio(key="training_preset").set_value("fast").run()
+
+    assert page.number_input(key="training_image_size_fast").value == 64
+    assert page.number_input(key="training_fast_crop_size").value == 48
+
+
+def test_a_training_larger_than_the_memory_is_warned_of(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+):
+    small = Machine(2**30, cores=2)
+    monkeypatch.setattr(Machine, "here", lambda: small)
+    page = open_form(data)
+    assert not page.warning
+
+    page.number_input(key="training_image_size_fast").set_value(512).run()
+
+    assert "of 1.1 GB that are free. Lower the batch" in page.warning[0].value
+
+
 def test_height_is_offered_only_where_every_pair_has_one(tmp_path: Path, data: Path):
     flat = write_kaggle_dataset(tmp_path / "flat", pairs=4, heights=False)
 
@@ -175,6 +221,7 @@ def test_start_hands_over_what_the_form_says_and_shows_the_run(
     page.segmented_control(key="training_unit_fast").set_value("epochs").run()
     page.number_input(key="training_epochs_fast").set_value(3)
     page.number_input(key="training_image_size_fast").set_value(32)
+    page.number_input(key="training_fast_crop_size").set_value(16)
     page.toggle(key="training_height_fast").set_value(True)
     page.slider(key="training_fast_jitter").set_value(0.1)
     page.text_input(key="training_fast_filters").set_value("8 16").run()
@@ -186,6 +233,7 @@ def test_start_hands_over_what_the_form_says_and_shows_the_run(
     assert (training.epochs, training.minutes, training.jitter) == (3, None, 0.1)
     assert (training.network.image_size, training.network.height) == (32, True)
     assert training.network.filters == (8, 16)
+    assert (training.crop_size, training.batch_size) == (16, 2)
     assert page.segmented_control(key="training_view").value == "Watch"
     assert address(page) == list_runs()[0].path.name
     assert "starting" in texts(page)

@@ -17,7 +17,8 @@ from terrainlib import cli
 from terrainlib.data.palette import KAGGLE_CLASSES, color_table
 from terrainlib.mask.sharpen import sharpen
 from terrainlib.model.config import TrainingConfig
-from terrainlib.runs.folder import RunConfig, create_run, read_run
+from terrainlib.runs import job
+from terrainlib.runs.folder import Run, RunConfig, create_run, read_run
 from terrainlib.runs.status import Status, utc_now, write_process, write_status
 from tests.imagefiles import pattern, png_claiming, tiff, write
 from tests.models import KERAS_COPY_WARNING, write_model
@@ -305,6 +306,7 @@ def test_train_writes_a_run_folder_that_the_other_commands_take(
     assert (run.state, run.name) == ("finished", "first")
     assert run.config.training.network.height
     assert "epoch 1: loss" in (out / "train.log").read_text()
+    assert "note: " not in command.err
     before = sorted(path.stat().st_mtime_ns for path in out.rglob("*"))
 
     assert command("train", tiny_dataset, "--out", out) == 2
@@ -318,6 +320,27 @@ def test_train_writes_a_run_folder_that_the_other_commands_take(
     assert json.loads(command.out)["images"] == 1
     assert command("models") == 0
     assert "first" not in command.out  # it lies outside the folder of the runs
+
+
+def test_train_chooses_what_is_not_given_and_says_so(
+    command: Command,
+    tiny_dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_training(path: Path, **_options: object) -> Run:
+        return read_run(path)
+
+    monkeypatch.setattr(job, "run_training", no_training)
+    out = tmp_path / "out"
+
+    assert command("train", tiny_dataset, "--out", out, "--batch-size", "4") == 0
+
+    training = read_run(out).config.training
+    assert (training.network.image_size, training.batch_size) == (32, 4)
+    [line] = [line for line in command.err.splitlines() if line.startswith("note: ")]
+    assert line.startswith("note: image size 32 px (The images' own size, 32 px. ")
+    assert line.endswith("no crops (Whole images), batches of 4 (As you set it).")
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "link"])
