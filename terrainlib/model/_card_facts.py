@@ -133,9 +133,9 @@ def _training(record: ModelRecord) -> list[Fact]:
         ("Batch", f"{batch:.0f} images" if batch is not None else ""),
         ("Epochs done", f"{done:.0f}" if done is not None else ""),
         ("Best epoch", f"{best:.0f}" if best else ""),
-        ("Set by hand", ", ".join(_set_by_hand(record))),
+        ("Unlike the preset", ", ".join(_unlike_preset(record))),
         ("Last training", _last_training(record)),
-        ("Made", record.created),
+        ("Made", record.created.replace("T", " ").replace("+00:00", " UTC")),
         ("Versions", ", ".join(versions)),
     ]
 
@@ -162,7 +162,7 @@ def _training_config(record: ModelRecord) -> TrainingConfig | None:
         return None
 
 
-def _set_by_hand(record: ModelRecord) -> list[str]:
+def _unlike_preset(record: ModelRecord) -> list[str]:
     """Return options that differ from the preset's and are none of the command's."""
     config = _training_config(record)
     if config is None:

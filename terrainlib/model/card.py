@@ -18,8 +18,10 @@ __all__ = [
     "Score",
     "Section",
     "card_markdown",
+    "class_scores",
     "fresh_leak",
     "model_card",
+    "overall_scores",
     "stored_leak",
 ]
 
@@ -99,8 +101,8 @@ def model_card(record: ModelRecord) -> ModelCard:
         title=record.name or "Model",
         sections=tuple(section for section in sections if section.facts),
         command=repeat_command(record),
-        scores=_scores(record),
-        classes=_class_scores(record),
+        scores=overall_scores(record.scores, record.yardstick),
+        classes=class_scores(record.scores, record.yardstick),
         leak=stored_leak(record),
         limits=limits_of(record),
         notes=tuple(record.notes),
@@ -123,8 +125,18 @@ def card_markdown(record: ModelRecord) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _scores(record: ModelRecord) -> tuple[Score, ...]:
-    own, other = record.scores or {}, record.yardstick or {}
+def overall_scores(
+    own: Mapping[str, Any] | None, other: Mapping[str, Any] | None
+) -> tuple[Score, ...]:
+    """Return the scores over all classes, in the JSON form of an evaluation.
+
+    Args:
+        own: The model's scores.
+        other: The pixel classifier's on the same pairs, where there are any.
+
+    Returns:
+        mIoU, pixel accuracy and boundary F1; nothing where the model has no mIoU.
+    """
     if number(own, "miou") is None:
         return ()
     return tuple(
@@ -133,9 +145,12 @@ def _scores(record: ModelRecord) -> tuple[Score, ...]:
     )
 
 
-def _class_scores(record: ModelRecord) -> tuple[Score, ...]:
-    own, other = _by_class(record.scores), _by_class(record.yardstick)
-    return tuple(Score(name, number(own, name), number(other, name)) for name in own)
+def class_scores(
+    own: Mapping[str, Any] | None, other: Mapping[str, Any] | None
+) -> tuple[Score, ...]:
+    """Return the IoU of each class of the model, beside the pixel classifier's."""
+    mine, theirs = _by_class(own), _by_class(other)
+    return tuple(Score(name, number(mine, name), number(theirs, name)) for name in mine)
 
 
 def _by_class(scores: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -51,9 +51,9 @@ def show_class_bars(
     bars = base.mark_bar(stroke=_OUTLINE, strokeWidth=0.5, cornerRadiusEnd=3).encode(
         color=alt.Color("class:N", scale=_class_scale(classes), legend=None)
     )
-    labels = base.mark_text(
-        align="left", dx=6, fontSize=13, color=_text_color()
-    ).encode(text="label:N")
+    labels = base.mark_text(align="left", dx=6, fontSize=13, color=text_color()).encode(
+        text="label:N"
+    )
     chart = (bars + labels).properties(height=_ROW_HEIGHT_PX * max(len(frame), 2))
     listed = ", ".join(
         f"{name} {label}"
@@ -180,5 +180,11 @@ def _is_dark() -> bool:
     return st.context.theme.type == "dark"
 
 
-def _text_color() -> str:
+def text_color() -> str:
+    """Return the colour of text on the page's ground, light or dark."""
     return "#e6ebe6" if _is_dark() else "#1d2620"
+
+
+def ground_color() -> str:
+    """Return the colour of the page's ground, light or dark."""
+    return "#121714" if _is_dark() else "#ffffff"

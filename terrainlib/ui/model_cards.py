@@ -5,15 +5,21 @@ from typing import Final
 import streamlit as st
 
 from terrainlib.data.palette import KAGGLE_CLASSES
+from terrainlib.model.card import overall_scores
 from terrainlib.model.modelwriter import HDF5_FILE, KERAS_FILE
-from terrainlib.runs.models import EMBEDDED_ID, ModelEntry
+from terrainlib.model.record import ModelRecord
+from terrainlib.runs.models import ModelEntry
 from terrainlib.ui import model_actions as actions
 from terrainlib.ui import state
 from terrainlib.ui.leaks import leak_note, show_note
 from terrainlib.ui.legend import swatch
+from terrainlib.ui.model_card_view import show_card
 from terrainlib.ui.run_text import date_text
 from terrainlib.ui.text import file_size, md_escape
 
+AHEAD_HELP: Final = (
+    "Below it: how far that is ahead of the pixel classifier on the same pairs."
+)
 KINDS: Final = {
     "embedded": ("comes with the app", ":material/landscape:"),
     "run": ("trained here", ":material/model_training:"),
@@ -43,6 +49,7 @@ def show_model_card(entry: ModelEntry, *, is_default: bool) -> None:
             _show_delete(entry)
             return
         _show_scores(entry)
+        show_card(entry.record, _colors(entry), _slug(entry.id))
         _show_buttons(entry, is_default=is_default)
 
 
@@ -73,22 +80,41 @@ def _show_scores(entry: ModelEntry) -> None:
         return
     images = entry.score("images")
     with st.grid(4, min_column_width=130):
-        st.metric("mIoU", f"{miou:.3f}")
+        ahead = _ahead(entry.record)
+        st.metric(
+            "mIoU", f"{miou:.3f}", delta=ahead, help=AHEAD_HELP if ahead else None
+        )
         st.metric("Pixel accuracy", _share(entry.score("pixel_accuracy")))
         st.metric("Boundary F1", _share(entry.score("boundary_f1")))
         st.metric("Held-out images", f"{images:,.0f}" if images is not None else "–")
-    colors = {item.name: item.color for item in KAGGLE_CLASSES}
-    if entry.record is not None:
-        colors |= {
-            str(item["name"]): tuple(item["color"]) for item in entry.record.classes
-        }
+    colors = _colors(entry)
     parts = [
         swatch(colors.get(name, (128, 128, 128)), name, _share(value))
         for name, value in entry.class_scores.items()
     ]
     st.markdown("IoU of each class:\u2003" + "\u2003 ".join(parts))
     if entry.leak:
-        show_note(leak_note(entry.leak))
+        first, _, rest = entry.leak.partition("; ")  # long badges are cut off
+        show_note(leak_note(first))
+        if rest:
+            st.caption(md_escape(f"{rest[:1].upper()}{rest[1:]}."))
+
+
+def _ahead(record: ModelRecord | None) -> str | None:
+    """Return how far a model's mIoU is ahead of the pixel classifier's, as text."""
+    if record is None:
+        return None
+    scores = overall_scores(record.scores, record.yardstick)
+    ahead = scores[0].difference if scores else None
+    return None if ahead is None else f"{ahead:+.3f}"
+
+
+def _colors(entry: ModelEntry) -> dict[str, tuple[int, int, int]]:
+    """Return the colours of a model's classes by name."""
+    colors = {item.name: item.color for item in KAGGLE_CLASSES}
+    if entry.record is not None:
+        colors |= {item.name: item.color for item in entry.record.terrain_classes()}
+    return colors
 
 
 def _share(value: float | None) -> str:
@@ -151,8 +177,8 @@ def _show_downloads(entry: ModelEntry, key: str) -> None:
 
 
 def _show_delete(entry: ModelEntry) -> None:
-    """Show the button that asks before it deletes; the embedded model has none."""
-    if entry.id != EMBEDDED_ID and st.button(
+    """Show the button that asks before it deletes; embedded models have none."""
+    if entry.kind != "embedded" and st.button(
         "Delete",
         key=f"models_delete_{_slug(entry.id)}",
         icon=":material/delete:",

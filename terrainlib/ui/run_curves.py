@@ -8,18 +8,15 @@ import pandas as pd
 import streamlit as st
 
 from terrainlib.data.palette import KAGGLE_CLASSES, TerrainClass, load_classes
-from terrainlib.data.splits import RANDOM_LEAK
 from terrainlib.errors import TerrainError
 from terrainlib.runs.folder import Run
+from terrainlib.runs.yardstick import read_yardstick
 from terrainlib.ui import training_charts as charts
 from terrainlib.ui.class_colors import curve_colors
+from terrainlib.ui.leaks import inline, leak_note
 from terrainlib.ui.legend import show_legend
+from terrainlib.ui.split_view import run_split
 
-LEAK_HELP: Final = (
-    "Training and validation images are drawn at random from one set. Where images "
-    "share ground, the validation has seen parts of what it is asked, and its scores "
-    "are too good."
-)
 COLORS_LOSS: Final = (
     "How far the colours are from the mask's: lower is better. It never reaches 0, "
     "not even for a perfect mask, because most colours are no pure 0 or 1."
@@ -29,11 +26,6 @@ LAST_KEPT: Final = (
     "Overlap of prediction and truth on the held-out images, averaged over the "
     "classes: 1 is perfect. As in the original, the last epoch is the one that is kept."
 )
-
-
-def show_leak_note() -> None:
-    """Show the label that goes with every validation score of a random split."""
-    st.badge(RANDOM_LEAK, color="orange", icon=":material/info:", help=LEAK_HELP)
 
 
 def show_main_curves(run: Run, metrics: pd.DataFrame) -> None:
@@ -89,10 +81,18 @@ def _show_chart(
     colors: tuple[tuple[str, str], ...] = (),
 ) -> None:
     """Show one chart in its card."""
-    rows = charts.long_table(metrics, text, best_epoch=run.status.best_epoch)
+    yardstick = read_yardstick(run.path) if text.ruled else None
+    rows = charts.long_table(
+        metrics,
+        text,
+        best_epoch=run.status.best_epoch,
+        yardstick=yardstick.miou if yardstick else None,
+    )
     with st.container(border=True, height="stretch"):
-        leaks = f" :orange-badge[{RANDOM_LEAK}]" if text.scored else ""
-        st.markdown(f"**{text.title}**{leaks}", help=LEAK_HELP if leaks else None)
+        split = run_split(run.path) if text.scored else None
+        note = leak_note(split.leak) if split else None
+        warning = f" {inline(note)}" if note and note.warns else ""
+        st.markdown(f"**{text.title}**{warning}", help=note.help if note else None)
         st.caption(meaning or text.meaning)
         st.vega_lite_chart(
             charts.filled(charts.line_spec(text, colors), rows),
@@ -103,11 +103,14 @@ def _show_chart(
 
 def describe(rows: pd.DataFrame, text: charts.ChartText) -> str:
     """Return what a chart shows, for those who cannot see it."""
+    ruled = "".join(f" {label}." for label in rows["rule"] if label)
+    rows = rows[rows["rule"] == ""]
     if rows.empty:
-        return f"{text.title}: no values yet."
+        return f"{text.title}: no values yet.{ruled}"
     last = rows[rows["epoch"] == rows["epoch"].max()]
     values = ", ".join(
         f"{curve} {value:{text.digits}}"
         for curve, value in zip(last["curve"], last["value"], strict=True)
     )
-    return f"{text.title} against epochs. Epoch {int(last['epoch'].iloc[0])}: {values}."
+    epoch = int(last["epoch"].iloc[0])
+    return f"{text.title} against epochs. Epoch {epoch}: {values}.{ruled}"

@@ -8,11 +8,13 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from terrainlib.runs.folder import Run
+from terrainlib.runs.yardstick import read_yardstick
 from terrainlib.ui.chrome import empty_state
 from terrainlib.ui.compare_charts import compare_spec, compare_table
+from terrainlib.ui.leaks import leak_note, show_note
 from terrainlib.ui.run_actions import ask_delete, show_in_view
-from terrainlib.ui.run_curves import show_leak_note
 from terrainlib.ui.run_text import parse_time, state_text, viewer_zone
+from terrainlib.ui.split_view import run_split
 from terrainlib.ui.training_charts import filled
 
 METRICS: Final = {
@@ -42,9 +44,10 @@ def show_runs(runs: list[Run]) -> None:
         on_select="rerun",
         selection_mode="multi-row",
         column_config=_columns(),
-        alt="All trainings with state, preset, data, date, epochs, best mIoU, minutes",
+        alt="All trainings with state, preset, data, date, epochs, best mIoU, "
+        "lead over the pixel classifier, minutes",
     )
-    show_leak_note()
+    _show_notes(runs)
     rows = [row for row in event.selection.rows if row < len(runs)]
     chosen = [runs[row] for row in rows]
     if not chosen:
@@ -61,6 +64,7 @@ def runs_frame(runs: list[Run], timezone: str | None) -> pd.DataFrame:
         timezone: The viewer's, for the dates.
     """
     zone = viewer_zone(timezone)
+    splits = [run_split(run.path) for run in runs]
     moments = [parse_time(run.config.created) for run in runs]
     return pd.DataFrame(
         {
@@ -76,9 +80,25 @@ def runs_frame(runs: list[Run], timezone: str | None) -> pd.DataFrame:
             "Best mIoU": pd.Series(
                 [run.status.best_miou for run in runs], dtype="float64"
             ),
+            "Split": [split.leak if split else "–" for split in splits],
+            "Ahead": pd.Series([_ahead(run) for run in runs], dtype="float64"),
             "Minutes": [run.status.seconds / 60 for run in runs],
         }
     )
+
+
+def _show_notes(runs: list[Run]) -> None:
+    """Say once what each kind of split means for the scores."""
+    leaks = {split.leak for run in runs if (split := run_split(run.path))}
+    with st.container(horizontal=True):
+        for leak in sorted(leaks):
+            show_note(leak_note(leak))
+
+
+def _ahead(run: Run) -> float | None:
+    """Return by how much a run's best mIoU is above the pixel classifier's."""
+    yardstick, best = read_yardstick(run.path), run.status.best_miou
+    return None if yardstick is None or best is None else best - yardstick.miou
 
 
 def _columns() -> dict[str, ColumnConfig | str | None]:
@@ -87,7 +107,11 @@ def _columns() -> dict[str, ColumnConfig | str | None]:
         "State": config.TextColumn(width="small"),
         "Date": config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
         "Best mIoU": config.NumberColumn(
-            format="%.3f", help="Best validation mIoU. Split: random, may leak."
+            format="%.3f", help="Best validation mIoU; the split says what it is worth."
+        ),
+        "Ahead": config.NumberColumn(
+            format="%+.3f",
+            help="Best mIoU less that of the pixel classifier on the same split.",
         ),
         "Minutes": config.NumberColumn(format="%.1f"),
     }

@@ -6,13 +6,15 @@ anew, so that the buttons fit.
 """
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 import streamlit as st
 
 from terrainlib.errors import RunError
+from terrainlib.model.card import YARDSTICK_NAME
 from terrainlib.runs.folder import Run, log_tail, read_run
+from terrainlib.runs.yardstick import Yardstick, read_yardstick
 from terrainlib.ui import state
 from terrainlib.ui.run_actions import (
     ask_delete,
@@ -22,14 +24,19 @@ from terrainlib.ui.run_actions import (
 )
 from terrainlib.ui.run_curves import (
     show_class_colors,
-    show_leak_note,
     show_main_curves,
     show_more_curves,
 )
 from terrainlib.ui.run_previews import show_previews
 from terrainlib.ui.run_text import date_text, finish_time, parse_time, state_text
+from terrainlib.ui.split_view import run_split, show_cost
 from terrainlib.ui.text import duration, md_escape
 
+YARDSTICK_HELP: Final = (
+    "mIoU of a classifier of single pixels on the same split, fitted beside the "
+    "training: a network should be clearly ahead of it."
+)
+_CARD: Final[dict[str, Any]] = {"border": True, "height": "stretch"}
 TICK_SECONDS: Final = 2.0
 LOG_BYTES: Final = 8192
 LOG_HEIGHT_PX: Final = 260
@@ -179,20 +186,47 @@ def _show_numbers(run: Run, metrics: pd.DataFrame) -> None:
     last = metrics.iloc[-1] if len(metrics) else None
     best = f"{status.best_miou:.3f}" if status.best_miou is not None else "–"
     planned = f" / {status.epochs}" if status.epochs else ""
-    with st.grid(4, min_column_width=130):
-        st.metric("Epochs done", f"{status.epoch}{planned}", border=True)
-        st.metric("Validation mIoU", _number(last, "val_miou"), border=True)
+    yardstick = read_yardstick(run.path)
+    with st.grid(5 if yardstick else 4, min_column_width=130):
+        st.metric("Epochs done", f"{status.epoch}{planned}", **_CARD)
+        st.metric("Validation mIoU", _number(last, "val_miou"), **_CARD)
         st.metric(
             "Best mIoU",
             best,
-            border=True,
-            help=f"After epoch {status.best_epoch}." if status.best_epoch else None,
+            ahead_text(status.best_miou, yardstick),
+            help=_best_help(status.best_epoch, yardstick),
+            **_CARD,
         )
-        st.metric("Seconds an epoch", _number(last, "seconds", ".1f"), border=True)
+        if yardstick is not None:
+            score = f"{yardstick.miou:.3f}"
+            st.metric(YARDSTICK_NAME, score, help=YARDSTICK_HELP, **_CARD)
+        st.metric("Seconds an epoch", _number(last, "seconds", ".1f"), **_CARD)
     with st.container(horizontal=True, vertical_alignment="center"):
-        show_leak_note()
+        split = run_split(run.path)
+        if split is not None:
+            show_cost(split)
         if not run.active:
             st.caption(f"Trained for {duration(status.seconds)}.", width="content")
+
+
+def ahead_text(best: float | None, yardstick: Yardstick | None) -> str | None:
+    """Return how far a run is ahead of the pixel classifier on its own split.
+
+    Args:
+        best: Its best validation mIoU, if an epoch is complete.
+        yardstick: The pixel classifier's scores, if they are there yet.
+    """
+    if best is None or yardstick is None:
+        return None
+    return f"{best - yardstick.miou:+.3f}"
+
+
+def _best_help(best_epoch: int | None, yardstick: Yardstick | None) -> str | None:
+    """Return what stands behind the best score, if an epoch is complete."""
+    if not best_epoch:
+        return None
+    ahead = " Below it: against the pixel classifier." if yardstick else ""
+    return f"After epoch {best_epoch}.{ahead}"
 
 
 def _number(row: pd.Series | None, column: str, digits: str = ".3f") -> str:

@@ -12,6 +12,8 @@ from typing import Any, Final
 import altair as alt
 import pandas as pd
 
+from terrainlib.model.card import YARDSTICK_NAME
+
 CHART_HEIGHT_PX = 260
 MAX_POINTS = 2000
 MARKER_GREY = "#8a938c"
@@ -31,6 +33,7 @@ class ChartText:
         curves: Column and name of each of its curves.
         share: Whether the values go from 0 to 1.
         scored: Whether they are validation scores, which a leaking split flatters.
+        ruled: Whether a horizontal line may mark what the pixel classifier scores.
         digits: How a value is written.
         axis: How the axis is written.
     """
@@ -40,6 +43,7 @@ class ChartText:
     curves: tuple[tuple[str, str], ...]
     share: bool = False
     scored: bool = False
+    ruled: bool = False
     digits: str = ".3f"
     axis: str = "~g"
 
@@ -64,6 +68,7 @@ MIOU: Final = ChartText(
     (("val_miou", VALIDATION),),
     share=True,
     scored=True,
+    ruled=True,
 )
 LEARNING_RATE: Final = ChartText(
     "Learning rate",
@@ -101,7 +106,11 @@ def class_names(metrics: pd.DataFrame) -> tuple[str, ...]:
 
 
 def long_table(
-    metrics: pd.DataFrame, text: ChartText, *, best_epoch: int | None
+    metrics: pd.DataFrame,
+    text: ChartText,
+    *,
+    best_epoch: int | None,
+    yardstick: float | None = None,
 ) -> pd.DataFrame:
     """Return the rows of a chart: one a point.
 
@@ -109,10 +118,13 @@ def long_table(
         metrics: One row an epoch, with the columns of `metrics.csv`.
         text: The chart.
         best_epoch: Epoch to mark, or None.
+        yardstick: The pixel classifier's score, for a chart that is ruled with it.
 
     Returns:
-        Columns `epoch`, `value`, `curve` and `best` (True in the rows of the best
-        epoch), without the points that have no number; at most `MAX_POINTS` a curve.
+        Columns `epoch`, `value`, `curve`, `best` (True in the rows of the best epoch)
+        and `rule` (the label of the horizontal line in the one row that is no point,
+        else empty), without the points that have no number; at most `MAX_POINTS` a
+        curve.
     """
     parts = [
         pd.DataFrame(
@@ -131,7 +143,13 @@ def long_table(
     step = -(-len(metrics) // MAX_POINTS) or 1
     kept = (rows["epoch"] % step == 0) | (rows["epoch"] == rows["epoch"].max())
     rows = rows[kept].reset_index(drop=True)
-    return rows.assign(best=rows["epoch"] == (best_epoch or 0))
+    rows = rows.assign(best=rows["epoch"] == (best_epoch or 0), rule="")
+    if yardstick is None or not text.ruled:
+        return rows
+    rule = {"epoch": 0, "value": yardstick, "curve": YARDSTICK_NAME, "best": False}
+    label = f"{YARDSTICK_NAME} {yardstick:.2f}"
+    line = pd.DataFrame([{**rule, "rule": label}])
+    return pd.concat([rows, line], ignore_index=True) if len(rows) else line
 
 
 @lru_cache(maxsize=64)
@@ -162,10 +180,14 @@ def line_spec(
         alt.Tooltip("value:Q", title=text.title, format=text.digits),
     ]
     base = alt.Chart().encode(x=x, y=y)
+    layers = []
+    if text.ruled:
+        layers = _rule(y)
+        base = base.transform_filter("!datum.rule")
     color = _color(text, colors)
     once = alt.X("max(epoch):Q", title="epoch")  # one mark, however many curves
     best = alt.Chart().encode(x=once).transform_filter("datum.best")
-    layers = [
+    layers += [
         best.mark_rule(color=MARKER_GREY, strokeDash=[4, 4]),
         best.mark_text(text="best", color=MARKER_GREY, align="right", dx=-5).encode(
             y=alt.value(6)
@@ -180,6 +202,16 @@ def line_spec(
         base.mark_circle(size=160, opacity=0).encode(detail="curve:N", tooltip=tooltip)
     )
     return finished(*layers)
+
+
+def _rule(y: alt.Y) -> list[alt.Chart]:
+    """Return the horizontal line of the pixel classifier, with its label on it."""
+    rule = alt.Chart().transform_filter("datum.rule").encode(y=y)
+    label = rule.mark_text(align="left", dx=4, dy=-7, color=MARKER_GREY, fontSize=12)
+    return [
+        rule.mark_rule(color=MARKER_GREY, strokeDash=[7, 4], strokeWidth=1.6),
+        label.encode(x=alt.value(0), text="rule:N"),
+    ]
 
 
 def filled(spec: dict[str, Any], rows: pd.DataFrame) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def trained(**changes: Any) -> ModelRecord:
         ("Split", "Shared ground", LEAK_FREE),
         ("Training", "Budget", "10 minutes"),
         ("Training", "Best epoch", "120"),
-        ("Training", "Set by hand", None),
+        ("Training", "Unlike the preset", None),
         ("Training", "Last training", None),
         ("Training", "Versions", "keras 3.15.1"),
         ("Calibration", "Expected calibration error", "2.1% on the validation pairs"),
@@ -108,7 +108,7 @@ def test_the_command_names_what_differs_from_the_preset() -> None:
         "python -m terrainlib train DATA --out RUN_DIR --preset fast --epochs 7 "
         "--height --image-size 64 --batch-size 2 --seed 0"
     )
-    assert fact(record, "Training", "Set by hand") == "dropout 0.5, flips False"
+    assert fact(record, "Training", "Unlike the preset") == "dropout 0.5, flips False"
 
 
 @pytest.mark.parametrize(

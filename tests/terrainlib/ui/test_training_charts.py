@@ -3,9 +3,12 @@
 import pandas as pd
 import pytest
 
+from terrainlib.runs.yardstick import Yardstick
 from terrainlib.ui import training_charts as charts
 from terrainlib.ui.class_colors import curve_colors
 from terrainlib.ui.compare_charts import compare_spec, compare_table
+from terrainlib.ui.run_curves import describe
+from terrainlib.ui.run_view import ahead_text
 
 
 def metrics(epochs: int = 3) -> pd.DataFrame:
@@ -42,6 +45,50 @@ def test_points_without_a_number_are_left_out():
     assert [name for _, name in text.curves] == ["Water", "Tundra"]
     assert set(rows["curve"]) == {"Water"}
     assert not rows["best"].any()
+
+
+def test_the_pixel_classifier_rules_the_chart_of_the_miou_and_no_other() -> None:
+    ruled = charts.long_table(metrics(), charts.MIOU, best_epoch=2, yardstick=0.5645)
+    plain = charts.long_table(metrics(), charts.LOSS, best_epoch=2, yardstick=0.5645)
+
+    line = ruled[ruled["rule"] != ""]
+    assert line[["value", "rule"]].values.tolist() == [
+        [0.5645, "Pixel classifier 0.56"]
+    ]
+    assert not line["best"].any()
+    assert len(ruled) == 4
+    assert set(plain["rule"]) == {""}
+
+
+def test_the_line_is_there_before_the_first_epoch_and_is_no_point_of_a_curve() -> None:
+    rows = charts.long_table(metrics(0), charts.MIOU, best_epoch=None, yardstick=0.5)
+    spec = charts.line_spec(charts.MIOU)
+
+    assert rows["rule"].tolist() == ["Pixel classifier 0.50"]
+    filters = {layer["mark"]["type"]: layer.get("transform") for layer in spec["layer"]}
+    assert filters["line"] == [{"filter": "!datum.rule"}]
+    assert filters["text"] != filters["line"]
+    assert describe(rows, charts.MIOU) == (
+        "Validation mIoU: no values yet. Pixel classifier 0.50."
+    )
+
+
+def test_a_chart_is_described_with_its_last_epoch_and_its_line() -> None:
+    rows = charts.long_table(metrics(), charts.MIOU, best_epoch=2, yardstick=0.25)
+
+    assert describe(rows, charts.MIOU) == (
+        "Validation mIoU against epochs. Epoch 3: validation 0.300. "
+        "Pixel classifier 0.25."
+    )
+
+
+def test_the_lead_has_its_sign_and_waits_for_both_scores() -> None:
+    yardstick = Yardstick(0.56, 0.7, None, {}, 4, 1.0, "0")
+
+    assert ahead_text(0.61, yardstick) == "+0.050"
+    assert ahead_text(0.5, yardstick) == "-0.060"
+    assert ahead_text(None, yardstick) is None
+    assert ahead_text(0.61, None) is None
 
 
 def test_a_run_without_epochs_gives_no_rows():
