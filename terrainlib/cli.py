@@ -168,10 +168,6 @@ def _require_available(options: argparse.Namespace) -> None:
         raise ConfigError(
             "the tiling 'blend' is not available yet. Use exact, which shows no seams."
         )
-    if getattr(options, "model", None) == "default-height":
-        raise ConfigError(
-            "the model 'default-height' is not available yet. Use default."
-        )
 
 
 def _in_words(problem: BaseException) -> TerrainError:

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from terrainlib.data.palette import KAGGLE_CLASSES
+from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.model.config import UNetConfig
 
 # Keras 3.15 reads variables with `np.array`, which TensorFlow 2.21 answers without the
@@ -38,3 +41,9 @@ def write_model(folder: Path, name: str = "tiny", *, height: bool = False) -> Pa
     written, _ = save_model(build_unet(config), record, folder / f".{name}")
     folder.mkdir(parents=True, exist_ok=True)
     return written.rename(folder / f"{name}.keras")
+
+
+def hide_embedded_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test run as if no model were embedded."""
+    for word in tuple(EMBEDDED_MODELS):
+        monkeypatch.setitem(EMBEDDED_MODELS, word, Path("not-there.keras"))

@@ -1,4 +1,4 @@
-"""What is embedded: the sample data set, two example scenes and the default model."""
+"""What is embedded: the sample data set, two example scenes and the default models."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,10 @@ from terrainlib.data.dataset import Dataset, open_dataset
 _ASSETS: Final = Path(__file__).resolve().parent.parent / "assets"
 SAMPLE_DIR: Final = _ASSETS / "sample"
 SCENES_DIR: Final = SAMPLE_DIR / "scenes"
-DEFAULT_MODEL: Final = _ASSETS / "default.keras"
+EMBEDDED_MODELS: Final = {  # by the word that stands for each
+    "default": _ASSETS / "default.keras",  # for images alone
+    "default-height": _ASSETS / "default-height.keras",  # for image and height
+}
 
 _SCENE_TITLES: Final = {"europe": "Europe", "south_asia": "South Asia"}
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from terrainlib import files
 from terrainlib.data.palette import Classes
+from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import ModelFileError
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.description import read_graph
@@ -74,14 +75,14 @@ def load_model(model: str | Path) -> TerrainModel:
 
     Args:
         model: A `.keras` or `.h5` file (told apart by content), a run folder, or the
-            word `default` for the embedded model.
+            words `default` and `default-height` for the embedded models.
 
     Raises:
         ModelFileError: If there is no such file, or it is not a model of this app or of
             the original notebook.
     """
     path = _find(model)
-    name = path.name if str(model) != "default" else "default"
+    name = str(model) if str(model) in EMBEDDED_MODELS else path.name
     with sentences(name):
         checked = check_file(_read(path), _name_of(path))
         network = build_network(checked)
@@ -161,16 +162,8 @@ def install_model(data: bytes, name: str) -> Path:
 
 def _find(model: str | Path) -> Path:
     """Return the file that a MODEL argument means."""
-    if str(model) == "default":
-        from terrainlib.data.sample import DEFAULT_MODEL
-
-        return DEFAULT_MODEL
-    if str(model) == "default-height":
-        raise ModelFileError(
-            "there is no embedded model with heights yet. Use default, or train one "
-            "with --height.",
-            file="default-height",
-        )
+    if str(model) in EMBEDDED_MODELS:
+        return EMBEDDED_MODELS[str(model)]
     path = Path(model)
     if not _is_dir(path):
         return path

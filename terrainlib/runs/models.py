@@ -1,8 +1,8 @@
 """The models on this machine: embedded, made by runs, added by hand.
 
 Reads records only, so listing loads no TensorFlow. Which of them is the app's default
-is remembered in `models/default.json`; the word `default` of the command line always
-means the embedded one.
+is remembered in `models/default.json`; the words `default` and `default-height` of the
+command line always mean the embedded ones.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from terrainlib import files
-from terrainlib.data.sample import DEFAULT_MODEL
+from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import ModelFileError
 from terrainlib.model.card import stored_leak
 from terrainlib.model.modelfile import read_record
@@ -22,6 +22,10 @@ ModelKind = Literal["embedded", "run", "added", "instant"]
 EMBEDDED_ID: Final = "default"
 MODEL_SUFFIXES: Final = (".keras", ".h5", ".hdf5")
 _DEFAULT_FILE: Final = "default.json"
+_EMBEDDED_TITLES: Final = {
+    "default": "Embedded default",
+    "default-height": "Embedded default with height",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,8 @@ class ModelEntry:
     """One model on disk.
 
     Attributes:
-        id: `default`, `run/NAME` or `added/FILE`: stable, and safe to put in a link.
+        id: `default`, `default-height`, `run/NAME` or `added/FILE`: stable, and safe to
+            put in a link.
         kind: Where it comes from; `instant` models are fitted in memory and not listed.
         title: Its name for people.
         path: The model file.
@@ -48,8 +53,8 @@ class ModelEntry:
 
     @property
     def model(self) -> str:
-        """What `load_model` takes for it: the word `default` or the file's path."""
-        return EMBEDDED_ID if self.kind == "embedded" else str(self.path)
+        """What `load_model` takes for it: the embedded model's word or the path."""
+        return self.id if self.kind == "embedded" else str(self.path)
 
     @property
     def preset(self) -> str:
@@ -140,9 +145,11 @@ def set_default(model_id: str) -> None:
 
 
 def _embedded() -> list[ModelEntry]:
-    if not DEFAULT_MODEL.is_file():
-        return []
-    return [_entry(EMBEDDED_ID, "embedded", "Embedded default", DEFAULT_MODEL)]
+    return [
+        _entry(word, "embedded", _EMBEDDED_TITLES[word], path)
+        for word, path in EMBEDDED_MODELS.items()
+        if path.is_file()
+    ]
 
 
 def _of_runs() -> list[ModelEntry]:

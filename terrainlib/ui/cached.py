@@ -19,7 +19,7 @@ from terrainlib.data.masks import read_mask
 from terrainlib.data.overlaps import Overlaps, known_overlaps
 from terrainlib.data.palette import Classes
 from terrainlib.data.relief import shaded_relief
-from terrainlib.data.sample import DEFAULT_MODEL
+from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.data.splits import Split, leak_free_split
 from terrainlib.ui.pictures import encode_jpeg as encode_jpeg  # offered from here too
 from terrainlib.ui.pictures import encode_png as encode_png
@@ -99,7 +99,7 @@ def model(path: str | Path) -> "TerrainModel":
     """Return a loaded model, shared by all visitors: predict with it, never train it.
 
     Args:
-        path: The word `default`, a model file, or a run folder.
+        path: An embedded model's word, a model file, or a run folder.
 
     Raises:
         ModelFileError: If it is no model of ours, damaged, or dangerous.
@@ -109,8 +109,8 @@ def model(path: str | Path) -> "TerrainModel":
 
 def model_stamp(path: str | Path) -> Stamp:
     """Return date and size of the file that a model's word or path stands for."""
-    if str(path) == "default":
-        return file_stamp(DEFAULT_MODEL)
+    if str(path) in EMBEDDED_MODELS:
+        return file_stamp(EMBEDDED_MODELS[str(path)])
     place = Path(path)
     return file_stamp(place / "model.keras" if place.is_dir() else place)
 

@@ -7,7 +7,7 @@ from terrainlib import files
 from terrainlib.errors import ModelFileError
 from terrainlib.model.modelfile import install_model, load_model
 from terrainlib.model.modelwriter import HDF5_FILE, KERAS_FILE, save_model
-from terrainlib.runs.models import EMBEDDED_ID, ModelEntry, find_model, set_default
+from terrainlib.runs.models import ModelEntry, find_model, set_default
 from terrainlib.ui.notices import ask, leave_notice, noticed
 from terrainlib.ui.text import md_escape
 
@@ -28,11 +28,11 @@ def add_model(data: bytes, name: str) -> None:
 
 
 def delete_model(model_id: str) -> None:
-    """Delete a model's files; never the embedded one."""
+    """Delete a model's files; never an embedded one."""
     with noticed("The model was not deleted"):
         entry = find_model(model_id)
-        if entry.id == EMBEDDED_ID:
-            raise ModelFileError("The embedded model is part of the app and stays.")
+        if entry.kind == "embedded":
+            raise ModelFileError("An embedded model is part of the app and stays.")
         doomed = [entry.path]
         if entry.kind == "run":
             doomed.append(entry.path.with_name(HDF5_FILE))

@@ -14,6 +14,7 @@ from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.splits import random_split
 from terrainlib.model.config import UNetConfig
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
+from tests.models import hide_embedded_models
 from tests.synthetic import write_folders_dataset, write_kaggle_dataset
 
 PAGE = "pages/3_Prediction_Gallery.py"
@@ -111,8 +112,7 @@ def open_all(folder: Path) -> AppTest:
 def test_without_a_model_the_page_says_where_to_get_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    missing = tmp_path / "none.keras"
-    monkeypatch.setattr("terrainlib.runs.models.DEFAULT_MODEL", missing)
+    hide_embedded_models(monkeypatch)
     page = open_page()
     assert page.info[0].value == "Train a model first, or add one from a file."
     assert not page.metric

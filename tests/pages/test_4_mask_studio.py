@@ -10,7 +10,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from terrainlib.ui import state, store
-from tests.models import KERAS_COPY_WARNING, write_model
+from tests.models import KERAS_COPY_WARNING, hide_embedded_models, write_model
 from tests.synthetic import terrain
 
 pytestmark = pytest.mark.filterwarnings(KERAS_COPY_WARNING)
@@ -35,9 +35,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def home(terrainlib_home: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home with one small model, and no embedded one."""
-    monkeypatch.setattr(
-        "terrainlib.runs.models.DEFAULT_MODEL", terrainlib_home / "none"
-    )
+    hide_embedded_models(monkeypatch)
     add_model(terrainlib_home, models / "tiny.keras")
     return terrainlib_home
 
@@ -81,9 +79,7 @@ def open_upload(data: bytes, name: str = "land.png") -> AppTest:
 def test_without_any_model_it_says_where_to_get_one(
     terrainlib_home: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(
-        "terrainlib.runs.models.DEFAULT_MODEL", terrainlib_home / "none"
-    )
+    hide_embedded_models(monkeypatch)
 
     page = visit()
 

@@ -20,6 +20,7 @@ from terrainlib.ui import model_actions
 from terrainlib.ui.model_picker import model_label
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
 from tests.crafted_runs import craft_run
+from tests.models import hide_embedded_models
 
 PAGE = "pages/5_Models.py"
 NAMES = [item.name for item in KAGGLE_CLASSES]
@@ -54,12 +55,14 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(autouse=True)
 def no_embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The embedded model takes part only where a test puts one."""
-    monkeypatch.setattr(models, "DEFAULT_MODEL", tmp_path / "default.keras")
+    hide_embedded_models(monkeypatch)
+    embedded = tmp_path / "default.keras"
+    monkeypatch.setitem(models.EMBEDDED_MODELS, "default", embedded)
 
 
 @pytest.fixture
 def embedded(saved: tuple[Path, Path], no_embedded: None) -> Path:
-    path = models.DEFAULT_MODEL
+    path = models.EMBEDDED_MODELS["default"]
     path.write_bytes(_renamed(saved[0], "embedded", miou=0.5011))
     return path
 

@@ -132,8 +132,6 @@ def test_wrong_usage_ends_with_one_error_line_and_status_2(
         (["predict", "m", "i", "--out", "o", "--bands", "1,2,3"], "--bands"),
         (["predict", "m", "i", "--out", "o", "--vectors"], "--vectors"),
         (["predict", "m", "i", "--out", "o", "--pack"], "--pack"),
-        (["predict", "default-height", "i", "--out", "o"], "'default-height'"),
-        (["evaluate", "default-height", "d"], "'default-height'"),
     ],
 )
 def test_what_is_not_there_yet_is_refused_in_one_sentence(

@@ -11,6 +11,7 @@ import pytest
 
 from terrainlib import files
 from terrainlib.data.palette import TerrainClass
+from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import ConfigError, ModelFileError, StorageError
 from terrainlib.model.config import PRESETS, UNetConfig
 from terrainlib.model.modelfile import (
@@ -142,9 +143,14 @@ def test_two_loads_share_nothing(tmp_path: Path) -> None:
     assert load_model(path).network is not load_model(path).network
 
 
-def test_the_embedded_model_with_heights_is_not_there_yet() -> None:
-    with pytest.raises(ModelFileError, match="default-height: there is no embedded"):
-        load_model("default-height")
+@pytest.mark.parametrize(("word", "height"), [("default", 0), ("default-height", 1)])
+def test_a_word_means_an_embedded_model(word: str, height: int) -> None:
+    model = load_model(word)
+
+    assert model.config.height == bool(height)
+    assert model.path == EMBEDDED_MODELS[word]
+    assert model.name == word
+    assert EMBEDDED_MODELS[word].stat().st_size < 10e6
 
 
 def test_a_missing_file_is_named_without_its_folder(tmp_path: Path) -> None:
