@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from terrainlib.data.imagery import Image
 from terrainlib.errors import ConfigError, ImageError, InputError
 from terrainlib.mask.tiling import round_up
-from terrainlib.model.baseline import PixelClassifier, classifier_input
+from terrainlib.model.baseline import PixelClassifier
 from terrainlib.model.inputs import network_input
+from terrainlib.model.pixelfeatures import classifier_input
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel

@@ -12,30 +12,44 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.cache import PairCache
 from terrainlib.data.palette import NO_DATA, Classes
-from terrainlib.errors import DatasetError, InputError, StoppedError
+from terrainlib.errors import DatasetError, StoppedError
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.modelfile import TerrainModel
+from terrainlib.model.pixelfeatures import (
+    classifier_input,
+    pixel_features,
+    reach_px,
+)
 from terrainlib.model.record import ModelRecord, class_list
+
+__all__ = [
+    "BASELINE_NAME",
+    "BASELINE_VERSION",
+    "PixelClassifier",
+    "classifier_input",
+    "fit_baseline",
+    "pixel_features",
+]
 
 FloatArray = NDArray[np.float32]
 ShouldStop = Callable[[], bool]
 
 BASELINE_NAME: Final = "Pixel classifier"
-BASELINE_VERSION: Final = 1  # of features and fit; a change makes older scores void
-COLOR_WINDOWS_PX: Final = (3, 7, 15)
-HEIGHT_WINDOWS_PX: Final = (5, 13, 33)
+BASELINE_VERSION: Final = 2  # of features and fit; a change makes older scores void
 
 _SAMPLES: Final = 200_000
 _MAX_READ_PX: Final = 2**26  # of the training images, so that large sets fit in time
 _TREES: Final = 60
 _ROUND_TREES: Final = 20
 _LEARNING_RATE: Final = 0.1
+_LEAF_SHARE: Final = 1e-3  # of the pixels; fewer in a leaf learn single places by heart
+_MIN_LEAF: Final = 20
+_LEAF_PENALTY: Final = 10.0
 _ROWS: Final = 2**16
 
 
@@ -79,56 +93,6 @@ class PixelClassifier:
         return result.reshape(*pixels.shape[:2], self.classes)
 
 
-def classifier_input(
-    rgb: FloatArray, height: FloatArray | None, *, use_height: bool
-) -> FloatArray:
-    """Return what a pixel classifier is fed: colours, and metres as they are.
-
-    Args:
-        rgb: (..., H, W, 3) float32 in [0, 1].
-        height: (..., H, W) float32 in metres, NaN where there is none.
-        use_height: Whether the classifier was fitted with heights.
-
-    Returns:
-        (..., H, W, 3) float32, or (..., H, W, 4) with heights.
-
-    Raises:
-        InputError: If heights are needed and `height` is None.
-    """
-    if not use_height:
-        return np.asarray(rgb, np.float32)
-    if height is None:
-        raise InputError(
-            "the pixel classifier was asked to use heights, and there are none. Give "
-            "pairs that all have a height file, or leave the heights out."
-        )
-    return np.concatenate([rgb, height[..., None]], axis=-1, dtype=np.float32)
-
-
-def pixel_features(pixels: FloatArray) -> FloatArray:
-    """Return what each pixel is judged by.
-
-    Colours count in steps of 1/255 and heights in whole metres: sums over windows are
-    then whole numbers and exact, so that a tile gives what the whole image gives.
-
-    Args:
-        pixels: (H, W, 3) or (H, W, 4) float32; RGB in [0, 1] and metres, NaN where
-            there is no height.
-
-    Returns:
-        (H, W, 21) or (H, W, 28) float32: the colours, then their means and standard
-        deviations in each window of `COLOR_WINDOWS_PX`, mirrored at the border; then
-        the same of the heights with `HEIGHT_WINDOWS_PX`.
-    """
-    values = pixels.astype(np.float64)
-    values[..., :3] *= 255
-    values = np.rint(values)
-    features = _described(values[..., :3], COLOR_WINDOWS_PX)
-    if values.shape[-1] > 3:
-        features += _described(values[..., 3:], HEIGHT_WINDOWS_PX)
-    return np.concatenate(features, axis=-1, dtype=np.float32)
-
-
 def fit_baseline(
     train: PairCache,
     classes: Classes,
@@ -154,8 +118,8 @@ def fit_baseline(
         DatasetError: If the masks show fewer than two classes.
         StoppedError: If `should_stop` said so.
     """
-    stopped = _Watch(should_stop)
-    features, labels = _sample(train, height, seed, stopped)
+    watch = _Watch(should_stop)
+    features, labels = _sample(train, height, seed, watch)
     if len(np.unique(labels)) < 2:
         raise DatasetError(
             "the masks of the training pairs show fewer than 2 classes, so there is "
@@ -165,7 +129,7 @@ def fit_baseline(
     digest.update(features.tobytes())
     digest.update(labels.tobytes())
     network = PixelClassifier(
-        trees=_fit(features, labels, seed, stopped),
+        trees=_fit(features, labels, seed, watch),
         classes=len(classes),
         height=height,
         digest=digest.hexdigest(),
@@ -185,13 +149,12 @@ def _as_model(
         classes=len(classes),
         height=network.height,
     )
-    windows = COLOR_WINDOWS_PX + (HEIGHT_WINDOWS_PX if network.height else ())
     record = ModelRecord(
         config=config.to_dict(),
         classes=class_list(classes),
         name=BASELINE_NAME,
         scale=train.scale,
-        receptive_field=max(windows) // 2,
+        receptive_field=reach_px(use_height=network.height),
     )
     return TerrainModel(network, classes, config, train.scale, record, BASELINE_NAME)
 
@@ -205,45 +168,6 @@ class _Watch:
     def check(self) -> None:
         if self.should_stop is not None and self.should_stop():
             raise StoppedError("stopped while the pixel classifier learnt, as asked.")
-
-
-def _described(
-    values: NDArray[np.float64], windows: tuple[int, ...]
-) -> list[NDArray[np.float64]]:
-    """Return channels, and mean and spread of them in each window, (H, W, C) each."""
-    known = np.isfinite(values)
-    whole = bool(known.all())
-    filled = np.where(known, values, 0.0)
-    features = [values]
-    for window in windows:
-        weights = None if whole else known.astype(np.float64)
-        features += _mean_and_spread(filled, weights, window)
-    return features
-
-
-def _mean_and_spread(
-    values: NDArray[np.float64], weights: NDArray[np.float64] | None, window: int
-) -> list[NDArray[np.float64]]:
-    """Return mean and standard deviation around each pixel, (H, W, C) each.
-
-    NaN where `weights` says that nothing in the window is known.
-    """
-    count: Any = float(window**2)
-    if weights is not None:
-        count = _sums(weights, window)
-        count[count == 0] = np.nan
-    mean = _sums(values, window) / count
-    variance = _sums(values * values, window) / count - mean * mean
-    return [mean, np.sqrt(np.maximum(variance, 0))]
-
-
-def _sums(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """Return the sums over square windows, (H, W, C); exact for whole numbers."""
-    size = (window, window)
-    sums = cv2.boxFilter(
-        values, cv2.CV_64F, size, normalize=False, borderType=cv2.BORDER_REFLECT_101
-    )
-    return np.asarray(sums, np.float64).reshape(values.shape)
 
 
 def _sample(
@@ -278,6 +202,8 @@ def _fit(
 
     trees = HistGradientBoostingClassifier(
         learning_rate=_LEARNING_RATE,
+        min_samples_leaf=max(_MIN_LEAF, round(_LEAF_SHARE * len(labels))),
+        l2_regularization=_LEAF_PENALTY,
         early_stopping=False,
         warm_start=True,
         random_state=seed,

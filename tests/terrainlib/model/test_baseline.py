@@ -16,12 +16,7 @@ from terrainlib.errors import DatasetError, InputError, StoppedError
 from terrainlib.mask.evaluation import evaluate
 from terrainlib.mask.gallery import open_gallery
 from terrainlib.mask.prediction import predict_image
-from terrainlib.model.baseline import (
-    COLOR_WINDOWS_PX,
-    classifier_input,
-    fit_baseline,
-    pixel_features,
-)
+from terrainlib.model.baseline import fit_baseline
 from terrainlib.model.modelfile import TerrainModel
 from tests.synthetic import write_kaggle_dataset
 
@@ -150,36 +145,6 @@ def test_a_fit_stops_when_it_is_asked_to(asked: int) -> None:
     answers = iter([False] * asked + [True])
     with pytest.raises(StoppedError, match="as asked"):
         fit_baseline(pairs(4), TWO, should_stop=lambda: next(answers))
-
-
-def test_mean_and_spread_are_those_of_the_window_mirrored_at_the_border() -> None:
-    image = np.random.default_rng(5).integers(0, 256, (40, 50, 3), np.uint8)
-    features = pixel_features(image / np.float32(255))
-    assert features.shape == (40, 50, 21)
-    assert features.dtype == np.float32
-    assert (features[..., :3] == image).all()
-    reach = max(COLOR_WINDOWS_PX) // 2
-    padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
-    for row, column in [(0, 0), (20, 25), (39, 3)]:
-        for number, window in enumerate(COLOR_WINDOWS_PX):
-            first = reach - window // 2
-            top, left = row + first, column + first
-            part = padded[top : top + window, left : left + window].astype(float)
-            found = features[row, column, 3 + 6 * number : 9 + 6 * number]
-            expected = [*part.mean(axis=(0, 1)), *part.std(axis=(0, 1))]
-            np.testing.assert_allclose(found, expected, rtol=1e-5)
-
-
-def test_heights_that_are_not_known_weigh_nothing() -> None:
-    rgb = np.full((60, 60, 3), 0.5, np.float32)
-    height = np.full((60, 60), 700, np.float32)
-    height[:, :45] = np.nan
-    features = pixel_features(classifier_input(rgb, height, use_height=True))
-    assert features.shape == (60, 60, 28)
-    assert np.isnan(features[:, :45, 21]).all()
-    assert np.isnan(features[:, :29, 26]).all()  # nothing known within 16 px
-    assert (features[:, 29:, 26] == 700).all()
-    assert (features[:, 29:, 27] == 0).all()
 
 
 def test_it_is_judged_and_shown_like_any_model(tmp_path: Path) -> None:
