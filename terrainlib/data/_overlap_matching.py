@@ -122,6 +122,7 @@ def _votes(
         ratios.append(ratio[good])
         if progress is not None:
             progress(min(start + _CHUNK, total), total)
+    del index  # as large as the features
     return _sorted(
         np.concatenate(rows),
         np.concatenate(others),
