@@ -20,7 +20,7 @@ from terrainlib.data.overlaps import Overlaps, find_overlaps
 from terrainlib.errors import StoppedError, TerrainError
 
 KEPT_SEARCHES: Final = 32
-_NICENESS: Final = 10
+_NICENESS: Final = 5
 _TURN_SECONDS: Final = 0.2
 
 

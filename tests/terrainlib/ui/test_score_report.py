@@ -7,9 +7,10 @@ from streamlit.testing.v1 import AppTest
 from terrainlib.metrics import scores
 from terrainlib.ui.reliability_chart import MEANING, NO_CONFIDENCE
 from terrainlib.ui.score_report import class_scores_frame, confusion_table, percent
+from tests.conftest import PAGE_TIMEOUT_S
 
 
-def _script(sure: bool = True) -> None:
+def _script(sure: bool = True, leak: str = "random: may leak") -> None:
     import numpy as np
 
     from terrainlib.data.palette import KAGGLE_CLASSES
@@ -31,11 +32,11 @@ def _script(sure: bool = True) -> None:
         seconds=1.0,
         reliability=Reliability(bins[0], bins[1] / 1.0, bins[2]) if sure else None,
     )
-    show_score_report(evaluation, KAGGLE_CLASSES, ("random: may leak", "why"))
+    show_score_report(evaluation, KAGGLE_CLASSES, (leak, "why"))
 
 
 def test_the_scores_over_all_images_stand_beside_their_warning() -> None:
-    page = AppTest.from_function(_script).run()
+    page = AppTest.from_function(_script, default_timeout=PAGE_TIMEOUT_S).run()
     assert not page.exception
     shown = {item.label: item.value for item in page.metric}
     # IoU: Water 60 of 80, Grassland 20 of 40, the others occur nowhere
@@ -46,14 +47,27 @@ def test_the_scores_over_all_images_stand_beside_their_warning() -> None:
         "Calibration error": "10.0%",
         "Images": "2",
     }
-    assert any("may leak" in item.value for item in page.markdown)
+    assert any(
+        ":orange-badge[:material/warning: random" in m.value for m in page.markdown
+    )
     assert len(page.get("vega_lite_chart")) == 4
     labels = [item.label for item in page.get("download_button")]
     assert labels == ["Diagram", *["CSV"] * 4]
 
 
+def test_a_split_without_shared_ground_is_no_warning() -> None:
+    leak = "leak-free: no shared ground found"
+    page = AppTest.from_function(
+        _script, default_timeout=PAGE_TIMEOUT_S, kwargs={"leak": leak}
+    ).run()
+    assert not page.exception
+    shown = "".join(item.value for item in page.markdown)
+    assert ":gray-badge[:material/check: leak" in shown
+    assert "orange-badge" not in shown
+
+
 def test_the_reliability_diagram_holds_the_bins_and_says_what_they_mean() -> None:
-    page = AppTest.from_function(_script).run()
+    page = AppTest.from_function(_script, default_timeout=PAGE_TIMEOUT_S).run()
     chart = page.get("vega_lite_chart")[2].proto
     (table,) = [
         pa.ipc.open_stream(data.data.data).read_pandas()
@@ -70,7 +84,9 @@ def test_the_reliability_diagram_holds_the_bins_and_says_what_they_mean() -> Non
 
 
 def test_a_model_of_colours_says_why_it_has_no_reliability() -> None:
-    page = AppTest.from_function(_script, kwargs={"sure": False}).run()
+    page = AppTest.from_function(
+        _script, default_timeout=PAGE_TIMEOUT_S, kwargs={"sure": False}
+    ).run()
     assert not page.exception
     assert NO_CONFIDENCE in [item.value for item in page.caption]
     shown = {item.label: item.value for item in page.metric}
@@ -80,7 +96,7 @@ def test_a_model_of_colours_says_why_it_has_no_reliability() -> None:
 
 
 def test_a_class_that_occurs_nowhere_is_a_dash_and_said_to_be_one() -> None:
-    page = AppTest.from_function(_script).run()
+    page = AppTest.from_function(_script, default_timeout=PAGE_TIMEOUT_S).run()
     assert "A dash: neither in the true nor in the predicted masks." in [
         item.value for item in page.caption
     ]
