@@ -2,8 +2,9 @@
 
 A patch that shares ground with a validation patch cannot train: it is left out. Chosen
 side by side, validation patches share what they cost; chosen apart, they show more
-kinds of land, and the score holds for more of them. The search weighs the one against
-the other. It begins with regions grown from seeded places and then swaps patches as
+kinds of land, and the score holds for more of them. So the search spends a small share
+of the patches, no more than it has to, and spreads the validation patches as widely as
+that allows. It begins with regions grown from seeded places and then swaps patches as
 long as that pays, by threshold accepting: whole numbers and square roots only, so that
 every machine chooses the same.
 
@@ -17,10 +18,12 @@ from math import sqrt
 from typing import Final
 
 CLASS_WEIGHT: Final = 0.5  # of a difference of class shares, against patches left out
-CROWD_WEIGHT: Final = 2.5  # patches left out that a neighbour less each is worth
+CROWD_WEIGHT: Final = 4.0  # of validation neighbours, each patch's mean
+SPENT: Final = 0.11  # share of the patches that may be left out for a wide spread
+OVERSPENT_WEIGHT: Final = 10.0  # of each patch left out beyond that
 START_THRESHOLD: Final = 2.0  # patches' worth of cost that a swap may add at first
 RARE: Final = 0.02  # added to a class's share before its difference is weighed by it
-STARTS: Final = 3  # the cheapest of their ends is taken
+STARTS: Final = 6  # the cheapest of their ends is taken
 MAX_STEPS: Final = 50_000  # of swapping, for each start
 STEPS_A_PATCH: Final = 200
 MAX_WORK: Final = 1_500_000  # neighbours looked at by such a start, about
@@ -59,7 +62,7 @@ class Choice:
 
     @property
     def cost(self) -> float:
-        """Share of patches left out, crowding, and weighed difference of classes."""
+        """Crowding, patches left out beyond the allowance, difference of classes."""
         total = max(sum(self._sums), 1)
         apart = sum(
             weight * abs(value / total - aim)
@@ -68,7 +71,9 @@ class Choice:
             )
         )
         crowding = CROWD_WEIGHT * self._crowd / max(len(self.chosen), 1)
-        return (self.left_out + crowding) / len(self._near) + CLASS_WEIGHT * apart
+        beyond = max(0.0, self.left_out - SPENT * len(self._near))
+        spread = (crowding + OVERSPENT_WEIGHT * beyond) / len(self._near)
+        return spread + CLASS_WEIGHT * apart
 
     def is_left_out(self, patch: int) -> bool:
         """Return whether a patch neither trains nor validates."""
