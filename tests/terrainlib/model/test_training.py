@@ -203,3 +203,19 @@ def test_a_budget_in_minutes_is_used_up_and_kept(
     assert 4 <= result.epochs_done <= 30
     assert 20 <= sum(log.seconds for log in result.history) <= 36
     assert result.history[-1].learning_rate < 0.2 * config().learning_rate
+
+
+def test_best_learns_from_crops_and_judges_whole_images(run: Train) -> None:
+    shapes = []
+
+    def on_epoch(_log: EpochLog, predict: Callable[..., np.ndarray]) -> None:
+        shapes.append(predict(np.zeros((1, 16, 16, 3), np.uint8), None).shape)
+
+    narrow = {"image_size": 16, "filters": (2, 3, 4)}
+    settings = config("best", network=narrow, crop_size=8, epochs=2)
+    result = run(settings, hooks=TrainingHooks(on_epoch=on_epoch))
+
+    assert settings.network.stem_stride == 1
+    assert shapes == [(1, 16, 16, 7)] * 2
+    assert result.history[1].loss < result.history[0].loss
+    assert result.confusion.sum() == 4 * 16 * 16
