@@ -70,7 +70,7 @@ class UNetConfig:
 
     preset_name: PresetName = "fast"
     image_size: int = 128
-    filters: tuple[int, ...] = (24, 48, 96, 192)
+    filters: tuple[int, ...] = (32, 64, 128)
     stem_stride: int = 2
     classes: int = 7
     output: OutputKind = "classes"

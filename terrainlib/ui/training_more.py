@@ -55,7 +55,7 @@ def ask_more(choice: Choice, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def parse_filters(text: str) -> tuple[int, ...]:
-    """Return the filters of the levels from a text such as `24, 48, 96`.
+    """Return the filters of the levels from a text such as `32, 64, 128`.
 
     Raises:
         ConfigError: If a part is no whole number.
@@ -65,7 +65,7 @@ def parse_filters(text: str) -> tuple[int, ...]:
     except ValueError as error:
         raise ConfigError(
             "the filters must be whole numbers with commas between them, such as "
-            "24, 48, 96, 192."
+            "32, 64, 128."
         ) from error
 
 
