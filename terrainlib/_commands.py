@@ -16,6 +16,7 @@ from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.overlaps import Overlaps, find_overlaps
 from terrainlib.data.splits import leak_free_split, random_split
 from terrainlib.errors import DatasetError
+from terrainlib.model.card import fresh_leak
 
 if TYPE_CHECKING:
     from terrainlib.mask.evaluation import Evaluation
@@ -134,8 +135,9 @@ def _say_scores(result: "Evaluation", model: "TerrainModel", part: str) -> None:
     ]
     title = f"{values['images']} images ({part}), {values['seconds']:.1f} s"
     say_table(title, ["score", "value"], rows)
-    if split := model.record.split:
-        say(f"Split of the model: {split.get('leak', 'unknown')}")
+    leak = fresh_leak(model.record)
+    if part == "validation" and leak:
+        say(f"Split of the model: {leak}")
 
 
 def models(_options: argparse.Namespace) -> int:

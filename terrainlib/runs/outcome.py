@@ -6,7 +6,7 @@ It loads TensorFlow.
 import logging
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -145,7 +145,11 @@ def _record(run: Run, material: "Material", result: "TrainingResult") -> ModelRe
             "ece": None,
         },
         confusion=result.confusion.tolist(),
-        statistics=training_statistics(material.train),
+        parameters=int(result.network.count_params()),
+        statistics={
+            **training_statistics(material.train),
+            "class_shares": class_shares(material.train, names),
+        },
         dataset={
             "name": dataset.name,
             "pairs": len(dataset.pairs),
@@ -160,6 +164,16 @@ def _record(run: Run, material: "Material", result: "TrainingResult") -> ModelRe
         created=utc_now(),
         versions=versions(),
     )
+
+
+def class_shares(train: "PairCache", names: Sequence[str]) -> dict[str, float]:
+    """Return the share of each class among the training pixels with data, 0 to 1."""
+    counts = np.bincount(np.asarray(train.masks).ravel(), minlength=256)[: len(names)]
+    total = max(int(counts.sum()), 1)
+    return {
+        name: round(int(count) / total, 5)
+        for name, count in zip(names, counts, strict=True)
+    }
 
 
 def training_statistics(train: "PairCache") -> dict[str, Any]:

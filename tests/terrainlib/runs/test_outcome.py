@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from terrainlib.data.cache import PairCache
-from terrainlib.runs.outcome import training_statistics
+from terrainlib.runs.outcome import class_shares, training_statistics
 
 
 def cache(images: np.ndarray) -> PairCache:
@@ -37,3 +37,11 @@ def test_contrast_is_within_images_and_not_between_them() -> None:
 def test_of_many_images_200_are_looked_at() -> None:
     images = np.zeros((451, 2, 2, 3), np.uint8)
     assert training_statistics(cache(images))["images"] == 200
+
+
+def test_class_shares_are_of_the_pixels_with_data() -> None:
+    pairs = cache(np.zeros((2, 2, 2, 3), np.uint8))
+    pairs.masks[0] = [[0, 0], [1, 255]]
+    pairs.masks[1] = 255
+
+    assert class_shares(pairs, ("a", "b", "c")) == {"a": 0.66667, "b": 0.33333, "c": 0}
