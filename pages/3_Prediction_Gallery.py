@@ -9,6 +9,7 @@ from terrainlib.ui.parts import caution, has_seen, pick_part
 from terrainlib.ui.prediction_rows import show_prediction_rows
 from terrainlib.ui.predictions import Wanted, predictions
 from terrainlib.ui.score_report import show_score_report
+from terrainlib.ui.yardstick_report import show_yardstick
 
 page_header(
     "Prediction gallery",
@@ -35,5 +36,6 @@ seen = has_seen(entry.record, dataset, part)
 show_score_report(
     gallery.evaluation, gallery.classes, caution(part, entry.leak, seen=seen)
 )
+show_yardstick(wanted, gallery.evaluation, "gallery")
 st.subheader("Images", anchor=False)
 show_prediction_rows(gallery, wanted, "gallery")

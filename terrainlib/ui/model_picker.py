@@ -1,11 +1,14 @@
 """The box in which a page lets people choose a model.
 
-The choice follows the link (`?model=run/NAME`), and survives leaving the page.
+The last entry is the instant mask, which has no file. The choice follows the link
+(`?model=run/NAME`), and survives leaving the page.
 """
 
 import streamlit as st
 
 from terrainlib.runs.models import ModelEntry, list_models
+from terrainlib.ui.instant import INSTANT_ID, INSTANT_TITLE
+from terrainlib.ui.instant_picker import pick_instant
 from terrainlib.ui.run_text import date_text
 
 QUERY_NAME = "model"
@@ -19,8 +22,8 @@ def pick_entry(key: str, *, label: str = "Model") -> ModelEntry | None:
         label: What the box is called.
 
     Returns:
-        The entry of the list, or None where there is no model at all; the page has then
-        said what to do.
+        The entry of the list, or an instant model, fitted now if it must be; None where
+        there is no model at all or the fit failed: the page has then said what to do.
     """
     entries = {entry.id: entry for entry in list_models() if entry.record}
     if not entries:
@@ -30,18 +33,23 @@ def pick_entry(key: str, *, label: str = "Model") -> ModelEntry | None:
         return None
     _follow_link(key, entries)
     titles = [entry.title for entry in entries.values()]
+
+    def named(model_id: str) -> str:
+        if model_id == INSTANT_ID:
+            return INSTANT_TITLE
+        entry = entries[model_id]
+        return model_label(entry, dated=titles.count(entry.title) > 1)
+
     chosen = st.selectbox(
         label,
-        list(entries),
-        format_func=lambda model_id: model_label(
-            entries[model_id], dated=titles.count(entries[model_id].title) > 1
-        ),
+        [*entries, INSTANT_ID],
+        format_func=named,
         key=key,
         on_change=_remember_in_link,
         args=(key,),
         persist_state="session",
     )
-    return entries.get(chosen)
+    return pick_instant(key) if chosen == INSTANT_ID else entries.get(chosen)
 
 
 def model_label(entry: ModelEntry, *, dated: bool = False) -> str:
@@ -67,10 +75,11 @@ def _follow_link(key: str, entries: dict[str, ModelEntry]) -> None:
     """Let a link choose the model once; afterwards the box decides."""
     seen = f"{key}_link"
     wanted = st.query_params.get(QUERY_NAME)
-    if wanted in entries and st.session_state.get(seen) != wanted:
+    offered = [*entries, INSTANT_ID]
+    if wanted in offered and st.session_state.get(seen) != wanted:
         st.session_state[key] = wanted
         st.session_state[seen] = wanted
-    if key in st.session_state and st.session_state[key] not in entries:
+    if key in st.session_state and st.session_state[key] not in offered:
         del st.session_state[key]
 
 

@@ -19,6 +19,7 @@ from terrainlib.model.modelfile import TerrainModel
 from terrainlib.runs.models import ModelEntry
 from terrainlib.ui import cached
 from terrainlib.ui.errors import show_error
+from terrainlib.ui.instant import INSTANT_ID, model_of, stamp_of
 from terrainlib.ui.text import plural
 
 COMPLETE: Final = "gallery_complete"  # str: key of what was found complete last
@@ -42,9 +43,11 @@ class Wanted:
     @property
     def key(self) -> str:
         """A text that changes when the model file, the data or the part does."""
-        stamp = cached.file_stamp(self.entry.path)
+        entry = self.entry
+        instant = entry.id == INSTANT_ID
+        stamp = stamp_of(entry.model) if instant else cached.file_stamp(entry.path)
         data = f"{self.dataset.folder}|{self.dataset.fingerprint}"
-        return f"{self.entry.path}|{stamp}|{data}|{self.part}"
+        return f"{entry.model}|{stamp}|{data}|{self.part}"
 
     @property
     def digest(self) -> str:
@@ -99,9 +102,13 @@ def count_missing(wanted: Wanted) -> tuple[int, int]:
 def described(entry: ModelEntry) -> TerrainModel:
     """Return a model without its network: enough to find its predictions.
 
+    An instant model has no file that names its predictions, and is returned whole.
+
     Raises:
         ModelFileError: If the file says nothing about itself.
     """
+    if entry.id == INSTANT_ID:
+        return model_of(entry.model)
     if entry.record is None:
         raise ModelFileError(
             "it is no readable model file. Choose another model.", file=entry.path.name
@@ -128,7 +135,7 @@ def forget_predictions() -> None:
 def _gallery(key: str, _wanted: Wanted) -> Gallery:
     """Open predictions that are on the disk, once for each state of model and data."""
     if st.session_state.get(COMPUTED) == key:  # perhaps without unreadable files
-        model = cached.model(_wanted.entry.model)
+        model = model_of(_wanted.entry.model)
     else:
         model = described(_wanted.entry)
     return open_gallery(model, _wanted.dataset, split=_wanted.part)
@@ -156,7 +163,7 @@ def _compute(wanted: Wanted, key: str) -> None:
     place = st.container()
     st.button("Stop", key=f"{key}_stop", icon=":material/stop:")
     with place:
-        model = cached.model(wanted.entry.model)
+        model = model_of(wanted.entry.model)
         bar = st.progress(0.0, "Starting …")
 
     def show(done: int, total: int) -> None:

@@ -16,6 +16,7 @@ from terrainlib.data.imagery import Georeference, Image, read_height, read_image
 from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.mask.export import to_bytes
 from terrainlib.ui import cached, store
+from terrainlib.ui.instant import model_of, stamp_of
 from terrainlib.ui.live_view import PREVIEW_PX, ViewPictures
 from terrainlib.ui.pictures import encode_jpeg, encode_png, shrink
 
@@ -76,7 +77,7 @@ class MadeMask:
 def mask_key(picture: PictureFile, height: PictureFile | None, model: str) -> str:
     """Return the key of a mask: the content of the files and the model's."""
     parts = (picture.key, height.key if height else "", model)
-    return "\n".join([*parts, str(cached.model_stamp(model))])
+    return "\n".join([*parts, str(stamp_of(model))])
 
 
 def kept_mask(
@@ -99,7 +100,7 @@ def make_mask(
     Args:
         picture: The image.
         height: Its heights, for a model that needs them.
-        model: What `load_model` takes.
+        model: What `ui.instant.model_of` takes.
         progress: Called with the share done, 0 to 1, and what is being done.
 
     Raises:
@@ -112,7 +113,7 @@ def make_mask(
     image = read_image(picture.source, name=picture.name)
     heights = read_height(height.source, name=height.name) if height else None
     progress(_READ_SHARE, "Loading the model (a few seconds the first time)")
-    loaded = cached.model(model)
+    loaded = model_of(model)
 
     def tiles(done: int, total: int) -> None:
         share = _LOADED_SHARE + (1 - _LOADED_SHARE) * done / max(1, total)

@@ -13,6 +13,8 @@ from terrainlib.data.sample import Scene, example_scenes
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui import cached, state, store
 from terrainlib.ui.errors import errors_shown
+from terrainlib.ui.instant import InstantChoice
+from terrainlib.ui.instant_picker import choose_instant
 from terrainlib.ui.studio import PictureFile
 from terrainlib.ui.text import md_escape
 
@@ -187,6 +189,9 @@ def follow_request() -> None:
     request = state.take_studio_request()
     if request is not None:
         st.session_state[state.STUDIO_SOURCE] = "gallery"
+        instant = InstantChoice.of_word(request.model_path)
+        if instant is not None:
+            choose_instant(state.STUDIO_MODEL, instant)
         for entry in list_models():
             if entry.model == request.model_path:
                 st.session_state[state.STUDIO_MODEL] = entry.id

@@ -17,6 +17,7 @@ from terrainlib.model.modelfile import read_record
 from terrainlib.model.record import ModelRecord, class_list
 from terrainlib.runs import models
 from terrainlib.ui import model_actions
+from terrainlib.ui.instant import INSTANT_TITLE
 from terrainlib.ui.model_picker import model_label
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
 from tests.crafted_runs import craft_run
@@ -314,6 +315,7 @@ def test_the_box_begins_with_the_embedded_model(embedded: Path, trained: Path):
     assert page.selectbox[0].options == [
         "Embedded default · fast · trained on coast · mIoU 0.50",
         "coast model · fast · trained on coast · mIoU 0.54",
+        INSTANT_TITLE,
     ]
 
 
@@ -350,7 +352,11 @@ def test_damaged_files_are_not_offered(embedded: Path):
     files.models_dir().mkdir()
     (files.models_dir() / "broken.keras").write_bytes(b"PK\x03\x04 no model")
 
-    assert len(pick().selectbox[0].options) == 1
+    labels = pick().selectbox[0].options
+    assert [label.partition(" · ")[0] for label in labels] == [
+        "Embedded default",
+        INSTANT_TITLE,
+    ]
 
 
 def test_models_of_one_name_are_told_apart_by_their_dates(trained: Path):
