@@ -22,8 +22,8 @@ FEATURE_SIDE_PX: Final = 256  # of a patch of median size when features are soug
 PICTURE_SIDE_PX: Final = 128  # of a patch of median size when pixels are compared
 LARGEST_FACTOR: Final = 2.0  # more enlarging shows SIFT nothing new
 MAX_ENLARGED_SIDE: Final = 3  # of the two sides, for patches far above the median
-MAX_FEATURES: Final = 1_000_000  # in all: what memory and minutes allow
-FEATURES_A_PATCH: Final = (200, 800)
+MAX_FEATURES: Final = 800_000  # in all: what memory and minutes allow
+FEATURES_A_PATCH: Final = (160, 800)
 _HALF_PX: Final = 0.5  # OpenCV counts from the centre of the first pixel
 
 
