@@ -41,6 +41,7 @@ def show_runs(runs: list[Run]) -> None:
         runs_frame(runs, st.context.timezone),
         key="training_table",
         hide_index=True,
+        placeholder="–",
         on_select="rerun",
         selection_mode="multi-row",
         column_config=_columns(),

@@ -18,7 +18,11 @@ from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.instant import INSTANT_ID, fitted
 from terrainlib.ui.parts import parts_of
 from terrainlib.ui.predictions import Wanted
-from terrainlib.ui.yardstick_scores import WHAT_IT_IS, show_score_table
+from terrainlib.ui.yardstick_scores import (
+    WHAT_IT_IS,
+    show_class_chart,
+    show_score_table,
+)
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
@@ -43,14 +47,21 @@ def show_yardstick(wanted: Wanted, evaluation: Evaluation, key: str) -> None:
     if record is None or wanted.entry.id == INSTANT_ID:
         return
     with st.container(border=True):
-        st.markdown("**Against the pixel classifier**", help=WHAT_IT_IS)
+        st.markdown("**Against the pixel classifier**")
         scores = stored_scores(record, wanted.part)
         if scores is None:
             scores = _on_demand(wanted, record, key)
         if scores is not None:
             own = evaluation.to_json()
-            rows = [*overall_scores(own, scores), *class_scores(own, scores)]
-            show_score_table(rows)
+            classes = class_scores(own, scores)
+            left, right = st.columns(2, gap="large")
+            with left:
+                show_score_table([*overall_scores(own, scores), *classes])
+            with right:
+                show_class_chart(classes, _colors(record))
+                st.caption(
+                    f"Bar: IoU of the model. Tick: pixel classifier. {WHAT_IT_IS}"
+                )
 
 
 def stored_scores(record: ModelRecord, part: str) -> Mapping[str, Any] | None:
@@ -72,6 +83,10 @@ def training_ids(record: ModelRecord, dataset: Dataset) -> tuple[str, ...]:
         return dataset.ids
     known = set((record.split or {}).get("train") or ())
     return tuple(name for name in dataset.ids if name in known)
+
+
+def _colors(record: ModelRecord) -> dict[str, tuple[int, int, int]]:
+    return {item.name: item.color for item in record.terrain_classes()}
 
 
 def _on_demand(wanted: Wanted, record: ModelRecord, key: str) -> dict[str, Any] | None:
