@@ -18,12 +18,12 @@ from math import sqrt
 from typing import Final
 
 CLASS_WEIGHT: Final = 0.5  # of a difference of class shares, against patches left out
-CROWD_WEIGHT: Final = 4.0  # of validation neighbours, each patch's mean
+CROWD_WEIGHT: Final = 6.0  # of validation neighbours, each patch's mean
 SPENT: Final = 0.11  # share of the patches that may be left out for a wide spread
 OVERSPENT_WEIGHT: Final = 10.0  # of each patch left out beyond that
 START_THRESHOLD: Final = 2.0  # patches' worth of cost that a swap may add at first
 RARE: Final = 0.02  # added to a class's share before its difference is weighed by it
-STARTS: Final = 6  # the cheapest of their ends is taken
+STARTS: Final = 4  # the cheapest of their ends is taken
 MAX_STEPS: Final = 50_000  # of swapping, for each start
 STEPS_A_PATCH: Final = 200
 MAX_WORK: Final = 1_500_000  # neighbours looked at by such a start, about
