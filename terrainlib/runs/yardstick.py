@@ -163,8 +163,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _give_way_to_worker(run_dir: Path) -> None:
     """Take the lowest priority, and end when the process that trains is gone."""
-    with suppress(OSError, AttributeError):  # there is no nice on Windows
-        os.nice(NICENESS)
+    with suppress(OSError, AttributeError):  # Windows has no such priorities
+        os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
     cv2.setNumThreads(1)
     record = read_process(run_dir)
 

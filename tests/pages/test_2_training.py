@@ -194,7 +194,7 @@ def test_a_size_that_the_network_cannot_take_is_named_and_start_is_off(data: Pat
 
     page.number_input(key="training_image_size_fast").set_value(100).run()
 
-    assert "the image size must be a multiple of 16 px" in texts(page)
+    assert "the image size must be a multiple of 8 px" in texts(page)
     assert page.button(key="training_start").disabled
 
 

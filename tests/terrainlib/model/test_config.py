@@ -42,9 +42,9 @@ def test_a_change_of_none_keeps_the_presets_value() -> None:
         ({"minutes": float("nan")}, "minutes must be 0.05 to 10080, not nan"),
         ({"learning_rate": "fast"}, "learning rate must be 1e-07 to 1, not 'fast'"),
         ({"schedule": "magic"}, "schedule must be one of one_cycle, constant"),
-        ({"crop_size": 100}, "crop size must be a multiple of 16 px .* Use 96"),
-        ({"crop_size": 256}, "crop size must be 16 to 128, not 256"),
-        ({"crop_size": 0}, "crop size must be 16 to 128, not 0"),
+        ({"crop_size": 100}, "crop size must be a multiple of 8 px .* Use 96"),
+        ({"crop_size": 256}, "crop size must be 8 to 128, not 256"),
+        ({"crop_size": 0}, "crop size must be 8 to 128, not 0"),
         ({"batchsize": 4}, "unknown option 'batchsize'. Known: averaging"),
     ],
 )
@@ -58,7 +58,7 @@ def test_a_training_out_of_bounds_is_refused(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"image_size": 100}, "must be a multiple of 16 px .* not 100. Use 96"),
+        ({"image_size": 100}, "must be a multiple of 8 px .* not 100. Use 96"),
         ({"filters": (8,)}, "levels in filters must be 2 to 6, not 1"),
         ({"filters": (8, 5000)}, "filters must be 1 to 1024, not 5000"),
         ({"filters": None}, "of a wrong type"),
