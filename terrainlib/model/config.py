@@ -150,8 +150,8 @@ class TrainingConfig:
             and saved; 0 saves the weights themselves.
         dice_weight: Share of the soft Dice loss beside cross-entropy, 0 to 1.
         flips: Mirror images at random, left-right and up-down.
-        quarter_turns: Turn images at random by quarter turns. They, and flips, also turn
-            the light of shaded relief; on the sample they help nevertheless.
+        quarter_turns: Turn images at random by quarter turns. As flips do, they move
+            the light of shaded relief; on the sample the variety is worth more.
         jitter: Largest random change of brightness and contrast, 0 to 0.5. Where a
             class is told by its colour, as on the sample, it hurts.
         seed: Seed of everything random.
