@@ -23,7 +23,8 @@ def follow_choice(key: str, chosen: int) -> None:
     """Put what was chosen into a number's widget, unless the user has changed it.
 
     The choice follows the data set, the widget's key does not. The widget must be given
-    no value of its own.
+    no value of its own. It is set only where the choice is another: setting it again
+    would take back what somebody types meanwhile.
 
     Args:
         key: Key of the widget, which is drawn next.
@@ -31,7 +32,8 @@ def follow_choice(key: str, chosen: int) -> None:
     """
     state = st.session_state
     before = f"{key}_chosen"
-    if key not in state or state[key] == state.get(before):
+    unchanged = key not in state or state[key] == state.get(before)
+    if unchanged and state.get(key) != chosen:
         state[key] = chosen
     state[before] = chosen
 
