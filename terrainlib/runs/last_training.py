@@ -17,11 +17,12 @@ from pathlib import Path
 
 from terrainlib import files
 from terrainlib.data.cache import build_cache
-from terrainlib.data.dataset import open_dataset
+from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.errors import RunError, TerrainError
+from terrainlib.model.modelfile import read_record
 from terrainlib.model.record import ModelRecord
 from terrainlib.model.reports import EpochLog, Predict, TrainingHooks
-from terrainlib.runs.folder import MODEL_FILE, read_run
+from terrainlib.runs.folder import MODEL_FILE, Run, read_run
 
 
 def train_on_all(
@@ -43,24 +44,10 @@ def train_on_all(
         StorageError: If the model cannot be written.
     """
     from terrainlib.model.calibration import fold_temperature
-    from terrainlib.model.modelfile import KERAS_FILE, read_record, save_model
+    from terrainlib.model.modelfile import KERAS_FILE, save_model
     from terrainlib.model.training import train
 
-    run = read_run(run_dir)
-    record = read_record(run_dir / MODEL_FILE)
-    if run.state != "finished" or record is None:
-        raise RunError(
-            "has not finished with a model, so there is no recipe to repeat. Let it "
-            "finish first.",
-            file=run_dir.name,
-        )
-    dataset = open_dataset(Path(run.config.data))
-    if dataset.fingerprint != record.dataset.get("fingerprint"):
-        raise RunError(
-            "was trained on other files than its data set holds now. Train it again "
-            "first.",
-            file=run_dir.name,
-        )
+    run, record, dataset = _judged(run_dir)
     epochs = int(record.training["epochs_done"])
     training = replace(run.config.training, epochs=epochs, minutes=None)
     pairs = build_cache(dataset, training.network.image_size)
@@ -87,6 +74,26 @@ def train_on_all(
         save_model(result.network, record, Path(folder))
         files.write_bytes(model_file, (Path(folder) / KERAS_FILE).read_bytes())
     return record
+
+
+def _judged(run_dir: Path) -> tuple[Run, ModelRecord, Dataset]:
+    """Return a finished run, the record of its model and its unchanged data set."""
+    run = read_run(run_dir)
+    record = read_record(run_dir / MODEL_FILE)
+    if run.state != "finished" or record is None:
+        raise RunError(
+            "has not finished with a model, so there is no recipe to repeat. Let it "
+            "finish first.",
+            file=run_dir.name,
+        )
+    dataset = open_dataset(Path(run.config.data))
+    if dataset.fingerprint != record.dataset.get("fingerprint"):
+        raise RunError(
+            "was trained on other files than its data set holds now. Train it again "
+            "first.",
+            file=run_dir.name,
+        )
+    return run, record, dataset
 
 
 def main(arguments: list[str] | None = None) -> int:

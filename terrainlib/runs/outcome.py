@@ -74,15 +74,7 @@ def save_outcome(
     record = replace(_record(run, material, result), temperature=temperature)
     record = _with_yardstick(record, run)
     save_model(result.network, record, run.path)
-    model = TerrainModel(
-        network=result.network,
-        classes=material.dataset.classes,
-        config=run.config.training.network,
-        scale=record.scale,
-        record=record,
-        name=run.name,
-        path=run.path / MODEL_FILE,
-    )
+    model = _model(run, material, result, record)
     deadline = time.monotonic() + STOPPED_JUDGING_SECONDS
     try:
         judged = evaluate(
@@ -107,6 +99,21 @@ def save_outcome(
     record = _with_yardstick(record, run)
     save_model(result.network, record, run.path)
     return record
+
+
+def _model(
+    run: Run, material: "Material", result: "TrainingResult", record: ModelRecord
+) -> TerrainModel:
+    """Return the model that has just been saved, ready to predict."""
+    return TerrainModel(
+        network=result.network,
+        classes=material.dataset.classes,
+        config=run.config.training.network,
+        scale=record.scale,
+        record=record,
+        name=run.name,
+        path=run.path / MODEL_FILE,
+    )
 
 
 def _with_yardstick(record: ModelRecord, run: Run) -> ModelRecord:

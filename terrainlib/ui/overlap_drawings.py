@@ -79,21 +79,20 @@ def show_map(
         f"their overlaps put them, outlined by their part of the {split}",
     )
     alone = len(dataset.pairs) - len(overlaps.neighbours())
-    rest = len(dataset.pairs) - alone - drawn
-    st.caption(
+    st.caption(_how_to_read(alone, len(dataset.pairs) - alone - drawn))
+
+
+def _how_to_read(alone: int, rest: int) -> str:
+    """Return how to read the map, and what is not on it: patches, by the reason."""
+    text = (
         "Each frame is a patch, laid where its overlaps put it: frames that lie over "
         "each other show the same ground, groups that stand apart share none."
-        + (
-            f" {plural(alone, 'patch', 'patches')} without overlap left away."
-            if alone
-            else ""
-        )
-        + (
-            f" {plural(rest, 'patch', 'patches')} of smaller groups left away."
-            if rest
-            else ""
-        )
     )
+    if alone:
+        text += f" {plural(alone, 'patch', 'patches')} without overlap left away."
+    if rest:
+        text += f" {plural(rest, 'patch', 'patches')} of smaller groups left away."
+    return text
 
 
 def show_pairs(

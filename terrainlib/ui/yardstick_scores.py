@@ -55,12 +55,8 @@ def show_class_chart(
     frame = chart_frame(classes)
     names = tuple(frame["class"])
     pairs = curve_colors(names, colors)
-    y = alt.Y(
-        "class:N",
-        sort=list(names),
-        title=None,
-        axis=alt.Axis(labelFontSize=13, ticks=False, domain=False, labelLimit=120),
-    )
+    axis = alt.Axis(labelFontSize=13, ticks=False, domain=False, labelLimit=120)
+    y = alt.Y("class:N", sort=list(names), title=None, axis=axis)
     x = alt.X(
         "value:Q", title=None, axis=None, scale=alt.Scale(domain=[0, 1.35], nice=False)
     )
