@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data._overlap_geometry import Matrix, Size, corners, inverted
+from terrainlib.data.overlap_geometry import Matrix, Size, corners, inverted
 
 REACH: Final = 0.6  # of a patch: gap up to which a chain through it is followed
 WEAKENING: Final = 0.5  # trust in a link that pixels cannot check, of that in its chain

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data._overlap_geometry import Matrix
+from terrainlib.data.overlap_geometry import Matrix
 
 SCALES: Final = (0.6, 1.65)  # of the second per first; patches are of like resolution
 MAX_TURN: Final = 20.0  # degrees between features of upright patches

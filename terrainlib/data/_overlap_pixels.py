@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data._overlap_features import Picture
-from terrainlib.data._overlap_geometry import Matrix
+from terrainlib.data.overlap_geometry import Matrix
 
 BLUR_PX: Final = 3.0
 MIN_PIXELS: Final = 30

@@ -6,10 +6,10 @@ from typing import Final
 
 from terrainlib.data._overlap_chains import WEAKENING, Link, Links, follow
 from terrainlib.data._overlap_features import Picture, read_patches
-from terrainlib.data._overlap_geometry import Matrix, depth, shared_part
 from terrainlib.data._overlap_matching import Candidate, find_candidates
 from terrainlib.data._overlap_pixels import Agreement, agreement, settled
 from terrainlib.data.dataset import Dataset, Progress
+from terrainlib.data.overlap_geometry import Matrix, depth, shared_part
 from terrainlib.errors import StoppedError
 
 ShouldStop = Callable[[], bool]

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib import files
-from terrainlib.data._overlap_geometry import Size, common_polygon
 from terrainlib.data.dataset import Dataset, Progress
+from terrainlib.data.overlap_geometry import Size, common_polygon, inverted
 from terrainlib.errors import StorageError
 
 _VERSION: Final = 1  # of the search; a change of it makes what was found void
@@ -58,8 +58,7 @@ class Overlap:
 
     def reversed(self) -> Self:
         """Return the same overlap seen from the second patch."""
-        linear = np.array(self.matrix)
-        back = np.linalg.inv(np.vstack([linear, (0, 0, 1)]))[:2]
+        back = inverted(np.array(self.matrix))
         return type(self)(self.second, self.first, self.share, _rows(back))
 
 

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from terrainlib.data.overlap_geometry import composed, corners, inverted, moved
 from terrainlib.data.overlaps import Overlap, Overlaps
 
 Part = Literal["train", "validation", "leaking", "left out"]
@@ -139,12 +140,12 @@ def draw_map(
     width, height = (round(side * scale) + 2 * _RIM_PX for side in group.size)
     canvas = np.empty((height, width, 3), np.uint8)
     canvas[:] = background
-    corners = {}
+    outlines = {}
     for name, place in group.places.items():
-        corners[name] = _corners(place, sizes[name]) * scale + _RIM_PX
-        _paint(canvas, picture(name), corners[name], background)
+        outlines[name] = moved(corners(sizes[name]), place) * scale + _RIM_PX
+        _paint(canvas, picture(name), outlines[name], background)
     for part, color in PART_COLORS.items():  # the last ones lie on top
-        shown = [corners[name] for name in corners if parts.get(name) == part]
+        shown = [outlines[name] for name in outlines if parts.get(name) == part]
         _draw_part(canvas, shown, part, color)
     return canvas
 
@@ -153,26 +154,26 @@ def _laid_out(
     root: str, links: Mapping[str, list[Overlap]]
 ) -> dict[str, NDArray[np.float64]]:
     """Place all patches that are connected with `root`, over the largest overlaps."""
-    places = {root: np.eye(3)}
+    places = {root: np.eye(2, 3)}
     edge = [(-link.share, link.first, link.second, link) for link in links[root]]
     heapq.heapify(edge)
     while edge:
         step = heapq.heappop(edge)[3]
         if step.second in places:
             continue
-        there = np.vstack([np.array(step.matrix), (0, 0, 1)])
-        places[step.second] = places[step.first] @ np.linalg.inv(there)
+        back = inverted(np.array(step.matrix))
+        places[step.second] = composed(back, places[step.first])
         for link in links[step.second]:
             if link.second not in places:
                 heapq.heappush(edge, (-link.share, link.first, link.second, link))
-    return {name: place[:2] for name, place in places.items()}
+    return places
 
 
 def _framed(
     places: Mapping[str, NDArray[np.float64]], sizes: Mapping[str, Size]
 ) -> PatchGroup:
     """Move a layout so that it begins at (0, 0)."""
-    outlines = [_corners(place, sizes[name]) for name, place in places.items()]
+    outlines = [moved(corners(sizes[name]), place) for name, place in places.items()]
     points = np.concatenate(outlines)
     low, high = points.min(axis=0), points.max(axis=0)
     shift = np.column_stack([np.zeros((2, 2)), low])
@@ -182,36 +183,29 @@ def _framed(
     )
 
 
-def _corners(place: NDArray[np.float64], size: Size) -> NDArray[np.float64]:
-    """Return the corners of a patch on the plane, (4, 2) px."""
-    width, height = size
-    own = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
-    return np.asarray(own @ place[:, :2].T + place[:, 2])
-
-
 def _paint(
     canvas: Bytes,
     picture: Bytes,
-    corners: NDArray[np.float64],
+    outline: NDArray[np.float64],
     background: tuple[int, int, int],
 ) -> None:
     """Paint a picture into the parallelogram of four corners."""
-    begin = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
-    end = np.minimum(np.ceil(corners.max(axis=0)).astype(int), canvas.shape[1::-1])
+    begin = np.maximum(np.floor(outline.min(axis=0)).astype(int), 0)
+    end = np.minimum(np.ceil(outline.max(axis=0)).astype(int), canvas.shape[1::-1])
     width, height = (max(1, int(side)) for side in end - begin)
-    sides = np.linalg.norm(corners[[1, 3]] - corners[0], axis=1)
+    sides = np.linalg.norm(outline[[1, 3]] - outline[0], axis=1)
     size = [max(1, round(side)) for side in sides]
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     tall, wide = small.shape[:2]
     own = np.array([(0, 0), (wide, 0), (wide, tall)], np.float32)
-    matrix = cv2.getAffineTransform(own, (corners[:3] - begin).astype(np.float32))
+    matrix = cv2.getAffineTransform(own, (outline[:3] - begin).astype(np.float32))
     where = (slice(begin[1], begin[1] + height), slice(begin[0], begin[0] + width))
     ground = np.full((height, width, 3), background, np.uint8)
     moved = cv2.warpAffine(
         small, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE
     )
     inside = np.zeros((height, width), np.uint8)
-    cv2.fillConvexPoly(inside, np.round(corners - begin).astype(np.int32), 1)
+    cv2.fillConvexPoly(inside, np.round(outline - begin).astype(np.int32), 1)
     faded = cv2.addWeighted(moved, 1 - _FADED, ground, _FADED, 0)
     canvas[where] = np.where(inside[..., None] > 0, faded, canvas[where])
 

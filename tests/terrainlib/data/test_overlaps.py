@@ -10,9 +10,9 @@ import pytest
 
 from terrainlib.data import _overlap_search, overlaps
 from terrainlib.data._overlap_features import Picture
-from terrainlib.data._overlap_geometry import composed, inverted, shared_part
 from terrainlib.data._overlap_pixels import agreement, settled
 from terrainlib.data.dataset import open_dataset
+from terrainlib.data.overlap_geometry import composed, inverted, shared_part
 from terrainlib.data.overlaps import Overlap, Overlaps, find_overlaps, known_overlaps
 from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.errors import StoppedError
