@@ -6,13 +6,14 @@ The options it is told at its start:
   on float32 arrays in memory, AdamW and cross-entropy);
 - `config`: the training in its JSON form;
 - `pairs`: how many pairs an epoch has; None for all of the sample;
-- `settings`: what to change: `intra` and `inter` (threads), `xla`, `bfloat16`,
-  `deterministic`.
+- `settings`: what to change: `intra` and `inter` (threads), `xla`, `deterministic`,
+  `precision` (of our loop) and `bfloat16` (of Keras' own).
 
 It answers with the network's description, then measures on request.
 """
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -134,8 +135,9 @@ class KerasFit:
 def main() -> None:
     """Build what is asked for and measure it as often as is asked."""
     channel = Channel()
-    config = config_of(channel.options)
     settings = channel.options["settings"]
+    config = config_of(channel.options)
+    config = replace(config, precision=settings.get("precision", config.precision))
     _set_up(config, settings, deterministic=channel.options["way"] == "ours")
     kind = OwnLoop if channel.options["way"] == "ours" else KerasFit
     loop = kind(config, sample_pairs(config, channel.options["pairs"]), settings)
@@ -164,18 +166,11 @@ def _set_up(
 
 
 def _trainer(config: TrainingConfig, settings: dict[str, Any]) -> Trainer:
-    """Return the trainer, with XLA or bfloat16 where they are asked for.
+    """Return the trainer, with XLA where it is asked for.
 
-    The library offers neither, so the trainer's own parts are exchanged here.
+    The library does not offer that, so the trainer's own part is exchanged here.
     """
     trainer = Trainer(config, open_sample().classes)
-    if settings.get("bfloat16"):
-        loss = trainer._loss  # noqa: SLF001
-
-        def in_float32(masks: Any, output: Any) -> Any:
-            return loss(masks, tf.cast(output, tf.float32))
-
-        trainer._loss = in_float32  # noqa: SLF001
     if settings.get("xla"):
         trainer._train_step = tf.function(trainer._step, jit_compile=True)  # noqa: SLF001
     return trainer

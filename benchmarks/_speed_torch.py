@@ -2,7 +2,7 @@
 
 The options it is told at its start: `config` (the training), `pairs` (how many; None
 for all), `network` (the Keras network's description) and `settings`, of which it knows
-`channels_last`.
+`channels_last` and `bfloat16`.
 """
 
 import json
@@ -29,8 +29,10 @@ class TorchLoop:
         description: str,
         *,
         channels_last: bool,
+        bfloat16: bool,
     ) -> None:
         self.batch_size = config.batch_size
+        self.bfloat16 = bfloat16
         layout = torch.channels_last if channels_last else torch.contiguous_format
         inputs, masks = float_arrays(pairs, config)
         images = torch.from_numpy(inputs).permute(0, 3, 1, 2)
@@ -56,7 +58,9 @@ class TorchLoop:
         """Train one epoch and return its images."""
         order = torch.randperm(len(self.images))
         for rows in order.split(self.batch_size):
-            logits = self.network(self.images[rows])
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+                logits = self.network(self.images[rows])
+            logits = logits.float()
             loss = torch.nn.functional.cross_entropy(logits, self.masks[rows])
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -71,11 +75,13 @@ def main() -> None:
     torch.set_num_threads(os.cpu_count() or 1)
     torch.manual_seed(0)
     config = config_of(channel.options)
+    settings = channel.options["settings"]
     loop = TorchLoop(
         config,
         sample_pairs(config, channel.options["pairs"]),
         channel.options["network"],
-        channels_last=channel.options["settings"]["channels_last"],
+        channels_last=settings.get("channels_last", False),
+        bfloat16=settings.get("bfloat16", False),
     )
     channel.tell(parameters=parameters(loop.network), version=torch.__version__)
     for request in channel.requests():

@@ -15,6 +15,9 @@ is not timed.
   XLA, which is its default, and without.
 - PyTorch: AdamW and cross-entropy on float32 tensors in memory, in both memory layouts.
 
+Where the processor multiplies bfloat16 numbers, our loop does by itself; so that the
+numbers' format is not all that is compared, each way is also measured in the other.
+
 Then what the input costs of a step, and what settings of the processor's libraries do
 to our loop.
 """
@@ -67,27 +70,25 @@ def _keras(name: str, **settings: Any) -> Way:
     return Way(name, options={"way": "fit", "settings": settings})
 
 
-def _torch(name: str, *, channels_last: bool) -> Way:
-    settings = {"channels_last": channels_last}
+def _torch(name: str, **settings: Any) -> Way:
     return Way(name, "benchmarks._speed_torch", {"settings": settings})
 
 
 OURS = _ours("terrainlib")
+OURS_FLOAT32 = _ours("terrainlib, float32", precision="float32")
 KERAS = (
     _keras("Keras fit, XLA (its default)"),
     _keras("Keras fit, without XLA", xla=False),
+    _keras("Keras fit, bfloat16", bfloat16=True),
 )
 TORCH = (
-    _torch("PyTorch, eager", channels_last=False),
-    _torch("PyTorch, eager, channels last", channels_last=True),
+    _torch("PyTorch, eager"),
+    _torch("PyTorch, channels last", channels_last=True),
+    _torch("PyTorch, channels last, bfloat16", channels_last=True, bfloat16=True),
 )
 # XLA has no repeatable form of pooling's gradient.
 VARIANTS = (
-    _ours("bfloat16", bfloat16=True),
     _ours("XLA, not repeatable", xla=True, deterministic=False),
-    _ours(
-        "XLA, bfloat16, not repeatable", xla=True, bfloat16=True, deterministic=False
-    ),
     Way("without oneDNN", options=OURS.options, environment=_NO_ONEDNN),
     _ours("not repeatable", deterministic=False),
     _ours("1 thread in an operation", intra=1, inter=_CORES),
@@ -118,7 +119,8 @@ def main() -> None:
     options = _parse()
     stop_in_order()
     config = TrainingConfig.preset("fast", network={"height": options.height})
-    main_ways = (OURS, *KERAS, *(TORCH if importlib.util.find_spec("torch") else ()))
+    torch_ways = TORCH if importlib.util.find_spec("torch") else ()
+    main_ways = (OURS, OURS_FLOAT32, *KERAS, *torch_ways)
     with tempfile.TemporaryDirectory(prefix="terrain-benchmark-") as home:
         os.environ["TERRAINLIB_HOME"] = home
         compared = measure(main_ways, config, options, with_input=True)
@@ -266,7 +268,7 @@ def print_goals(measured: Measured) -> None:
         fastest = max(known, key=statistics.median)
         ours = measured.rates[OURS.name]
         ratio = statistics.median(a / b for a, b in zip(ours, fastest, strict=True))
-        _goal(f"ahead of {title}, the faster of its two: {ratio:.2f} x", ratio > 1)
+        _goal(f"ahead of {title}, the fastest of its forms: {ratio:.2f} x", ratio > 1)
     share = statistics.median(measured.shares)
     text = f"input under {INPUT_SHARE_GOAL:.0%} of a step: {share:.1%}"
     _goal(text, share < INPUT_SHARE_GOAL)

@@ -34,12 +34,13 @@ class Convolution(NamedTuple):
 
 
 def convolutions(network: UNetConfig, size: int) -> Iterator[Convolution]:
-    """Yield the 3x3 convolutions of a network for an image of `size` px squared."""
+    """Yield a network's convolutions but the last for an image of `size` px squared."""
     first, stem = network.filters[0], network.stem_stride
     side, channels = size // stem, network.input_channels
     if stem == 2:
         yield _convolution(side, channels, first)
-        yield _convolution(size, first + channels, first)
+        yield _convolution(size, channels, first // 2)
+        yield _convolution(size, first + first // 2, first, kernel=1)
         channels = first
     for filters in network.filters:
         yield _convolution(side, channels, filters)
@@ -79,6 +80,8 @@ def multiplications(network: UNetConfig, size: int) -> int:
     return 3 * sum(layer.multiplications for layer in convolutions(network, size))
 
 
-def _convolution(side: int, channels: int, filters: int) -> Convolution:
-    weights = 9 * channels * filters
+def _convolution(
+    side: int, channels: int, filters: int, *, kernel: int = 3
+) -> Convolution:
+    weights = kernel**2 * channels * filters
     return Convolution(side * side, weights, filters, side * side * weights)

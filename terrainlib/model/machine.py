@@ -13,6 +13,8 @@ import psutil
 
 _MAX_INPUT_THREADS: Final = 8
 _CONTAINER: Final = Path("/sys/fs/cgroup")
+_PROCESSOR: Final = Path("/proc/cpuinfo")
+_BFLOAT16_FLAGS: Final = frozenset({"avx512_bf16", "amx_bf16"})
 _GPU_TIMEOUT_S: Final = 60
 _MIB: Final = 2**20
 _COUNT_GPUS: Final = (
@@ -52,6 +54,22 @@ def input_threads(cores: int | None = None) -> int:
     """
     cores = cores or os.cpu_count() or 1
     return min(_MAX_INPUT_THREADS, max(1, cores // 4))
+
+
+@lru_cache(maxsize=2)
+def multiplies_bfloat16(facts: Path = _PROCESSOR) -> bool:
+    """Return whether the processor multiplies bfloat16 numbers in hardware.
+
+    Args:
+        facts: What the kernel says of the processor. Where there is no such file, as on
+            other systems than Linux, the answer is no.
+    """
+    try:
+        text = facts.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    flags = (line for line in text.splitlines() if line.startswith("flags"))
+    return any(not _BFLOAT16_FLAGS.isdisjoint(line.split()) for line in flags)
 
 
 @lru_cache(maxsize=1)

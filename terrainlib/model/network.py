@@ -68,16 +68,19 @@ def _stem(image: Any, config: UNetConfig) -> Any:
 def _head(features: Any, image: Any, config: UNetConfig) -> Any:
     """Restore the resolution, then map features to classes or colours."""
     if config.stem_stride == 2:
-        # The full-resolution colours come back in, so that borders can be as fine as
-        # the image: (N, H / 2, W / 2, F) -> (N, H, W, F + C). Repeating and averaging
-        # pixels draws no checkerboard, which sharpening a mask would bring out (Odena,
-        # Dumoulin, Olah 2016, doi:10.23915/distill.00003).
+        # Repeating and averaging pixels draws no checkerboard, which sharpening a mask
+        # would bring out (Odena, Dumoulin, Olah 2016, doi:10.23915/distill.00003).
         features = layers.UpSampling2D(2, name="head_upsampling")(features)
         features = layers.AveragePooling2D(
             3, strides=1, padding="same", name="head_smoothing"
         )(features)
-        features = layers.Concatenate(name="head_concat")([features, image])
-        features = _convolution(features, config.filters[0], config, "head")
+        # What the image shows at its full resolution comes back in, so that borders can
+        # be as fine as the image. A 1x1 convolution joins the two for a seventh of the
+        # arithmetic of a 3x3 one: (N, H, W, F + F / 2) -> (N, H, W, F).
+        first = config.filters[0]
+        detail = _convolution(image, max(1, first // 2), config, "head_detail")
+        features = layers.Concatenate(name="head_concat")([features, detail])
+        features = _convolution(features, first, config, "head", kernel=1)
     activation = "softmax" if config.output == "classes" else "sigmoid"
     return layers.Conv2D(
         config.output_channels, 1, activation=activation, name=OUTPUT_NAME
@@ -91,14 +94,21 @@ def _block(features: Any, filters: int, config: UNetConfig, name: str) -> Any:
 
 
 def _convolution(
-    features: Any, filters: int, config: UNetConfig, name: str, *, stride: int = 1
+    features: Any,
+    filters: int,
+    config: UNetConfig,
+    name: str,
+    *,
+    kernel: int = 3,
+    stride: int = 1,
 ) -> Any:
-    """Apply a 3x3 convolution, batch normalisation and ReLU."""
+    """Apply a convolution, batch normalisation and ReLU."""
     features = layers.Conv2D(
         filters,
-        3,
+        kernel,
         strides=stride,
         padding="same",
+        use_bias=config.convolution_bias,
         kernel_initializer="he_normal",
         name=name,
     )(features)

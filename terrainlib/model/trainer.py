@@ -3,8 +3,6 @@
 The loop over epochs is in `training`. It loads TensorFlow.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +15,7 @@ from terrainlib.data.cache import PairCache
 from terrainlib.data.palette import Classes
 from terrainlib.metrics import confusion_matrix
 from terrainlib.model.config import TrainingConfig
+from terrainlib.model.learner import make_learner
 from terrainlib.model.losses import accuracy, make_loss, predicted_classes
 from terrainlib.model.network import build_unet
 from terrainlib.model.pipeline import prepared, validation_batches
@@ -38,23 +37,27 @@ class Validation:
 
 
 class Trainer:
-    """A network, its optimizer and the running average of its weights.
+    """A network, and the twin of it that learns.
 
     Args:
         config: The training.
         classes: Classes and colours of the masks.
+
+    Attributes:
+        network: The U-Net that is validated, shown and saved. Its weights are the
+            running average of the learner's, or equal to them.
+        learner: The twin that takes the steps.
     """
 
     def __init__(self, config: TrainingConfig, classes: Classes) -> None:
         self.config = config
         self.classes = classes
         self.network = build_unet(config.network)
+        self.learner = make_learner(self.network, config)
         self.optimizer = _optimizer(config)
-        self.optimizer.build(self.network.trainable_variables)
+        self.optimizer.build(self.learner.trainable_variables)
         self.steps_done = tf.Variable(0, dtype=tf.int64, name="steps_done")
         self._loss = make_loss(config, classes)
-        self._averaged = [v for v in self.network.weights if v.dtype == "float32"]
-        self._averages = [tf.Variable(v.value) for v in self._averaged]
         self._train_step = tf.function(self._step)
         self._forward = tf.function(self._predict, reduce_retracing=True)
 
@@ -62,9 +65,9 @@ class Trainer:
     def variables(self) -> list[Any]:
         """Everything that the next step depends on, in a fixed order."""
         return [
-            *self.network.variables,
+            *self.learner.variables,
             *self.optimizer.variables,
-            *self._averages,
+            *self.network.weights,
             self.steps_done,
         ]
 
@@ -73,21 +76,6 @@ class Trainer:
         self.optimizer.learning_rate.assign(rate)
         loss, share = self._train_step(inputs, masks)
         return float(loss), float(share)
-
-    @contextmanager
-    def averaged_weights(self) -> Iterator[None]:
-        """Put the averaged weights into the network for the block's duration."""
-        if self.config.averaging == 0:
-            yield
-            return
-        trained = [v.numpy() for v in self._averaged]
-        for variable, average in zip(self._averaged, self._averages, strict=True):
-            variable.assign(average)
-        try:
-            yield
-        finally:
-            for variable, value in zip(self._averaged, trained, strict=True):
-                variable.assign(value)
 
     def validate(self, cache: PairCache) -> Validation:
         """Score the network as it is on the pairs of `cache`."""
@@ -122,9 +110,9 @@ class Trainer:
 
     def _step(self, inputs: Any, masks: Any) -> tuple[Any, Any]:
         with tf.GradientTape() as tape:
-            output = self.network(inputs, training=True)
+            output = self.learner(inputs, training=True)
             loss = self._loss(masks, output)
-        variables = self.network.trainable_variables
+        variables = self.learner.trainable_variables
         gradients = tape.gradient(loss, [v.value for v in variables])
         self.optimizer.apply(gradients, variables)
         self.steps_done.assign_add(1)
@@ -133,13 +121,16 @@ class Trainer:
         return loss, accuracy(masks, predicted)
 
     def _average(self) -> None:
-        """Move the averages towards the weights, faster in the first steps."""
+        """Move the network towards its learner, faster in the first steps."""
+        pairs = zip(self.network.weights, self.learner.weights, strict=True)
         if self.config.averaging == 0:
+            for average, variable in pairs:
+                average.assign(variable)
             return
         steps = tf.cast(self.steps_done, tf.float32)
         decay = tf.minimum(self.config.averaging, (1 + steps) / (10 + steps))
-        for average, variable in zip(self._averages, self._averaged, strict=True):
-            average.assign_add((1 - decay) * (variable.value - average))
+        for average, variable in pairs:
+            average.assign_add((1 - decay) * (variable.value - average.value))
 
     def _predict(self, inputs: Any) -> Any:
         return self.network(inputs, training=False)

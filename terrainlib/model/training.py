@@ -101,17 +101,15 @@ def _train_epoch(session: Session) -> bool:
     if steps is None:
         return False
     losses, accuracies, rate = steps
-    with session.trainer.averaged_weights():
-        validation = session.trainer.validate(session.pairs[1])
-        _require_finite(session, validation.loss)
-        log = _log(session, begun, rate, (losses, accuracies), validation)
-        session.history.append(log)
-        session.plan.end_epoch()
-        keep_if_best(session, log, validation)
+    validation = session.trainer.validate(session.pairs[1])
+    _require_finite(session, validation.loss)
+    log = _log(session, begun, rate, (losses, accuracies), validation)
+    session.history.append(log)
+    session.plan.end_epoch()
+    keep_if_best(session, log, validation)
     session.plan.fit(session.config, session.seconds, epoch_seconds(session))
     save(session)
-    with session.trainer.averaged_weights():
-        session.hooks.on_epoch(log, session.trainer.predict)
+    session.hooks.on_epoch(log, session.trainer.predict)
     return True
 
 
@@ -181,9 +179,8 @@ def _result(session: Session, stopped: bool) -> TrainingResult:
     trainer = session.trainer
     best = checkpoint.load_best(session.folder) if session.best.epoch else None
     if best is None:  # stopped within the first epoch
-        with trainer.averaged_weights():
-            weights = trainer.weights()
-            confusion = trainer.validate(session.pairs[1]).confusion
+        weights = trainer.weights()
+        confusion = trainer.validate(session.pairs[1]).confusion
     else:
         weights = list(best.arrays)
         confusion = np.array(best.facts["confusion"], np.int64)
