@@ -12,6 +12,7 @@ from terrainlib.errors import ConfigError
 PresetName = Literal["notebook", "fast", "best"]
 OutputKind = Literal["classes", "colors"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Schedule = Literal["warm_up", "one_cycle", "constant"]
 PRESETS: Final[tuple[PresetName, ...]] = get_args(PresetName)
 
 _T = TypeVar("_T")
@@ -48,7 +49,7 @@ _TRAININGS: Final[dict[str, dict[str, Any]]] = {
         "precision": "float32",
     },
     "fast": {"minutes": 10.0},
-    "best": {"minutes": 600.0},
+    "best": {"minutes": 600.0, "schedule": "one_cycle", "weight_decay": 1e-3},
 }
 
 
@@ -75,7 +76,7 @@ class UNetConfig:
 
     preset_name: PresetName = "fast"
     image_size: int = 128
-    filters: tuple[int, ...] = (32, 64, 128)
+    filters: tuple[int, ...] = (48, 96, 192)
     stem_stride: int = 2
     classes: int = 7
     output: OutputKind = "classes"
@@ -150,8 +151,10 @@ class TrainingConfig:
             that are trained on; None trains on whole images. Validation and prediction
             always see whole images.
         learning_rate: Highest learning rate.
-        schedule: `one_cycle` (warm-up, then down to zero along a cosine) or `constant`.
-        weight_decay: Decoupled weight decay (AdamW); 0 is plain Adam.
+        schedule: `warm_up` (a short rise, then constant), `one_cycle` (a rise, then down
+            to zero along a cosine) or `constant`.
+        weight_decay: Decoupled weight decay (AdamW), times the learning rate a step; 0
+            is plain Adam.
         averaging: Decay of the exponential average of the weights that is validated
             and saved; 0 saves the weights themselves.
         dice_weight: Share of the soft Dice loss beside cross-entropy, 0 to 1.
@@ -174,9 +177,9 @@ class TrainingConfig:
     batch_size: int = 8
     crop_size: int | None = None
     learning_rate: float = 3e-3
-    schedule: Literal["one_cycle", "constant"] = "one_cycle"
-    weight_decay: float = 1e-3
-    averaging: float = 0.99
+    schedule: Schedule = "warm_up"
+    weight_decay: float = 0.3
+    averaging: float = 0.998
     dice_weight: float = 0.4
     flips: bool = True
     quarter_turns: bool = True
@@ -199,7 +202,7 @@ class TrainingConfig:
             _within("crop size", self.crop_size, (multiple, self.network.image_size))
             _multiple_of("crop size", self.crop_size, multiple)
         _within("learning rate", self.learning_rate, (1e-7, 1.0))
-        _one_of("schedule", self.schedule, ("one_cycle", "constant"))
+        _one_of("schedule", self.schedule, get_args(Schedule))
         _one_of("precision", self.precision, get_args(Precision))
         _within("weight_decay", self.weight_decay, (0.0, 1.0))
         _within("averaging", self.averaging, (0.0, 0.9999))

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from terrainlib.model.config import TrainingConfig
 
-WARM_UP_SHARE = 0.1
+WARM_UP_SHARE = 0.05
+ONE_CYCLE_RISE_SHARE = 0.1
 FIRST_RATE_SHARE = 0.05
 LAST_RATE_SHARE = 0.001
 MIN_EPOCHS_IN_MINUTES = 8
@@ -21,20 +22,28 @@ def learning_rate(config: TrainingConfig, progress: float) -> float:
     """Return the learning rate at a share of the training done.
 
     Args:
-        config: Highest rate and kind of schedule. `one_cycle` rises linearly over the
-            first tenth and falls along a cosine to nearly zero.
+        config: Highest rate and kind of schedule. `warm_up` rises linearly over the
+            first twentieth and stays; the average of the weights does what a fall would
+            do. `one_cycle` rises linearly over the first tenth and falls along a cosine
+            to nearly zero.
         progress: Share of the training done, 0 to 1.
 
     References:
         Smith, Topin: Super-Convergence (2018), arXiv:1708.07120.
+        Cha et al.: SWAD: Domain Generalization by Seeking Flat Minima (2021),
+        arXiv:2102.08604.
     """
     if config.schedule == "constant":
         return config.learning_rate
-    if progress < WARM_UP_SHARE:
-        share = FIRST_RATE_SHARE + (1 - FIRST_RATE_SHARE) * progress / WARM_UP_SHARE
-    else:
-        angle = math.pi * min(1.0, (progress - WARM_UP_SHARE) / (1 - WARM_UP_SHARE))
+    cycle = config.schedule == "one_cycle"
+    rise = ONE_CYCLE_RISE_SHARE if cycle else WARM_UP_SHARE
+    if progress < rise:
+        share = FIRST_RATE_SHARE + (1 - FIRST_RATE_SHARE) * progress / rise
+    elif cycle:
+        angle = math.pi * min(1.0, (progress - rise) / (1 - rise))
         share = max(LAST_RATE_SHARE, (1 + math.cos(angle)) / 2)
+    else:
+        share = 1.0
     return config.learning_rate * share
 
 

@@ -14,6 +14,7 @@ LIGHT_NOTE: Final = (
     "elsewhere: more variety, but not the light that the network will meet."
 )
 _SCHEDULES: Final = {
+    "warm_up": "A short rise, then constant",
     "one_cycle": "One cycle: up, then down to zero",
     "constant": "Constant",
 }

@@ -41,7 +41,7 @@ def test_a_change_of_none_keeps_the_presets_value() -> None:
         ({"epochs": 3, "minutes": 2}, "either in epochs or in minutes"),
         ({"minutes": float("nan")}, "minutes must be 0.05 to 10080, not nan"),
         ({"learning_rate": "fast"}, "learning rate must be 1e-07 to 1, not 'fast'"),
-        ({"schedule": "magic"}, "schedule must be one of one_cycle, constant"),
+        ({"schedule": "magic"}, "schedule must be one of warm_up, one_cycle"),
         ({"crop_size": 100}, "crop size must be a multiple of 8 px .* Use 96"),
         ({"crop_size": 256}, "crop size must be 8 to 128, not 256"),
         ({"crop_size": 0}, "crop size must be 8 to 128, not 0"),

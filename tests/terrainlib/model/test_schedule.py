@@ -7,12 +7,20 @@ from terrainlib.model.schedule import Plan, learning_rate
 
 
 def test_one_cycle_rises_for_a_tenth_and_falls_to_nearly_zero() -> None:
-    config = TrainingConfig.preset("fast", learning_rate=0.01)
+    config = TrainingConfig.preset("fast", learning_rate=0.01, schedule="one_cycle")
 
     assert learning_rate(config, 0.0) == pytest.approx(0.0005)
     assert learning_rate(config, 0.1) == pytest.approx(0.01)
     assert learning_rate(config, 0.55) == pytest.approx(0.005)
     assert learning_rate(config, 1.0) == pytest.approx(0.00001)
+
+
+def test_after_a_short_rise_the_rate_stays() -> None:
+    config = TrainingConfig.preset("fast", learning_rate=0.01, schedule="warm_up")
+
+    assert learning_rate(config, 0.0) == pytest.approx(0.0005)
+    assert learning_rate(config, 0.025) == pytest.approx(0.00525)
+    assert {learning_rate(config, p / 20) for p in range(1, 21)} == {0.01}
 
 
 def test_a_constant_rate_stays() -> None:
