@@ -8,17 +8,24 @@ caches lie.
 import errno
 import json
 import os
+import re
 import secrets
 import shutil
+import socket
+import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from terrainlib.errors import StorageError
 
 FREE_SPACE_RESERVE_MB = 64
-_TEMPORARY_SUFFIX = ".tmp"
+STALE_HOURS = 24.0
+_TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.tmp")
 _MANY_FILES = 64
 
 
@@ -93,6 +100,46 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise storage_error(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def scratch_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder within `folder` that goes with the block.
+
+    Raises:
+        StorageError: If it cannot be made.
+    """
+    temporary = _temporary(folder / "scratch")
+    try:
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise storage_error(folder, error) from error
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sweep(folder: Path) -> int:
+    """Remove what writers that were killed have left in a folder and below it.
+
+    Temporary files of this machine's living processes stay, and those of other machines
+    until they are a day old.
+
+    Args:
+        folder: Where to look; it may be missing.
+
+    Returns:
+        How many files and folders were removed.
+    """
+    left = [path for path in Path(folder).rglob(".*.tmp") if _is_abandoned(path)]
+    for path in left:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+    return len(left)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -188,6 +235,25 @@ def _sync_below(folder: Path) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    """Return a hidden name beside `path` that nobody else uses."""
-    unique = f"{os.getpid()}-{secrets.token_hex(4)}"
-    return path.with_name(f".{path.name}.{unique}{_TEMPORARY_SUFFIX}")
+    """Return a hidden name beside `path` that tells its writer and is nobody else's."""
+    writer = f"{_machine()}-{os.getpid()}"
+    return path.with_name(f".{path.name}.{writer}-{secrets.token_hex(4)}.tmp")
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether a path is a temporary one whose writer will not come back."""
+    match = _TEMPORARY.fullmatch(path.name)
+    if match is None:
+        return False
+    machine, process = match.groups()
+    if machine == _machine():
+        return not psutil.pid_exists(int(process))
+    try:
+        return time.time() - path.stat().st_mtime > 3600 * STALE_HOURS
+    except OSError:
+        return False
+
+
+def _machine() -> str:
+    """Return eight digits that stand for this machine."""
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"

@@ -42,8 +42,9 @@ _SMALLEST_CROP_PX: Final = 64
 _MEMORY_SHARE: Final = 0.5
 _PAIRS_SHARE: Final = 0.25
 _DEFAULT_MINUTES: Final = 10.0
-# Measured with preset `fast` on two quiet cores: 0.12 s a step of 8 images of 128 px.
-_MULTIPLICATIONS_A_SECOND: Final = 46e9  # of one core
+# Of one core, measured with preset `fast` on two quiet ones.
+_MULTIPLICATIONS_A_SECOND: Final = 70e9
+_MULTIPLICATIONS_IN_BFLOAT16: Final = 95e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +143,14 @@ def _pairs_bytes(config: TrainingConfig, data: TrainingData) -> int:
     return data.pairs * pair_bytes(config.network.image_size, heights=data.heights)
 
 
-def pass_seconds(config: TrainingConfig, pairs: int, cores: int) -> float:
-    """Return about how long processor cores take to see all training pairs once."""
+def pass_seconds(config: TrainingConfig, pairs: int, machine: Machine) -> float:
+    """Return about how long the processor takes to see all training pairs once."""
     size = config.crop_size or config.network.image_size
     work = _training_pairs(config, pairs) * multiplications(config.network, size)
-    return work / (cores * _MULTIPLICATIONS_A_SECOND)
+    rate = _MULTIPLICATIONS_A_SECOND
+    if machine.bfloat16 and config.precision != "float32":
+        rate = _MULTIPLICATIONS_IN_BFLOAT16
+    return work / (machine.cores * rate)
 
 
 def _with_image_size(
@@ -166,7 +170,7 @@ def _with_image_size(
     else:
         reason = f"Images of {data.side} px are shrunk."
     if machine.gpu_memory is None:
-        seconds = pass_seconds(_with_crop(sized)[0], data.pairs, machine.cores)
+        seconds = pass_seconds(_with_crop(sized)[0], data.pairs, machine)
         reason += f" A pass over all pairs takes about {_duration(seconds)}."
     return sized, reason
 
@@ -195,7 +199,7 @@ def _in_time(config: TrainingConfig, data: TrainingData, machine: Machine) -> bo
     if small or config.network.preset_name != "fast" or machine.gpu_memory is not None:
         return True
     seconds = 60 * (config.minutes or _DEFAULT_MINUTES)
-    return PASSES * pass_seconds(config, data.pairs, machine.cores) <= seconds
+    return PASSES * pass_seconds(config, data.pairs, machine) <= seconds
 
 
 def _with_crop(config: TrainingConfig) -> tuple[TrainingConfig, str]:

@@ -151,8 +151,8 @@ class TrainingConfig:
             that are trained on; None trains on whole images. Validation and prediction
             always see whole images.
         learning_rate: Highest learning rate.
-        schedule: `warm_up` (a short rise, then constant), `one_cycle` (a rise, then down
-            to zero along a cosine) or `constant`.
+        schedule: `warm_up` (a short rise, then constant), `one_cycle` (a rise, then
+            down to zero along a cosine) or `constant`.
         weight_decay: Decoupled weight decay (AdamW), times the learning rate a step; 0
             is plain Adam.
         averaging: Decay of the exponential average of the weights that is validated

@@ -30,17 +30,20 @@ class Machine:
         memory: Bytes of main memory that are free, within the limit of a container.
         cores: Processor cores.
         gpu_memory: Free bytes of the GPU that TensorFlow uses; None without one.
+        bfloat16: Whether the processor multiplies bfloat16 numbers.
     """
 
     memory: int
     cores: int
     gpu_memory: int | None = None
+    bfloat16: bool = False
 
     @classmethod
     def here(cls) -> Self:
         """Return this machine as it is now."""
         free = min(psutil.virtual_memory().available, _left_in_container())
-        return cls(free, os.cpu_count() or 1, gpu_memory())
+        cores = os.cpu_count() or 1
+        return cls(free, cores, gpu_memory(), multiplies_bfloat16())
 
 
 def input_threads(cores: int | None = None) -> int:

@@ -6,7 +6,6 @@ that fills up while HDF5 writes to it can bring the whole process down.
 
 import io
 import json
-import tempfile
 import warnings
 import zipfile
 from pathlib import Path
@@ -107,9 +106,8 @@ def keras_bytes(network: Any, record: str, folder: Path) -> bytes:
         StorageError: If the disk is full, read-only or failing.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
-            path = Path(temporary) / KERAS_FILE
+        with files.scratch_folder(folder) as temporary:
+            path = temporary / KERAS_FILE
             with warnings.catch_warnings():
                 # Keras 3.15 converts TensorFlow's variables in a way that NumPy 2
                 # announces it will not take for ever.

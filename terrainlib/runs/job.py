@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from terrainlib import files
 from terrainlib.errors import (
     FailureError,
     RunError,
@@ -73,6 +74,7 @@ def run_training(
         )
     begin = replace(run.status, state="starting", message="Starting")
     with _slot(run):
+        files.sweep(run.path)
         write_process(run.path)
         with Report(run.path, begin, on_progress) as report, _ending_in_words(report):
             _Job(run, report, should_stop, resume).work(yardstick=yardstick)

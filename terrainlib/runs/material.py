@@ -14,6 +14,13 @@ from terrainlib.data.splits import Split, leak_free_split
 from terrainlib.errors import DatasetError, RunError, StoppedError
 from terrainlib.runs.checks import require_trainable
 from terrainlib.runs.folder import Run
+from terrainlib.runs.manifest import (
+    Manifest,
+    list_files,
+    require_same,
+    store_files,
+    stored_files,
+)
 from terrainlib.runs.report import Report
 
 SPLIT_FILE = "split.json"
@@ -57,8 +64,12 @@ def read_material(
     report.update(message="Checking the data set")
     dataset = open_dataset(Path(run.config.data), progress=_scan(report, should_stop))
     require_trainable(dataset, run.config.training)
-    split = _stored_split(run, dataset) if resume else None
+    listed = list_files(
+        dataset, progress=report.counter("Reading files"), should_stop=should_stop
+    )
+    split = _stored_split(run, dataset, listed) if resume else None
     if split is None:
+        store_files(run.path, listed)
         split = _new_split(run, dataset, report, should_stop)
     cache = _cache(run, dataset, report, should_stop)
     for problem in (*dataset.problems, *cache.skipped):
@@ -108,7 +119,7 @@ def _cache(
     )
 
 
-def _stored_split(run: Run, dataset: Dataset) -> Split | None:
+def _stored_split(run: Run, dataset: Dataset, listed: Manifest) -> Split | None:
     """Return the division made when the run began, or None where it came to none.
 
     Raises:
@@ -117,7 +128,10 @@ def _stored_split(run: Run, dataset: Dataset) -> Split | None:
     stored = files.read_json(run.path / SPLIT_FILE)
     if not isinstance(stored, dict):
         return None
-    if stored.get("fingerprint") != dataset.fingerprint:
+    before = stored_files(run.path)
+    if before is not None:
+        require_same(before, listed, dataset.folder, name=run.path.name)
+    elif stored.get("fingerprint") != dataset.fingerprint:
         raise RunError(
             "the files of the data set have changed since this run was started. "
             "Start a new run.",

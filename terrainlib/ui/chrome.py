@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from terrainlib import files
 from terrainlib.ui import state
 
 APP_NAME = "Terrain Mask Generator"
@@ -28,11 +29,19 @@ def page_header(title: str, intro: str, *, icon: str = ":material/landscape:") -
         page_icon=icon,
         layout="wide",
     )
+    _sweep_once()
     with st.sidebar:  # Streamlit's own list would call home by its file's name
         for page, label, page_icon in _WAY:
             st.page_link(page, label=label, icon=page_icon)
     st.title(title, anchor=False)
     st.markdown(f":gray[{intro}]")
+
+
+@st.cache_resource(show_spinner=False)
+def _sweep_once() -> None:
+    """Remove what killed writers have left, once in the life of a server."""
+    for folder in (files.runs_dir(), files.models_dir(), files.cache_dir()):
+        files.sweep(folder)
 
 
 def empty_state(title: str, body: str, *, icon: str = ":material/info:") -> None:

@@ -22,7 +22,7 @@ def _copy_weights(source: Any, target: Any) -> None:
         if isinstance(part, torch.nn.BatchNorm2d):
             names = ("weight", "bias", "running_mean", "running_var")
         else:
-            names = ("weight", "bias")
+            names = ("weight", "bias") if layer.use_bias else ("weight",)
             values[0] = values[0].permute(3, 2, 0, 1)
         with torch.no_grad():
             for name, value in zip(names, values, strict=True):

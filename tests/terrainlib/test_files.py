@@ -8,6 +8,7 @@ import pytest
 
 from terrainlib import files
 from terrainlib.errors import StorageError, TerrainError
+from tests.leftovers import dead_process, left_behind
 
 
 def names_in(folder: Path) -> list[str]:
@@ -102,3 +103,45 @@ def test_the_home_is_the_named_folder_or_the_current_one(
 def test_an_error_puts_the_file_in_front() -> None:
     assert str(TerrainError("is empty.", file="a.png")) == "a.png: is empty."
     assert str(TerrainError("give a budget.")) == "give a budget."
+
+
+def test_what_killed_writers_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    below = tmp_path / "run" / "checkpoints"
+    dead = dead_process()
+    left = [left_behind(folder, "a.npz", dead) for folder in (tmp_path, below)]
+    folder = tmp_path / left_behind(tmp_path, "cache", dead).name.replace("cache", "c")
+    folder.mkdir()
+    (folder / "images.npy").write_text("half")
+    alive = left_behind(tmp_path, "b.npz", os.getpid())
+    foreign = left_behind(tmp_path, "c.npz", dead, "0123abcd")
+    strange = tmp_path / ".notes.tmp"
+    strange.write_text("mine")
+
+    assert files.sweep(tmp_path) == 4
+
+    assert not any(path.exists() for path in (*left, folder))
+    assert alive.exists()
+    assert foreign.exists()
+    assert strange.exists()
+    assert (below / "a.npz").read_text() == "new"
+
+
+def test_files_of_another_machine_are_swept_after_a_day(tmp_path: Path) -> None:
+    path = left_behind(tmp_path, "a.npz", 1, "0123abcd")
+    day = 3600 * (files.STALE_HOURS + 1)
+    os.utime(path, (path.stat().st_atime - day, path.stat().st_mtime - day))
+
+    assert files.sweep(tmp_path) == 1
+    assert not path.exists()
+
+
+def test_sweeping_a_missing_folder_is_nothing(tmp_path: Path) -> None:
+    assert files.sweep(tmp_path / "missing") == 0
+
+
+def test_a_scratch_folder_goes_with_its_block(tmp_path: Path) -> None:
+    with files.scratch_folder(tmp_path / "new") as folder:
+        (folder / "half").write_text("x")
+        assert folder.parent == tmp_path / "new"
+
+    assert not folder.exists()

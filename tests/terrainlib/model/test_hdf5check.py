@@ -57,7 +57,9 @@ def circle(file: h5py.File) -> None:
 
 def not_finite(file: h5py.File) -> None:
     weight = file[first_weight(file)]
-    weight[0], weight[1] = np.nan, np.inf
+    values = weight[()]
+    values.flat[0], values.flat[1] = np.nan, np.inf
+    weight[...] = values
 
 
 def retyped(file: h5py.File) -> None:

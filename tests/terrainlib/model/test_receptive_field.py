@@ -19,8 +19,8 @@ def measured_reach(config: UNetConfig) -> int:
     network = build_unet(config)
     for layer in network.layers:
         if isinstance(layer, keras.layers.Conv2D | keras.layers.Conv2DTranspose):
-            kernel, bias = layer.get_weights()
-            layer.set_weights([np.full_like(kernel, 0.2), bias])
+            kernel, *bias = layer.get_weights()
+            layer.set_weights([np.full_like(kernel, 0.2), *bias])
     features = keras.Model(network.input, network.layers[-1].input)
     period = config.size_multiple
     rows = 512

@@ -65,6 +65,8 @@ def test_two_images_are_learnt_by_heart(tmp_path: Path) -> None:
         flips=False,
         quarter_turns=False,
         averaging=0.9,
+        weight_decay=0.0,
+        schedule="one_cycle",
         network={**NETWORK, "filters": (16, 32), "dropout": 0.0},
     )
 
@@ -197,7 +199,7 @@ def test_a_budget_in_minutes_is_used_up_and_kept(
     # A clock that each look moves on by a quarter of a second: no machine's speed.
     monkeypatch.setattr("time.monotonic", lambda: next(ticks) / 4)
 
-    result = run(config(epochs=None, minutes=0.5))
+    result = run(config(epochs=None, minutes=0.5, schedule="one_cycle"))
 
     assert not result.stopped
     assert 4 <= result.epochs_done <= 30

@@ -29,6 +29,7 @@ from terrainlib.runs.job import run_training
 from terrainlib.runs.launcher import mark_starting
 from terrainlib.runs.slot import slot_is_free, training_slot
 from terrainlib.runs.status import Status, write_status
+from tests.leftovers import dead_process, left_behind
 from tests.models import KERAS_COPY_WARNING
 from tests.synthetic import terrain, write_kaggle_dataset
 
@@ -54,6 +55,7 @@ class Ended:
     stopped_model: bool
     finished: Run
     seen: list[Status]
+    left: Path
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +76,9 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
         saved = stopped.model is not None
         require_resumable(stopped)
         mark_starting(stopped)
+        left = left_behind(path / "checkpoints", "other.npz", dead_process())
         finished = run_training(path, resume=True)
-    return Ended(stopped, epochs, saved, finished, seen)
+    return Ended(stopped, epochs, saved, finished, seen, left)
 
 
 def test_a_stopped_training_keeps_its_model_and_says_so(ended: Ended) -> None:
@@ -84,6 +87,11 @@ def test_a_stopped_training_keeps_its_model_and_says_so(ended: Ended) -> None:
     assert ended.stopped.status.epoch == 1
     assert ended.stopped_epochs == [1]
     assert ended.stopped.message == "The model is that of epoch 1."
+
+
+def test_what_a_killed_worker_left_is_swept_when_the_run_goes_on(ended: Ended) -> None:
+    assert not ended.left.exists()
+    assert (ended.left.parent / "other.npz").exists()
 
 
 def test_the_states_come_in_order(ended: Ended) -> None:
@@ -262,7 +270,7 @@ def test_data_that_changed_since_the_start_are_not_trained_on(
     rgb, _, _ = terrain(32, seed=99)
     files.write_bytes(tiny_dataset / "0001_t.png", rgb.tobytes())
     mark_starting(read_run(path))
-    with pytest.raises(RunError, match="files of the data set have changed"):
+    with pytest.raises(RunError, match=r"began with: 0001_h\.png is not usable any"):
         run_training(path, resume=True)
     assert read_run(path).state == "failed"
 

@@ -11,6 +11,7 @@ from terrainlib.errors import RunError, StoppedError
 from terrainlib.model.config import TrainingConfig
 from terrainlib.runs import material
 from terrainlib.runs.folder import Run, RunConfig, create_run, read_run
+from terrainlib.runs.manifest import FILES_FILE
 from terrainlib.runs.material import SPLIT_FILE, Material, read_material, read_split
 from terrainlib.runs.report import Report
 from tests.relief import relief_map, write_patches
@@ -86,10 +87,36 @@ def test_a_resumed_run_of_before_keeps_its_random_division(data: Path) -> None:
     assert again.split.validation == first.split.validation
 
 
-def test_data_that_changed_are_not_divided_again(data: Path) -> None:
+def test_data_that_changed_are_named_and_not_trained_on(data: Path) -> None:
     run = new_run(data)
     read(run)
+    other = (data / "0004_t.png").read_bytes()
     (data / "0003_t.png").unlink()
+    (data / "0005_t.png").write_bytes(other)
+    expected = (
+        "4 files are not what this run began with: 0003_h.png is "
+        "not usable any more, 0003_i2.png is not usable any more, 0003_t.png is gone, "
+        "0005_t.png has changed. Put them back, or start a new run."
+    )
+    with pytest.raises(RunError, match=expected):
+        read(run, resume=True)
+
+
+def test_files_with_a_new_date_are_still_the_same(data: Path) -> None:
+    run = new_run(data)
+    first, _ = read(run)
+    (data / "0003_t.png").touch()
+    again, _ = read(run, resume=True)
+    assert again.dataset.fingerprint != first.dataset.fingerprint
+    assert again.split == first.split
+
+
+def test_a_run_of_before_without_a_list_goes_by_the_dates(data: Path) -> None:
+    run = new_run(data)
+    read(run)
+    (run.path / FILES_FILE).unlink()
+    read(run, resume=True)
+    (data / "0003_t.png").touch()
     with pytest.raises(RunError, match="have changed"):
         read(run, resume=True)
 

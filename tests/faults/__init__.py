@@ -1,0 +1,1 @@
+"""Disks that fail and workers that die, and what must be left afterwards."""

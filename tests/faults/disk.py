@@ -1,0 +1,66 @@
+"""A disk that fails at a chosen moment, in the manner of SQLite's tests."""
+
+import errno
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import pytest
+
+_OPERATIONS: Final = ((Path, "write_bytes"), (os, "fsync"), (os, "replace"))
+
+
+class FailingDisk:
+    """Counts what is asked of the disk, and fails from a chosen operation on.
+
+    Only the thread that made it is counted, so that heartbeats do not shift the count.
+
+    Args:
+        first: Number of the first operation that fails, from 1; 0 lets all pass.
+        many: How many fail from then on; None for all.
+        number: The error.
+    """
+
+    def __init__(
+        self, first: int = 0, *, many: int | None = None, number: int = errno.ENOSPC
+    ) -> None:
+        self.count = 0
+        self.failed = 0
+        self._first = first
+        self._many = many
+        self._number = number
+        self._thread = threading.get_ident()
+        self._patch = pytest.MonkeyPatch()
+
+    def __enter__(self) -> Self:
+        for owner, name in _OPERATIONS:
+            self._patch.setattr(owner, name, self._guarded(getattr(owner, name)))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._patch.undo()
+
+    def _guarded(self, operation: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(*args: Any, **options: Any) -> Any:
+            if threading.get_ident() == self._thread:
+                self._look()
+            return operation(*args, **options)
+
+        return guarded
+
+    def _look(self) -> None:
+        self.count += 1
+        if self._first == 0 or self.count < self._first:
+            return
+        if self._many is not None and self.count >= self._first + self._many:
+            return
+        self.failed += 1
+        raise OSError(self._number, os.strerror(self._number))
