@@ -12,7 +12,6 @@ the undisturbed one, bit for bit.
 """
 
 import argparse
-import hashlib
 import os
 import random
 import shutil
@@ -26,10 +25,12 @@ from benchmarks._worker import stop_in_order
 from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.errors import TerrainError
 from terrainlib.model.config import TrainingConfig
+from terrainlib.model.modelfile import load_model
+from terrainlib.model.weights import checksum, weights_of
 from terrainlib.runs import launcher
-from terrainlib.runs.folder import Run, RunConfig, log_tail, read_run
+from terrainlib.runs.folder import MODEL_FILE, Run, RunConfig, log_tail, read_run
 from terrainlib.runs.status import find_process, read_process
-from tests.faults.oracle import require_whole, saved_weights
+from tests.faults.oracle import require_whole
 
 TILES = 14
 _LOOK_SECONDS = 0.005
@@ -151,11 +152,8 @@ def _require_time(path: Path, end: float) -> None:
 
 
 def _hash(path: Path) -> str:
-    """Return the SHA-256 of the weights of a run's model."""
-    digest = hashlib.sha256()
-    for weight in saved_weights(path):
-        digest.update(weight.tobytes())
-    return digest.hexdigest()
+    """Return the checksum of the weights of a run's model."""
+    return checksum(weights_of(load_model(path / MODEL_FILE).network))
 
 
 def _config(folder: Path, epochs: int) -> RunConfig:

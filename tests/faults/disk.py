@@ -5,7 +5,6 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 import pytest
@@ -40,12 +39,7 @@ class FailingDisk:
             self._patch.setattr(owner, name, self._guarded(getattr(owner, name)))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_details: object) -> None:
         self._patch.undo()
 
     def _guarded(self, operation: Callable[..., Any]) -> Callable[..., Any]:
