@@ -21,18 +21,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks._small_training import small_training
 from benchmarks._worker import stop_in_order
-from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.errors import TerrainError
-from terrainlib.model.config import TrainingConfig
 from terrainlib.model.modelfile import load_model
 from terrainlib.model.weights import checksum, weights_of
 from terrainlib.runs import launcher
 from terrainlib.runs.folder import MODEL_FILE, Run, RunConfig, log_tail, read_run
-from terrainlib.runs.status import find_process, read_process
+from terrainlib.runs.process import find_process, read_process
 from tests.faults.oracle import require_whole
 
-TILES = 14
 _LOOK_SECONDS = 0.005
 _LONGEST_SECONDS = 300.0
 
@@ -66,7 +64,7 @@ def main() -> None:
     stop_in_order()
     with tempfile.TemporaryDirectory(prefix="terrain-kills-") as home:
         os.environ["TERRAINLIB_HOME"] = home
-        config = _config(Path(home) / "tiles", options.epochs)
+        config = small_training(Path(home) / "tiles", options.epochs)
         tally = kill_often(config, options.kills, random.Random(options.seed))
     _print(tally)
     if tally.destroyed or tally.different:
@@ -154,21 +152,6 @@ def _require_time(path: Path, end: float) -> None:
 def _hash(path: Path) -> str:
     """Return the checksum of the weights of a run's model."""
     return checksum(weights_of(load_model(path / MODEL_FILE).network))
-
-
-def _config(folder: Path, epochs: int) -> RunConfig:
-    """Copy tiles of the sample and return a training on them."""
-    folder.mkdir()
-    names = sorted(path.name for path in SAMPLE_DIR.glob("*_t.png"))[:TILES]
-    for name in names:
-        for kind in ("_t.png", "_i2.png"):
-            tile = name.replace("_t.png", kind)
-            shutil.copy(SAMPLE_DIR / tile, folder / tile)
-    network = {"image_size": 64, "filters": (8, 16), "dropout": 0.1}
-    training = TrainingConfig.preset(
-        "fast", network=network, epochs=epochs, batch_size=2, validation_share=0.3
-    )
-    return RunConfig("Kills", str(folder), training)
 
 
 def _print(tally: Tally) -> None:

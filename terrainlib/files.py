@@ -23,7 +23,7 @@ import psutil
 
 from terrainlib.errors import StorageError
 
-FREE_SPACE_RESERVE_MB = 64
+FREE_SPACE_RESERVE_MB = 64.0
 STALE_HOURS = 24.0
 _TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.tmp")
 _MANY_FILES = 64
@@ -189,12 +189,15 @@ def read_json(path: Path) -> Any | None:
 def require_free_space(folder: Path, needed_bytes: int) -> None:
     """Refuse to start writing `needed_bytes` where they, and a reserve, do not fit.
 
+    The reserve is `FREE_SPACE_RESERVE_MB`, or what the variable of that name with the
+    prefix `TERRAINLIB_` says.
+
     Raises:
         StorageError: With the megabytes needed and free.
     """
     existing = next(p for p in [folder, *folder.parents] if p.exists())
     free_mb = shutil.disk_usage(existing).free / 1e6
-    needed_mb = needed_bytes / 1e6 + FREE_SPACE_RESERVE_MB
+    needed_mb = needed_bytes / 1e6 + _reserve_mb()
     if free_mb < needed_mb:
         raise StorageError(
             f"No space left: {needed_mb:.0f} MB needed, {free_mb:.0f} MB free. "
@@ -205,14 +208,25 @@ def require_free_space(folder: Path, needed_bytes: int) -> None:
 
 def storage_error(path: Path, error: OSError) -> StorageError:
     """Return the sentence for an `OSError` met while writing `path`."""
+    full = "No space left on the disk. Free some space and try again."
     reasons = {
-        errno.ENOSPC: "No space left on the disk. Free some space and try again.",
+        errno.ENOSPC: full,
+        errno.EDQUOT: full,
+        errno.EFBIG: "Larger than this system lets a file be. Raise that limit.",
         errno.EROFS: "The disk is read-only. Choose another folder.",
         errno.EACCES: "No permission to write here. Choose another folder.",
         errno.EPERM: "No permission to write here. Choose another folder.",
     }
     reason = reasons.get(error.errno or 0, f"Cannot be written ({error.strerror}).")
     return StorageError(reason, file=path.name)
+
+
+def _reserve_mb() -> float:
+    """Return how many megabytes stay free on a disk that is written to."""
+    try:
+        return max(0.0, float(os.environ["TERRAINLIB_FREE_SPACE_RESERVE_MB"]))
+    except (KeyError, ValueError):
+        return FREE_SPACE_RESERVE_MB
 
 
 def _sync(path: Path) -> None:

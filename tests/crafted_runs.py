@@ -11,7 +11,9 @@ from terrainlib.data.palette import KAGGLE_CLASSES, colorize
 from terrainlib.model.config import TrainingConfig
 from terrainlib.runs.folder import RunConfig, create_run
 from terrainlib.runs.metrics import MetricsTable
-from terrainlib.runs.status import Status, utc_now, write_process, write_status
+from terrainlib.runs.process import write_process
+from terrainlib.runs.status import Status, write_status
+from terrainlib.runs.times import utc_now
 from tests.synthetic import terrain
 
 CLASS_NAMES = tuple(item.name for item in KAGGLE_CLASSES)

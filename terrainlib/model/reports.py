@@ -84,7 +84,7 @@ class TrainingHooks:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """A training that ended in order.
+    """A training that has ended with weights to keep.
 
     Attributes:
         network: The Keras model with the weights to keep: of the epoch with the best
@@ -95,6 +95,8 @@ class TrainingResult:
         stopped: Whether it was stopped before its budget was used up.
         history: The log of each epoch.
         confusion: (K, K) int64 of the kept weights on the validation pairs.
+        seconds: Wall clock used of the budget, what came before a resume included.
+        failure: Why it could not go on, one sentence; None where it ended in order.
     """
 
     network: Any
@@ -104,3 +106,10 @@ class TrainingResult:
     stopped: bool
     history: tuple[EpochLog, ...]
     confusion: NDArray[np.int64]
+    seconds: float
+    failure: str | None = None
+
+    @property
+    def hurried(self) -> bool:
+        """Whether somebody waits for its end."""
+        return self.stopped or self.failure is not None

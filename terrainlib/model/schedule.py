@@ -2,7 +2,7 @@
 
 A budget in epochs is a fixed number of steps. A budget in minutes is measured: after a
 few steps, and again at the end of each epoch, the rest of the time is divided into
-whole epochs, and the schedule is stretched to end with the last of them.
+epochs of one length, and the schedule is stretched to end with the last of them.
 """
 
 import math
@@ -15,6 +15,7 @@ ONE_CYCLE_RISE_SHARE = 0.1
 FIRST_RATE_SHARE = 0.05
 LAST_RATE_SHARE = 0.001
 MIN_EPOCHS_IN_MINUTES = 8
+SHORTEST_EPOCH_SHARE = 0.25
 _EPOCHS_BEFORE_MEASURING = 1_000
 
 
@@ -52,15 +53,18 @@ class Plan:
     """What is left of the budget, as the steps and epochs to come.
 
     Attributes:
-        steps: Steps of an epoch.
+        steps: Steps of the epoch under way.
+        whole: Steps of the longest epoch: all images once, or as many as the budget
+            lets an epoch have.
         progress: Share of the whole training done, 0 to 1.
         per_step: Progress that one step makes.
-        epochs_left: Whole epochs still to come.
+        epochs_left: Epochs still to come.
         fitted: Whether that number is known: at once for a budget in epochs, after the
             first steps for one in minutes.
     """
 
     steps: int
+    whole: int
     progress: float
     per_step: float
     epochs_left: int
@@ -72,7 +76,7 @@ class Plan:
         steps = max(1, images // config.batch_size)
         epochs = config.epochs or _EPOCHS_BEFORE_MEASURING
         known = config.epochs is not None
-        return cls(steps, 0.0, 1.0 / (epochs * steps), epochs, known)
+        return cls(steps, steps, 0.0, 1.0 / (epochs * steps), epochs, known)
 
     @property
     def done(self) -> bool:
@@ -87,30 +91,38 @@ class Plan:
         """Count one epoch."""
         self.epochs_left -= 1
 
-    def fit_first(self, config: TrainingConfig, step_seconds: float) -> None:
+    def fit_first(self, left: float, step_seconds: float, rest_seconds: float) -> None:
         """Fit a budget in minutes to the measured time of the first steps.
 
         Where it would hold too few epochs, epochs become shorter: each then sees a
         part of the images, another one every time.
-        """
-        if config.minutes is None:
-            return
-        affordable = 60 * config.minutes / (MIN_EPOCHS_IN_MINUTES * step_seconds)
-        self.steps = max(1, min(self.steps, int(affordable)))
-        self.fit(config, 0.0, self.steps * step_seconds)
-
-    def fit(self, config: TrainingConfig, elapsed: float, epoch_seconds: float) -> None:
-        """Divide the rest of a budget in minutes into whole epochs.
 
         Args:
-            config: The training; one with a budget in epochs changes nothing.
-            elapsed: Seconds of the budget used so far.
-            epoch_seconds: Seconds that an epoch takes on this machine.
+            left: Seconds of the budget that are left for all epochs.
+            step_seconds: Seconds that a step takes on this machine.
+            rest_seconds: Seconds that an epoch takes beside its steps.
         """
-        if config.minutes is None:
-            return
-        left = 60 * config.minutes - elapsed
-        self.epochs_left = max(0, round(left / max(epoch_seconds, 1e-6)))
-        steps_left = max(1, self.epochs_left * self.steps)
-        self.per_step = (1.0 - self.progress) / steps_left
+        longest = (left / MIN_EPOCHS_IN_MINUTES - rest_seconds) / step_seconds
+        self.whole = max(1, min(self.whole, int(longest)))
+        self.fit(left, step_seconds, rest_seconds)
+
+    def fit(self, left: float, step_seconds: float, rest_seconds: float) -> None:
+        """Divide what is left of a budget in minutes into epochs that fill it.
+
+        They are as long as they may be, and all of one length: the last one ends with
+        the budget. Time for less than a quarter of an epoch is let be.
+
+        Args:
+            left: Seconds that are left for the epochs to come.
+            step_seconds: Seconds that a step takes on this machine.
+            rest_seconds: Seconds that an epoch takes beside its steps.
+        """
         self.fitted = True
+        longest = self.whole * step_seconds + rest_seconds
+        self.epochs_left = max(0, math.ceil(left / longest))
+        if left < longest * SHORTEST_EPOCH_SHARE:
+            self.epochs_left = 0
+            return
+        share = left / self.epochs_left - rest_seconds
+        self.steps = max(1, min(self.whole, round(share / step_seconds)))
+        self.per_step = (1.0 - self.progress) / (self.epochs_left * self.steps)

@@ -10,12 +10,11 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from terrainlib.data.cache import PairCache
 from terrainlib.errors import RunError
 from terrainlib.model import checkpoint
 from terrainlib.model.config import TrainingConfig
+from terrainlib.model.pace import Pace
 from terrainlib.model.reports import EpochLog, StepProgress, TrainingHooks
 from terrainlib.model.schedule import Plan
 from terrainlib.model.trainer import Trainer, Validation
@@ -39,6 +38,7 @@ class Session:
     hooks: TrainingHooks
     folder: Path
     plan: Plan
+    pace: Pace
     started: float
     earlier_seconds: float = 0.0
     best: Best = field(default_factory=Best)
@@ -46,8 +46,25 @@ class Session:
 
     @property
     def seconds(self) -> float:
-        """Seconds trained, those before a resume included."""
+        """Seconds used, those before a resume included."""
         return self.earlier_seconds + time.monotonic() - self.started
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds that a budget in minutes has left for epochs; infinite without one.
+
+        What it takes to judge and save the model afterwards is left out.
+        """
+        if self.config.minutes is None:
+            return math.inf
+        return 60 * self.config.minutes - self.seconds - self.pace.end_seconds
+
+    def fit_plan(self, *, first: bool = False) -> None:
+        """Divide what is left of a budget in minutes into epochs."""
+        if self.config.minutes is None or not self.pace.known:
+            return
+        fit = self.plan.fit_first if first else self.plan.fit
+        fit(self.seconds_left, self.pace.step_seconds, self.pace.rest_seconds)
 
 
 def progress(session: Session, step: int) -> StepProgress:
@@ -55,26 +72,26 @@ def progress(session: Session, step: int) -> StepProgress:
     config, plan = session.config, session.plan
     done = len(session.history)
     known = config.epochs is not None or plan.fitted
-    left = None
-    if config.minutes is not None:
-        left = max(0.0, 60 * config.minutes - session.seconds)
-    elif done:
-        epochs = plan.epochs_left - step / plan.steps
-        left = max(0.0, epochs * epoch_seconds(session))
     return StepProgress(
         epoch=done + 1,
         step=step,
         steps=plan.steps,
         epochs=done + plan.epochs_left if known else None,
         seconds=session.seconds,
-        seconds_left=left,
+        seconds_left=_expected_rest(session, step),
     )
 
 
-def epoch_seconds(session: Session) -> float:
-    """Return the typical time of an epoch; the first one compiles and is slower."""
-    recent = session.history[1:][-5:] or session.history
-    return float(np.median([log.seconds for log in recent]))
+def _expected_rest(session: Session, step: int) -> float | None:
+    """Return the seconds until the model is saved; None before they can be told."""
+    config, plan, pace = session.config, session.plan, session.pace
+    if config.minutes is not None:
+        return max(0.0, 60 * config.minutes - session.seconds)
+    if not pace.known:
+        return None
+    steps = plan.epochs_left * plan.steps - step
+    rests = plan.epochs_left * pace.rest_seconds
+    return max(0.0, steps * pace.step_seconds + rests + pace.end_seconds)
 
 
 def keep_if_best(session: Session, log: EpochLog, validation: Validation) -> None:

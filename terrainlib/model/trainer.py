@@ -3,6 +3,7 @@
 The loop over epochs is in `training`. It loads TensorFlow.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,11 +30,13 @@ class Validation:
         loss: Mean loss.
         accuracy: Share of the pixels whose class is right, 0 to 1.
         confusion: (K, K) int64 pixels, rows truth, columns prediction.
+        complete: Whether it saw all pairs; False for one that was stopped.
     """
 
     loss: float
     accuracy: float
     confusion: NDArray[np.int64]
+    complete: bool = True
 
 
 class Trainer:
@@ -77,12 +80,25 @@ class Trainer:
         loss, share = self._train_step(inputs, masks)
         return float(loss), float(share)
 
-    def validate(self, cache: PairCache) -> Validation:
-        """Score the network as it is on the pairs of `cache`."""
+    def validate(
+        self, cache: PairCache, should_stop: Callable[[], bool] = lambda: False
+    ) -> Validation:
+        """Score the network as it is on the pairs of `cache`.
+
+        Args:
+            cache: The pairs; at least the first batch of them is looked at.
+            should_stop: Asked before each further batch.
+        """
         count = self.config.network.classes
         confusion = np.zeros((count, count), np.int64)
-        losses, shares, sizes = [], [], []
+        losses: list[float] = []
+        shares: list[float] = []
+        sizes: list[int] = []
+        complete = True
         for inputs, masks in validation_batches(cache, self.config):
+            if sizes and should_stop():
+                complete = False
+                break
             output = self._forward(inputs)
             predicted = predicted_classes(output, self.config, self.classes)
             losses.append(float(self._loss(masks, output)))
@@ -95,6 +111,7 @@ class Trainer:
             float(np.average(losses, weights=sizes)),
             float(np.average(shares, weights=sizes)),
             confusion,
+            complete,
         )
 
     def predict(

@@ -18,6 +18,7 @@ from terrainlib.data.palette import Classes
 from terrainlib.errors import TrainingError
 from terrainlib.model import checkpoint
 from terrainlib.model.config import TrainingConfig
+from terrainlib.model.pace import SLOW_STEPS, Pace
 from terrainlib.model.pipeline import training_batches
 from terrainlib.model.reports import (
     EpochLog,
@@ -28,7 +29,6 @@ from terrainlib.model.reports import (
 from terrainlib.model.schedule import Plan, learning_rate
 from terrainlib.model.session import (
     Session,
-    epoch_seconds,
     keep_if_best,
     progress,
     restore,
@@ -38,7 +38,9 @@ from terrainlib.model.trainer import Trainer, Validation
 
 __all__ = ["EpochLog", "StepProgress", "TrainingHooks", "TrainingResult", "train"]
 
-_TIMED_STEPS = range(3, 9)  # the first steps compile the graph
+_MEASURED_STEPS = 8
+_LAST_SCORE_SECONDS = 2.0
+MOST_PREPARATION_SHARE = 0.5  # of a budget in minutes
 
 
 def train(  # noqa: PLR0913 - the parts of a training are named by their callers
@@ -50,6 +52,7 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
     checkpoints: Path,
     hooks: TrainingHooks | None = None,
     resume: bool = False,
+    begun: float | None = None,
 ) -> TrainingResult:
     """Train a U-Net within its budget.
 
@@ -61,17 +64,20 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
         checkpoints: Folder for the last two checkpoints and the best weights.
         hooks: What to call on the way.
         resume: Go on from the newest checkpoint in the folder, if there is one.
+        begun: When a budget in minutes began to run, by `time.monotonic`; None for now.
+            What came before takes half of it at most.
 
     Returns:
         The network with the weights to keep, and how it went.
 
     Raises:
-        TrainingError: If the loss is not a finite number, or all checkpoints are
-            damaged.
+        TrainingError: If the loss is not a finite number before the first epoch is
+            over (later on, the result has the best weights until then and says what
+            happened), or all checkpoints are damaged.
         RunError: If the checkpoint is of another configuration or other data.
         StorageError: If a checkpoint cannot be written.
     """
-    started = time.monotonic()
+    started = _start(config, begun)
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -84,14 +90,32 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
         hooks or TrainingHooks(),
         checkpoints,
         plan,
+        Pace(len(validation.ids) / config.batch_size),
         started,
     )
     if resume:
         restore(session)
-    stopped = False
-    while not session.plan.done and not stopped:
-        stopped = not _train_epoch(session)
-    return _result(session, stopped)
+    stopped, failure = False, None
+    try:
+        while not session.plan.done and not stopped:
+            stopped = not _train_epoch(session)
+    except _NotFiniteError as error:
+        if not session.best.epoch:
+            raise
+        failure = error.message
+    return _result(session, stopped, failure)
+
+
+class _NotFiniteError(TrainingError):
+    """The loss is no number any more."""
+
+
+def _start(config: TrainingConfig, begun: float | None) -> float:
+    """Return when the budget began to run."""
+    now = time.monotonic()
+    if begun is None or config.minutes is None:
+        return now
+    return max(begun, now - MOST_PREPARATION_SHARE * 60 * config.minutes)
 
 
 def _train_epoch(session: Session) -> bool:
@@ -101,13 +125,15 @@ def _train_epoch(session: Session) -> bool:
     if steps is None:
         return False
     losses, accuracies, rate = steps
-    validation = session.trainer.validate(session.pairs[1])
+    validation = session.trainer.validate(session.pairs[1], session.hooks.should_stop)
     _require_finite(session, validation.loss)
+    if not validation.complete:
+        return False
     log = _log(session, begun, rate, (losses, accuracies), validation)
     session.history.append(log)
     session.plan.end_epoch()
     keep_if_best(session, log, validation)
-    session.plan.fit(session.config, session.seconds, epoch_seconds(session))
+    session.fit_plan()
     save(session)
     session.hooks.on_epoch(log, session.trainer.predict)
     return True
@@ -118,25 +144,31 @@ def _train_steps(session: Session) -> tuple[list[float], list[float], float] | N
     config, plan = session.config, session.plan
     epoch = len(session.history) + 1
     losses, accuracies = [], []
-    rate = timed = 0.0
+    rate = 0.0
+    session.pace.begin_epoch()
     batches = training_batches(session.pairs[0], config, epoch=epoch, steps=plan.steps)
     for step, (inputs, masks) in enumerate(batches, start=1):
         if session.hooks.should_stop():
             return None
-        if step == _TIMED_STEPS.start:
-            timed = time.monotonic()
         rate = learning_rate(config, plan.progress)
         loss, share = session.trainer.step(inputs, masks, rate)
         _require_finite(session, loss)
         losses.append(loss)
         accuracies.append(share)
         plan.advance()
-        if epoch == 1 and step == _TIMED_STEPS.stop - 1:
-            plan.fit_first(config, (time.monotonic() - timed) / len(_TIMED_STEPS))
+        session.pace.step()
+        if epoch == 1 and step == SLOW_STEPS + _MEASURED_STEPS:
+            session.fit_plan(first=True)
         session.hooks.on_step(progress(session, step))
-        if step >= plan.steps:  # the plan may have made the epoch shorter
-            break
+        if step >= plan.steps or _time_is_over(session):
+            break  # the plan may have made the epoch shorter
     return losses, accuracies, rate
+
+
+def _time_is_over(session: Session) -> bool:
+    """Whether the budget leaves only the time to validate and save this epoch."""
+    known = session.plan.fitted and session.pace.known
+    return known and session.seconds_left < session.pace.rest_seconds
 
 
 def _require_finite(session: Session, loss: float) -> None:
@@ -144,8 +176,8 @@ def _require_finite(session: Session, loss: float) -> None:
     if math.isfinite(loss):
         return
     epoch = len(session.history) + 1
-    kept = f"The best model before it (epoch {session.best.epoch}) is kept. "
-    raise TrainingError(
+    kept = f"The best model before it (epoch {session.best.epoch}) is saved. "
+    raise _NotFiniteError(
         f"the loss is not a number in epoch {epoch}. "
         f"{kept if session.best.epoch else ''}Start again with a lower learning rate."
     )
@@ -174,13 +206,17 @@ def _log(
     )
 
 
-def _result(session: Session, stopped: bool) -> TrainingResult:
+def _result(
+    session: Session, stopped: bool, failure: str | None = None
+) -> TrainingResult:
     """Put the weights to keep into the network and return the outcome."""
     trainer = session.trainer
     best = checkpoint.load_best(session.folder) if session.best.epoch else None
     if best is None:  # stopped within the first epoch
         weights = trainer.weights()
-        confusion = trainer.validate(session.pairs[1]).confusion
+        end = time.monotonic() + _LAST_SCORE_SECONDS
+        seen = trainer.validate(session.pairs[1], lambda: time.monotonic() > end)
+        confusion = seen.confusion
     else:
         weights = list(best.arrays)
         confusion = np.array(best.facts["confusion"], np.int64)
@@ -193,4 +229,6 @@ def _result(session: Session, stopped: bool) -> TrainingResult:
         stopped=stopped,
         history=tuple(session.history),
         confusion=confusion,
+        seconds=session.seconds,
+        failure=failure,
     )

@@ -24,9 +24,9 @@ from terrainlib.runs.status import (
     Status,
     crash_message,
     observe,
-    utc_now,
     write_status,
 )
+from terrainlib.runs.times import utc_now
 
 if TYPE_CHECKING:
     import pandas as pd

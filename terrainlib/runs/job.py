@@ -5,32 +5,28 @@ it does can be read in the run folder while it does it.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from terrainlib import files
-from terrainlib.errors import (
-    FailureError,
-    RunError,
-    StoppedError,
-    StorageError,
-    TerrainError,
-)
+from terrainlib.errors import RunError, TrainingError
 from terrainlib.model.reports import EpochLog, Predict, StepProgress, TrainingHooks
+from terrainlib.runs.ending import ending_in_words, last_words
 from terrainlib.runs.folder import CHECKPOINTS, METRICS_FILE, Run, read_run
 from terrainlib.runs.material import Material, read_material
 from terrainlib.runs.metrics import MetricsTable
 from terrainlib.runs.preview_writer import PreviewWriter
+from terrainlib.runs.process import write_process
 from terrainlib.runs.report import Report
 from terrainlib.runs.slot import last_holder, training_slot
 from terrainlib.runs.status import (
     STOP_FILE,
     Status,
     StoredState,
-    write_process,
     write_status,
 )
 from terrainlib.runs.yardstick_process import YardstickProcess, yardstick_beside
@@ -38,8 +34,8 @@ from terrainlib.runs.yardstick_process import YardstickProcess, yardstick_beside
 if TYPE_CHECKING:
     from terrainlib.model.reports import TrainingResult
 
-MAX_ERROR_LETTERS = 300
 YARDSTICK_WAIT_SECONDS = 60.0
+WAITED_SHARE = 0.02  # of a budget in minutes, beyond its end
 _logger = logging.getLogger(__name__)
 
 
@@ -72,12 +68,14 @@ def run_training(
         raise RunError(
             "was trained before. Resume it, or start a new run.", file=run.path.name
         )
+    begun = time.monotonic()
     begin = replace(run.status, state="starting", message="Starting")
     with _slot(run):
         files.sweep(run.path)
         write_process(run.path)
-        with Report(run.path, begin, on_progress) as report, _ending_in_words(report):
-            _Job(run, report, should_stop, resume).work(yardstick=yardstick)
+        with Report(run.path, begin, on_progress) as report, ending_in_words(report):
+            job = _Job(run, report, should_stop, resume, begun)
+            job.work(yardstick=yardstick)
     return read_run(run_dir)
 
 
@@ -97,49 +95,6 @@ def _slot(run: Run) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _ending_in_words(report: Report) -> Iterator[None]:
-    """Make the status say how the block ended, whatever happens in it."""
-    try:
-        with _memory_in_words():
-            yield
-    except StoppedError:
-        _end(report, "stopped", "Stopped before the first step.")
-    except TerrainError as error:
-        _logger.error("%s", error)
-        _end(report, "failed", str(error))
-        raise
-    except KeyboardInterrupt:
-        _end(report, "stopped", "Interrupted. Resume continues from the last epoch.")
-        raise
-    except Exception as error:
-        _logger.exception("unexpected error")
-        text = " ".join(str(error).split())[:MAX_ERROR_LETTERS]
-        kind = type(error).__name__
-        _end(report, "failed", f"unexpected error: {kind}: {text}; see train.log")
-        raise
-
-
-@contextmanager
-def _memory_in_words() -> Iterator[None]:
-    """Turn the two ways of running out of memory into one sentence."""
-    try:
-        yield
-    except Exception as error:
-        full = isinstance(error, MemoryError)
-        if full or type(error).__name__ == "ResourceExhaustedError":
-            raise FailureError(
-                "The memory is not enough. Lower the batch size or the image size."
-            ) from error
-        raise
-
-
-def _end(report: Report, state: StoredState, message: str) -> None:
-    """Write a last state; on a full disk the log alone has to say it."""
-    with suppress(StorageError):
-        report.update(state=state, message=message, seconds_left=None)
-
-
 class _Job:
     """The work itself, and the hooks that training calls."""
 
@@ -149,11 +104,13 @@ class _Job:
         report: Report,
         should_stop: Callable[[], bool],
         resume: bool,
+        begun: float,
     ) -> None:
         self._run = run
         self._report = report
         self._asked = should_stop
         self._resume = resume
+        self._begun = begun
         self._table = MetricsTable(run.path / METRICS_FILE)
         self._training = run.config.training
 
@@ -200,6 +157,7 @@ class _Job:
             checkpoints=self._run.path / CHECKPOINTS,
             hooks=TrainingHooks(self._on_step, on_epoch, self._should_stop),
             resume=self._resume,
+            begun=self._begun,
         )
 
     def _on_step(self, progress: StepProgress) -> None:
@@ -244,14 +202,17 @@ class _Job:
 
         state: StoredState = "stopping" if result.stopped else "running"
         self._report.update(state=state, message="Saving the model")
+        over = time.monotonic() + self._seconds_to_wait(result)
 
         def wait_for_yardstick() -> None:
-            if beside.running and not result.stopped:
+            if beside.running and not result.hurried:
                 self._report.update(message="Scoring the pixel classifier")
-                beside.wait(YARDSTICK_WAIT_SECONDS, self._should_stop)
+                beside.wait(over - time.monotonic(), self._should_stop)
 
-        judged = self._counter("Judging the model")
+        judged = self._report.counter("Judging the model")
         save_outcome(self._run, material, result, judged, wait_for_yardstick)
+        if result.failure is not None:
+            raise TrainingError(result.failure)
         self._report.update(
             state="stopped" if result.stopped else "finished",
             epoch=result.epochs_done,
@@ -260,11 +221,18 @@ class _Job:
             ),
             step=0,
             seconds_left=None,
-            message=_last_words(result),
+            message=last_words(result, len(material.left_out)),
         )
 
-    def _counter(self, message: str) -> Callable[[int, int], None]:
-        return self._report.counter(message)
+    def _seconds_to_wait(self, result: "TrainingResult") -> float:
+        """Return how long the end may wait for the pixel classifier's score.
+
+        A budget in minutes is kept, so the score may be missing after a short one.
+        """
+        if self._training.minutes is None:
+            return YARDSTICK_WAIT_SECONDS
+        budget = 60 * self._training.minutes * (1 + WAITED_SHARE)
+        return min(YARDSTICK_WAIT_SECONDS, budget - result.seconds)
 
     def _should_stop(self) -> bool:
         """Return whether anybody asked to stop, and say so in the status."""
@@ -273,13 +241,6 @@ class _Job:
             _logger.info("asked to stop")
             self._report.update(state="stopping", message="Stopping")
         return asked
-
-
-def _last_words(result: "TrainingResult") -> str:
-    """Return the sentence that a run ends with."""
-    if not result.best_epoch:
-        return "Stopped within the first epoch; the model has hardly learnt anything."
-    return f"The model is that of epoch {result.best_epoch}."
 
 
 def _rounded(seconds: float | None) -> float | None:

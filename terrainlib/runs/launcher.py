@@ -18,7 +18,7 @@ import psutil
 import terrainlib
 from terrainlib import files
 from terrainlib.data.dataset import open_dataset
-from terrainlib.errors import RunError
+from terrainlib.errors import RunError, StorageError
 from terrainlib.runs.checks import require_resumable, require_trainable
 from terrainlib.runs.folder import (
     LOG_FILE,
@@ -27,16 +27,16 @@ from terrainlib.runs.folder import (
     create_run,
     read_run,
 )
-from terrainlib.runs.slot import active_run, launching, require_free_slot
-from terrainlib.runs.status import (
+from terrainlib.runs.process import (
     PROCESS_FILE,
-    STOP_FILE,
     find_process,
+    note_exit,
     read_process,
-    utc_now,
     write_process,
-    write_status,
 )
+from terrainlib.runs.slot import active_run, launching, require_free_slot
+from terrainlib.runs.status import STOP_FILE, write_status
+from terrainlib.runs.times import utc_now
 
 __all__ = ["active_run", "delete_run", "force_stop", "resume", "start", "stop"]
 
@@ -194,6 +194,6 @@ def _spawn(path: Path, *options: str) -> None:
 def _reap(path: Path, process: "subprocess.Popen[bytes]") -> None:
     """Wait for a worker, so that it leaves no zombie, and note how it ended."""
     code = process.wait()
-    record = read_process(path)
-    if code and record is not None and record["pid"] == process.pid:
-        files.write_json(path / PROCESS_FILE, {**record, "exit_code": code})
+    if code:
+        with suppress(StorageError):  # on a full disk nobody will know why
+            note_exit(path, process.pid, code)

@@ -8,7 +8,7 @@ from typing import Any
 
 from terrainlib import files
 from terrainlib.data.cache import PairCache, build_cache
-from terrainlib.data.dataset import Dataset, open_dataset
+from terrainlib.data.dataset import Dataset, Problem, open_dataset
 from terrainlib.data.overlaps import find_overlaps
 from terrainlib.data.splits import Split, leak_free_split
 from terrainlib.errors import DatasetError, RunError, StoppedError
@@ -37,12 +37,14 @@ class Material:
         split: Which pairs train and which validate.
         train: The training pairs at the working size.
         validation: The validation pairs at the working size.
+        left_out: Files that could not be used, and why.
     """
 
     dataset: Dataset
     split: Split
     train: PairCache
     validation: PairCache
+    left_out: tuple[Problem, ...] = ()
 
 
 def read_material(
@@ -72,7 +74,8 @@ def read_material(
         store_files(run.path, listed)
         split = _new_split(run, dataset, report, should_stop)
     cache = _cache(run, dataset, report, should_stop)
-    for problem in (*dataset.problems, *cache.skipped):
+    left_out = (*dataset.problems, *cache.skipped)
+    for problem in left_out:
         _logger.warning("left out: %s: %s", problem.file, problem.problem)
     train, validation = cache.subset(split.train), cache.subset(split.validation)
     if not (train.ids and validation.ids):
@@ -83,7 +86,7 @@ def read_material(
         )
     _logger.info("%d pairs train, %d validate", len(train.ids), len(validation.ids))
     _logger.info("%s; %d pairs left out", split.leak, len(split.left_out))
-    return Material(dataset, split, train, validation)
+    return Material(dataset, split, train, validation, left_out)
 
 
 def read_split(run_dir: Path) -> Split | None:

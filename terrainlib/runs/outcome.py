@@ -29,7 +29,7 @@ from terrainlib.model.modelfile import (
 )
 from terrainlib.model.record import class_list
 from terrainlib.runs.folder import MODEL_FILE, Run
-from terrainlib.runs.status import utc_now
+from terrainlib.runs.times import utc_now
 from terrainlib.runs.yardstick import read_yardstick
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from terrainlib.model.reports import TrainingResult
     from terrainlib.runs.material import Material
 
-STOPPED_JUDGING_SECONDS = 8.0
+STOPPED_JUDGING_SECONDS = 3.0
 _STATISTICS_IMAGES = 200
 _logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ def save_outcome(
             material.dataset,
             split="validation",
             progress=progress,
-            should_stop=lambda: result.stopped and time.monotonic() > deadline,
+            should_stop=lambda: result.hurried and time.monotonic() > deadline,
         )
     except (StoppedError, InputError) as error:
         _logger.warning("not judged at the masks' own size: %s", error)

@@ -4,14 +4,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
+from terrainlib import files
 from terrainlib.errors import StorageError
-from terrainlib.runs.status import Status, utc_now, write_status
+from terrainlib.runs.status import Status, StoredState, write_status
+from terrainlib.runs.times import utc_now
 
 HEARTBEAT_SECONDS = 1.5
+ROOM_FILE = ".room"
+ROOM_BYTES = 32_768
 _SHOWN_EVERY_SECONDS = 0.1
 _logger = logging.getLogger(__name__)
 
@@ -20,6 +25,7 @@ class Report:
     """The status of a run, written by a thread of its own while the block lasts.
 
     Changes of the state are written at once, everything else with the next heartbeat.
+    A file keeps room on the disk for the last words of a training that filled it.
 
     Args:
         path: The run folder.
@@ -42,6 +48,7 @@ class Report:
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> Self:
+        files.write_bytes(self._path / ROOM_FILE, bytes(ROOM_BYTES))
         self._write()
         self._thread.start()
         return self
@@ -49,6 +56,7 @@ class Report:
     def __exit__(self, *_details: object) -> None:
         self._done.set()
         self._thread.join()
+        self._give_room()
 
     @property
     def status(self) -> Status:
@@ -72,6 +80,14 @@ class Report:
             self._shown = now
             self._watcher(self._status)
 
+    def end(self, state: StoredState, message: str) -> None:
+        """Write a last state; where even that has no room, the log alone says it."""
+        self._give_room()
+        try:
+            self.update(state=state, message=message, seconds_left=None)
+        except StorageError as error:
+            _logger.warning("%s", error)
+
     def counter(self, message: str) -> Callable[[int, int], None]:
         """Return a progress callback that shows `message` with a count."""
 
@@ -79,6 +95,10 @@ class Report:
             self.update(message=f"{message}: {done} of {total}")
 
         return show
+
+    def _give_room(self) -> None:
+        with suppress(OSError):
+            (self._path / ROOM_FILE).unlink(missing_ok=True)
 
     def _write(self) -> None:
         with self._lock:

@@ -1,21 +1,17 @@
-"""What a run says about itself in `status.json` and `process.json`, and if it is so.
+"""What a run says about itself in `status.json`, and whether it is so.
 
 A worker stores one of six states; a reader who finds the worker gone or silent derives
-two more. A process is known by its id and its start time together: an id alone may by
-now belong to another program, and a dead child that nobody waited for (a zombie) still
-has one.
+two more.
 """
 
-import os
 import socket
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-import psutil
-
 from terrainlib import files
+from terrainlib.runs.process import find_process, read_process
+from terrainlib.runs.times import seconds_since
 
 StoredState = Literal[
     "starting", "running", "stopping", "stopped", "finished", "failed"
@@ -38,13 +34,11 @@ TERMINAL: Final[frozenset[str]] = frozenset(
 )
 
 STATUS_FILE = "status.json"
-PROCESS_FILE = "process.json"
 STOP_FILE = "stop"
 
 LAUNCH_SECONDS = 60.0  # a new run may take this long until its worker exists
 SILENCE_SECONDS = 30.0  # heartbeats come every 1.5 s
 STANDSTILL_SECONDS = 300.0  # no step, no epoch, no file read
-_SAME_START_SECONDS = 1.0
 _MEMORY_EXIT_CODES = (-9, 137)
 
 
@@ -97,19 +91,6 @@ class Status:
         return asdict(self)
 
 
-def utc_now() -> str:
-    """Return the time as UTC ISO 8601 with milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def seconds_since(moment: str) -> float:
-    """Return the seconds since a UTC ISO time; infinity where it cannot be read."""
-    try:
-        return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
-    except (TypeError, ValueError):
-        return float("inf")
-
-
 def read_status(path: Path) -> Status:
     """Return the status of the run folder `path`; `starting` where it has none yet."""
     values = files.read_json(path / STATUS_FILE)
@@ -126,42 +107,6 @@ def write_status(path: Path, status: Status) -> None:
         StorageError: If the disk is full, read-only or failing.
     """
     files.write_json(path / STATUS_FILE, status.to_dict())
-
-
-def write_process(path: Path, pid: int | None = None) -> None:
-    """Write `process.json` for the process `pid` (default: this one).
-
-    Raises:
-        StorageError: If the disk is full, read-only or failing.
-        psutil.NoSuchProcess: If the process has already ended.
-    """
-    pid = os.getpid() if pid is None else pid
-    record = {
-        "pid": pid,
-        "create_time": psutil.Process(pid).create_time(),
-        "host": socket.gethostname(),
-        "started": utc_now(),
-    }
-    files.write_json(path / PROCESS_FILE, record)
-
-
-def read_process(path: Path) -> dict[str, Any] | None:
-    """Return `process.json` of the run folder `path`, or None."""
-    record = files.read_json(path / PROCESS_FILE)
-    return record if isinstance(record, dict) and "pid" in record else None
-
-
-def find_process(record: dict[str, Any] | None) -> psutil.Process | None:
-    """Return the living process of `record`; None for ended and recycled ids."""
-    if record is None:
-        return None
-    try:
-        process = psutil.Process(int(record["pid"]))
-        same = abs(process.create_time() - float(record["create_time"]))
-        zombie = process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-    except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
-        return None
-    return process if same < _SAME_START_SECONDS and not zombie else None
 
 
 def observe(path: Path) -> tuple[Status, State]:

@@ -32,7 +32,7 @@ from terrainlib.model.config import UNetConfig
 from terrainlib.runs.folder import YARDSTICK_FILE, read_run
 from terrainlib.runs.logs import formatter
 from terrainlib.runs.material import SPLIT_FILE
-from terrainlib.runs.status import find_process, read_process
+from terrainlib.runs.process import find_process, read_process
 
 __all__ = ["Yardstick", "keep", "measure", "read_yardstick", "recall"]
 

@@ -238,7 +238,8 @@ def _number(row: pd.Series | None, column: str, digits: str = ".3f") -> str:
 
 def _show_log(run: Run) -> None:
     """Show the end of the worker's log."""
-    with st.expander("Log", icon=":material/article:"):
+    ended_badly = run.state in ("failed", "crashed")
+    with st.expander("Log", icon=":material/article:", expanded=ended_badly):
         text = log_tail(run.path, LOG_BYTES)
         if text:
             st.code(text, language=None, height=LOG_HEIGHT_PX, wrap_lines=True)

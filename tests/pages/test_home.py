@@ -11,7 +11,8 @@ from streamlit.testing.v1 import AppTest
 from terrainlib import files
 from terrainlib.model.config import TrainingConfig
 from terrainlib.runs.folder import RunConfig, create_run
-from terrainlib.runs.status import Status, write_process, write_status
+from terrainlib.runs.process import write_process
+from terrainlib.runs.status import Status, write_status
 
 ROOT = Path(__file__).resolve().parents[2]
 

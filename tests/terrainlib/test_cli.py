@@ -19,7 +19,9 @@ from terrainlib.mask.sharpen import sharpen
 from terrainlib.model.config import TrainingConfig
 from terrainlib.runs import job
 from terrainlib.runs.folder import Run, RunConfig, create_run, read_run
-from terrainlib.runs.status import Status, utc_now, write_process, write_status
+from terrainlib.runs.process import write_process
+from terrainlib.runs.status import Status, write_status
+from terrainlib.runs.times import utc_now
 from tests.imagefiles import pattern, png_claiming, tiff, write
 from tests.models import KERAS_COPY_WARNING, write_model
 from tests.relief import relief_map, write_patches

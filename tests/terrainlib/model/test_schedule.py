@@ -48,43 +48,51 @@ def test_fewer_images_than_a_batch_still_make_a_step() -> None:
 
 
 def test_a_budget_in_minutes_is_fitted_to_the_machine() -> None:
-    config = TrainingConfig.preset("fast", minutes=10, batch_size=8)
-    plan = Plan.begin(config, 80)
+    plan = Plan.begin(TrainingConfig.preset("fast", minutes=10, batch_size=8), 80)
     assert not plan.fitted
 
-    plan.fit_first(config, step_seconds=0.5)  # 10 steps of half a second an epoch
+    plan.fit_first(left=600, step_seconds=0.5, rest_seconds=1)  # epochs of 6 s
 
     assert plan.fitted
     assert plan.steps == 10
-    assert plan.epochs_left == 120
-    assert plan.per_step == pytest.approx(1 / 1200)
+    assert plan.epochs_left == 100
+    assert plan.per_step == pytest.approx(1 / 1000)
 
 
 def test_too_many_images_for_the_minutes_make_shorter_epochs() -> None:
-    config = TrainingConfig.preset("fast", minutes=1, batch_size=8)
-    plan = Plan.begin(config, 8000)
+    plan = Plan.begin(TrainingConfig.preset("fast", minutes=1, batch_size=8), 8000)
 
-    plan.fit_first(config, step_seconds=0.5)
+    plan.fit_first(left=60, step_seconds=0.5, rest_seconds=0)
 
-    assert plan.steps == 15
+    assert plan.steps == plan.whole == 15
     assert plan.epochs_left == 8
 
 
-def test_a_slower_machine_ends_in_time_with_fewer_epochs() -> None:
-    config = TrainingConfig.preset("fast", minutes=1, batch_size=8)
-    plan = Plan.begin(config, 80)
+def test_epochs_are_shortened_so_that_the_last_one_ends_with_the_budget() -> None:
+    plan = Plan.begin(TrainingConfig.preset("fast", minutes=1, batch_size=8), 80)
     plan.progress = 0.5
 
-    plan.fit(config, elapsed=40, epoch_seconds=10)
+    plan.fit(left=20, step_seconds=1, rest_seconds=2)  # 12 s a whole epoch
 
     assert plan.epochs_left == 2
+    assert plan.steps == 8
     assert plan.progress + 2 * plan.steps * plan.per_step == pytest.approx(1)
 
 
-def test_a_budget_that_is_used_up_ends() -> None:
-    config = TrainingConfig.preset("fast", minutes=1)
-    plan = Plan.begin(config, 80)
+def test_a_faster_machine_gets_its_whole_epochs_back() -> None:
+    plan = Plan.begin(TrainingConfig.preset("fast", minutes=1, batch_size=8), 80)
+    plan.fit(left=5, step_seconds=1, rest_seconds=2)
+    assert plan.steps == 3
 
-    plan.fit(config, elapsed=58, epoch_seconds=10)
+    plan.fit(left=600, step_seconds=0.1, rest_seconds=0)
+
+    assert plan.steps == 10
+
+
+@pytest.mark.parametrize("left", [-1.0, 0.0, 2.0])
+def test_a_budget_that_is_used_up_ends(left: float) -> None:
+    plan = Plan.begin(TrainingConfig.preset("fast", minutes=1), 80)
+
+    plan.fit(left, step_seconds=1, rest_seconds=0)
 
     assert plan.done

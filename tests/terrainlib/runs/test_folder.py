@@ -18,7 +18,9 @@ from terrainlib.runs.folder import (
     previews,
     read_run,
 )
-from terrainlib.runs.status import Status, utc_now, write_process, write_status
+from terrainlib.runs.process import write_process
+from terrainlib.runs.status import Status, write_status
+from terrainlib.runs.times import utc_now
 
 
 def config(name: str = "My run", **changes: object) -> RunConfig:

@@ -301,7 +301,7 @@ def test_a_run_that_does_not_get_the_slot_fails_and_harms_nobody(
 
 
 def _now() -> str:
-    from terrainlib.runs.status import utc_now
+    from terrainlib.runs.times import utc_now
 
     return utc_now()
 

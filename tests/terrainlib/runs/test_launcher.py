@@ -16,14 +16,9 @@ from terrainlib.errors import DatasetError, RunError, TerrainError
 from terrainlib.model.config import TrainingConfig
 from terrainlib.runs import launcher
 from terrainlib.runs.folder import Run, RunConfig, create_run, list_runs, read_run
+from terrainlib.runs.process import find_process, read_process
 from terrainlib.runs.slot import active_run, require_free_slot, training_slot
-from terrainlib.runs.status import (
-    Status,
-    find_process,
-    read_process,
-    read_status,
-    write_status,
-)
+from terrainlib.runs.status import Status, read_status, write_status
 from tests.synthetic import write_folders_dataset
 
 

@@ -8,27 +8,29 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from terrainlib import files
 from terrainlib.runs import status as module
+from terrainlib.runs.process import (
+    PROCESS_FILE,
+    find_process,
+    read_process,
+    write_process,
+)
 from terrainlib.runs.status import (
     ACTIVE,
-    PROCESS_FILE,
     TERMINAL,
     State,
     Status,
     StoredState,
     crash_message,
-    find_process,
     observe,
-    read_process,
     read_status,
-    seconds_since,
-    utc_now,
-    write_process,
     write_status,
 )
+from terrainlib.runs.times import seconds_since, utc_now
 
 
 @pytest.fixture
@@ -139,10 +141,46 @@ def test_an_id_that_now_belongs_to_another_process_is_not_the_worker(
     write_status(tmp_path, running())
     write_process(tmp_path, sleeper.pid)
     record = files.read_json(tmp_path / PROCESS_FILE)
-    record["create_time"] -= 100
+    record["since_boot"] -= 100
     files.write_json(tmp_path / PROCESS_FILE, record)
     assert state_of(tmp_path) == "crashed"
     assert sleeper.poll() is None
+
+
+def test_a_worker_is_known_by_its_start_whatever_the_clock_was_set_to(
+    tmp_path: Path, sleeper: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_status(tmp_path, running())
+    write_process(tmp_path, sleeper.pid)
+    begun, booted = psutil.Process.create_time, psutil.boot_time
+
+    monkeypatch.setattr(psutil.Process, "create_time", lambda p: begun(p) - 3600)
+    monkeypatch.setattr(psutil, "boot_time", lambda: booted() - 3600)
+
+    assert state_of(tmp_path) == "running"
+
+
+def test_after_a_restart_of_the_machine_an_equal_id_is_another_process(
+    tmp_path: Path, sleeper: "subprocess.Popen[bytes]"
+) -> None:
+    write_status(tmp_path, running())
+    write_process(tmp_path, sleeper.pid)
+    record = files.read_json(tmp_path / PROCESS_FILE)
+    files.write_json(tmp_path / PROCESS_FILE, {**record, "boot_id": "another"})
+    assert state_of(tmp_path) == "crashed"
+
+
+def test_a_record_without_the_machine_s_start_goes_by_the_clock(
+    tmp_path: Path, sleeper: "subprocess.Popen[bytes]"
+) -> None:
+    write_status(tmp_path, running())
+    write_process(tmp_path, sleeper.pid)
+    record = files.read_json(tmp_path / PROCESS_FILE)
+    old = {name: record[name] for name in ("pid", "create_time", "host")}
+    files.write_json(tmp_path / PROCESS_FILE, old)
+    assert state_of(tmp_path) == "running"
+    files.write_json(tmp_path / PROCESS_FILE, old | {"create_time": 1.0})
+    assert state_of(tmp_path) == "crashed"
 
 
 @pytest.mark.parametrize("end", ["stopped", "finished", "failed"])

@@ -11,8 +11,8 @@ from pathlib import Path
 from terrainlib.model.config import TrainingConfig
 from terrainlib.runs import launcher
 from terrainlib.runs.folder import RunConfig, log_tail, read_run
+from terrainlib.runs.process import find_process, read_process
 from terrainlib.runs.slot import slot_is_free
-from terrainlib.runs.status import find_process, read_process
 
 PATIENCE_S = 240  # TensorFlow alone takes 7 s, more on a busy machine
 

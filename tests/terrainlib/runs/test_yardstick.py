@@ -21,7 +21,7 @@ from terrainlib.runs import yardstick_process
 from terrainlib.runs.folder import Run, RunConfig, create_run, log_tail, read_run
 from terrainlib.runs.job import run_training
 from terrainlib.runs.material import Material
-from terrainlib.runs.status import write_process
+from terrainlib.runs.process import write_process
 from terrainlib.runs.yardstick import Yardstick, measure, read_yardstick
 from terrainlib.runs.yardstick_process import YardstickProcess, yardstick_beside
 from tests.models import KERAS_COPY_WARNING
