@@ -7,7 +7,7 @@ around the image's middle, or the cylindrical one where the image spans half the
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,23 @@ Plane = Callable[[Coordinates, Coordinates], tuple[Coordinates, Coordinates]]
 
 _FAR_DEGREES: Final = 100.0
 _SHRINK: Final = 1 - 1e-9  # keeps the rim of a world map on its own side of the globe
+
+
+class _Angles(NamedTuple):
+    """The angles of a reference system: radians in a unit, and its ellipsoid's axes."""
+
+    unit: float
+    semi_major_m: float
+    semi_minor_m: float
+
+    @classmethod
+    def of(cls, crs: "CRS") -> Self:
+        """Return those of longitude and latitude; WGS 84's axes where none are told."""
+        unit = crs.axis_info[0].unit_conversion_factor
+        ellipsoid = crs.ellipsoid
+        if ellipsoid is None:
+            return cls(unit, 6378137.0, 6356752.314245179)
+        return cls(unit, ellipsoid.semi_major_metre, ellipsoid.semi_minor_metre)
 
 
 def is_degrees(crs: "CRS") -> bool:
@@ -43,7 +60,7 @@ def read_crs(georeference: Georeference | None) -> "CRS | None":
     while crs.is_bound and crs.source_crs is not None:
         crs = crs.source_crs
     usable = crs.is_geographic or crs.is_projected
-    return crs if usable and crs.ellipsoid is not None else None
+    return crs if usable else None
 
 
 def corner_places(
@@ -76,7 +93,7 @@ def equal_area_plane(
     if crs is None or georeference is None:
         return None
     if is_degrees(crs):
-        return partial(_cylindrical, crs)
+        return partial(_cylindrical, _Angles.of(crs))
     steps = np.linspace(0, 1, 9)
     row, column = np.meshgrid(
         rows.start + steps * (rows.stop - rows.start), steps * width, indexing="ij"
@@ -101,7 +118,8 @@ def _around(crs: "CRS", x: Coordinates, y: Coordinates) -> Plane | None:
     except ProjError:
         return None
     lon, lat = _places(to_ground, x, y)
-    unit = ground.axis_info[0].unit_conversion_factor
+    angles = _Angles.of(ground)
+    unit = angles.unit
     seen = ~np.isnan(lon)
     if not seen.any():
         return None
@@ -109,7 +127,7 @@ def _around(crs: "CRS", x: Coordinates, y: Coordinates) -> Plane | None:
     start = (float(lon[middle]), float(lat[middle]))
     if _is_far(unit * lon[seen], unit * lat[seen], *np.multiply(unit, start)):
         center = (float(x[middle]), float(y[middle]))
-        return partial(_cylindrical_around, to_ground, ground, center, start[0])
+        return partial(_cylindrical_around, to_ground, angles, center, start[0])
     return _azimuthal(crs, ground, *np.degrees(np.multiply(unit, start)))
 
 
@@ -136,7 +154,7 @@ def _is_far(lon: Coordinates, lat: Coordinates, lon_0: float, lat_0: float) -> b
 
 def _cylindrical_around(
     to_ground: "Transformer",
-    ground: "CRS",
+    angles: _Angles,
     center: tuple[float, float],
     lon_0: float,
     x: Coordinates,
@@ -144,8 +162,8 @@ def _cylindrical_around(
 ) -> tuple[Coordinates, Coordinates]:
     """Return metres on the cylindrical plane, longitudes counted from a meridian."""
     lon, lat = _places(to_ground, center[0] + (x - center[0]) * _SHRINK, y)
-    turn = 2 * np.pi / ground.axis_info[0].unit_conversion_factor
-    return _cylindrical(ground, (lon - lon_0 + turn / 2) % turn - turn / 2, lat)
+    turn = 2 * np.pi / angles.unit
+    return _cylindrical(angles, (lon - lon_0 + turn / 2) % turn - turn / 2, lat)
 
 
 def _from_middle(seen: NDArray[np.bool_]) -> Coordinates:
@@ -179,7 +197,7 @@ def _known(part: Any) -> Coordinates:
 
 
 def _cylindrical(
-    crs: "CRS", lon: Coordinates, lat: Coordinates
+    angles: _Angles, lon: Coordinates, lat: Coordinates
 ) -> tuple[Coordinates, Coordinates]:
     """Return metres on the cylindrical equal-area plane, in the angles of a CRS.
 
@@ -187,14 +205,11 @@ def _cylindrical(
     (sin(lat) / (1 - e^2 sin(lat)^2) + artanh(e sin(lat)) / e)``: the area between two
     parallels and two meridians is that of the rectangle, exactly.
     """
-    ellipsoid = crs.ellipsoid
-    unit = crs.axis_info[0].unit_conversion_factor
-    a, b = ellipsoid.semi_major_metre, ellipsoid.semi_minor_metre
+    unit, a, b = angles
     sine = np.sin(np.clip(unit * lat, -np.pi / 2, np.pi / 2))
     square = 1 - (b / a) ** 2
     if square <= 0:  # a sphere
         return b * unit * lon, b * sine
     e = np.sqrt(square)
-    return b * unit * lon, b / 2 * (
-        sine / (1 - square * sine**2) + np.arctanh(e * sine) / e
-    )
+    y = b / 2 * (sine / (1 - square * sine**2) + np.arctanh(e * sine) / e)
+    return b * unit * lon, y
