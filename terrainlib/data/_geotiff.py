@@ -1,39 +1,155 @@
-"""TIFF and GeoTIFF files, decoded by GDAL's GTiff driver and nothing else.
+"""TIFF and GeoTIFF files as rasters: bands, no data, palette and place on the Earth.
 
 Pixels are read in strips of whole blocks, never by one call, so that what is missing is
-noticed where it is missing. Files beside the TIFF (world files, overviews, masks) are
-not looked at: they could name other files.
+noticed where it is missing.
 """
 
-import threading
-import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data._raster import ALPHA_NOTE, Georeference, Raster
-from terrainlib.data._source import OpenSource, check_pixels, cut_off, damaged
-from terrainlib.data._tiff import read_state
-from terrainlib.errors import ImageError
+from terrainlib.data._bands import Choice, Marks, choose
+from terrainlib.data._opentiff import (
+    OpenTiff,
+    closed_environment,
+    open_overview,
+    open_tiff,
+)
+from terrainlib.data._raster import Georeference, Raster
+from terrainlib.data._source import OpenSource
+from terrainlib.data._windows import Triple, Window, whole
 
 _STRIP_MB: Final = 32
-_MAX_BLOCK_MB: Final = 1024
-_CLOSED: Final = {
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_PAM_ENABLED": "NO",
-    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
-}
-# `warnings.catch_warnings` changes the whole process; one thread at a time.
-_WARNINGS_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TiffPicture:
+    """An open TIFF file with the bands to read of it.
+
+    Attributes:
+        tiff: The file, or an overview inside it.
+        choice: The bands.
+        palette: (n, 4) uint8 RGBA colours that the pixels index, None without one.
+        maximum: Full scale of the samples, None for floats.
+        masked: Whether a mask inside the file says where there is data.
+        notes: What the reader should know of the file and the choice.
+        georeference: Where the pixels lie, None where the file does not say.
+    """
+
+    tiff: OpenTiff
+    choice: Choice
+    palette: NDArray[np.uint8] | None
+    maximum: int | None
+    masked: bool
+    notes: tuple[str, ...]
+    georeference: Georeference | None
+
+    @property
+    def read_bands(self) -> list[int]:
+        """Numbers of the bands that are read, alpha last."""
+        alpha = self.choice.alpha
+        return [*self.choice.colors, *([] if alpha is None else [alpha])]
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes that are decoded for a pixel, those of other bands between included."""
+        data = self.tiff.data
+        together = data.profile.get("interleave") == "pixel"
+        bands = data.count if together else len(self.read_bands)
+        return int(bands * np.dtype(data.dtypes[0]).itemsize)
+
+    def raster(self, window: Window) -> Raster:
+        """Return the pixels under a window as stored.
+
+        Raises:
+            ImageError: If a block is missing or damaged.
+        """
+        samples = np.moveaxis(self.tiff.read(self.read_bands, window), 0, -1)
+        pixels = samples[..., : len(self.choice.colors)]
+        valid = self._valid(pixels, window)
+        if self.choice.alpha is not None:
+            valid &= samples[..., -1] > 0
+        palette = self.palette
+        if palette is not None:
+            opaque = np.ones(np.iinfo(samples.dtype).max + 1, bool)
+            opaque[: len(palette)] = palette[:, 3] > 0
+            valid &= opaque[samples[..., 0]]
+        return Raster(
+            pixels,
+            valid,
+            self.maximum,
+            palette=None if palette is None else palette[:, :3],
+            notes=self.notes,
+            georeference=self.georeference,
+            file_bands=self.tiff.data.count - (self.choice.alpha is not None),
+        )
+
+    def _valid(self, pixels: NDArray[Any], window: Window) -> NDArray[np.bool_]:
+        """Return where the file has data, by its mask, its no-data value and NaN."""
+        nodata = self.tiff.data.nodata
+        valid = np.ones(pixels.shape[:2], bool)
+        if self.masked:
+            valid = self.tiff.read_mask(window)
+        if nodata is not None and not np.isnan(nodata):
+            valid &= (pixels != nodata).any(axis=2)
+        if pixels.dtype.kind == "f":
+            valid &= np.isfinite(pixels).all(axis=2)
+        return valid
+
+
+@contextmanager
+def open_picture(
+    source: OpenSource, bands: Triple | None = None, *, in_parts: bool = False
+) -> Iterator[TiffPicture]:
+    """Open a file and choose its bands.
+
+    Raises:
+        ImageError: If it is cut off or damaged, or has bands or numbers that make no
+            picture.
+    """
+    with open_tiff(source, in_parts=in_parts) as tiff:
+        choice = choose(_marks(tiff.data), bands, source.name)
+        yield TiffPicture(
+            tiff,
+            choice,
+            _palette(tiff.data, choice),
+            _maximum(tiff.data),
+            _is_masked(tiff.data),
+            source.notes + _page_notes(tiff.data) + choice.notes,
+            _georeference(tiff.data),
+        )
+
+
+@contextmanager
+def open_reduced(picture: TiffPicture, height: int) -> Iterator[TiffPicture]:
+    """Open the smallest overview inside the file that has so many rows, px.
+
+    Without one it is the picture itself.
+    """
+    tiff = picture.tiff
+    rows = [tiff.height // factor for factor in tiff.data.overviews(1)]
+    large = [number for number, count in enumerate(rows) if count >= height]
+    if not large:
+        yield picture
+        return
+    with open_overview(tiff, min(large, key=lambda number: rows[number])) as reduced:
+        yield replace(picture, tiff=reduced, masked=_is_masked(reduced.data))
 
 
 def read_size(source: OpenSource) -> tuple[int, int]:
     """Return (H, W) in px from the header alone."""
-    with _open(source) as data:
-        return data.height, data.width
+    with open_tiff(source) as tiff:
+        return tiff.height, tiff.width
+
+
+def read_marks(source: OpenSource) -> tuple[list[Marks], str]:
+    """Return what the header says about each band, and the type of their samples."""
+    with open_tiff(source, in_parts=True) as tiff:
+        return _marks(tiff.data), str(tiff.data.dtypes[0])
 
 
 def check_intact(source: OpenSource) -> None:
@@ -42,161 +158,44 @@ def check_intact(source: OpenSource) -> None:
     Raises:
         ImageError: If one is missing or damaged.
     """
-    with _open(source) as data:
-        for _ in _strips(data, source, list(data.indexes)):
-            pass
+    with open_tiff(source) as tiff:
+        bands = list(tiff.data.indexes)
+        for window in _strips(tiff, len(bands)):
+            tiff.read(bands, window)
 
 
-def decode(source: OpenSource) -> Raster:
+def decode(source: OpenSource, bands: Triple | None = None) -> Raster:
     """Return the pixels of the first page as stored.
 
     Raises:
         ImageError: If it is too large, cut off or damaged, or has bands or numbers
             that make no picture.
     """
-    with _open(source) as data:
-        colors, alpha, band_notes = _bands(data, source.name)
-        shape = (data.height, data.width)
-        samples = np.empty((*shape, len(colors) + len(alpha)), data.dtypes[0])
-        for row, strip in _strips(data, source, colors + alpha):
-            samples[row : row + strip.shape[1]] = np.moveaxis(strip, 0, -1)
-        pixels = samples[..., : len(colors)]
-        palette = _palette(data)
-        valid = _valid(data, source.name, pixels)
-        if alpha:
-            valid &= samples[..., -1] > 0
-        if palette is not None:
-            opaque = np.ones(np.iinfo(samples.dtype).max + 1, bool)
-            opaque[: len(palette)] = palette[:, 3] > 0
-            valid &= opaque[samples[..., 0]]
-        return Raster(
-            pixels,
-            valid,
-            _maximum(data),
-            palette=None if palette is None else palette[:, :3],
-            notes=source.notes + _page_notes(data) + band_notes,
-            georeference=_georeference(data),
-        )
+    with open_picture(source, bands) as picture:
+        tiff, shape = picture.tiff, (picture.tiff.height, picture.tiff.width)
+        strips = _strips(tiff, len(picture.read_bands))
+        pixels = np.empty((*shape, len(picture.choice.colors)), tiff.data.dtypes[0])
+        valid = np.empty(shape, bool)
+        for window in strips:
+            part = picture.raster(window)
+            pixels[window], valid[window] = part.pixels, part.valid
+        return replace(part, pixels=pixels, valid=valid)
 
 
-@contextmanager
-def _open(source: OpenSource) -> Iterator[Any]:
-    """Open the first page, with everything but the file itself out of reach."""
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
-    from rasterio.io import MemoryFile
-
-    state, share = read_state(source.handle, source.size)
-    if state == "cut":
-        raise cut_off(source.name, share)
-    with ExitStack() as stack:
-        stack.enter_context(rasterio.Env(**_CLOSED))
-        place: Any = source.path
-        if place is None:
-            source.handle.seek(0)
-            place = stack.enter_context(MemoryFile(source.handle.read()))
-        try:
-            with _WARNINGS_LOCK, warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                data = stack.enter_context(rasterio.open(place, driver="GTiff"))
-        except RasterioError as error:
-            raise damaged(source.name) from error
-        _check(data, source.name)
-        yield data
-
-
-def _check(data: Any, name: str) -> None:
-    """Judge what the header declares."""
-    check_pixels(data.width, data.height, name)
-    if any(np.dtype(dtype).kind == "c" for dtype in data.dtypes):
-        raise ImageError(
-            "the pixels are complex numbers; real numbers are supported. Save their "
-            "magnitude instead.",
-            file=name,
-        )
-    height, width = data.block_shapes[0]
-    if height * width * np.dtype(data.dtypes[0]).itemsize > _MAX_BLOCK_MB * 1e6:
-        raise ImageError(
-            f"a block of {width} x {height} pixels; the limit is {_MAX_BLOCK_MB} MB a "
-            "block. Save it with tiles of 512 x 512.",
-            file=name,
-        )
-
-
-def _bands(data: Any, name: str) -> tuple[list[int], list[int], tuple[str, ...]]:
-    """Return the colour bands, the alpha band (or none) and notes on the choice."""
-    meanings = [item.name for item in data.colorinterp]
-    alpha = [band for band, meaning in enumerate(meanings, 1) if meaning == "alpha"][
-        -1:
-    ]
-    colors = [band for band in data.indexes if band not in alpha]
-    notes = (ALPHA_NOTE,) if alpha else ()
-    if {"red", "green", "blue"} <= set(meanings):
-        named = [meanings.index(color) + 1 for color in ("red", "green", "blue")]
-        colors = named + [band for band in colors if band not in named]
-    if data.count == 4 and len(colors) == 4:
-        return colors[:3], [], ("4 bands; the first three are red, green and blue",)
-    if len(colors) not in (1, 3):
-        raise ImageError(
-            f"{data.count} bands; 1, 3 or 4 are supported. Save the bands to use as a "
-            "file of their own.",
-            file=name,
-        )
-    return colors, alpha, notes
-
-
-def _strips(
-    data: Any, source: OpenSource, bands: list[int]
-) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Yield (first row, (B, rows, W)) from top to bottom, in whole rows of blocks."""
-    from rasterio.errors import RasterioError
-    from rasterio.windows import Window
-
-    block = data.block_shapes[0][0]
-    row_bytes = data.width * len(bands) * np.dtype(data.dtypes[0]).itemsize
+def _strips(tiff: OpenTiff, bands: int) -> Iterator[Window]:
+    """Yield windows from top to bottom, in whole rows of blocks."""
+    block = tiff.block[0]
+    row_bytes = tiff.width * bands * np.dtype(tiff.data.dtypes[0]).itemsize
     rows = max(1, _STRIP_MB * 1_000_000 // (row_bytes * block)) * block
-    for row in range(0, data.height, rows):
-        window = Window(0, row, data.width, min(rows, data.height - row))
-        try:
-            strip = data.read(bands, window=window)
-        except RasterioError as error:
-            raise _block_error(data, source) from error
-        yield row, strip
+    _, columns = whole(tiff.height, tiff.width)
+    for row in range(0, tiff.height, rows):
+        yield slice(row, min(row + rows, tiff.height)), columns
 
 
-def _block_error(data: Any, source: OpenSource) -> ImageError:
-    """Say whether blocks are missing or damaged in a file that cannot be read."""
-    height, width = data.block_shapes[0]
-    across = -(-data.width // width)
-    down = -(-data.height // height)
-    for y in range(down):
-        for x in range(across):
-            offset, size = (
-                data.get_tag_item(f"BLOCK_{what}_{x}_{y}", "TIFF", bidx=1)
-                for what in ("OFFSET", "SIZE")
-            )
-            if offset and size and int(offset) + int(size) > source.size:
-                return cut_off(source.name, y / down)
-    return damaged(source.name)
-
-
-def _valid(data: Any, name: str, pixels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return where the file has data, by its mask, its no-data value and NaN."""
-    from rasterio.enums import MaskFlags
-    from rasterio.errors import RasterioError
-
-    valid = np.ones(pixels.shape[:2], bool)
-    flags = set(data.mask_flag_enums[0])
-    if MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags:
-        try:
-            valid = data.read_masks(1) > 0
-        except RasterioError as error:
-            raise damaged(name) from error
-    if data.nodata is not None and not np.isnan(data.nodata):
-        valid &= (pixels != data.nodata).any(axis=2)
-    if pixels.dtype.kind == "f":
-        valid &= np.isfinite(pixels).all(axis=2)
-    return valid
+def _marks(data: Any) -> list[Marks]:
+    """Return what the file says about each band."""
+    pairs = zip(data.colorinterp, data.descriptions, strict=True)
+    return [Marks(color.name, name) for color, name in pairs]
 
 
 def _maximum(data: Any) -> int | None:
@@ -208,15 +207,24 @@ def _maximum(data: Any) -> int | None:
     return 2 ** int(bits) - 1 if bits else int(np.iinfo(dtype).max)
 
 
-def _palette(data: Any) -> NDArray[np.uint8] | None:
+def _palette(data: Any, choice: Choice) -> NDArray[np.uint8] | None:
     """Return the colours that the pixels index, (n, 4) RGBA, or None."""
-    if data.count != 1 or data.colorinterp[0].name != "palette":
+    band = choice.colors[0]
+    if len(choice.colors) > 1 or data.colorinterp[band - 1].name != "palette":
         return None
-    entries = data.colormap(1)
+    entries = data.colormap(band)
     table = np.zeros((max(entries) + 1, 4), np.uint8)
     for index, color in entries.items():
         table[index] = color
     return table
+
+
+def _is_masked(data: Any) -> bool:
+    """Say whether a mask inside the file says where there is data."""
+    from rasterio.enums import MaskFlags
+
+    flags = set(data.mask_flag_enums[0])
+    return MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
 
 
 def _page_notes(data: Any) -> tuple[str, ...]:
@@ -229,7 +237,8 @@ def _georeference(data: Any) -> Georeference | None:
     from rasterio.errors import CRSError
 
     try:
-        wkt = data.crs.to_wkt() if data.crs else ""
+        with closed_environment():
+            wkt = data.crs.to_wkt() if data.crs else ""
     except CRSError:
         wkt = ""
     if not wkt and data.transform.is_identity:

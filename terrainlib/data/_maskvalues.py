@@ -97,8 +97,14 @@ def as_colors(raster: Raster, name: str) -> NDArray[np.uint8]:
     """Return the pixels as 8-bit colours, grey repeated: (H, W, 3) uint8.
 
     Raises:
-        ImageError: If they are numbers that are no colours.
+        ImageError: If they are numbers that are no colours, or too many bands.
     """
+    if raster.bands > 4:
+        raise ImageError(
+            f"{raster.bands} bands; a mask has 1, 3 or 4. Save the colours or the "
+            "class indices as a file of their own.",
+            file=name,
+        )
     pixels = raster.colors()
     if raster.palette is None and raster.maximum == 65535:
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)

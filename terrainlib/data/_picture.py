@@ -33,6 +33,7 @@ _PILLOW_ERRORS: Final = (
 )
 _EXIF_ORIENTATION: Final = 0x0112
 _SIDEWAYS: Final = frozenset({5, 6, 7, 8})
+_ONE_BAND: Final = frozenset({"1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "F"})
 # For 16-bit samples that Pillow would cut to 8: the decoder's modes that let the high
 # bytes through and the low bytes; for grey with alpha, all four bytes at once.
 _WIDE_MODES: Final = {
@@ -47,6 +48,14 @@ def read_size(source: OpenSource) -> tuple[int, int]:
     image = _open(source)
     width, height = image.size
     return (width, height) if _orientation(image) in _SIDEWAYS else (height, width)
+
+
+def read_colors(source: OpenSource) -> tuple[bool, str]:
+    """Say from the header whether a picture is grey, and its samples' type."""
+    image = _open(source)
+    header = _png.read_header(source.handle) if source.kind == "PNG" else None
+    wide = header is not None and header.bits == 16
+    return image.mode in _ONE_BAND, "uint16" if wide else "uint8"
 
 
 def check_intact(source: OpenSource) -> None:
@@ -172,7 +181,7 @@ def _open(source: OpenSource) -> Image.Image:
         size = _jpeg.read_size(source.handle)
     if size is None:
         raise cut_off(name, None)
-    check_pixels(size[1], size[0], name)
+    check_pixels(size[1], size[0], name, source.kind)
     if source.kind == "PNG":
         state = _png.walk(source.handle, up_to_pixels=True)
         if state != "whole":
@@ -182,7 +191,7 @@ def _open(source: OpenSource) -> Image.Image:
         image = Image.open(source.handle, formats=[source.kind])
     except _PILLOW_ERRORS as error:
         raise (cut_off(name, None) if _ends_early(source) else damaged(name)) from error
-    check_pixels(*image.size, name)
+    check_pixels(*image.size, name, source.kind)
     return image
 
 

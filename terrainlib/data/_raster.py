@@ -1,10 +1,12 @@
 """Pixels as a file stores them, before any choice of range; shared by the decoders."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from terrainlib.data._windows import Window
 
 ALPHA_NOTE: Final = "alpha dropped; fully transparent pixels have no data"
 
@@ -36,6 +38,7 @@ class Raster:
         palette: (n, 3) uint8 colours that the pixels index, if it is a palette image.
         notes: What was done to the pixels, for people.
         georeference: Where they lie, for GeoTIFF.
+        file_bands: Bands of the file without alpha, where that is more than B.
     """
 
     pixels: NDArray[Any]
@@ -44,6 +47,16 @@ class Raster:
     palette: NDArray[np.uint8] | None = None
     notes: tuple[str, ...] = ()
     georeference: Georeference | None = None
+    file_bands: int = 0
+
+    @property
+    def bands(self) -> int:
+        """Bands of the file, without alpha."""
+        return max(self.file_bands, int(self.pixels.shape[2]))
+
+    def part(self, window: Window) -> "Raster":
+        """Return the pixels under a window, as views."""
+        return replace(self, pixels=self.pixels[window], valid=self.valid[window])
 
     def colors(self) -> NDArray[Any]:
         """Return the pixels with a palette applied: (H, W, B)."""

@@ -22,8 +22,13 @@ ImageSource = Path | str | bytes
 
 MAX_MEGAPIXELS: Final = 80
 MAX_FILE_MB: Final = 2000
+MAX_PARTS_GB: Final = 200  # of a TIFF file on disk that is read in parts
 MAX_NAME_CHARACTERS: Final = 80
 
+_TOO_LARGE: Final = {
+    False: ". Crop it, or save it as GeoTIFF: prediction reads that in parts.",
+    True: " for files read whole. Crop it; prediction reads larger GeoTIFFs in parts.",
+}
 _MAGIC: Final[tuple[tuple[bytes, Kind], ...]] = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
     (b"\xff\xd8\xff", "JPEG"),
@@ -69,12 +74,16 @@ class OpenSource:
 
 
 @contextmanager
-def open_source(source: ImageSource, name: str | None = None) -> Iterator[OpenSource]:
+def open_source(
+    source: ImageSource, name: str | None = None, *, in_parts: bool = False
+) -> Iterator[OpenSource]:
     """Open a path or bytes as an image file and close it afterwards.
 
     Args:
         source: A file's path or its bytes.
         name: Name for messages; without it the file's, or `image`.
+        in_parts: Whether a TIFF file on disk will be read in parts, so that it may be
+            far larger.
 
     Raises:
         ImageError: If there is no such regular file, or it is empty, too large, or of
@@ -86,15 +95,17 @@ def open_source(source: ImageSource, name: str | None = None) -> Iterator[OpenSo
         handle.seek(0)
         if size == 0:
             raise ImageError("the file is empty. Copy or download it again.", file=name)
-        if size > MAX_FILE_MB * 1_000_000:
-            raise ImageError(
-                f"the file has {math.ceil(size / 1e6)} MB; the limit is {MAX_FILE_MB} "
-                "MB. Crop it or save it compressed.",
-                file=name,
-            )
         kind = _kind(handle.read(8), name)
         handle.seek(0)
         path = None if isinstance(source, bytes) else Path(source).absolute()
+        large = in_parts and kind == "TIFF" and path is not None
+        limit = MAX_PARTS_GB * 1000 if large else MAX_FILE_MB
+        if size > limit * 1_000_000:
+            raise ImageError(
+                f"the file has {math.ceil(size / 1e6)} MB; the limit is {limit} MB. "
+                "Crop it or save it compressed.",
+                file=name,
+            )
         yield OpenSource(name, kind, size, handle, path)
 
 
@@ -107,8 +118,8 @@ def source_name(source: ImageSource, name: str | None) -> str:
     return text or "image"
 
 
-def check_pixels(width: int, height: int, name: str) -> None:
-    """Refuse an image by the size that its header declares.
+def check_pixels(width: int, height: int, name: str, kind: Kind) -> None:
+    """Refuse to read a whole image by the size that its header declares.
 
     Raises:
         ImageError: If it has no pixels or more than the limit.
@@ -119,7 +130,7 @@ def check_pixels(width: int, height: int, name: str) -> None:
     if pixels > MAX_MEGAPIXELS * 1_000_000:
         raise ImageError(
             f"{width} x {height} = {-(-pixels // 1_000_000)} megapixels; the limit is "
-            f"{MAX_MEGAPIXELS}. Crop it or make it smaller.",
+            f"{MAX_MEGAPIXELS}{_TOO_LARGE[kind == 'TIFF']}",
             file=name,
         )
 

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data import _geotiff, _picture
+from terrainlib.data._bands import pick
 from terrainlib.data._raster import Georeference, Raster
-from terrainlib.data._scaling import to_rgb
+from terrainlib.data._scaling import to_height, to_rgb
 from terrainlib.data._source import (
     MAX_FILE_MB,
     MAX_MEGAPIXELS,
@@ -20,6 +21,7 @@ from terrainlib.data._source import (
     open_source,
     source_name,
 )
+from terrainlib.data._windows import Triple
 from terrainlib.errors import ImageError
 
 __all__ = [
@@ -101,20 +103,25 @@ class Image:
         return cls(values, valid, name=name)
 
 
-def read_image(source: ImageSource, *, name: str | None = None) -> Image:
-    """Read a picture.
+def read_image(
+    source: ImageSource, *, name: str | None = None, bands: Triple | None = None
+) -> Image:
+    """Read a whole picture; `scene.open_scene` reads one in parts.
 
     Args:
         source: Path or bytes of a PNG, JPEG or TIFF file, decided by its content.
         name: Name for messages; without it the file's.
+        bands: Numbers, from 1, of the bands to use as red, green and blue; without
+            them those that the file itself says are, else the first three.
 
     Returns:
         The image, upright; `notes` say what was done to its pixels.
 
     Raises:
-        ImageError: If the file is missing, no picture, too large, cut off or damaged.
+        ImageError: If the file is missing, no picture, too large, cut off or damaged,
+            or has no such bands.
     """
-    raster = read_raster(source, name=name)
+    raster = read_raster(source, name=name, bands=bands)
     rgb, notes = to_rgb(raster)
     return Image(
         rgb, raster.valid, notes, raster.georeference, source_name(source, name)
@@ -135,18 +142,23 @@ def read_height(source: ImageSource, *, name: str | None = None) -> NDArray[np.f
         ImageError: If the file cannot be read or has colours.
     """
     raster = read_raster(source, name=name)
-    bands = raster.pixels.shape[2]
-    if bands != 1 or raster.palette is not None:
+    check_height(raster.bands, raster.palette is not None, source_name(source, name))
+    return to_height(raster)
+
+
+def check_height(bands: int, palette: bool, name: str) -> None:
+    """Refuse pictures where heights are wanted.
+
+    Raises:
+        ImageError: If there are several bands, or a palette.
+    """
+    if bands != 1 or palette:
         kind = "a colour palette" if bands == 1 else f"{bands} bands"
         raise ImageError(
             f"{kind}; a height file has 1 band of metres. Save it as 16-bit PNG or "
             "TIFF with one band.",
-            file=source_name(source, name),
+            file=name,
         )
-    with np.errstate(over="ignore"):
-        height = raster.pixels[..., 0].astype(np.float32)
-    height[~raster.valid] = np.nan
-    return height
 
 
 def read_size(source: ImageSource, *, name: str | None = None) -> tuple[int, int]:
@@ -172,13 +184,16 @@ def check_intact(source: ImageSource, *, name: str | None = None) -> None:
         decoder.check_intact(opened)
 
 
-def read_raster(source: ImageSource, *, name: str | None = None) -> Raster:
+def read_raster(
+    source: ImageSource, *, name: str | None = None, bands: Triple | None = None
+) -> Raster:
     """Return a file's pixels as stored, for readers that choose the range themselves.
 
     Raises:
-        ImageError: If the file is missing, no picture, too large, cut off or damaged.
+        ImageError: If the file is missing, no picture, too large, cut off or damaged,
+            or has no such bands.
     """
     with open_source(source, name) as opened:
         if opened.kind == "TIFF":
-            return _geotiff.decode(opened)
-        return _picture.decode(opened)
+            return _geotiff.decode(opened, bands)
+        return pick(_picture.decode(opened), bands, opened.name)

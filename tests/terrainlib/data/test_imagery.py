@@ -274,7 +274,10 @@ def test_a_constant_picture_is_read(value: int) -> None:
 def test_a_fourth_band_that_is_no_alpha_is_left_out_with_a_note() -> None:
     image = read_image(tiff(np.dstack([WIDE, WIDE[..., 0]])))
     np.testing.assert_allclose(image.rgb, RGB / 255, atol=1e-6)
-    assert "4 bands; the first three are red, green and blue" in image.notes
+    assert (
+        "4 bands; 1, 2 and 3 used as red, green and blue, as the file does not say "
+        "which are" in image.notes
+    )
 
 
 def test_bands_tagged_blue_green_red_come_out_red_first() -> None:
