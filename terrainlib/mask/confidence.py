@@ -36,8 +36,8 @@ def margin(probabilities: FloatArray) -> FloatArray:
         is certain.
 
     Example:
-        >>> margin(np.array([0.1, 0.6, 0.3], np.float32)).round(3).item()
-        0.3
+        >>> margin(np.array([0.25, 0.625, 0.125], np.float32)).item()
+        0.375
     """
     best = np.partition(probabilities, -2, axis=-1)[..., -2:]
     return np.asarray(best[..., 1] - best[..., 0], np.float32)

@@ -18,6 +18,7 @@ from terrainlib.data.palette import (
 )
 from terrainlib.errors import ConfigError, ModelFileError
 from terrainlib.model.config import UNetConfig
+from terrainlib.model.statistics import is_statistics
 
 FORMAT: Final = 1
 MAX_RECEPTIVE_FIELD_PX: Final = 2048
@@ -47,6 +48,8 @@ class ModelRecord:
         scores: `images`, `pixel_accuracy`, `miou`, `iou`, `boundary_f1` and `ece`, the
             expected calibration error, on the validation part, if it was judged.
         confusion: (K, K) pixels of that part, rows true, columns predicted.
+        confusion_groups: (G, K, K) pixels of G groups of its images, which add up to
+            `confusion`: how much the errors differ from place to place.
         temperature: What the logits were divided by for honest probabilities. The
             weights contain it already: nobody who predicts has to apply it.
         statistics: Colour, contrast and resolution of the training images.
@@ -73,6 +76,7 @@ class ModelRecord:
     split: dict[str, Any] | None = None
     scores: dict[str, Any] | None = None
     confusion: list[Any] | None = None
+    confusion_groups: list[Any] | None = None
     temperature: float = 1.0
     statistics: dict[str, Any] = field(default_factory=dict)
     dataset: dict[str, Any] = field(default_factory=dict)
@@ -220,8 +224,9 @@ _USABLE: Final[dict[str, Callable[[Any], bool]]] = {
     "split": lambda v: v is None or isinstance(v, dict),
     "scores": lambda v: v is None or isinstance(v, dict),
     "confusion": lambda v: v is None or isinstance(v, list),
+    "confusion_groups": lambda v: v is None or isinstance(v, list),
     "temperature": lambda v: _is_number(v) and 0.01 <= v <= 100,
-    "statistics": _is_object,
+    "statistics": is_statistics,
     "dataset": _is_object,
     "training": _is_object,
     "parameters": lambda v: v is None or (_is_whole(v) and v > 0),

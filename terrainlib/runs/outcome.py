@@ -6,7 +6,7 @@ It loads TensorFlow.
 import logging
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,17 +28,20 @@ from terrainlib.model.modelfile import (
     save_model,
 )
 from terrainlib.model.record import class_list
+from terrainlib.model.statistics import (
+    class_shares,
+    confusion_groups,
+    training_statistics,
+)
 from terrainlib.runs.folder import MODEL_FILE, Run
 from terrainlib.runs.times import utc_now
 from terrainlib.runs.yardstick import read_yardstick
 
 if TYPE_CHECKING:
-    from terrainlib.data.cache import PairCache
     from terrainlib.model.reports import TrainingResult
     from terrainlib.runs.material import Material
 
 STOPPED_JUDGING_SECONDS = 3.0
-_STATISTICS_IMAGES = 200
 _logger = logging.getLogger(__name__)
 
 
@@ -94,6 +97,7 @@ def save_outcome(
             "ece": none_if_nan(judged.expected_calibration_error),
         },
         confusion=judged.confusion.tolist(),
+        confusion_groups=confusion_groups(judged.confusions),
     )
     before_last_save()
     record = _with_yardstick(record, run)
@@ -171,35 +175,6 @@ def _record(run: Run, material: "Material", result: "TrainingResult") -> ModelRe
         created=utc_now(),
         versions=versions(),
     )
-
-
-def class_shares(train: "PairCache", names: Sequence[str]) -> dict[str, float]:
-    """Return the share of each class among the training pixels with data, 0 to 1."""
-    counts = np.bincount(np.asarray(train.masks).ravel(), minlength=256)[: len(names)]
-    total = max(int(counts.sum()), 1)
-    return {
-        name: round(int(count) / total, 5)
-        for name, count in zip(names, counts, strict=True)
-    }
-
-
-def training_statistics(train: "PairCache") -> dict[str, Any]:
-    """Return what the training images look like, from 200 of them at most.
-
-    Returns:
-        `images` looked at; `color_mean` and `color_std`, three values each in [0, 1];
-        `contrast`, the mean over the images of the spread of their brightness.
-    """
-    count = len(train.ids)
-    rows = np.unique(np.linspace(0, count - 1, _STATISTICS_IMAGES).astype(int))
-    pixels = np.asarray(train.images[rows], np.float32) / 255
-    brightness = pixels.mean(axis=-1)
-    return {
-        "images": len(rows),
-        "color_mean": [round(float(v), 5) for v in pixels.mean(axis=(0, 1, 2))],
-        "color_std": [round(float(v), 5) for v in pixels.std(axis=(0, 1, 2))],
-        "contrast": round(float(brightness.std(axis=(1, 2)).mean()), 5),
-    }
 
 
 def versions() -> dict[str, str]:

@@ -26,6 +26,8 @@ RECORDS = {
     "scale is no number": (lambda r: r | {"scale": float("nan")}, "`scale`"),
     "temperature": (lambda r: r | {"temperature": 0}, "`temperature`"),
     "parameters": (lambda r: r | {"parameters": 0}, "`parameters`"),
+    "statistics": (lambda r: r | {"statistics": {"looks": {}}}, "`statistics`"),
+    "groups": (lambda r: r | {"confusion_groups": {}}, "`confusion_groups`"),
     "yardstick": (lambda r: r | {"yardstick": [0.5]}, "`yardstick`"),
     "final without pairs": (lambda r: r | {"final": {"minutes": 1}}, "`final`"),
     "final time": (lambda r: r | {"final": {"pairs": 2, "minutes": "x"}}, "`final`"),
