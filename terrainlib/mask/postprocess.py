@@ -115,9 +115,10 @@ def median(mask: MaskArray, size: int) -> MaskArray:
 def sieve(mask: MaskArray, pixels: int) -> MaskArray:
     """Give regions that are too small the class of their largest neighbour.
 
-    Repeated until no region is smaller than `pixels`, except those with nothing but
-    missing data and the rim around them. Each region's size counts as a whole: a mask
-    cannot be worked on band by band with the same result.
+    Repeated until nothing changes. A region that is too small is left only where all
+    regions around it are, and all around those: nobody knows which of them is right.
+    Each region's size counts as a whole: a mask cannot be worked on band by band with
+    the same result.
 
     Args:
         mask: (H, W) uint8 class indices; 255 = no data. Not modified.

@@ -86,11 +86,21 @@ class PredictionStore:
         )
         files.write_bytes(self._path(result.score.id), data)
 
-    def _path(self, identifier: str) -> Path:
-        """Return the file of an image; ids that are no plain names are hashed."""
+    def path(self, identifier: str, subfolder: str, suffix: str) -> Path:
+        """Return the file for something else about an image, which goes with these.
+
+        Args:
+            identifier: Id of the image; hashed where it is no plain name.
+            subfolder: Folder within this one.
+            suffix: Ending of the file, without a point.
+        """
         if not _PLAIN_NAME.fullmatch(identifier):
             identifier = "~" + hashlib.sha256(identifier.encode()).hexdigest()[:32]
-        return self.folder / f"{identifier}.png"
+        return self.folder / subfolder / f"{identifier}.{suffix}"
+
+    def _path(self, identifier: str) -> Path:
+        """Return the file of an image's prediction."""
+        return self.path(identifier, "", "png")
 
 
 def open_store(model: "TerrainModel", dataset: Dataset) -> PredictionStore:

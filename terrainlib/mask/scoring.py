@@ -1,15 +1,15 @@
 """Predicting the pairs of a data set and counting what is right, pair by pair.
 
-What `evaluation` and `gallery` have in common: which pairs, whose classes, in batches.
-TensorFlow is loaded by the first prediction.
+What `evaluation`, `gallery` and `sharpening_curve` have in common: which pairs, whose
+classes, in batches. TensorFlow is loaded by the first prediction.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Part = Literal["all", "train", "validation"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 MaskArray = NDArray[np.uint8]
+
+_Result = TypeVar("_Result")
 
 _CHUNK_PX: Final = 2**21
 _CHUNK_PAIRS: Final = 32
@@ -148,9 +150,37 @@ def score_pairs(
     Raises:
         InputError: If the classes of model and data set do not match.
     """
+    return predict_pairs(model, dataset, pairs, partial(_score, model=model))
+
+
+def predict_pairs(
+    model: "TerrainModel",
+    dataset: Dataset,
+    pairs: Iterable[Pair],
+    work: Callable[[str, MaskArray, Prediction], _Result],
+) -> Iterator[list[_Result | Problem]]:
+    """Predict pairs and do something with each prediction, a chunk at a time.
+
+    Args:
+        model: The model.
+        dataset: The data set of the pairs.
+        pairs: What to predict.
+        work: Called with the id of a pair, its true mask in the model's classes, (H, W)
+            uint8, and what was predicted; from several threads at once.
+
+    Yields:
+        What `work` returned for some pairs, in their order; a `Problem` for a pair
+        whose files cannot be read any more.
+
+    Raises:
+        InputError: If the classes of model and data set do not match.
+    """
     table = class_table(model, dataset)
     read = partial(_read_or_problem, dataset=dataset, table=table)
-    score = partial(_score, model=model)
+
+    def done(item: LoadedPair | Problem, given: tuple[Any, ...]) -> _Result | Problem:
+        return item if isinstance(item, Problem) else work(*given)
+
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for chunk in _chunks(pairs):
             loaded = list(pool.map(read, chunk))
@@ -159,11 +189,11 @@ def score_pairs(
                 model, [item.image for item in ready], [item.height for item in ready]
             )
             made = iter(predictions)
-            work = [
-                item if isinstance(item, Problem) else (pair.id, item.mask, next(made))
+            given = [
+                () if isinstance(item, Problem) else (pair.id, item.mask, next(made))
                 for pair, item in zip(chunk, loaded, strict=True)
             ]
-            yield list(pool.map(score, work))
+            yield list(pool.map(done, loaded, given))
 
 
 def _of_split(model: "TerrainModel", dataset: Dataset, part: str) -> tuple[Pair, ...]:
@@ -223,12 +253,9 @@ def _read_or_problem(
 
 
 def _score(
-    work: tuple[str, MaskArray, Prediction] | Problem, *, model: "TerrainModel"
-) -> ScoredPair | Problem:
+    identifier: str, truth: MaskArray, predicted: Prediction, *, model: "TerrainModel"
+) -> ScoredPair:
     """Count one pair: its id, its true mask and what was predicted."""
-    if isinstance(work, Problem):
-        return work
-    identifier, truth, predicted = work
     mask, confidence = predicted.most_probable()
     count = len(model.classes)
     colors = model.config.output == "colors"  # which are sure of nothing and all

@@ -155,13 +155,20 @@ def test_corners_do_not_connect_regions():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_no_small_region_is_left_unless_it_is_alone(seed):
+def test_no_small_region_is_left_beside_a_large_one(seed):
     mask = noisy(seed)
     cleaned = sieve(mask, 12)
-    assert len(regions(cleaned)) < len(regions(mask))
-    for size, _, inside in regions(cleaned):
-        alone = (cleaned[around(inside)] == NO_DATA).all()
-        assert size >= 12 or alone
+    found = regions(cleaned)
+    assert len(found) < len(regions(mask))
+    large = np.any([inside for size, _, inside in found if size >= 12], axis=0)
+    for size, _, inside in found:
+        assert size >= 12 or not large[around(inside)].any()
+
+
+def test_where_all_regions_are_too_small_none_is_right():
+    mask = grid("1 1 2 2 3 3")
+    assert sieve(mask, 4).tolist() == mask.tolist()
+    assert sieve(grid("1 1 1 1 2 2 3 3"), 4).tolist() == [[1] * 8]
 
 
 def test_missing_data_takes_in_no_island():
