@@ -59,6 +59,16 @@ def input_threads(cores: int | None = None) -> int:
     return min(_MAX_INPUT_THREADS, max(1, cores // 4))
 
 
+def address_space_limit() -> int | None:
+    """Return how many bytes this process may map, None where nobody has set a limit."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else int(limit)
+
+
 @lru_cache(maxsize=2)
 def multiplies_bfloat16(facts: Path = _PROCESSOR) -> bool:
     """Return whether the processor multiplies bfloat16 numbers in hardware.

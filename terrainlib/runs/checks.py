@@ -1,11 +1,34 @@
 """What must hold before a training is started or taken up again."""
 
 from terrainlib.data.dataset import Dataset
-from terrainlib.errors import ConfigError, DatasetError, RunError
+from terrainlib.errors import ConfigError, DatasetError, FailureError, RunError
 from terrainlib.model.config import TrainingConfig
+from terrainlib.model.footprint import training_bytes
+from terrainlib.model.machine import address_space_limit
 from terrainlib.runs.folder import Run
 
 MIN_PAIRS = 4
+_GIB = 2**30
+# What TensorFlow maps beside the memory it uses, measured with two cores; with less it
+# does not report an error but crashes.
+_MAPPED_BYTES = 3.6 * _GIB
+_LEAST_SHARE = 0.5  # of the estimated memory; in bfloat16 it is up to a third less
+
+
+def require_memory(training: TrainingConfig) -> None:
+    """Refuse a training that a limit on this process' memory would crash.
+
+    Raises:
+        FailureError: With the limit and about what is needed.
+    """
+    limit = address_space_limit()
+    needed = _MAPPED_BYTES + _LEAST_SHARE * training_bytes(training)
+    if limit is not None and limit < needed:
+        raise FailureError(
+            f"The memory is not enough: this process may use {limit / _GIB:.1f} GiB, "
+            f"and the training takes at least {needed / _GIB:.1f} GiB. Lower the batch "
+            "size or the image size, or raise the limit."
+        )
 
 
 def require_trainable(dataset: Dataset, training: TrainingConfig) -> None:

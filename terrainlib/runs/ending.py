@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from terrainlib.model.reports import TrainingResult
 
 MAX_ERROR_LETTERS = 300
+_FULL_NAMES = ("ResourceExhaustedError",)
+_FULL_TEXTS = ("failed to map segment", "Cannot allocate memory", "std::bad_alloc")
 _logger = logging.getLogger(__name__)
 
 
@@ -40,16 +42,22 @@ def ending_in_words(report: Report) -> Iterator[None]:
 
 @contextmanager
 def _memory_in_words() -> Iterator[None]:
-    """Turn the two ways of running out of memory into one sentence."""
+    """Turn the ways of running out of memory into one sentence."""
     try:
         yield
     except Exception as error:
-        full = isinstance(error, MemoryError)
-        if full or type(error).__name__ == "ResourceExhaustedError":
+        if _is_for_want_of_memory(error):
             raise FailureError(
                 "The memory is not enough. Lower the batch size or the image size."
             ) from error
         raise
+
+
+def _is_for_want_of_memory(error: Exception) -> bool:
+    """Whether Python, TensorFlow or the loader of its libraries found no memory."""
+    if isinstance(error, MemoryError) or type(error).__name__ in _FULL_NAMES:
+        return True
+    return any(text in str(error) for text in _FULL_TEXTS)
 
 
 def last_words(result: "TrainingResult", left_out: int) -> str:

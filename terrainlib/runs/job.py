@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from terrainlib import files
 from terrainlib.errors import RunError, TrainingError
 from terrainlib.model.reports import EpochLog, Predict, StepProgress, TrainingHooks
+from terrainlib.runs.checks import require_memory
 from terrainlib.runs.ending import ending_in_words, last_words
 from terrainlib.runs.folder import CHECKPOINTS, METRICS_FILE, Run, read_run
 from terrainlib.runs.material import Material, read_material
@@ -116,6 +117,7 @@ class _Job:
 
     def work(self, *, yardstick: bool) -> None:
         """Read, train, judge and save."""
+        require_memory(self._training)
         material = read_material(
             self._run, self._report, self._should_stop, resume=self._resume
         )

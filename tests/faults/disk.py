@@ -9,7 +9,9 @@ from typing import Any, Final, Self
 
 import pytest
 
-_OPERATIONS: Final = ((Path, "write_bytes"), (os, "fsync"), (os, "replace"))
+WRITES: Final = ((Path, "write_bytes"), (os, "fsync"), (os, "replace"))
+READS: Final = ((Path, "read_bytes"), (Path, "read_text"), (os, "read"), (os, "open"))
+Operations = tuple[tuple[Any, str], ...]
 
 
 class FailingDisk:
@@ -21,21 +23,28 @@ class FailingDisk:
         first: Number of the first operation that fails, from 1; 0 lets all pass.
         many: How many fail from then on; None for all.
         number: The error.
+        operations: What is counted and fails: `WRITES` or `READS`.
     """
 
     def __init__(
-        self, first: int = 0, *, many: int | None = None, number: int = errno.ENOSPC
+        self,
+        first: int = 0,
+        *,
+        many: int | None = None,
+        number: int = errno.ENOSPC,
+        operations: Operations = WRITES,
     ) -> None:
         self.count = 0
         self.failed = 0
         self._first = first
         self._many = many
         self._number = number
+        self._operations = operations
         self._thread = threading.get_ident()
         self._patch = pytest.MonkeyPatch()
 
     def __enter__(self) -> Self:
-        for owner, name in _OPERATIONS:
+        for owner, name in self._operations:
             self._patch.setattr(owner, name, self._guarded(getattr(owner, name)))
         return self
 
@@ -57,4 +66,8 @@ class FailingDisk:
         if self._many is not None and self.count >= self._first + self._many:
             return
         self.failed += 1
+        self.fail()
+
+    def fail(self) -> None:
+        """Do what a failing operation does."""
         raise OSError(self._number, os.strerror(self._number))

@@ -1,0 +1,102 @@
+"""Files that cannot be read while a training runs, or have become torn before it."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from terrainlib.errors import TerrainError
+from terrainlib.model import checkpoint
+from terrainlib.runs.folder import CHECKPOINTS, read_run
+from terrainlib.runs.job import run_training
+from terrainlib.runs.launcher import mark_starting
+from tests.faults.disk import READS, FailingDisk
+from tests.faults.oracle import require_equal, require_whole, saved_weights
+from tests.faults.small_runs import Undisturbed, new_run, require_it_goes_on, train
+from tests.models import KERAS_COPY_WARNING
+
+pytestmark = [
+    pytest.mark.filterwarnings(KERAS_COPY_WARNING),
+    pytest.mark.usefixtures("same_home"),
+]
+
+
+@pytest.fixture
+def stopped(undisturbed: Undisturbed) -> Path:
+    """Return a run that was stopped when two epochs were over."""
+    path = new_run(undisturbed.data)
+    run_training(
+        path, yardstick=False, should_stop=lambda: read_run(path).status.epoch >= 2
+    )
+    assert len(checkpoint.epochs_saved(path / CHECKPOINTS)) == 2
+    return path
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+def test_a_read_that_fails_once_harms_no_file(
+    undisturbed: Undisturbed, share: float
+) -> None:
+    path = new_run(undisturbed.data)
+    first = max(1, round(share * undisturbed.reads))
+    with FailingDisk(first, many=1, number=errno.EIO, operations=READS):
+        train(path)
+
+    assert read_run(path).state in ("starting", "failed", "finished")
+    require_whole(path)
+    require_it_goes_on(path, undisturbed)
+
+
+@pytest.mark.parametrize(
+    "damage", ["empty", "half", "without its end", "a flipped byte"]
+)
+def test_a_torn_checkpoint_is_passed_over_for_the_one_before(
+    undisturbed: Undisturbed, stopped: Path, damage: str
+) -> None:
+    newest = checkpoint.epochs_saved(stopped / CHECKPOINTS)[-1]
+    newest.write_bytes(damaged(newest.read_bytes(), damage))
+
+    mark_starting(read_run(stopped))
+    run_training(stopped, resume=True, yardstick=False)
+
+    assert read_run(stopped).state == "finished"
+    require_equal(saved_weights(stopped), undisturbed.weights)
+
+
+def test_a_checkpoint_that_is_gone_costs_its_epoch_only(
+    undisturbed: Undisturbed, stopped: Path
+) -> None:
+    checkpoint.epochs_saved(stopped / CHECKPOINTS)[-1].unlink()
+
+    mark_starting(read_run(stopped))
+    run_training(stopped, resume=True, yardstick=False)
+
+    require_equal(saved_weights(stopped), undisturbed.weights)
+    assert read_run(stopped).metrics["epoch"].tolist() == [1, 2, 3]
+
+
+def test_with_all_checkpoints_torn_a_resume_is_refused_and_deletes_nothing(
+    stopped: Path,
+) -> None:
+    saved = checkpoint.epochs_saved(stopped / CHECKPOINTS)
+    for path in saved:
+        path.write_bytes(b"torn")
+
+    mark_starting(read_run(stopped))
+    with pytest.raises(TerrainError, match="all checkpoints of this run are damaged"):
+        run_training(stopped, resume=True, yardstick=False)
+
+    assert read_run(stopped).state == "failed"
+    assert checkpoint.epochs_saved(stopped / CHECKPOINTS) == saved
+    assert read_run(stopped).model is not None
+
+
+def damaged(data: bytes, how: str) -> bytes:
+    """Return the bytes of a file as a fault leaves them."""
+    if how == "empty":
+        return b""
+    if how == "half":
+        return data[: len(data) // 2]
+    if how == "without its end":
+        return data[:-10]
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
