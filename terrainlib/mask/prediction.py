@@ -3,8 +3,7 @@
 TensorFlow is loaded by the first prediction, not by the import of this module.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import numpy as np
@@ -12,10 +11,12 @@ from numpy.typing import NDArray
 
 from terrainlib.data.imagery import Image
 from terrainlib.errors import ConfigError, InputError, StoppedError
+from terrainlib.mask.blocks import final_blocks
 from terrainlib.mask.inference import run_network
 from terrainlib.mask.preparation import Prepared, prepare
-from terrainlib.mask.result import Prediction, finish, snap_to_classes
-from terrainlib.mask.tiling import TILE_SIZE_PX, exact_grid, tiles
+from terrainlib.mask.result import Prediction, finish, planes_of, snap_to_classes
+from terrainlib.mask.tilepass import Progress, ShouldStop, TilePass, Watch
+from terrainlib.mask.tiling import TILE_SIZE_PX, Grid, Span, blend_grid, exact_grid
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
@@ -32,11 +33,8 @@ __all__ = [
 ]
 
 FloatArray = NDArray[np.float32]
-Progress = Callable[[int, int], None]
-ShouldStop = Callable[[], bool]
 Tiling = Literal["exact", "whole", "blend"]
 TILINGS: Final[tuple[Tiling, ...]] = get_args(Tiling)
-
 MAX_WHOLE_MEGAPIXELS: Final = 8
 _BATCH_PX: Final = 512**2
 
@@ -56,18 +54,19 @@ def predict_image(  # noqa: PLR0913 - a fixed name; the options are keywords
 
     The network works at the model's resolution; its probabilities are enlarged to the
     image's size before the most probable class is taken. `exact` cuts a large image
-    into tiles and gives what `whole` gives, within 1e-4, in bounded memory.
+    into tiles and gives what `whole` gives, within 1e-4, in bounded memory; `blend`
+    lets tiles overlap by half and mixes them, for about four times the work.
 
     Args:
         model: The model.
         image: An `Image`, or (H, W, 3) float32 RGB in [0, 1].
         height: (H, W) float32 in metres, NaN where there is none; needed by models
             that use heights, ignored by others.
-        tiling: `exact`, or `whole` for one pass over the whole image.
+        tiling: `exact`, `blend`, or `whole` for one pass over the whole image.
         scale: Working px per image px, instead of the model's own.
         progress: Called with the numbers of tiles done and in all.
-        should_stop: Asked before each tile.
-        tile_size: Size of the tiles in px at the working resolution.
+        should_stop: Asked before each batch of tiles; large tiles go one by one.
+        tile_size: Largest size of the tiles in px at the working resolution.
 
     Raises:
         ConfigError: If an option is out of its bounds.
@@ -79,11 +78,9 @@ def predict_image(  # noqa: PLR0913 - a fixed name; the options are keywords
     prepared = prepare(model, image, height=height, scale=scale)
     if tiling == "whole":
         _check_whole(prepared.pixels, image.name)
-        tile_size = max(prepared.pixels.shape)
-    output = _run_tiled(
-        model, prepared.pixels, tile_size, _Watch(progress, should_stop)
-    )
-    return finish(model, output, prepared)
+    grid = _grid(model, prepared.pixels, tiling, tile_size)
+    planes = _run_tiled(model, prepared.pixels, grid, Watch(progress, should_stop))
+    return finish(model, planes, prepared)
 
 
 def predict_images(
@@ -109,15 +106,18 @@ def predict_images(
         prepare(model, image, height=height)
         for image, height in zip(images, given, strict=True)
     ]
-    outputs: dict[int, FloatArray] = {}
+    planes: dict[int, FloatArray] = {}
     for group in _groups(ready):
-        batch = np.stack([ready[number].pixels for number in group])
         if len(group) == 1:
-            results = _run_tiled(model, batch[0], TILE_SIZE_PX, _Watch())[None]
-        else:
-            results = run_network(model.network, batch)
-        outputs.update(zip(group, results, strict=True))
-    return [finish(model, outputs[n], prepared) for n, prepared in enumerate(ready)]
+            pixels = ready[group[0]].pixels
+            grid = _grid(model, pixels, "exact", TILE_SIZE_PX)
+            planes[group[0]] = _run_tiled(model, pixels, grid, Watch())
+            continue
+        batch = np.stack([ready[number].pixels for number in group])
+        results = run_network(model.network, batch)
+        for number, output in zip(group, results, strict=True):
+            planes[number] = planes_of(model, output)
+    return [finish(model, planes[n], prepared) for n, prepared in enumerate(ready)]
 
 
 def as_image(image: Image | FloatArray) -> Image:
@@ -125,40 +125,56 @@ def as_image(image: Image | FloatArray) -> Image:
     return image if isinstance(image, Image) else Image.from_array(image)
 
 
-@dataclass(frozen=True, slots=True)
-class _Watch:
-    """Who follows a prediction, if anybody does."""
+class _Held:
+    """Padded pixels in memory, all of which are needed."""
 
-    progress: Progress | None = None
-    should_stop: ShouldStop | None = None
+    def __init__(self, pixels: FloatArray) -> None:
+        self._pixels = pixels
 
-    def report(self, done: int, total: int) -> None:
-        """Tell how far it is, and stop if that is wanted."""
-        if self.progress is not None:
-            self.progress(done, total)
-        if done < total and self.should_stop is not None and self.should_stop():
-            raise StoppedError(f"stopped after {done} of {total} tiles, as asked.")
+    def advance(self, rows: Span) -> None:
+        """Nothing to do: all rows are here."""
+
+    def pixels(self, rows: slice, columns: slice) -> FloatArray:
+        """Return a part of the pixels."""
+        return self._pixels[rows, columns]
+
+    def empty(self, _rows: slice, _columns: slice) -> bool:
+        """Return False: the probabilities are wanted everywhere."""
+        return False
 
 
 def _run_tiled(
-    model: "TerrainModel", pixels: FloatArray, tile_size: int, watch: _Watch
+    model: "TerrainModel", pixels: FloatArray, grid: Grid, watch: Watch
 ) -> FloatArray:
-    """Return the network's output for padded pixels (H, W, C), tile by tile."""
-    grid = exact_grid(
-        (pixels.shape[0], pixels.shape[1]),
+    """Return the planes of the network's output for padded pixels (H, W, C)."""
+    watch.total = len(grid)
+    watch.report(0)
+    planes: FloatArray | None = None
+    tiles = TilePass(model, grid, _Held(pixels), watch)
+    for block in final_blocks(model, tiles):
+        part = block.part(block.rows, block.columns)
+        if part is not None:
+            if planes is None:
+                planes = np.empty((*grid.size, part.shape[-1]), np.float32)
+            planes[block.rows, block.columns] = part
+    if watch.stopped or planes is None:
+        raise StoppedError(
+            f"stopped after {watch.done} of {watch.total} tiles, as asked."
+        )
+    return planes
+
+
+def _grid(
+    model: "TerrainModel", pixels: FloatArray, tiling: Tiling, tile_size: int
+) -> Grid:
+    size = (pixels.shape[0], pixels.shape[1])
+    make = blend_grid if tiling == "blend" else exact_grid
+    return make(
+        size,
         receptive_field=model.record.receptive_field,
         multiple=model.config.size_multiple,
-        tile_size=tile_size,
+        tile_size=max(size) if tiling == "whole" else tile_size,
     )
-    channels = model.config.output_channels
-    output = np.empty((*grid.size, channels), np.float32)
-    pieces = tiles(grid)
-    watch.report(0, len(pieces))
-    for done, piece in enumerate(pieces, start=1):
-        result = run_network(model.network, pixels[piece.source][None])[0]
-        output[piece.target] = result[piece.core]
-        watch.report(done, len(pieces))
-    return output
 
 
 def _groups(ready: Sequence[Prepared]) -> list[list[int]]:
@@ -176,11 +192,8 @@ def _groups(ready: Sequence[Prepared]) -> list[list[int]]:
 def _check_tiling(tiling: str) -> None:
     if tiling not in TILINGS:
         raise ConfigError(
-            f"the tiling must be exact or whole, not {tiling!r}. Choose one of them."
-        )
-    if tiling == "blend":
-        raise ConfigError(
-            "the tiling 'blend' is not available yet. Use exact, which shows no seams."
+            f"the tiling must be exact, blend or whole, not {tiling!r}. Choose one of "
+            "them."
         )
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.palette import NO_DATA, Classes, color_table, soft_colors
-from terrainlib.mask.preparation import Prepared, enlarge
+from terrainlib.mask.preparation import Prepared
+from terrainlib.mask.resampling import Resizer
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
@@ -55,10 +56,7 @@ class Prediction:
     @cached_property
     def soft(self) -> FloatArray:
         """(H, W, 3) float32 in [0, 1], the soft mask; black without data."""
-        soft = enlarge(self.working_soft, (self.valid.shape[0], self.valid.shape[1]))
-        if soft is self.working_soft:
-            soft = soft.copy()
-        np.clip(soft, 0, 1, out=soft)
+        soft = np.clip(self._enlarge.whole(self.working_soft), 0, 1)
         soft[~self.valid] = 0
         return soft
 
@@ -79,28 +77,50 @@ class Prediction:
         index[~self.valid] = NO_DATA
         return index, best
 
+    @property
+    def _enlarge(self) -> Resizer:
+        height, width = self.valid.shape
+        rows, columns = self.working_probabilities.shape[:2]
+        return Resizer.between((rows, columns), (height, width))
+
     def plane(self, number: int) -> FloatArray:
         """Return the probability of one class, (H, W) float32."""
         plane = np.ascontiguousarray(self.working_probabilities[..., number])
-        return enlarge(plane, (self.valid.shape[0], self.valid.shape[1]))
+        return self._enlarge.whole(plane)
 
 
-def finish(model: "TerrainModel", output: FloatArray, prepared: Prepared) -> Prediction:
-    """Turn a network's output into a prediction.
+def planes_of(model: "TerrainModel", output: FloatArray) -> FloatArray:
+    """Return what is kept, blended and enlarged of a network's output.
 
     Args:
         model: The model; its palette and kind of output count.
-        output: (H', W', O) float32 class probabilities or colours, padding included.
+        output: (h, w, O) float32 class probabilities or colours.
+
+    Returns:
+        (h, w, K) float32, the probabilities; or, for a network of colours, (h, w, 3 +
+        K), its colours and then 1 for the class of the nearest one.
+    """
+    if model.config.output != "colors":
+        return output
+    nearest = snap_to_classes(output, model.classes)
+    votes = np.eye(len(model.classes), dtype=np.float32)[nearest]
+    return np.concatenate([output, votes], axis=-1)
+
+
+def finish(model: "TerrainModel", planes: FloatArray, prepared: Prepared) -> Prediction:
+    """Turn the planes of a whole image into its prediction.
+
+    Args:
+        model: The model; its palette and kind of output count.
+        planes: (H', W', P) float32 of `planes_of`, padding included or not.
         prepared: What the network was fed.
     """
-    rows, columns = prepared.working_size
-    output = output[:rows, :columns]
+    rows, columns = prepared.geometry.working
+    planes = planes[:rows, :columns]
+    probabilities = planes[..., -len(model.classes) :]
     if model.config.output == "colors":
-        soft = output
-        nearest = snap_to_classes(output, model.classes)
-        probabilities = np.eye(len(model.classes), dtype=np.float32)[nearest]
+        soft = planes[..., :3]
     else:
-        probabilities = output
         soft = soft_colors(probabilities, model.classes)
     return Prediction(model.classes, prepared.valid, probabilities, soft)
 

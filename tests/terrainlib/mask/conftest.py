@@ -12,7 +12,7 @@ from terrainlib.model.config import UNetConfig
 from terrainlib.model.modelfile import TerrainModel
 from tests.mask_models import ColorReader, make_model, paint_dataset
 
-FILTERS = {"fast": (4, 4, 4, 4), "notebook": (2, 2, 3, 4, 4), "best": (2, 2, 3, 4, 4)}
+FILTERS = {"fast": (4, 4, 4), "notebook": (2, 2, 3, 4, 4), "best": (2, 2, 3, 4, 4)}
 
 
 @pytest.fixture

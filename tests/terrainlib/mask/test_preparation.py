@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from terrainlib.data.imagery import Image
-from terrainlib.mask.preparation import enlarge, prepare
+from terrainlib.mask.preparation import prepare
 from terrainlib.model.inputs import network_input
 
 
@@ -16,7 +16,7 @@ def test_shrinking_averages_areas(color_model):
     rgb = np.random.default_rng(0).random((32, 64, 3))
     prepared = prepare(color_model(scale=0.25), image_of(rgb))
     expected = rgb.reshape(8, 4, 16, 4, 3).mean(axis=(1, 3))
-    assert prepared.working_size == (8, 16)
+    assert prepared.geometry.working == (8, 16)
     assert np.abs(prepared.pixels[:8, :16] - expected).max() < 1e-5
 
 
@@ -65,13 +65,3 @@ def test_heights_without_data_leave_their_neighbours_alone(color_model):
     pixels = prepare(model, image_of(np.zeros((64, 64, 3))), height=heights).pixels
     # Flat land; where one of four columns is unknown the others decide.
     assert (pixels[:6, :, 3] == 0).all()
-
-
-@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3)])
-def test_enlarging_keeps_the_mean_and_the_kind(shape):
-    plane = np.random.default_rng(1).random(shape).astype(np.float32)
-    large = enlarge(plane, (50, 70))
-    assert large.shape == (50, 70, *shape[2:])
-    assert large.dtype == np.float32
-    assert large.mean() == pytest.approx(plane.mean(), abs=0.02)
-    assert enlarge(plane, (5, 7)) is plane
