@@ -72,6 +72,7 @@ def tiff(pixels: NDArray[Any], *, mask: Any = None, **profile: Any) -> bytes:
     pixels = pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
     interpretation = profile.pop("colorinterp", None)
     colormap = profile.pop("colormap", None)
+    descriptions = profile.pop("descriptions", None)
     height, width, count = pixels.shape
     options = {"driver": "GTiff", "dtype": pixels.dtype, "count": count, **profile}
     with (
@@ -83,6 +84,8 @@ def tiff(pixels: NDArray[Any], *, mask: Any = None, **profile: Any) -> bytes:
         with memory.open(height=height, width=width, **options) as data:
             if interpretation:
                 data.colorinterp = interpretation
+            if descriptions:
+                data.descriptions = descriptions
             if colormap:
                 data.write_colormap(1, colormap)
             data.write(np.moveaxis(pixels, -1, 0))

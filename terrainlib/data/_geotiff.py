@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from terrainlib.data._bands import Choice, Marks, choose
 from terrainlib.data._opentiff import (
     OpenTiff,
-    closed_environment,
+    faults,
     open_overview,
     open_tiff,
 )
 from terrainlib.data._raster import Georeference, Raster
-from terrainlib.data._source import OpenSource
+from terrainlib.data._source import OpenSource, damaged
 from terrainlib.data._windows import Triple, Window, whole
 
 _STRIP_MB: Final = 32
@@ -35,6 +35,7 @@ class TiffPicture:
         choice: The bands.
         palette: (n, 4) uint8 RGBA colours that the pixels index, None without one.
         maximum: Full scale of the samples, None for floats.
+        nodata: Value that means no data, None without one.
         masked: Whether a mask inside the file says where there is data.
         notes: What the reader should know of the file and the choice.
         georeference: Where the pixels lie, None where the file does not say.
@@ -44,6 +45,7 @@ class TiffPicture:
     choice: Choice
     palette: NDArray[np.uint8] | None
     maximum: int | None
+    nodata: float | None
     masked: bool
     notes: tuple[str, ...]
     georeference: Georeference | None
@@ -58,8 +60,7 @@ class TiffPicture:
     def pixel_bytes(self) -> int:
         """Bytes that are decoded for a pixel, those of other bands between included."""
         data = self.tiff.data
-        together = data.profile.get("interleave") == "pixel"
-        bands = data.count if together else len(self.read_bands)
+        bands = data.count if self.tiff.together else len(self.read_bands)
         return int(bands * np.dtype(data.dtypes[0]).itemsize)
 
     def raster(self, window: Window) -> Raster:
@@ -90,7 +91,7 @@ class TiffPicture:
 
     def _valid(self, pixels: NDArray[Any], window: Window) -> NDArray[np.bool_]:
         """Return where the file has data, by its mask, its no-data value and NaN."""
-        nodata = self.tiff.data.nodata
+        nodata = self.nodata
         valid = np.ones(pixels.shape[:2], bool)
         if self.masked:
             valid = self.tiff.read_mask(window)
@@ -112,16 +113,20 @@ def open_picture(
             picture.
     """
     with open_tiff(source, in_parts=in_parts) as tiff:
-        choice = choose(_marks(tiff.data), bands, source.name)
-        yield TiffPicture(
-            tiff,
-            choice,
-            _palette(tiff.data, choice),
-            _maximum(tiff.data),
-            _is_masked(tiff.data),
-            source.notes + _page_notes(tiff.data) + choice.notes,
-            _georeference(tiff.data),
-        )
+        with faults(lambda: damaged(source.name)):
+            data = tiff.data
+            choice = choose(_marks(data), bands, source.name)
+            picture = TiffPicture(
+                tiff,
+                choice,
+                _palette(data, choice),
+                _maximum(data),
+                data.nodata,
+                _is_masked(data),
+                source.notes + _page_notes(data) + choice.notes,
+                _georeference(data),
+            )
+        yield picture
 
 
 @contextmanager
@@ -131,7 +136,7 @@ def open_reduced(picture: TiffPicture, height: int) -> Iterator[TiffPicture]:
     Without one it is the picture itself.
     """
     tiff = picture.tiff
-    rows = [tiff.height // factor for factor in tiff.data.overviews(1)]
+    rows = [tiff.height // factor for factor in tiff.overviews]
     large = [number for number, count in enumerate(rows) if count >= height]
     if not large:
         yield picture
@@ -148,7 +153,7 @@ def read_size(source: OpenSource) -> tuple[int, int]:
 
 def read_marks(source: OpenSource) -> tuple[list[Marks], str]:
     """Return what the header says about each band, and the type of their samples."""
-    with open_tiff(source, in_parts=True) as tiff:
+    with open_tiff(source, in_parts=True) as tiff, faults(lambda: damaged(source.name)):
         return _marks(tiff.data), str(tiff.data.dtypes[0])
 
 
@@ -237,8 +242,7 @@ def _georeference(data: Any) -> Georeference | None:
     from rasterio.errors import CRSError
 
     try:
-        with closed_environment():
-            wkt = data.crs.to_wkt() if data.crs else ""
+        wkt = data.crs.to_wkt() if data.crs else ""
     except CRSError:
         wkt = ""
     if not wkt and data.transform.is_identity:

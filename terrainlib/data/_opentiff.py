@@ -7,7 +7,7 @@ each; its cache of decoded blocks is bounded, for all files together.
 
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -40,11 +40,15 @@ class OpenTiff:
         source: The file.
         data: Rasterio's data set.
         place: What rasterio opened.
+        overviews: How many times smaller each of the overviews inside the file is.
+        together: Whether a block holds all bands.
     """
 
     source: OpenSource
     data: Any
     place: Any
+    overviews: tuple[int, ...]
+    together: bool
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -69,15 +73,9 @@ class OpenTiff:
         Raises:
             ImageError: If a block is missing or damaged.
         """
-        from rasterio.errors import RasterioError
-
-        try:
-            with self._lock, closed_environment():
-                samples: NDArray[Any] = self.data.read(
-                    list(bands), window=_rasterio_window(window)
-                )
-        except RasterioError as error:
-            raise self._fault(bands, window) from error
+        with faults(lambda: self._fault(bands, window)), self._lock:
+            place = _rasterio_window(window)
+            samples: NDArray[Any] = self.data.read(list(bands), window=place)
         return samples
 
     def read_mask(self, window: Window) -> NDArray[np.bool_]:
@@ -86,13 +84,8 @@ class OpenTiff:
         Raises:
             ImageError: If a block is missing or damaged.
         """
-        from rasterio.errors import RasterioError
-
-        try:
-            with self._lock, closed_environment():
-                mask = self.data.read_masks(1, window=_rasterio_window(window))
-        except RasterioError as error:
-            raise damaged(self.source.name) from error
+        with faults(lambda: damaged(self.source.name)), self._lock:
+            mask = self.data.read_masks(1, window=_rasterio_window(window))
         return np.asarray(mask > 0)
 
     def _fault(self, bands: Sequence[int], window: Window) -> ImageError:
@@ -136,8 +129,7 @@ def open_tiff(source: OpenSource, *, in_parts: bool = False) -> Iterator[OpenTif
         place: Any = source.path
         if place is None:
             source.handle.seek(0)
-            with closed_environment():
-                memory = stack.enter_context(MemoryFile(source.handle.read()))
+            memory = stack.enter_context(MemoryFile(source.handle.read()))
             place = memory.name
         opened = stack.enter_context(_opened(source, place))
         _check(opened, in_parts)
@@ -156,27 +148,39 @@ def open_overview(tiff: OpenTiff, number: int) -> Iterator[OpenTiff]:
         yield opened
 
 
-def closed_environment() -> Any:
-    """Return GDAL's settings, as a context: nothing beside the file is looked at."""
-    import rasterio
+@contextmanager
+def faults(told: Callable[[], ImageError]) -> Iterator[None]:
+    """Run what GDAL does with its settings, nothing beside the file being looked at.
 
-    return rasterio.Env(**_CLOSED)
+    Args:
+        told: Makes the error to raise where GDAL says that something is wrong.
+    """
+    import rasterio
+    from rasterio._err import CPLE_BaseError
+    from rasterio.errors import RasterioError
+
+    try:
+        with rasterio.Env(**_CLOSED):
+            yield
+    except (RasterioError, CPLE_BaseError) as error:  # the second come from the header
+        raise told() from error
 
 
 @contextmanager
 def _opened(source: OpenSource, place: Any, **options: Any) -> Iterator[OpenTiff]:
     """Open a place by rasterio; the settings hold while it is opened and closed."""
     import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    from rasterio.errors import NotGeoreferencedWarning
 
-    try:
-        with closed_environment(), _WARNINGS_LOCK, warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            data = rasterio.open(place, driver="GTiff", **options)
-    except RasterioError as error:
-        raise damaged(source.name) from error
-    with data:
-        yield OpenTiff(source, data, place)
+    with ExitStack() as stack:
+        with faults(lambda: damaged(source.name)):
+            with _WARNINGS_LOCK, warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                data = rasterio.open(place, driver="GTiff", **options)
+            stack.enter_context(data)
+            together = data.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL"
+            overviews = tuple(data.overviews(1))
+        yield OpenTiff(source, data, place, overviews, together)
 
 
 def _check(opened: OpenTiff, in_parts: bool) -> None:

@@ -2,11 +2,11 @@
 
 A file is decoded by blocks, and every block costs the same however few of its pixels
 are looked at. So the blocks decide: where those that the small picture touches are too
-many, evenly spread rows and columns of them are read, and the gaps are filled by what
-lies on both sides.
+many, an evenly spread part of them is read, and what lies between is filled from what
+lies around it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from terrainlib.data._raster import Raster
 from terrainlib.data._windows import Window, spread
 
-_BUDGET_BYTES: Final = 128_000_000
-_LEAST_BLOCK_BYTES: Final = (
-    128_000  # what asking for a block costs, however small it is
-)
+_BUDGET_BYTES: Final = 192_000_000
+_LEAST_BLOCK_BYTES: Final = 192_000  # decoding so much takes as long as asking for it
 _OVERSAMPLING: Final = 2  # so that areas are averaged, not picked
+_HIDDEN_GAP_PX: Final = 4  # of the oversampled picture; less does not show
+_GOLDEN: Final = 0.618
 
-Read = Callable[[Window], Raster]
+FloatArray = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,47 +35,29 @@ class Layer:
         block: Rows and columns of the blocks that it is decoded by.
         pixel_bytes: Bytes that are decoded for a pixel; 0 if it is in memory.
         read: Returns the pixels under a window.
+        scale: Turns them into (h, w, 3) float32 RGB in [0, 1].
     """
 
     shape: tuple[int, int]
     block: tuple[int, int]
     pixel_bytes: int
-    read: Read
+    read: Callable[[Window], Raster]
+    scale: Callable[[Raster], FloatArray]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lattice:
-    """The rows or columns of an image that are looked at.
+class Overview:
+    """A small picture.
 
     Attributes:
-        wanted: (n,) numbers of evenly spread rows, increasing.
-        kept: Those of them that are read, increasing.
-        block: Rows of a block.
+        rgb: (h, w, 3) float32 in [0, 1], 0 where there is no data.
+        valid: (h, w) bool.
+        blurred: Whether it shows means because only parts of the image were read.
     """
 
-    wanted: NDArray[np.int64]
-    kept: NDArray[np.int64]
-    block: int
-
-    def groups(self) -> list[tuple[slice, slice]]:
-        """Return the kept rows of each block: where in the image, and which of them."""
-        starts = np.flatnonzero(np.diff(self.kept // self.block, prepend=-1))
-        ends = [*starts[1:], len(self.kept)]
-        return [
-            (slice(int(self.kept[a]), int(self.kept[b - 1]) + 1), slice(int(a), int(b)))
-            for a, b in zip(starts, ends, strict=True)
-        ]
-
-    @property
-    def places(self) -> NDArray[np.int64]:
-        """Which of the wanted rows are kept, (k,)."""
-        return np.searchsorted(self.wanted, self.kept)
-
-    @property
-    def gap(self) -> int:
-        """Greatest distance from one kept row to the next, in wanted rows."""
-        ends = (-1, len(self.wanted))
-        return int(np.diff(self.places, prepend=ends[0], append=ends[1]).max())
+    rgb: FloatArray
+    valid: Mask
+    blurred: bool
 
 
 def fitted(height: int, width: int, size: int) -> tuple[int, int]:
@@ -83,120 +66,164 @@ def fitted(height: int, width: int, size: int) -> tuple[int, int]:
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 
-def lattices(layer: Layer, small: tuple[int, int]) -> tuple[Lattice, Lattice]:
-    """Return the rows and columns to look at for a small picture of (h, w) px."""
-    wanted = [
-        np.array(spread(length, min(length, _OVERSAMPLING * count)))
-        for length, count in zip(layer.shape, small, strict=True)
-    ]
-    blocks = [np.unique(w // b) for w, b in zip(wanted, layer.block, strict=True)]
-    size = layer.block[0] * layer.block[1] * layer.pixel_bytes
-    cost = max(size, _LEAST_BLOCK_BYTES)
-    share = min(1.0, _BUDGET_BYTES / (cost * len(blocks[0]) * len(blocks[1])))
-    across = _some(len(blocks[1]), share**0.5)
-    down = _some(len(blocks[0]), share * len(blocks[1]) / across)
-    rows, columns = (
-        Lattice(w, w[np.isin(w // b, touched[spread(len(touched), count)])], b)
-        for w, b, touched, count in zip(
-            wanted, layer.block, blocks, (down, across), strict=True
+def overview(layer: Layer, small: tuple[int, int]) -> Overview:
+    """Return a small picture of (h, w) px."""
+    plan = _plan(layer, small, _OVERSAMPLING)
+    blurred = plan.every > 1 and max(plan.gap()) > _HIDDEN_GAP_PX
+    if blurred:  # finer detail than is shown is of no use
+        plan = _plan(layer, small, 1)
+    rows, columns = plan.wanted
+    rgb = np.zeros((len(rows), len(columns), 3), np.float32)
+    valid, known = (np.zeros(rgb.shape[:2], bool) for _ in range(2))
+    for row, column in plan.blocks():
+        part = layer.read((_span(rows[row]), _span(columns[column])))
+        inside = np.ix_(rows[row] - rows[row][0], columns[column] - columns[column][0])
+        part = replace(part, pixels=part.pixels[inside], valid=part.valid[inside])
+        rgb[row, column] = layer.scale(part)
+        valid[row, column] = part.valid
+        known[row, column] = True
+    if plan.every > 1:
+        rgb, valid = _filled(rgb, valid, known, plan.gap(), keep=not blurred)
+    return Overview(*_averaged(rgb, valid, small), blurred)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plan:
+    """What is looked at.
+
+    Attributes:
+        wanted: Numbers of rows, and of columns; evenly spread, increasing.
+        groups: Which of them lie in each row, and column, of blocks.
+        every: One of so many blocks is read.
+    """
+
+    wanted: tuple[NDArray[np.int64], NDArray[np.int64]]
+    groups: tuple[list[slice], list[slice]]
+    every: int
+
+    @property
+    def is_line(self) -> bool:
+        """Whether there is only one row or column of blocks."""
+        return min(len(group) for group in self.groups) == 1
+
+    def blocks(self) -> Iterator[tuple[slice, slice]]:
+        """Yield which rows and columns of the picture are read together.
+
+        The blocks form a lattice of the golden ratio, in which no gap is long.
+        """
+        rows, columns = self.groups
+        step = 1 if self.is_line else round(self.every * _GOLDEN)
+        middle = (len(rows) // 2 * step + len(columns) // 2) % self.every
+        for y, row in enumerate(rows):
+            for x, column in enumerate(columns):
+                if (y * step + x) % self.every == middle:
+                    yield row, column
+
+    def gap(self) -> tuple[int, int]:
+        """Return the rows and columns from one block that is read to the next."""
+        reach = self.every if self.is_line else self.every**0.5
+        down, across = (
+            1
+            if len(group) == 1
+            else max(2, round(reach * max(part.stop - part.start for part in group)))
+            for group in self.groups
         )
+        return down, across
+
+
+def _plan(layer: Layer, small: tuple[int, int], oversampling: int) -> _Plan:
+    """Return what to look at for a small picture of (h, w) px."""
+    rows, columns = (
+        np.array(spread(length, min(length, oversampling * count)))
+        for length, count in zip(layer.shape, small, strict=True)
     )
-    return rows, columns
+    block = _read_together(layer, small)
+    groups = _groups(rows, block[0]), _groups(columns, block[1])
+    size = block[0] * block[1] * layer.pixel_bytes
+    cost = max(size, _LEAST_BLOCK_BYTES) if size else 0
+    every = -(-cost * len(groups[0]) * len(groups[1]) // _BUDGET_BYTES)
+    return _Plan((rows, columns), groups, max(1, every))
 
 
-def gather(read: Read, rows: Lattice, columns: Lattice) -> Raster:
-    """Return the kept rows and columns of an image, read block by block."""
-    across = columns.groups()
-    strips = [
-        [_picked(read, rows, columns, row, column) for column in across]
-        for row in rows.groups()
+def _read_together(layer: Layer, small: tuple[int, int]) -> tuple[int, int]:
+    """Return the rows and columns to read at once: blocks, or some of them if small.
+
+    Blocks are joined only along the sides where pixels of every one are wanted.
+    """
+    size = list(layer.block)
+    free = [
+        axis
+        for axis in (0, 1)
+        if _OVERSAMPLING * small[axis] * size[axis] >= layer.shape[axis]
     ]
-    pixels = [
-        np.concatenate([part.pixels for part in strip], axis=1) for strip in strips
+    while (
+        layer.pixel_bytes and size[0] * size[1] * layer.pixel_bytes < _LEAST_BLOCK_BYTES
+    ):
+        free = [axis for axis in free if size[axis] < layer.shape[axis]]
+        if not free:
+            break
+        size[min(free, key=lambda axis: size[axis])] *= 2
+    return size[0], size[1]
+
+
+def _groups(wanted: NDArray[np.int64], block: int) -> list[slice]:
+    """Return which of the wanted rows lie in each block that holds any."""
+    starts = np.flatnonzero(np.diff(wanted // block, prepend=-1)).tolist()
+    return [
+        slice(a, b) for a, b in zip(starts, [*starts[1:], len(wanted)], strict=True)
     ]
-    valid = [np.concatenate([part.valid for part in strip], axis=1) for strip in strips]
-    return replace(
-        strips[0][0], pixels=np.concatenate(pixels), valid=np.concatenate(valid)
-    )
 
 
-def small_picture(
-    rgb: NDArray[np.float32],
-    valid: NDArray[np.bool_],
-    axes: tuple[Lattice, Lattice],
-    small: tuple[int, int],
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return gathered pixels as the small picture.
+def _filled(
+    rgb: FloatArray, valid: Mask, known: Mask, gap: tuple[int, int], *, keep: bool
+) -> tuple[FloatArray, Mask]:
+    """Return means of what is known around each pixel, by boxes that span the gaps.
+
+    Normalised convolution (Knutsson and Westin 1993, doi:10.1109/CVPR.1993.341081).
 
     Args:
-        rgb: Kept rows and columns, float32 RGB in [0, 1].
-        valid: Where of them there is data, bool.
-        axes: Which rows and columns they are.
-        small: (h, w) of the small picture, px.
-
-    Returns:
-        (h, w, 3) float32 in [0, 1], and (h, w) bool.
+        rgb: (h, w, 3) float32, 0 where nothing is known or there is no data.
+        valid: (h, w) bool.
+        known: (h, w) bool.
+        gap: Rows and columns from one known part to the next.
+        keep: Whether known pixels stay as they are.
     """
     import cv2
 
-    if any(axis.gap > 1 for axis in axes):
-        rgb, valid = _without_gaps(rgb, valid, axes)
+    sums, weight = np.dstack([rgb, valid]), known.astype(np.float32)
+    box = (gap[1] | 1, gap[0] | 1)
+    passes = 0
+    while passes < 2 or not weight.all():
+        sums, weight = (
+            np.asarray(cv2.blur(a, box, borderType=cv2.BORDER_CONSTANT), np.float32)
+            for a in (sums, weight)
+        )
+        passes += 1
+    shown = sums[..., 3] >= weight / 2
+    filled = sums[..., :3] / np.maximum(sums[..., 3:], np.float32(1e-9))
+    if keep:
+        filled[known], shown[known] = rgb[known], valid[known]
+    filled[~shown] = 0
+    return np.clip(filled, 0.0, 1.0), shown
+
+
+def _averaged(
+    rgb: FloatArray, valid: Mask, small: tuple[int, int]
+) -> tuple[FloatArray, Mask]:
+    """Return means of the pixels with data, where at least half have them."""
+    import cv2
+
     if valid.shape == small:
         return rgb, valid
-    share = cv2.resize(
-        valid.astype(np.float32), small[::-1], interpolation=cv2.INTER_AREA
-    )
-    mean = cv2.resize(rgb, small[::-1], interpolation=cv2.INTER_AREA)
-    shown = share >= 0.5
-    result = np.zeros((*small, 3), np.float32)
-    np.divide(mean, share[..., None], out=result, where=shown[..., None])
-    return np.minimum(result, 1.0), shown
+    size = small[::-1]
+    share = cv2.resize(valid.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    sums = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    shown = np.asarray(share >= 0.5)
+    mean = np.zeros((*small, 3), np.float32)
+    np.divide(sums, share[..., None], out=mean, where=shown[..., None])
+    return np.minimum(mean, 1.0), shown
 
 
-def _without_gaps(
-    rgb: NDArray[np.float32], valid: NDArray[np.bool_], axes: tuple[Lattice, Lattice]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return all wanted pixels: those that were read, and means of them between.
-
-    The mean of what was read and is valid within a box that spans the gaps, taken twice
-    (normalised convolution: Knutsson and Westin 1993, doi:10.1109/CVPR.1993.341081).
-    """
-    import cv2
-
-    inside = np.ix_(*(axis.places for axis in axes))
-    values = np.zeros((*(len(axis.wanted) for axis in axes), 4), np.float32)
-    values[inside] = np.dstack([rgb, valid])  # colours are 0 where there is no data
-    known = np.zeros(values.shape[:2], np.float32)
-    known[inside] = 1
-    box = tuple(2 * (axis.gap - 1) + 1 for axis in axes[::-1])
-    for _ in range(2):
-        values, known = (
-            cv2.blur(array, box, borderType=cv2.BORDER_CONSTANT)
-            for array in (values, known)
-        )
-    weight = values[..., 3:]
-    filled = values[..., :3] / np.maximum(weight, np.float32(1e-6))
-    shown = values[..., 3] >= known / 2
-    filled[inside], shown[inside] = rgb, valid
-    filled[~shown] = 0
-    return filled, shown
-
-
-def _some(count: int, share: float) -> int:
-    """Return a share of a number, at least 1 and at most all."""
-    return max(1, min(count, int(count * share)))
-
-
-def _picked(
-    read: Read,
-    rows: Lattice,
-    columns: Lattice,
-    row: tuple[slice, slice],
-    column: tuple[slice, slice],
-) -> Raster:
-    """Return the kept pixels of one block."""
-    part = read((row[0], column[0]))
-    inside = np.ix_(
-        rows.kept[row[1]] - row[0].start, columns.kept[column[1]] - column[0].start
-    )
-    return replace(part, pixels=part.pixels[inside], valid=part.valid[inside])
+def _span(numbers: NDArray[np.int64]) -> slice:
+    """Return the slice that holds increasing numbers."""
+    return slice(int(numbers[0]), int(numbers[-1]) + 1)

@@ -3,19 +3,17 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Final
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data._geotiff import TiffPicture, open_reduced
-from terrainlib.data._overview import Layer, fitted, gather, lattices, small_picture
+from terrainlib.data._overview import Layer, fitted, overview
 from terrainlib.data._raster import Georeference, Raster
 from terrainlib.data._scaling import Scale, apply_scale, find_scale, missing_note
 from terrainlib.data._windows import Window, check_window, sample_windows
 from terrainlib.data.imagery import Image
-
-_SHOWN_GAP: Final = 4  # in half px of an overview; less does not show
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,15 +39,12 @@ class RasterScene:
         """Return a small picture of all of it."""
         small = fitted(self.height, self.width, size)
         with self._layer(small[0]) as layer:
-            axes = lattices(layer, small)
-            raster = gather(layer.read, *axes)
-        rgb, valid = small_picture(
-            apply_scale(raster, self._scale), raster.valid, axes, small
-        )
+            made = overview(layer, small)
         notes = self.notes
-        if any(axis.gap > _SHOWN_GAP for axis in axes):
-            notes += ("overview made of evenly spread parts, blurred between them",)
-        return Image(rgb, valid, notes, self._reduced(small), self.name)
+        if made.blurred:
+            notes += ("the overview is blurred: made of evenly spread parts",)
+        place = self._reduced(small)
+        return Image(made.rgb, made.valid, notes, place, self.name)
 
     def _reduced(self, small: tuple[int, int]) -> Georeference | None:
         """Return where the pixels of a small picture lie."""
@@ -70,12 +65,14 @@ def tiff_scene(picture: TiffPicture) -> RasterScene:
     sample = (picture.raster(w) for w in sample_windows(tiff.height, tiff.width))
     scale = find_scale(picture.raster((slice(0, 1), slice(0, 1))), sample)
 
+    scaled = partial(apply_scale, scale=scale)
+
     @contextmanager
     def layer(height: int) -> Iterator[Layer]:
         with open_reduced(picture, height) as reduced:
             shape = (reduced.tiff.height, reduced.tiff.width)
             block = reduced.tiff.block
-            yield Layer(shape, block, reduced.pixel_bytes, reduced.raster)
+            yield Layer(shape, block, reduced.pixel_bytes, reduced.raster, scaled)
 
     return RasterScene(
         tiff.source.name,
@@ -112,7 +109,8 @@ def image_scene(image: Image) -> RasterScene:
 
 def _in_memory(raster: Raster, scale: Scale, name: str) -> RasterScene:
     height, width = raster.valid.shape
-    layer = Layer((height, width), (height, width), 0, raster.part)
+    scaled = partial(apply_scale, scale=scale)
+    layer = Layer((height, width), (height, width), 0, raster.part, scaled)
     return RasterScene(
         name,
         height,

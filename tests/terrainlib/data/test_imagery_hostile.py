@@ -168,7 +168,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "I11 sparse GeoTIFF": (
         "a.tif",
         sparse_tiff(),
-        "200000 x 200000 = 40000 megapixels; the limit is 80 for files read whole. Crop",
+        "200000 x 200000 = 40000 megapixels; the limit is 80 for files read whole. Cro",
     ),
     "I11 huge block": (
         "a.tif",
