@@ -1,10 +1,10 @@
-"""Masks as files for others: PNG pictures, and GeoTIFF on the grid of the input.
+"""Masks as PNG pictures for others.
 
 Everything is encoded in memory; writing is the caller's business, through `files`.
+Masks on the grid of their image are the business of `geotiff`.
 """
 
 import io
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,16 +13,24 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL.PngImagePlugin import PngInfo
 
-from terrainlib.data.imagery import Georeference
-from terrainlib.data.palette import NO_DATA, Classes, colorize
+from terrainlib.data.palette import Classes, colorize
 from terrainlib.errors import ConfigError, ImageError
+from terrainlib.mask.geotiff import geotiff_mask
+
+__all__ = [
+    "encode_png",
+    "geotiff_mask",
+    "index_png",
+    "mask_png",
+    "overlay",
+    "to_bytes",
+]
 
 Bytes = NDArray[np.uint8]
 
 _PNG_COMPRESSION: Final = (
     4  # a tenth larger than the smallest, at three times the speed
 )
-_BLOCK_PX: Final = 256
 
 
 def to_bytes(picture: NDArray[Any]) -> Bytes:
@@ -93,57 +101,6 @@ def index_png(
     table = colorize(np.arange(256, dtype=np.uint8), classes)
     picture.putpalette(table.tobytes())
     return _png(picture, texts or {})
-
-
-def geotiff_mask(mask: Bytes, classes: Classes, georeference: Georeference) -> bytes:
-    """Return a class mask as a GeoTIFF on the grid of its image.
-
-    One uint8 band of class indices with the classes' colour table and 255 as no data;
-    the class names are in the metadata, as `CLASS_0`, `CLASS_1`, ... and as the JSON of
-    `classes.json` under `CLASSES`.
-
-    Args:
-        mask: (H, W) uint8 class indices, 255 = no data.
-        classes: The K classes.
-        georeference: Where the image's pixels lie.
-    """
-    import rasterio  # slow to import, and not needed for pictures
-
-    height, width = mask.shape
-    blocks = {}
-    if min(height, width) >= _BLOCK_PX:
-        blocks = {"tiled": True, "blockxsize": _BLOCK_PX, "blockysize": _BLOCK_PX}
-    with rasterio.MemoryFile() as memory:
-        with memory.open(
-            driver="GTiff",
-            height=height,
-            width=width,
-            count=1,
-            dtype="uint8",
-            nodata=NO_DATA,
-            compress="deflate",
-            crs=georeference.crs_wkt or None,
-            transform=rasterio.Affine(*georeference.transform),
-            **blocks,
-        ) as target:
-            target.write(mask, 1)
-            target.write_colormap(1, _colormap(classes))
-            target.set_band_description(1, "terrain class")
-            target.update_tags(**_class_tags(classes))
-        return bytes(memory.read())
-
-
-def _colormap(classes: Classes) -> dict[int, tuple[int, int, int, int]]:
-    """Return the colour table; no data is transparent."""
-    colors = {number: (*item.color, 255) for number, item in enumerate(classes)}
-    return {**colors, NO_DATA: (0, 0, 0, 0)}
-
-
-def _class_tags(classes: Classes) -> dict[str, str]:
-    """Return the names of the classes as TIFF metadata."""
-    listed = [{"name": item.name, "color": list(item.color)} for item in classes]
-    names = {f"CLASS_{number}": item.name for number, item in enumerate(classes)}
-    return {**names, "CLASSES": json.dumps(listed, ensure_ascii=False)}
 
 
 def _unit(picture: NDArray[Any]) -> NDArray[np.float32]:

@@ -1,25 +1,16 @@
-"""Masks as PNG and GeoTIFF, read back by other libraries."""
+"""Masks as PNG pictures, read back by other libraries."""
 
 import io
-import json
 
 import numpy as np
 import pytest
-import rasterio
 from PIL import Image as PillowImage
 
-from terrainlib.data.imagery import Georeference, read_image
-from terrainlib.data.masks import read_mask
 from terrainlib.data.palette import KAGGLE_CLASSES, colorize
 from terrainlib.errors import ConfigError, ImageError
 from terrainlib.mask import export
 
 MASK = np.array([[0, 1, 2, 3], [4, 5, 6, 255]], np.uint8)
-GRID = Georeference(
-    rasterio.crs.CRS.from_epsg(32633).to_wkt(),
-    (10.0, 0.0, 500000.0, 0.0, -10.0, 5400000.0),
-    None,
-)
 
 
 def decoded(data: bytes) -> PillowImage.Image:
@@ -66,36 +57,3 @@ def test_an_overlay_of_other_size_or_opacity_is_refused():
         export.overlay(image, image, float("nan"))
     with pytest.raises(ImageError, match="must have the same size"):
         export.overlay(image, np.zeros((3, 2, 3), np.uint8), 0.5)
-
-
-@pytest.mark.parametrize("size", [(2, 4), (300, 400)])
-def test_a_geotiff_lies_on_the_grid_of_its_image(size):
-    mask = np.resize(MASK, size)
-    data = export.geotiff_mask(mask, KAGGLE_CLASSES, GRID)
-    with rasterio.MemoryFile(data) as memory, memory.open() as source:
-        assert source.crs.to_epsg() == 32633
-        assert tuple(source.transform)[:6] == GRID.transform
-        assert source.dtypes == ("uint8",)
-        assert source.nodata == 255
-        assert (source.read(1) == mask).all()
-        colors = source.colormap(1)
-        assert colors[0] == (17, 141, 215, 255)
-        assert colors[6] == (193, 190, 175, 255)
-        tags = source.tags()
-    assert tags["CLASS_2"] == "Forest"
-    listed = json.loads(tags["CLASSES"])
-    assert listed[0] == {"name": "Water", "color": [17, 141, 215]}
-    assert len(listed) == 7
-
-
-def test_an_exported_geotiff_can_be_read_as_a_mask_again():
-    data = export.geotiff_mask(MASK, KAGGLE_CLASSES, GRID)
-    assert (read_mask(data, KAGGLE_CLASSES, name="m.tif").index == MASK).all()
-
-
-def test_a_geotiff_without_a_coordinate_system_keeps_its_transform():
-    grid = Georeference("", GRID.transform, None)
-    data = export.geotiff_mask(MASK, KAGGLE_CLASSES, grid)
-    found = read_image(data, name="m.tif").georeference
-    assert found is not None
-    assert found.transform == GRID.transform

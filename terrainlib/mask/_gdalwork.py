@@ -1,0 +1,77 @@
+"""GDAL at work on the project's own files: bounded memory, sentences for its errors."""
+
+import shutil
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from terrainlib.data.imagery import Georeference
+from terrainlib.errors import StorageError
+
+_CACHE_MB: Final = 64
+_FULL_DISK_MB: Final = 32
+# `warnings.catch_warnings` changes the whole process; one thread at a time.
+_WARNINGS_LOCK = threading.Lock()
+
+
+@contextmanager
+def gdal_work(path: Path, scratch: Path) -> Iterator[None]:
+    """Run GDAL with bounded memory and with its own temporary files in one folder.
+
+    Args:
+        path: The file that is being made, for messages.
+        scratch: Folder of temporary files.
+
+    Raises:
+        StorageError: For whatever GDAL could not write or read back.
+    """
+    import rasterio
+    from rasterio.errors import RasterioError
+
+    options = {
+        "GDAL_CACHEMAX": _CACHE_MB,
+        "GDAL_TIFF_INTERNAL_MASK": True,
+        "CPL_TMPDIR": str(scratch),
+    }
+    try:
+        with rasterio.Env(**options):
+            yield
+    except RasterioError as error:
+        raise write_failure(path) from error
+
+
+def write_failure(path: Path) -> StorageError:
+    """Return the sentence for a file that GDAL could not write."""
+    free_mb = shutil.disk_usage(path.parent).free / 1e6
+    reason = (
+        "No space left on the disk. Free some space and try again."
+        if free_mb < _FULL_DISK_MB
+        else "Cannot be written: the disk did not keep what it was given. Check it, or "
+        "choose another folder."
+    )
+    return StorageError(reason, file=path.name)
+
+
+def open_raster(path: Any, mode: str = "r", **options: Any) -> Any:
+    """Open a raster as `rasterio.open` does; it need not lie anywhere on the Earth."""
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning
+
+    with _WARNINGS_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return rasterio.open(path, mode, **options)
+
+
+def grid_options(georeference: Georeference | None) -> dict[str, Any]:
+    """Return the properties that put a raster on the grid of its image."""
+    import rasterio
+
+    if georeference is None:
+        return {}
+    return {
+        "crs": georeference.crs_wkt or None,
+        "transform": rasterio.Affine(*georeference.transform),
+    }
