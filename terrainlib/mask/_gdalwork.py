@@ -29,6 +29,7 @@ def gdal_work(path: Path, scratch: Path) -> Iterator[None]:
         StorageError: For whatever GDAL could not write or read back.
     """
     import rasterio
+    from rasterio._err import CPLE_BaseError  # what copying raises; no public name
     from rasterio.errors import RasterioError
 
     options = {
@@ -39,7 +40,7 @@ def gdal_work(path: Path, scratch: Path) -> Iterator[None]:
     try:
         with rasterio.Env(**options):
             yield
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError) as error:
         raise write_failure(path) from error
 
 
