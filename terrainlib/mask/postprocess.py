@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from terrainlib.data.palette import NO_DATA
 from terrainlib.errors import ConfigError, ImageError
+from terrainlib.mask._regions import find_regions, merged_classes
 
 MAX_MEDIAN_PX: Final = 31
 MAX_REGION_PX: Final = 1_000_000
 
 _STRIP_PX: Final = 2**20
-_MAX_PASSES: Final = 100
 
 MaskArray = NDArray[np.uint8]
 
@@ -132,24 +132,14 @@ def sieve(mask: MaskArray, pixels: int) -> MaskArray:
         ConfigError: If `pixels` is out of its bounds.
         ImageError: If `mask` is no such array.
     """
-    from rasterio.features import sieve as gdal_sieve  # slow to import
-
     _check_region("sieve", pixels)
     _check_mask(mask)
-    result = mask.copy()
-    limit = min(pixels, mask.size - 1)  # the most that GDAL takes
-    if limit < 2:
-        return result
-    known = mask != NO_DATA
-    # one pass leaves regions whose neighbours were all too small themselves
-    for _ in range(_MAX_PASSES):
-        before = result
-        result = np.asarray(
-            gdal_sieve(before, limit, mask=known, connectivity=4), np.uint8
-        )
-        if np.array_equal(result, before):
-            break
-    return result
+    if pixels < 2:
+        return mask.copy()
+    regions = find_regions(mask, _numbers(mask))
+    table = np.full(len(regions.classes) + 1, NO_DATA, np.uint8)
+    table[1:] = merged_classes(regions, pixels)
+    return np.asarray(table[regions.labels], np.uint8)
 
 
 def fill_holes(mask: MaskArray, pixels: int) -> MaskArray:
