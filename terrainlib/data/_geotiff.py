@@ -199,7 +199,11 @@ def _strips(tiff: OpenTiff, bands: int) -> Iterator[Window]:
 
 def _marks(data: Any) -> list[Marks]:
     """Return what the file says about each band."""
-    pairs = zip(data.colorinterp, data.descriptions, strict=True)
+    try:
+        names = data.descriptions
+    except UnicodeDecodeError:  # names in an encoding that is not stated
+        names = [None] * data.count
+    pairs = zip(data.colorinterp, names, strict=True)
     return [Marks(color.name, name) for color, name in pairs]
 
 

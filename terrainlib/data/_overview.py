@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from terrainlib.data._raster import Raster
 from terrainlib.data._windows import Window, spread
 
-_BUDGET_BYTES: Final = 192_000_000
-_LEAST_BLOCK_BYTES: Final = 192_000  # decoding so much takes as long as asking for it
+_BUDGET_BYTES: Final = 128_000_000
+_LEAST_BLOCK_BYTES: Final = 128_000  # decoding so much takes as long as asking for it
 _OVERSAMPLING: Final = 2  # so that areas are averaged, not picked
 _HIDDEN_GAP_PX: Final = 4  # of the oversampled picture; less does not show
 _GOLDEN: Final = 0.618

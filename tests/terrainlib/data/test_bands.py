@@ -195,3 +195,10 @@ def test_long_and_odd_names_are_shown_short_and_plain() -> None:
     names = [band.name for band in list_bands(data).all]
     assert names[0] == "a" * 39 + "…"
     assert names[1] == "tab?here"
+
+
+def test_names_in_unknown_letters_are_left_out() -> None:
+    data = named("redx", "green", "blue", "nir").replace(b"redx", b"r\xb5\xffx")
+    bands = list_bands(data)
+    assert [band.name for band in bands.all] == [f"Band {n}" for n in range(1, 5)]
+    assert read_image(data).rgb.shape == (20, 30, 3)

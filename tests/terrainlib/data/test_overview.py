@@ -11,7 +11,7 @@ from terrainlib.data._windows import Window
 SIDE = 2400
 SMALL = (200, 200)
 BLOCKS = [(60, 60), (1, SIDE), (40, SIDE), (SIDE, 30), (SIDE, SIDE), (7, 13)]
-BUDGET = 192e6
+BUDGET = 128e6
 
 
 def gradient() -> Raster:
@@ -58,7 +58,7 @@ def test_the_cost_is_bounded_however_large_the_blocks_are(
 ) -> None:
     counting = Counting(gradient(), block, pixel_bytes)
     assert overview(counting.layer(), SMALL).valid.all()
-    assert counting.cost <= BUDGET + block[0] * block[1] * pixel_bytes
+    assert counting.cost <= 1.05 * BUDGET + block[0] * block[1] * pixel_bytes
 
 
 @pytest.mark.parametrize("pixel_bytes", [0, 3, 60, 200])
