@@ -3,12 +3,14 @@
 import streamlit as st
 
 from terrainlib.ui.chrome import page_header
+from terrainlib.ui.cleaning_view import show_cleaning_effect
 from terrainlib.ui.dataset_picker import pick_dataset
 from terrainlib.ui.model_picker import pick_entry
 from terrainlib.ui.parts import caution, has_seen, pick_part
 from terrainlib.ui.prediction_rows import show_prediction_rows
 from terrainlib.ui.predictions import Wanted, predictions
 from terrainlib.ui.score_report import show_score_report
+from terrainlib.ui.sharpening_curve_view import show_sharpening_curve
 from terrainlib.ui.yardstick_report import show_yardstick
 
 page_header(
@@ -37,5 +39,7 @@ show_score_report(
     gallery.evaluation, gallery.classes, caution(part, entry.leak, seen=seen)
 )
 show_yardstick(wanted, gallery.evaluation, "gallery")
+show_sharpening_curve(gallery, wanted, "gallery")
+show_cleaning_effect(gallery, wanted, "gallery")
 st.subheader("Images", anchor=False)
 show_prediction_rows(gallery, wanted, "gallery")

@@ -227,3 +227,60 @@ def test_a_prediction_deleted_meanwhile_is_offered_to_be_made_again(
         assert again.button(key="gallery_predict").label == "Predict 1 image"
     finally:
         picture.write_bytes(data)
+
+
+def test_the_sharpening_curve_is_drawn_when_asked_for_and_then_kept(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = predict(open_page(fresh))
+    assert len(page.get("vega_lite_chart")) == 4
+    button = page.button(key="gallery_curve")
+    assert button.label == "Sharpen and score 2 images"
+    button.click().run()
+    assert not page.exception
+    assert_curve(page)
+    forbid_tensorflow(monkeypatch)
+    assert_curve(open_page(fresh))
+
+
+def assert_curve(page: AppTest) -> None:
+    charts = [c.proto.alt or "" for c in page.get("vega_lite_chart")]
+    assert sum("against the amount of sharpening" in text for text in charts) == 2
+    words = [m.value for m in page.markdown if "class mask itself" in m.value]
+    assert len(words) == 2
+    assert words[0].startswith("- mIoU: ")
+    assert words[1].startswith("- Boundary F1: ")
+    labels = [item.label for item in page.get("download_button")]
+    assert labels.count("CSV") == 5
+    assert "gallery_curve" not in [button.key for button in page.button]
+
+
+def test_cleaning_shows_what_it_does_to_the_scores(judged: Path) -> None:
+    page = open_all(judged)
+    assert page.button(key="gallery_clean").disabled
+    page.slider(key="gallery_sieve").set_value(20).run()
+    page.button(key="gallery_clean").click().run()
+    assert not page.exception
+    shown = metrics(page)
+    assert shown["mIoU, cleaned"].endswith("%")
+    assert shown["Boundary F1, cleaned"].endswith("%")
+    assert 0 < float(shown["Pixels changed"].rstrip("%")) < 100
+    assert any("leaning like this" in item.value for item in page.markdown)
+    # other settings have not been scored yet
+    page.select_slider(key="gallery_median").set_value(5).run()
+    assert "mIoU, cleaned" not in metrics(page)
+
+
+def test_cleaning_a_prediction_that_is_gone_says_so(judged: Path, home: Path) -> None:
+    page = open_page(judged)
+    name = row_names(page)[0]
+    picture = next((home / "cache" / "predictions").rglob(f"{name}.png"))
+    data = picture.read_bytes()
+    picture.unlink()
+    try:
+        page.slider(key="gallery_fill").set_value(8).run()
+        page.button(key="gallery_clean").click().run()
+        assert any("is gone from the disk" in item.value for item in page.error)
+        assert not page.exception
+    finally:
+        picture.write_bytes(data)
