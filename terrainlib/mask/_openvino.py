@@ -37,7 +37,7 @@ class OpenVino:
     """
 
     def __init__(self, function: Any) -> None:
-        with _nothing_reported():
+        with nothing_reported():
             openvino = importlib.import_module("openvino")
             self._model = openvino.convert_model(function)
         self._core = openvino.Core()
@@ -63,7 +63,7 @@ class OpenVino:
 
 
 @contextmanager
-def _nothing_reported() -> Iterator[None]:
+def nothing_reported() -> Iterator[None]:
     """Keep OpenVINO from reporting its use over the network while it is imported.
 
     By default it tells a statistics service of each import and conversion. Where the

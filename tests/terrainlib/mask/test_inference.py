@@ -258,6 +258,6 @@ def test_a_network_in_openvino_is_freed_after_use(monkeypatch):
 def test_the_package_that_reports_openvinos_use_is_out_of_reach_meanwhile(monkeypatch):
     there = object()
     monkeypatch.setitem(sys.modules, "openvino_telemetry", there)
-    with _openvino._nothing_reported(), pytest.raises(ImportError):
+    with _openvino.nothing_reported(), pytest.raises(ImportError):
         importlib.import_module("openvino_telemetry")
     assert sys.modules["openvino_telemetry"] is there
