@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
@@ -28,6 +29,14 @@ class Server:
     home: Path
     log: Path
     pid: int
+
+
+def end_workers(home: Path) -> None:
+    """End the workers of a home, by their process ids."""
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if "terrainlib.runs.worker" in words and str(home) in " ".join(words):
+            process.kill()
 
 
 def free_port() -> int:

