@@ -87,8 +87,7 @@ class Ahead(_Thread, Generic[T]):
 class Behind(_Thread, Generic[T]):
     """A function that a thread applies to each item behind its giver.
 
-    Leaving the `with` block waits until all items are done, or, after an error, until
-    the one at work is.
+    Leaving the `with` block waits until all items are done, after an error as well.
 
     Args:
         function: Called with each item, by the thread only.
@@ -105,13 +104,8 @@ class Behind(_Thread, Generic[T]):
         Raises:
             BaseException: What the function raised for an earlier item.
         """
-        while not self._ended.is_set():
-            try:
-                self._queue.put(item, timeout=_PATIENCE_S)
-            except queue.Full:
-                continue
-            return
-        self._raise()
+        if not self._put(item):
+            self._raise()
 
     def __enter__(self) -> Self:
         return self
@@ -122,16 +116,19 @@ class Behind(_Thread, Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None:
-            self._drop_waiting()
-        self.put(_END)  # type: ignore[arg-type]
+        self._put(_END)
         self._thread.join()
         if error is None:
             self._raise()
 
-    def _drop_waiting(self) -> None:
-        while not self._queue.empty():
-            self._queue.get()
+    def _put(self, item: Any) -> bool:
+        while not self._ended.is_set():
+            try:
+                self._queue.put(item, timeout=_PATIENCE_S)
+            except queue.Full:
+                continue
+            return True
+        return False
 
     def _work(self) -> None:
         while (item := self._queue.get()) is not _END:

@@ -25,7 +25,7 @@ _PIXELS_AT_ONCE: Final = 2**16  # so that what is computed stays in the cache
 
 @dataclass(slots=True)
 class Tally:
-    """What the finished pixels are.
+    """What the finished pixels are; rows that are not complete do not count.
 
     Attributes:
         counts: (256,) int64, pixels of each class; at 255 those without data.
@@ -59,6 +59,7 @@ class Finisher:
         colors: bool,
     ) -> None:
         self.tally = Tally(np.zeros(256, np.int64))
+        self._open = Tally(np.zeros(256, np.int64))  # of the row of tiles at work
         self._classes = classes
         self._geometry = geometry
         self._up = geometry.up
@@ -136,8 +137,8 @@ class Finisher:
         if known is not None:
             classes[~known] = NO_DATA
             margins[~known] = 0
-        self.tally.counts += np.bincount(classes.ravel(), minlength=256)
-        self.tally.unsure += unsure_pixels(margins, classes)
+        self._open.counts += np.bincount(classes.ravel(), minlength=256)
+        self._open.unsure += unsure_pixels(margins, classes)
         band.classes[place] = classes
         if band.margin is not None:
             band.margin[place] = margins
@@ -159,6 +160,9 @@ class Finisher:
         band, self._band, self._covered = self._band, None, 0
         if band is None:
             return
+        self.tally.counts += self._open.counts
+        self.tally.unsure += self._open.unsure
+        self._open = Tally(np.zeros(256, np.int64))
         width = self._geometry.size[1]
         step = max(1, BAND_PX // width)
         for start in range(0, len(band.classes), step):

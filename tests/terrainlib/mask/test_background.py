@@ -78,27 +78,28 @@ def test_a_failure_behind_is_raised_at_the_end_as_well():
         give()
 
 
-def test_after_an_error_of_the_giver_waiting_items_are_left():
-    done, begun, free = [], threading.Event(), threading.Event()
-
-    class Watched(Behind):
-        def _drop_waiting(self) -> None:
-            super()._drop_waiting()
-            free.set()
-
-    def slow(number: int) -> None:
-        begun.set()
-        free.wait(10)
-        done.append(number)
+def test_after_an_error_of_the_giver_what_was_given_is_done():
+    done = []
 
     def give() -> None:
-        with Watched(slow, 5) as behind:
-            behind.put(0)
-            assert begun.wait(10)
-            for number in range(1, 5):
+        with Behind(done.append, 5) as behind:
+            for number in range(5):
                 behind.put(number)
             raise KeyError("giver")
 
     with pytest.raises(KeyError, match="giver"):
         give()
-    assert done == [0]
+    assert done == list(range(5))
+
+
+def test_of_two_failures_the_givers_is_raised():
+    def fail(number: int) -> None:
+        raise ValueError(f"cannot take {number}")
+
+    def give() -> None:
+        with Behind(fail, 5) as behind:
+            behind.put(0)
+            raise KeyError("giver")
+
+    with pytest.raises(KeyError, match="giver"):
+        give()
