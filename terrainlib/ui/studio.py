@@ -5,7 +5,7 @@ first prediction loads TensorFlow.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -31,19 +31,34 @@ class PictureFile:
 
     Attributes:
         name: Its name, without folders.
-        key: Names its content: path, date and size, or a SHA-256.
+        key: Names its content: path, date and size, or a SHA-256; and the bands.
         source: Where it is, or what is in it.
+        bands: Numbers of the bands to use as red, green and blue; None for those that
+            the file itself says are.
     """
 
     name: str
     key: str
     source: Path | bytes = field(repr=False)
+    bands: tuple[int, int, int] | None = None
 
     @classmethod
     def on_disk(cls, path: Path) -> "PictureFile":
         """Return a file of this machine."""
         date, size = cached.file_stamp(path)
         return cls(path.name, f"{path}|{date}|{size}", path)
+
+    def with_bands(self, bands: tuple[int, int, int]) -> "PictureFile":
+        """Return the file with other bands as red, green and blue."""
+        return replace(self, key=f"{self.key}|bands {bands}", bands=bands)
+
+    def read(self) -> Image:
+        """Return the whole image.
+
+        Raises:
+            ImageError: If it cannot be read.
+        """
+        return read_image(self.source, name=self.name, bands=self.bands)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +125,7 @@ def make_mask(
 
     key = mask_key(picture, height, model)
     progress(0.0, "Reading the image")
-    image = read_image(picture.source, name=picture.name)
+    image = picture.read()
     heights = read_height(height.source, name=height.name) if height else None
     progress(_READ_SHARE, "Loading the model (a few seconds the first time)")
     loaded = model_of(model)
@@ -142,7 +157,7 @@ def picture_preview(picture: PictureFile) -> tuple[bytes, tuple[int, int], str]:
     key = f"preview\n{picture.key}"
     kept = store.results().get(key)
     if kept is None:
-        image = read_image(picture.source, name=picture.name)
+        image = picture.read()
         jpeg = encode_jpeg(shrink(image.rgb, PREVIEW_PX, nearest=False))
         kept = (jpeg, (image.height, image.width), "; ".join(image.notes))
         store.results().put(key, kept, len(jpeg))

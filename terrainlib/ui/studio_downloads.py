@@ -13,7 +13,6 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from terrainlib.data.imagery import read_image
 from terrainlib.data.palette import NO_DATA, colorize
 from terrainlib.errors import ConfigError
 from terrainlib.mask import export
@@ -141,7 +140,7 @@ def sharpened_png(made: MadeMask, view: ViewSettings) -> bytes:
 
 def overlay_png(made: MadeMask, picture: PictureFile, view: ViewSettings) -> bytes:
     """Return the sharpened mask over the image as PNG."""
-    image = read_image(picture.source, name=picture.name)
+    image = picture.read()
     mask = sharpened(made, view)
     return export.encode_png(export.overlay(image.rgb, mask, view.opacity))
 
