@@ -24,4 +24,22 @@ TGA, TIL, TSX, Terragen, TopoJSON, USGSDEM, VICAR, VRT, WCS, WEBP, WMS, WMTS, XP
 XYZ, ZMap, Zarr, netCDF
 """
 
-GDAL_SKIP: Final = ",".join(" ".join(name.split()) for name in _SKIPPED.split(","))
+# The library that writes vector files brings a GDAL of its own, with other drivers.
+_SKIPPED_VECTOR: Final = """
+ADBC, AIVector, AmigoCloud, Arrow, CAD, CSV, CSW, Carto, DGN, DXF, EDIGEO,
+Elasticsearch, FlatGeobuf, GDALG, GML, GMLAS, GPSBabel, GPX, GTFS, GeoRSS, Geoconcept,
+HANA, Idrisi, Interlis 1, Interlis 2, JML, JSONFG, KML, LIBKML, LVBAG, MSSQLSpatial,
+MapInfo File, MapML, MiraMonVector, MongoDBv3, MySQL, NAS, NGW, OAPIF, OCI, ODBC, ODS,
+OGCAPI, OGR_GMT, OGR_PDS, OGR_VRT, OpenFileGDB, PGDUMP, PGeo, PLSCENES, PMTiles,
+Parquet, PostgreSQL, S57, SOSI, SVG, SXF, Selafin, TIGER, UK .NTF, VDV, VFK, WAsP,
+WFS, XLS, XLSX, XODR
+"""
+
+
+def _names(listed: str) -> str:
+    """Return names in the form that GDAL reads."""
+    return ",".join(" ".join(name.split()) for name in listed.split(","))
+
+
+GDAL_SKIP: Final = _names(_SKIPPED)
+GDAL_SKIP_VECTOR: Final = _names(f"{_SKIPPED}, {_SKIPPED_VECTOR}")

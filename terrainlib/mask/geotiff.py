@@ -5,13 +5,16 @@ write rasters of any size, row by row; a class mask in memory is encoded in memo
 """
 
 import json
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.imagery import Georeference
-from terrainlib.data.palette import NO_DATA, Classes
+from terrainlib.data.palette import NO_DATA, Classes, TerrainClass
+from terrainlib.errors import ImageError
 from terrainlib.mask._gdalwork import grid_options, open_raster
 from terrainlib.mask._rasterfile import Layout
 from terrainlib.mask.bands import Band, Plane
@@ -129,6 +132,58 @@ def geotiff_mask(
             target.write(mask, 1)
             _describe_classes(target, classes)
         return bytes(memory.read())
+
+
+def read_class_geotiff(
+    path: Path, max_megapixels: float
+) -> tuple[Bytes, Classes, Georeference | None]:
+    """Read a class mask that was written here.
+
+    Args:
+        path: The file.
+        max_megapixels: The largest that is read.
+
+    Returns:
+        The mask, (H, W) uint8; the classes; where the pixels lie, if anywhere.
+
+    Raises:
+        ImageError: If the file is missing, damaged, none of these, or larger.
+    """
+    from rasterio.errors import RasterioError
+
+    try:
+        with open_raster(path, driver="GTiff") as data:
+            classes = _read_classes(data, path)
+            if data.height * data.width > max_megapixels * 1e6:
+                raise ImageError(
+                    f"{data.width} x {data.height} pixels; the limit is "
+                    f"{max_megapixels:g} megapixels. Cut the image into parts.",
+                    file=path.name,
+                )
+            a, b, c, d, e, f = tuple(data.transform)[:6]
+            wkt = data.crs.to_wkt() if data.crs else ""
+            placed = bool(wkt) or not data.transform.is_identity
+            grid = Georeference(wkt, (a, b, c, d, e, f), NO_DATA) if placed else None
+            return data.read(1), classes, grid
+    except RasterioError as error:
+        raise ImageError(
+            "is missing or damaged. Write the class mask again.", file=path.name
+        ) from error
+
+
+def _read_classes(data: Any, path: Path) -> Classes:
+    """Return the classes that an open file names."""
+    listed: list[TerrainClass] = []
+    with suppress(ValueError, TypeError, KeyError):
+        for item in json.loads(data.tags().get("CLASSES", "[]")):
+            red, green, blue = map(int, item["color"])
+            listed.append(TerrainClass(str(item["name"]), (red, green, blue)))
+    if not listed or data.count != 1 or data.dtypes != ("uint8",):
+        raise ImageError(
+            "is no class mask that names its classes. Give one that was written here.",
+            file=path.name,
+        )
+    return tuple(listed)
 
 
 def class_tags(classes: Classes) -> dict[str, str]:

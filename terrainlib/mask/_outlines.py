@@ -1,0 +1,134 @@
+"""Outlines of a class mask's regions as polygons, by GDAL; small regions go first."""
+
+import zlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terrainlib.data.palette import NO_DATA
+
+Bytes = NDArray[np.uint8]
+Transform = tuple[float, float, float, float, float, float]
+
+_STRIP_PX: Final = 1 << 22
+_ROUNDS: Final = 8
+
+
+def merge_islands(mask: Bytes, smallest_px: int) -> None:
+    """Give small islands of a mask, in place, the class of their largest neighbour.
+
+    Regions are pixels that touch at their sides. Repeated until nothing changes (eight
+    times at most), since islands that were merged may be neighbours. Those that have no
+    neighbour but pixels without data stay.
+
+    Args:
+        mask: (H, W) uint8 class indices, 255 = no data.
+        smallest_px: The smallest region that stays, px.
+    """
+    if smallest_px < 2:
+        return
+    from rasterio import features
+
+    valid = valid_bytes(mask)
+    for _ in range(_ROUNDS):
+        before = zlib.crc32(mask.data)
+        features.sieve(mask, smallest_px, out=mask, mask=valid, connectivity=4)
+        if zlib.crc32(mask.data) == before:
+            return
+
+
+def valid_bytes(mask: Bytes) -> Bytes | None:
+    """Return 1 where a mask has data, 0 elsewhere; None where it has data all over."""
+    valid = mask != NO_DATA
+    return None if valid.all() else valid.view(np.uint8)
+
+
+def count_corners(mask: Bytes) -> int:
+    """Return how many corners the outlines of all regions have together.
+
+    A pixel has an outer corner where both neighbours at its sides differ, and an inner
+    one where both are alike and the one between them differs.
+
+    Args:
+        mask: (H, W) uint8 class indices, 255 = no data.
+    """
+    height, width = mask.shape
+    rows = max(1, _STRIP_PX // width)
+    total = 0
+    for start in range(0, height, rows):
+        stop = min(start + rows, height)
+        strip = np.full((stop - start + 2, width + 2), NO_DATA, np.uint8)
+        above, below = max(start - 1, 0), min(stop + 1, height)
+        first = above - start + 1
+        strip[first : first + below - above, 1:-1] = mask[above:below]
+        total += _corners(strip)
+    return total
+
+
+def _corners(strip: Bytes) -> int:
+    """Return the corners of the pixels within the rim of a strip."""
+    here = strip[1:-1, 1:-1]
+    counted = here != NO_DATA
+    same = {
+        (down, right): _shifted(strip, down, right) == here
+        for down in (-1, 0, 1)
+        for right in (-1, 0, 1)
+    }
+    total = 0
+    for down in (-1, 1):
+        for right in (-1, 1):
+            side, other = same[down, 0], same[0, right]
+            outer = ~(side | other)
+            inner = side & other & ~same[down, right]
+            total += int(np.count_nonzero((outer | inner) & counted))
+    return total
+
+
+def _shifted(strip: Bytes, down: int, right: int) -> Bytes:
+    """Return a strip within its rim, moved by one pixel."""
+    height, width = strip.shape
+    return strip[1 + down : height - 1 + down, 1 + right : width - 1 + right]
+
+
+def outlines(
+    mask: Bytes, transform: Transform
+) -> tuple[NDArray[np.object_], NDArray[np.uint8]]:
+    """Return the regions of a mask as polygons, and their classes.
+
+    Args:
+        mask: (H, W) uint8 class indices, 255 = no data, which makes no polygon.
+        transform: Where the pixels' corners lie, as in `Georeference`.
+
+    Returns:
+        (n,) shapely polygons in the order in which GDAL finds them, (n,) uint8.
+    """
+    import rasterio
+    import shapely
+    from rasterio import features
+
+    coordinates: list[NDArray[np.float64]] = []
+    rings: list[int] = [0]
+    polygons: list[int] = [0]
+    classes: list[int] = []
+    shapes: Iterator[Any] = features.shapes(
+        mask,
+        mask=valid_bytes(mask),
+        connectivity=4,
+        transform=rasterio.Affine(*transform),
+    )
+    for shape, value in shapes:
+        for ring in shape["coordinates"]:
+            coordinates.append(np.array(ring))
+            rings.append(rings[-1] + len(ring))
+        polygons.append(len(rings) - 1)
+        classes.append(int(value))
+    if not classes:
+        return np.zeros(0, np.object_), np.zeros(0, np.uint8)
+    geometry = shapely.from_ragged_array(
+        shapely.GeometryType.POLYGON,
+        np.concatenate(coordinates),
+        (np.array(rings), np.array(polygons)),
+    )
+    return geometry, np.array(classes, np.uint8)
