@@ -1,12 +1,13 @@
-"""How a training ends, in words: every end becomes a state and one sentence."""
+"""How work ends, in words: every end becomes a state and one sentence."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from terrainlib.errors import FailureError, StoppedError, TerrainError
-from terrainlib.runs.report import Report
+from terrainlib.runs.report import StatusReport
+from terrainlib.runs.words import TRAINING, Words
 
 if TYPE_CHECKING:
     from terrainlib.model.reports import TrainingResult
@@ -18,38 +19,51 @@ _logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def ending_in_words(report: Report) -> Iterator[None]:
-    """Make the status say how the block ended, whatever happens in it."""
+def ending_in_words(
+    report: StatusReport[Any], words: Words = TRAINING
+) -> Iterator[None]:
+    """Make the status say how the block ended, whatever happens in it.
+
+    Args:
+        report: Where to say it.
+        words: Those of the kind of work.
+    """
     try:
-        with _memory_in_words():
+        with memory_in_words(words):
             yield
     except StoppedError:
-        report.end("stopped", "Stopped before the first step.")
+        report.end("stopped", words.too_early)
     except TerrainError as error:
         _logger.error("%s", error)
         report.end("failed", str(error))
         raise
     except KeyboardInterrupt:
-        report.end("stopped", "Interrupted. Resume continues from the last epoch.")
+        report.end("stopped", words.interrupted)
         raise
     except Exception as error:
         _logger.exception("unexpected error")
-        text = " ".join(str(error).split())[:MAX_ERROR_LETTERS]
-        kind = type(error).__name__
-        report.end("failed", f"unexpected error: {kind}: {text}; see train.log")
+        report.end("failed", unexpected(error, words))
         raise
 
 
+def unexpected(error: Exception, words: Words) -> str:
+    """Return the sentence for an error that nobody foresaw."""
+    text = " ".join(str(error).split())[:MAX_ERROR_LETTERS]
+    return f"unexpected error: {type(error).__name__}: {text}; see {words.log}"
+
+
 @contextmanager
-def _memory_in_words() -> Iterator[None]:
-    """Turn the ways of running out of memory into one sentence."""
+def memory_in_words(words: Words) -> Iterator[None]:
+    """Turn the ways of running out of memory into one sentence.
+
+    Raises:
+        FailureError: With that sentence.
+    """
     try:
         yield
     except Exception as error:
         if _is_for_want_of_memory(error):
-            raise FailureError(
-                "The memory is not enough. Lower the batch size or the image size."
-            ) from error
+            raise FailureError(words.too_large) from error
         raise
 
 

@@ -4,21 +4,13 @@ The process is put into a session of its own: it outlives the page, the tab and 
 server that started it. Nothing here is remembered; the run folders are the truth.
 """
 
-import os
 import shutil
-import subprocess
-import sys
-import threading
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
-
-import terrainlib
 from terrainlib import files
 from terrainlib.data.dataset import open_dataset
-from terrainlib.errors import RunError, StorageError
+from terrainlib.errors import RunError
 from terrainlib.runs.checks import require_resumable, require_trainable
 from terrainlib.runs.folder import (
     LOG_FILE,
@@ -27,20 +19,26 @@ from terrainlib.runs.folder import (
     create_run,
     read_run,
 )
-from terrainlib.runs.process import (
-    PROCESS_FILE,
-    find_process,
-    note_exit,
-    read_process,
-    write_process,
-)
+from terrainlib.runs.process import PROCESS_FILE
 from terrainlib.runs.slot import active_run, launching, require_free_slot
+from terrainlib.runs.spawning import (
+    child_environment,
+    kill_worker,
+    module_command,
+    spawn_worker,
+)
 from terrainlib.runs.status import STOP_FILE, write_status
 from terrainlib.runs.times import utc_now
 
-__all__ = ["active_run", "delete_run", "force_stop", "resume", "start", "stop"]
-
-_KILL_WAIT_SECONDS = 10.0
+__all__ = [
+    "active_run",
+    "child_environment",
+    "delete_run",
+    "force_stop",
+    "resume",
+    "start",
+    "stop",
+]
 
 
 def start(config: RunConfig) -> Path:
@@ -97,18 +95,7 @@ def force_stop(path: Path) -> None:
         RunError: If it is not running, or its process does not end.
     """
     run = _require_active(path)
-    process = find_process(read_process(run.path))
-    if process is not None:
-        try:
-            process.kill()  # checks again that the id is not another program's by now
-            process.wait(_KILL_WAIT_SECONDS)
-        except psutil.NoSuchProcess:
-            pass
-        except psutil.TimeoutExpired as error:
-            raise RunError(
-                f"process {process.pid} does not end. End it by hand.",
-                file=run.path.name,
-            ) from error
+    kill_worker(run.path)
     status = read_run(run.path).status
     message = "Ended by force. Resume continues from the last checkpoint."
     write_status(run.path, replace(status, state="stopped", message=message))
@@ -152,19 +139,7 @@ def mark_starting(run: Run) -> None:
 
 def worker_command(path: Path, *options: str) -> list[str]:
     """Return the command that trains a run."""
-    return [sys.executable, "-m", "terrainlib.runs.worker", str(path), *options]
-
-
-def child_environment() -> dict[str, str]:
-    """Return the environment in which a child process finds this package and home."""
-    package_root = str(Path(terrainlib.__file__).resolve().parents[1])
-    search = [package_root, os.environ.get("PYTHONPATH", "")]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, search)),
-        "PYTHONUNBUFFERED": "1",
-        "TERRAINLIB_HOME": str(files.home_dir()),
-    }
+    return module_command("terrainlib.runs.worker", str(path), *options)
 
 
 def _require_active(path: Path) -> Run:
@@ -177,23 +152,4 @@ def _require_active(path: Path) -> Run:
 
 def _spawn(path: Path, *options: str) -> None:
     """Start the worker of a run folder."""
-    with (path / LOG_FILE).open("ab") as log:
-        process = subprocess.Popen(
-            worker_command(path, *options),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=child_environment(),
-            start_new_session=True,
-        )
-    with suppress(psutil.NoSuchProcess):  # already over; status and log say why
-        write_process(path, process.pid)
-    threading.Thread(target=_reap, args=(path, process), daemon=True).start()
-
-
-def _reap(path: Path, process: "subprocess.Popen[bytes]") -> None:
-    """Wait for a worker, so that it leaves no zombie, and note how it ended."""
-    code = process.wait()
-    if code:
-        with suppress(StorageError):  # on a full disk nobody will know why
-            note_exit(path, process.pid, code)
+    spawn_worker(path, worker_command(path, *options), LOG_FILE)

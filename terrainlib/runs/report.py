@@ -7,11 +7,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Generic, Self
 
 from terrainlib import files
 from terrainlib.errors import StorageError
-from terrainlib.runs.status import Status, StoredState, write_status
+from terrainlib.runs.status import AnyStatus, Status, StoredState, write_status
 from terrainlib.runs.times import utc_now
 
 HEARTBEAT_SECONDS = 1.5
@@ -21,14 +21,14 @@ _SHOWN_EVERY_SECONDS = 0.1
 _logger = logging.getLogger(__name__)
 
 
-class Report:
-    """The status of a run, written by a thread of its own while the block lasts.
+class StatusReport(Generic[AnyStatus]):
+    """The status of a worker, written by a thread of its own while the block lasts.
 
     Changes of the state are written at once, everything else with the next heartbeat.
-    A file keeps room on the disk for the last words of a training that filled it.
+    A file keeps room on the disk for the last words of a worker that filled it.
 
     Args:
-        path: The run folder.
+        path: The worker's folder.
         status: The status to begin with.
         watcher: Called with the status when it changes, at most ten times a second.
     """
@@ -36,8 +36,8 @@ class Report:
     def __init__(
         self,
         path: Path,
-        status: Status,
-        watcher: Callable[[Status], None] | None = None,
+        status: AnyStatus,
+        watcher: Callable[[AnyStatus], None] | None = None,
     ) -> None:
         self._path = path
         self._status = status
@@ -59,7 +59,7 @@ class Report:
         self._give_room()
 
     @property
-    def status(self) -> Status:
+    def status(self) -> AnyStatus:
         """The status as it is now."""
         return self._status
 
@@ -106,9 +106,12 @@ class Report:
             write_status(self._path, self._status)
 
     def _beat(self) -> None:
-        """Write the status until the block ends; a full disk ends no training."""
+        """Write the status until the block ends; a full disk ends no work."""
         while not self._done.wait(HEARTBEAT_SECONDS):
             try:
                 self._write()
             except StorageError as error:
                 _logger.warning("%s", error)
+
+
+Report = StatusReport[Status]  # that of a training

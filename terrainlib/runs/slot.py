@@ -1,25 +1,15 @@
-"""One training at a time: the slot that a worker holds for its whole life.
-
-The slot is a file lock, and the kernel frees it when its holder dies, however it dies.
-Whether the file exists therefore says nothing; only trying the lock does.
-"""
+"""One training at a time: the slot that a worker holds for its whole life."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from terrainlib import files
 from terrainlib.errors import RunError
 from terrainlib.runs.folder import Run, list_runs, read_run
+from terrainlib.runs.locks import WorkerPlace
 
-_SLOT_LOCK = ".train.lock"
-_LAUNCH_LOCK = ".launch.lock"
-_HOLDER = ".train.json"
-_SLOT_WAIT_SECONDS = 2.0  # others only try the lock for an instant
-_LAUNCH_WAIT_SECONDS = 20.0
-_PROBE_SECONDS = 0.2  # longer than another one's probe
+_PLACE = WorkerPlace(files.runs_dir, "train", "run", "training")
 
 
 @contextmanager
@@ -30,18 +20,8 @@ def training_slot(run_dir: Path) -> Iterator[None]:
         RunError: If another training holds it.
         StorageError: If the lock cannot be made.
     """
-    lock = _lock(_SLOT_LOCK)
-    try:
-        lock.acquire(timeout=_SLOT_WAIT_SECONDS)
-    except Timeout as error:
-        raise RunError(busy_sentence(active_run())) from error
-    except OSError as error:
-        raise files.storage_error(files.runs_dir(), error) from error
-    try:
-        files.write_json(files.runs_dir() / _HOLDER, {"run": str(run_dir.resolve())})
+    with _PLACE.held(run_dir, lambda: busy_sentence(active_run())):
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager
@@ -52,32 +32,13 @@ def launching() -> Iterator[None]:
         RunError: If others take too long to decide.
         StorageError: If the lock cannot be made.
     """
-    lock = _lock(_LAUNCH_LOCK)
-    try:
-        lock.acquire(timeout=_LAUNCH_WAIT_SECONDS)
-    except Timeout as error:
-        raise RunError("Another training is being started. Try again.") from error
-    except OSError as error:
-        raise files.storage_error(files.runs_dir(), error) from error
-    try:
+    with _PLACE.launching():
         yield
-    finally:
-        lock.release()
 
 
 def slot_is_free() -> bool:
     """Return whether nobody trains at this moment; asking makes no file."""
-    if not (files.runs_dir() / _SLOT_LOCK).exists():
-        return True
-    lock = _lock(_SLOT_LOCK)
-    try:
-        lock.acquire(timeout=_PROBE_SECONDS, poll_interval=0.01)
-    except Timeout:
-        return False
-    except OSError as error:
-        raise files.storage_error(files.runs_dir(), error) from error
-    lock.release()
-    return True
+    return _PLACE.is_free()
 
 
 def active_run() -> Run | None:
@@ -93,10 +54,10 @@ def active_run() -> Run | None:
 
 def last_holder() -> Run | None:
     """Return the run that took the slot last; None where it cannot be read."""
-    record = files.read_json(files.runs_dir() / _HOLDER)
+    path = _PLACE.last_holder()
     try:
-        return read_run(Path(record["run"])) if isinstance(record, dict) else None
-    except (RunError, KeyError, TypeError):
+        return None if path is None else read_run(path)
+    except RunError:
         return None
 
 
@@ -115,12 +76,3 @@ def busy_sentence(run: Run | None) -> str:
     """Return the sentence that refuses a second training."""
     which = f": {run.name}, {run.epoch_text}" if run else ""
     return f"A training is already running{which}. Wait or stop it."
-
-
-def _lock(name: str) -> FileLock:
-    """Return a lock file of the folder of the runs, which is made where missing."""
-    try:
-        files.runs_dir().mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise files.storage_error(files.runs_dir(), error) from error
-    return FileLock(files.runs_dir() / name)

@@ -5,13 +5,15 @@ two more.
 """
 
 import socket
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar, get_args
 
 from terrainlib import files
 from terrainlib.runs.process import find_process, read_process
 from terrainlib.runs.times import seconds_since
+from terrainlib.runs.words import TRAINING, Words
 
 StoredState = Literal[
     "starting", "running", "stopping", "stopped", "finished", "failed"
@@ -40,6 +42,34 @@ LAUNCH_SECONDS = 60.0  # a new run may take this long until its worker exists
 SILENCE_SECONDS = 30.0  # heartbeats come every 1.5 s
 STANDSTILL_SECONDS = 300.0  # no step, no epoch, no file read
 _MEMORY_EXIT_CODES = (-9, 137)
+
+
+class Reported(Protocol):
+    """What the status of every worker has, a frozen dataclass each."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def state(self) -> StoredState:
+        """What the worker says it does."""
+
+    @property
+    def heartbeat(self) -> str:
+        """UTC ISO time at which the worker was last seen alive."""
+
+    @property
+    def progressed(self) -> str:
+        """UTC ISO time at which the work last went on."""
+
+    @property
+    def message(self) -> str:
+        """One sentence for people; empty where there is nothing to say."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain JSON form."""
+
+
+AnyStatus = TypeVar("AnyStatus", bound=Reported)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +123,25 @@ class Status:
 
 def read_status(path: Path) -> Status:
     """Return the status of the run folder `path`; `starting` where it has none yet."""
+    return stored_status(path, Status)
+
+
+def stored_status(path: Path, kind: type[AnyStatus]) -> AnyStatus:
+    """Return the status in a worker's folder; `starting` where it has none yet.
+
+    Args:
+        path: The folder.
+        kind: The form of its status.
+    """
+    make: Callable[..., AnyStatus] = kind
     values = files.read_json(path / STATUS_FILE)
     if not isinstance(values, dict) or values.get("state") not in get_args(StoredState):
-        return Status()
-    known = {field.name for field in fields(Status)}
-    return Status(**{name: value for name, value in values.items() if name in known})
+        return make()
+    known = {field.name for field in fields(kind)}
+    return make(**{name: value for name, value in values.items() if name in known})
 
 
-def write_status(path: Path, status: Status) -> None:
+def write_status(path: Path, status: Reported) -> None:
     """Write `status.json` of the run folder `path` atomically.
 
     Raises:
@@ -111,7 +152,24 @@ def write_status(path: Path, status: Status) -> None:
 
 def observe(path: Path) -> tuple[Status, State]:
     """Return the stored status of the run folder `path` and its real state."""
-    status = read_status(path)
+    return real_state(path, Status)
+
+
+def real_state(
+    path: Path,
+    kind: type[AnyStatus],
+    *,
+    standstill_seconds: float = STANDSTILL_SECONDS,
+) -> tuple[AnyStatus, State]:
+    """Return the stored status of a worker's folder and the real state.
+
+    Args:
+        path: The folder.
+        kind: The form of its status.
+        standstill_seconds: A worker whose work has not gone on for that long is
+            stalled.
+    """
+    status = stored_status(path, kind)
     if status.state in TERMINAL:
         return status, status.state
     record = read_process(path)
@@ -120,10 +178,10 @@ def observe(path: Path) -> tuple[Status, State]:
     if record is None:
         return status, _by_heartbeat(status, "crashed", LAUNCH_SECONDS)
     if find_process(record) is None:
-        status = read_status(path)  # it may have ended well since the first look
+        status = stored_status(path, kind)  # it may have ended well meanwhile
         return status, status.state if status.state in TERMINAL else "crashed"
     state = _by_heartbeat(status, "stalled")
-    if state == "running" and seconds_since(status.progressed) > STANDSTILL_SECONDS:
+    if state == "running" and seconds_since(status.progressed) > standstill_seconds:
         return status, "stalled"
     if state in ("starting", "running") and (path / STOP_FILE).exists():
         return status, "stopping"
@@ -131,31 +189,29 @@ def observe(path: Path) -> tuple[Status, State]:
 
 
 def _by_heartbeat(
-    status: Status, otherwise: State, limit_seconds: float = SILENCE_SECONDS
+    status: Reported, otherwise: State, limit_seconds: float = SILENCE_SECONDS
 ) -> State:
     """Return the stored state while the heartbeat is fresh."""
     fresh = seconds_since(status.heartbeat) < limit_seconds
     return status.state if fresh else otherwise
 
 
-def crash_message(path: Path, last_line: str) -> str:
+def crash_message(path: Path, last_line: str, words: Words = TRAINING) -> str:
     """Return the sentence for a worker that ended without a word.
 
     Args:
-        path: The run folder.
+        path: The worker's folder.
         last_line: Last line of its log.
+        words: Those of its kind of work.
     """
     code = (read_process(path) or {}).get("exit_code")
     if code in _MEMORY_EXIT_CODES:
-        reason = (
-            "stopped by the system, probably out of memory: lower the batch size or "
-            "the image size, then resume."
-        )
+        reason = f"stopped by the system, probably out of memory: {words.after_kill}"
     elif code is not None:
-        reason = f"the training process ended unexpectedly (exit status {code})."
+        reason = f"the {words.work} process ended unexpectedly (exit status {code})."
     else:
         reason = (
-            "the training process is gone (the machine was restarted, or it was ended "
-            "from outside). Resume continues from the last checkpoint."
+            f"the {words.work} process is gone (the machine was restarted, or it was "
+            f"ended from outside). {words.after_loss}"
         )
     return f"{reason} Last line of the log: {last_line}" if last_line else reason
