@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from terrainlib.errors import ConfigError
 from terrainlib.mask._pack_target import PackTarget
+from terrainlib.mask.bands import Plane
 from terrainlib.mask.feeding import MAX_SCALE, MIN_SCALE
 from terrainlib.mask.sharpen import MAX_AMOUNT
 from terrainlib.mask.vectors import SmallestArea
@@ -41,7 +42,7 @@ class Wanted:
     probabilities: bool = False
     sharpen: float | None = None
     vectors: bool = False
-    smallest: SmallestArea = SmallestArea()
+    smallest: SmallestArea = field(default_factory=SmallestArea)
     pack: PackTarget | None = None
     tiling: Tiling = "exact"
     scale: float | None = None
@@ -63,6 +64,14 @@ class Wanted:
                 f"bands are three numbers from 1 on, not {self.bands!r}. Name those to "
                 "use as red, green and blue."
             )
+
+    @property
+    def planes(self) -> frozenset[Plane]:
+        """What a prediction gives for it beside the classes, for `estimate`."""
+        soft = self.soft or self.sharpen is not None
+        weights = self.probabilities or self.pack is not None
+        names: tuple[tuple[Plane, bool], ...] = (("soft", soft), ("weights", weights))
+        return frozenset(name for name, needed in names if needed)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain JSON form."""
@@ -164,7 +173,7 @@ class Made:
 
 
 def _only_known(cls: Any, values: Mapping[str, Any]) -> None:
-    names = [field.name for field in fields(cls)]
+    names = [item.name for item in fields(cls)]
     if strangers := sorted(set(values) - set(names)):
         raise ConfigError(
             f"unknown option {strangers[0]!r}. Known: {', '.join(sorted(names))}."
