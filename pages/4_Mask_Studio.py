@@ -5,54 +5,45 @@ import streamlit as st
 from terrainlib.ui import state
 from terrainlib.ui.chrome import page_header
 from terrainlib.ui.errors import errors_shown
+from terrainlib.ui.image_overview import show_image
 from terrainlib.ui.legend import show_legend
 from terrainlib.ui.live_view import live_view
 from terrainlib.ui.model_picker import pick_entry
+from terrainlib.ui.notices import show_notice
+from terrainlib.ui.opened_input import Opened, open_input
 from terrainlib.ui.shares import show_shares
-from terrainlib.ui.studio import (
-    MadeMask,
-    PictureFile,
-    kept_mask,
-    make_mask,
-    picture_preview,
-)
+from terrainlib.ui.studio import MadeMask, PictureFile, kept_mask, make_mask
 from terrainlib.ui.studio_downloads import show_downloads
 from terrainlib.ui.studio_inputs import (
-    StudioInput,
     follow_request,
-    mask_wanted,
     needs_height,
     pick_input,
     pick_source,
-    want_mask,
 )
 from terrainlib.ui.text import md_escape
+from terrainlib.ui.upload_boxes import mask_wanted, want_mask
 
 
-def show_before(picture: PictureFile) -> None:
+def show_before(opened: Opened) -> None:
     """Show the image alone, with the button that starts the first prediction."""
-    with errors_shown("The image cannot be read") as outcome:
-        jpeg, (height, width), _ = picture_preview(picture)
-    if outcome.failed:
-        return
     st.button(
         "Make the mask",
         type="primary",
         icon=":material/auto_awesome:",
         on_click=want_mask,
     )
-    st.image(jpeg, alt=f"The image {picture.name}, {width} by {height} px")
+    show_image(opened.overview, opened.name)
 
 
-def predict(chosen: StudioInput, model: str) -> MadeMask | None:
+def predict(opened: Opened, model: str) -> MadeMask | None:
     """Return the mask, kept or made now behind a progress bar."""
-    height = chosen.height
-    made = kept_mask(chosen.picture, height, model)
+    picture, height = opened.picture, opened.height
+    made = kept_mask(picture, height, model)
     if made is None:
         bar = st.progress(0.0, "Starting")
         with errors_shown("No mask could be made"):
             made = make_mask(
-                chosen.picture,
+                picture,
                 height,
                 model,
                 progress=bar.progress,
@@ -86,6 +77,7 @@ page_header(
     icon=":material/tune:",
 )
 follow_request()
+show_notice()
 
 left, right = st.columns(2, gap="medium")
 with left:
@@ -96,12 +88,13 @@ if entry is None:
     st.stop()
 with left:
     chosen = pick_input(source, needs_height=needs_height(entry))
-if chosen is None:
-    st.stop()
+    opened = open_input(chosen) if chosen is not None else None
 
-if mask_wanted() or kept_mask(chosen.picture, chosen.height, entry.model):
-    mask = predict(chosen, entry.model)
+if opened is None:
+    pass
+elif mask_wanted() or kept_mask(opened.picture, opened.height, entry.model):
+    mask = predict(opened, entry.model)
     if mask is not None:
-        show_mask(mask, chosen.picture)
+        show_mask(mask, opened.picture)
 else:
-    show_before(chosen.picture)
+    show_before(opened)

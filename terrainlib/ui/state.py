@@ -20,9 +20,16 @@ STUDIO_SOURCE = "studio_source"
 STUDIO_SCENE = "studio_scene"
 STUDIO_UPLOAD = "studio_upload"
 STUDIO_HEIGHT = "studio_height"
+STUDIO_PATH = "studio_path"  # str: the path opened last
+STUDIO_HEIGHT_PATH = "studio_height_path"  # str: that of its heights
+STUDIO_JOB = "studio_job"  # str: the prediction that is watched, by its folder's name
 STUDIO_MODEL = "studio_model"
 STUDIO_VIEW = "studio_view"
 STUDIO_SETTINGS = "studio_settings"  # dict: what the live view stood at last
+STUDIO_SCALE = "studio_scale"  # dict: image and model, and the scale chosen for them
+STUDIO_CLEANING = "studio_cleaning"  # start of the keys of its sliders
+STUDIO_SMALLEST = "studio_smallest"  # start of the keys of the smallest polygon
+STUDIO_PACK = "studio_pack"  # start of the keys of the pack's choices
 
 HOME_PAGE = "streamlit_app.py"
 HOME_PAGE = "streamlit_app.py"

@@ -1,8 +1,4 @@
-"""The boxes in which the mask studio takes its image and, where needed, its heights.
-
-An upload is kept for the session, so it is still there after a visit to another page
-(Streamlit's own upload box forgets it).
-"""
+"""The boxes in which the mask studio takes its images and, where needed, heights."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,22 +7,26 @@ import streamlit as st
 
 from terrainlib.data.sample import Scene, example_scenes
 from terrainlib.runs.models import ModelEntry, list_models
-from terrainlib.ui import cached, state, store
+from terrainlib.ui import cached, state
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.instant import InstantChoice
 from terrainlib.ui.instant_picker import choose_instant
+from terrainlib.ui.machine_picker import pick_height_on_machine, pick_on_machine
 from terrainlib.ui.studio import PictureFile
 from terrainlib.ui.text import md_escape
+from terrainlib.ui.upload_boxes import (
+    HEIGHT_TYPES,
+    IMAGE_TYPES,
+    pick_uploads,
+    want_mask,
+)
 
-IMAGE_TYPES: Final = ["png", "jpg", "jpeg", "tif", "tiff"]
-HEIGHT_TYPES: Final = ["png", "tif", "tiff"]
 SOURCES: Final = {
     "example": "Example scene",
     "upload": "Upload",
+    "machine": "On this machine",
     "gallery": "From the gallery",
 }
-UPLOADED: Final = "studio_uploaded"  # dict: role -> {"name", "sha"}
-WANTED: Final = "studio_wanted"  # bool: somebody chose something, so predict
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,19 @@ class StudioInput:
     """What the studio is to work on.
 
     Attributes:
-        picture: The image.
-        height: Its heights where the source has them, else None.
+        pictures: The images, at least one.
+        height: The heights of a single image where the source has them, else None.
+        bands: The bands that were chosen as red, green and blue, if any were.
     """
 
-    picture: PictureFile
+    pictures: tuple[PictureFile, ...]
     height: PictureFile | None = None
+    bands: tuple[int, int, int] | None = None
+
+    @property
+    def picture(self) -> PictureFile:
+        """The first image."""
+        return self.pictures[0]
 
 
 def pick_source() -> str:
@@ -71,19 +78,11 @@ def pick_input(source: str, *, needs_height: bool) -> StudioInput | None:
     """
     if source == "upload":
         return _pick_upload(needs_height=needs_height)
+    if source == "machine":
+        return _pick_on_machine(needs_height=needs_height)
     if source == "gallery":
         return _requested_pair()
     return _pick_scene()
-
-
-def want_mask() -> None:
-    """Remember that somebody asked for a mask; from now on choices predict at once."""
-    st.session_state[WANTED] = True
-
-
-def mask_wanted() -> bool:
-    """Whether a mask may be predicted without asking first."""
-    return bool(st.session_state.get(WANTED))
 
 
 def _pick_scene() -> StudioInput:
@@ -98,67 +97,49 @@ def _pick_scene() -> StudioInput:
     )
     scene = scenes[name]
     return StudioInput(
-        PictureFile.on_disk(scene.image), PictureFile.on_disk(scene.height)
+        (PictureFile.on_disk(scene.image),), PictureFile.on_disk(scene.height)
     )
 
 
 def _pick_upload(*, needs_height: bool) -> StudioInput | None:
-    picture = _upload(
+    pictures = pick_uploads(
         "image",
-        "Satellite image: PNG, JPEG, TIFF or GeoTIFF",
+        "Satellite images: PNG, JPEG, TIFF or GeoTIFF",
         IMAGE_TYPES,
         state.STUDIO_UPLOAD,
+        several=True,
     )
-    height = None
-    if needs_height:
-        height = _upload(
-            "height",
-            "Heights in metres, of the image's size: PNG (16 bit), TIFF or GeoTIFF",
-            HEIGHT_TYPES,
-            state.STUDIO_HEIGHT,
+    if not needs_height:
+        return StudioInput(pictures) if pictures else None
+    heights = pick_uploads(
+        "height",
+        "Heights in metres, of the image's size: PNG (16 bit), TIFF or GeoTIFF",
+        HEIGHT_TYPES,
+        state.STUDIO_HEIGHT,
+    )
+    return _with_height(pictures, heights[0] if heights else None)
+
+
+def _pick_on_machine(*, needs_height: bool) -> StudioInput | None:
+    pictures = pick_on_machine()
+    if not needs_height:
+        return StudioInput(pictures) if pictures else None
+    return _with_height(pictures, pick_height_on_machine())
+
+
+def _with_height(
+    pictures: tuple[PictureFile, ...], height: PictureFile | None
+) -> StudioInput | None:
+    """Return one image with its heights, or say that several cannot have any."""
+    if len(pictures) > 1:
+        st.info(
+            "Heights are taken for one image at a time: open one image with its "
+            "heights, or choose a model that needs none.",
+            title="This model needs heights",
+            icon=":material/landscape:",
         )
-    if picture is None or (needs_height and height is None):
         return None
-    return StudioInput(picture, height)
-
-
-def _upload(role: str, label: str, types: list[str], key: str) -> PictureFile | None:
-    """Show one upload box; return its file, or the one kept from an earlier visit."""
-    box = st.file_uploader(
-        label, types, key=key, on_change=_on_upload, args=(role, key)
-    )
-    kept = st.session_state.get(UPLOADED, {}).get(role)
-    data = store.kept_upload(kept["sha"]) if kept else None
-    if kept is None or data is None:
-        return None
-    if box is None:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f":material/image: {md_escape(kept['name'])}")
-            st.button(
-                "Remove",
-                key=f"{key}_remove",
-                on_click=_forget_upload,
-                args=(role,),
-                type="tertiary",
-            )
-    return PictureFile(kept["name"], kept["sha"], data)
-
-
-def _on_upload(role: str, key: str) -> None:
-    """Keep a file that was just dropped; forget it when it was taken out again."""
-    box = st.session_state.get(key)
-    if box is None:
-        _forget_upload(role)
-        return
-    kept = {"name": str(box.name), "sha": store.keep_upload(box.getvalue())}
-    st.session_state[UPLOADED] = st.session_state.get(UPLOADED, {}) | {role: kept}
-    want_mask()
-
-
-def _forget_upload(role: str) -> None:
-    uploaded = dict(st.session_state.get(UPLOADED, {}))
-    uploaded.pop(role, None)
-    st.session_state[UPLOADED] = uploaded
+    return StudioInput(pictures, height) if pictures and height else None
 
 
 def _requested_pair() -> StudioInput | None:
@@ -174,7 +155,7 @@ def _requested_pair() -> StudioInput | None:
     if outcome.failed:
         return None
     return StudioInput(
-        PictureFile.on_disk(pair.image),
+        (PictureFile.on_disk(pair.image),),
         PictureFile.on_disk(pair.height) if pair.height else None,
     )
 
@@ -182,6 +163,11 @@ def _requested_pair() -> StudioInput | None:
 def needs_height(entry: ModelEntry) -> bool:
     """Whether a model takes heights beside the image."""
     return bool(entry.record and entry.record.config.get("height"))
+
+
+def class_count(entry: ModelEntry) -> int:
+    """Return how many classes a model has."""
+    return len(entry.record.classes) if entry.record else 0
 
 
 def follow_request() -> None:
