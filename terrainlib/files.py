@@ -30,7 +30,7 @@ _MANY_FILES = 64
 
 
 def home_dir() -> Path:
-    """Return the folder that holds `runs/`, `models/` and `cache/`.
+    """Return the folder that holds `runs/`, `predictions/`, `models/` and `cache/`.
 
     The variable `TERRAINLIB_HOME` names it; without it, it is the current folder.
     """
@@ -40,6 +40,11 @@ def home_dir() -> Path:
 def runs_dir() -> Path:
     """Return the folder of the run folders (it may not exist yet)."""
     return home_dir() / "runs"
+
+
+def predictions_dir() -> Path:
+    """Return the folder of the folders of predictions (it may not exist yet)."""
+    return home_dir() / "predictions"
 
 
 def models_dir() -> Path:
@@ -120,7 +125,7 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def sweep(folder: Path) -> int:
+def sweep(folder: Path, *, below: bool = True) -> int:
     """Remove what writers that were killed have left in a folder and below it.
 
     Temporary files of this machine's living processes stay, and those of other machines
@@ -128,11 +133,13 @@ def sweep(folder: Path) -> int:
 
     Args:
         folder: Where to look; it may be missing.
+        below: Whether to look below it too.
 
     Returns:
         How many files and folders were removed.
     """
-    left = [path for path in Path(folder).rglob(".*.tmp") if _is_abandoned(path)]
+    found = Path(folder).glob("**/.*.tmp" if below else ".*.tmp")
+    left = [path for path in found if _is_abandoned(path)]
     for path in left:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -195,8 +202,7 @@ def require_free_space(folder: Path, needed_bytes: int) -> None:
     Raises:
         StorageError: With the megabytes needed and free.
     """
-    existing = next(p for p in [folder, *folder.parents] if p.exists())
-    free_mb = shutil.disk_usage(existing).free / 1e6
+    free_mb = free_space_mb(folder)
     needed_mb = needed_bytes / 1e6 + _reserve_mb()
     if free_mb < needed_mb:
         raise StorageError(
@@ -204,6 +210,25 @@ def require_free_space(folder: Path, needed_bytes: int) -> None:
             "Free some space and try again.",
             file=folder.name,
         )
+
+
+def free_space_mb(folder: Path) -> float:
+    """Return the megabytes that are free where a folder is or would be."""
+    folder = Path(folder).absolute()
+    existing = next(p for p in [folder, *folder.parents] if p.exists())
+    return shutil.disk_usage(existing).free / 1e6
+
+
+def sync_folder(folder: Path) -> None:
+    """Ask the kernel to put the names in a folder on the disk.
+
+    Raises:
+        StorageError: If the disk is failing.
+    """
+    try:
+        _sync(folder)
+    except OSError as error:
+        raise storage_error(folder, error) from error
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:

@@ -145,9 +145,9 @@ def open_reduced(picture: TiffPicture, height: int) -> Iterator[TiffPicture]:
         yield replace(picture, tiff=reduced, masked=_is_masked(reduced.data))
 
 
-def read_size(source: OpenSource) -> tuple[int, int]:
+def read_size(source: OpenSource, *, in_parts: bool = False) -> tuple[int, int]:
     """Return (H, W) in px from the header alone."""
-    with open_tiff(source) as tiff:
+    with open_tiff(source, in_parts=in_parts) as tiff:
         return tiff.height, tiff.width
 
 

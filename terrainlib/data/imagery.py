@@ -161,15 +161,23 @@ def check_height(bands: int, palette: bool, name: str) -> None:
         )
 
 
-def read_size(source: ImageSource, *, name: str | None = None) -> tuple[int, int]:
+def read_size(
+    source: ImageSource, *, name: str | None = None, in_parts: bool = False
+) -> tuple[int, int]:
     """Return (height, width) in px from the header, without decoding pixels.
+
+    Args:
+        source: Path or bytes of a PNG, JPEG or TIFF file, decided by its content.
+        name: Name for messages; without it the file's.
+        in_parts: Whether it is to be read with `scene.open_scene`, so that a TIFF file
+            may be larger.
 
     Raises:
         ImageError: If the file is missing, no picture or too large.
     """
-    with open_source(source, name) as opened:
+    with open_source(source, name, in_parts=in_parts) as opened:
         if opened.kind == "TIFF":
-            return _geotiff.read_size(opened)
+            return _geotiff.read_size(opened, in_parts=in_parts)
         return _picture.read_size(opened)
 
 

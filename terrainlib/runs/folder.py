@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from terrainlib import files
 from terrainlib.errors import ConfigError, RunError
 from terrainlib.model.config import TrainingConfig
+from terrainlib.runs.logs import end_of_log, last_line
 from terrainlib.runs.metrics import read_rows
 from terrainlib.runs.previews import PreviewInput, preview_inputs, previews
 from terrainlib.runs.status import (
@@ -57,11 +58,6 @@ CHECKPOINTS = "checkpoints"
 
 MAX_NAME_LETTERS = 80
 MAX_SLUG_LETTERS = 40
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
-_CHATTER = re.compile(
-    r"WARNING: All log messages before absl::InitializeLog|"
-    r"[IW]\d{4} \d\d:\d\d:\d+\.|E\d{4} .* cuda_\w+\.cc:"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +210,7 @@ def read_run(path: Path) -> Run:
     status, state = observe(path)
     message = status.message
     if state == "crashed":
-        message = crash_message(path, _last_line(log_tail(path)))
+        message = crash_message(path, last_line(log_tail(path)))
     return Run(path, config, status, state, message)
 
 
@@ -254,19 +250,7 @@ def log_tail(path: Path, size_bytes: int = 65536) -> str:
 
     What TensorFlow says of itself when it starts is left out.
     """
-    try:
-        with (path / LOG_FILE).open("rb") as log:
-            log.seek(0, 2)
-            start = max(0, log.tell() - size_bytes)
-            log.seek(start)
-            text = log.read().decode("utf-8", errors="replace")
-    except OSError:
-        return ""
-    if start:
-        text = text.partition("\n")[2]
-    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
-    shown = "\n".join(line for line in lines if not _CHATTER.match(line))
-    return _CONTROL.sub("", shown).rstrip("\n")
+    return end_of_log(path / LOG_FILE, size_bytes)
 
 
 def _free_folder(config: RunConfig) -> Path:
@@ -281,8 +265,3 @@ def _free_folder(config: RunConfig) -> Path:
         taken = files.runs_dir() / f"{base}-{number}"
         number += 1
     return taken
-
-
-def _last_line(text: str) -> str:
-    """Return the last line that says something."""
-    return next((line for line in reversed(text.split("\n")) if line.strip()), "")

@@ -40,6 +40,7 @@ def page_header(title: str, intro: str, *, icon: str = ":material/landscape:") -
 @st.cache_resource(show_spinner=False)
 def _sweep_once() -> None:
     """Remove what killed writers have left, once in the life of a server."""
+    files.sweep(files.predictions_dir())
     for folder in (files.runs_dir(), files.models_dir(), files.cache_dir()):
         files.sweep(folder)
 

@@ -1,0 +1,228 @@
+"""What a prediction will take, told before it starts, from what earlier ones took here.
+
+The cache remembers how fast each kind of network was on this machine and how long the
+rest of the work took. No TensorFlow.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from terrainlib import files
+from terrainlib.data.imagery import read_size
+from terrainlib.data.sample import EMBEDDED_MODELS
+from terrainlib.errors import ModelFileError, StorageError, TerrainError
+from terrainlib.mask.estimate import estimate, grid_of
+from terrainlib.mask.feeding import geometry_of
+from terrainlib.mask.products import Made, Wanted
+from terrainlib.model.config import UNetConfig
+from terrainlib.model.modelfile import TerrainModel, read_record
+from terrainlib.runs.folder import MODEL_FILE
+from terrainlib.runs.prediction_config import PredictionConfig
+from terrainlib.runs.prediction_folder import results_folder
+
+if TYPE_CHECKING:
+    from terrainlib.mask.tiling import Size
+
+SPEEDS_FILE: Final = "prediction_speeds.json"
+_START: Final = "start"
+# A smaller image tells less: building the network weighs more in it.
+_SMALLEST_SHARE: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """What a prediction will take.
+
+    Attributes:
+        seconds: Time, about; None while nothing like it was predicted here.
+        bytes: Memory above that of the loaded model, about, of the largest image.
+        megapixels: Pixels of all images whose headers can be read, in millions.
+        free_disk_mb: Free space where the results go.
+        needed_disk_mb: Space that results and scratch files may take, if nothing in
+            them could be compressed.
+    """
+
+    seconds: float | None
+    bytes: int
+    megapixels: float
+    free_disk_mb: float
+    needed_disk_mb: float
+
+
+def foresee(config: PredictionConfig) -> Foresight:
+    """Tell what a prediction will take, from headers alone.
+
+    Images that cannot be read count nothing; they will fail by name.
+
+    Raises:
+        ModelFileError: If the model is missing or none.
+        InputError: If an image is too wide, or the scale out of bounds.
+    """
+    model, wanted = model_outline(config.model), config.wanted
+    sizes = list(_sizes(config))
+    memory = [
+        estimate(
+            model,
+            size,
+            scale=wanted.scale,
+            blended=wanted.tiling == "blend",
+            wants=wanted.planes,
+        ).bytes
+        for size in sizes
+    ]
+    disk = [_disk_bytes(size, wanted, len(model.classes)) for size in sizes]
+    folder = results_folder(files.predictions_dir(), config)
+    return Foresight(
+        seconds=_seconds(model, sizes, wanted),
+        bytes=max(memory, default=0),
+        megapixels=sum(height * width for height, width in sizes) / 1e6,
+        free_disk_mb=files.free_space_mb(folder),
+        needed_disk_mb=(sum(disk) + max(disk, default=0)) / 1e6,  # one in scratch files
+    )
+
+
+def model_outline(model: str) -> TerrainModel:
+    """Return a model without its network, as its file describes it.
+
+    Args:
+        model: What `load_model` takes.
+
+    Raises:
+        ModelFileError: If it is missing or none.
+    """
+    path = EMBEDDED_MODELS.get(model) or Path(model)
+    path = path / MODEL_FILE if path.is_dir() else path
+    record = read_record(path)
+    if record is None:
+        raise ModelFileError("is missing or no model. Choose another.", file=path.name)
+    return TerrainModel(
+        network=_NotLoaded(),
+        classes=record.terrain_classes(),
+        config=UNetConfig.from_dict(record.config),
+        scale=record.scale,
+        record=record,
+        name=record.name,
+        path=path,
+    )
+
+
+def remember(model: TerrainModel, made: Made, wanted: Wanted) -> None:
+    """Keep how fast a prediction was; nobody misses it where it cannot be written.
+
+    Args:
+        model: The model.
+        made: What became of the image.
+        wanted: What was made.
+    """
+    size = (made.height, made.width)
+    rest = made.seconds - made.network_seconds
+    known = _known()
+    for key, amount, seconds in (
+        (
+            _network_key(model),
+            _working_pixels(model, size, wanted),
+            made.network_seconds,
+        ),
+        (_rest_key(wanted), made.height * made.width, rest),
+    ):
+        before = known.get(key, {}).get("amount", 0)
+        if amount >= _SMALLEST_SHARE * before and seconds > 0:
+            known[key] = {"amount": amount, "seconds": round(seconds, 4)}
+    _keep(known)
+
+
+def remember_start(seconds: float) -> None:
+    """Keep how long a worker took until its model was loaded."""
+    _keep(_known() | {_START: {"amount": 1, "seconds": round(seconds, 2)}})
+
+
+class _NotLoaded:
+    """Stands for a network that nobody runs."""
+
+
+def _sizes(config: PredictionConfig) -> Iterator["Size"]:
+    for image in config.images:
+        try:
+            yield read_size(Path(image.path), in_parts=True)
+        except TerrainError:
+            continue
+
+
+def _seconds(model: TerrainModel, sizes: list["Size"], wanted: Wanted) -> float | None:
+    """Return the expected time of all images; None where a part is not known."""
+    known = _known()
+    network, rest = known.get(_network_key(model)), known.get(_rest_key(wanted))
+    if network is None or rest is None:
+        return None
+    working = sum(_working_pixels(model, size, wanted) for size in sizes)
+    pixels = sum(height * width for height, width in sizes)
+    begin = known.get(_START, {}).get("seconds", 0.0)
+    return float(begin + working * _pace(network) + pixels * _pace(rest))
+
+
+def _pace(record: dict[str, float]) -> float:
+    return record["seconds"] / record["amount"]
+
+
+def _working_pixels(model: TerrainModel, size: "Size", wanted: Wanted) -> int:
+    """Return how many pixels go through the network for an image."""
+    geometry = geometry_of(model, size, wanted.scale)
+    grid = grid_of(
+        model,
+        geometry,
+        blended=wanted.tiling == "blend",
+        wants=wanted.planes,
+        name="image",
+        tile_size=max(geometry.padded) if wanted.tiling == "whole" else None,
+    )
+    return len(grid) * grid.tile[0] * grid.tile[1]
+
+
+def _disk_bytes(size: "Size", wanted: Wanted, classes: int) -> int:
+    """Return what the files of an image take where nothing can be compressed."""
+    pictures = 2 * wanted.soft + (wanted.sharpen is not None)
+    depths = classes * (wanted.probabilities + (wanted.pack is not None))
+    polygons = 2 * wanted.vectors  # GeoPackage and GeoJSON, about that of a mask each
+    return size[0] * size[1] * (1 + 3 * pictures + depths + polygons)
+
+
+def _network_key(model: TerrainModel) -> str:
+    text = json.dumps(model.config.to_dict(), sort_keys=True)
+    return "network-" + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _rest_key(wanted: Wanted) -> str:
+    parts = ("soft", wanted.soft), ("probabilities", wanted.probabilities)
+    more = ("sharpened", wanted.sharpen is not None), ("vectors", wanted.vectors)
+    last = (("pack", wanted.pack is not None),)
+    return "-".join(["rest", *(name for name, asked in parts + more + last if asked)])
+
+
+def _known() -> dict[str, dict[str, float]]:
+    """Return what is remembered, without what is damaged."""
+    values = files.read_json(files.cache_dir() / SPEEDS_FILE)
+    if not isinstance(values, dict):
+        return {}
+    return {str(key): item for key, item in values.items() if _is_record(item)}
+
+
+def _is_record(item: Any) -> bool:
+    if not isinstance(item, dict):
+        return False
+    numbers = [item.get("amount"), item.get("seconds")]
+    return all(
+        isinstance(number, int | float) and math.isfinite(number) and number > 0
+        for number in numbers
+    )
+
+
+def _keep(known: dict[str, dict[str, float]]) -> None:
+    try:
+        files.write_json(files.cache_dir() / SPEEDS_FILE, known)
+    except StorageError:
+        return
