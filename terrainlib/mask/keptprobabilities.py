@@ -53,8 +53,8 @@ class KeptProbabilities:
             (H, W, K) uint8 that sum to 255 in every pixel, and to 0 without data.
         """
         result = np.empty((*self.size, self.working.shape[2]), np.uint8)
-        for band in self.bands(mask):
-            result[band.rows] = band.weights
+        for rows in strips(self.size):
+            result[rows] = self._quantized(rows, mask)
         return result
 
     def bands(self, mask: Bytes) -> Iterator[Band]:
@@ -64,9 +64,12 @@ class KeptProbabilities:
             mask: (H, W) uint8, 255 where there is no data.
         """
         for rows in strips(self.size):
-            weights = quantized(self.rows(rows.start, rows.stop))
-            weights[mask[rows] == NO_DATA] = 0
-            yield Band(rows, mask[rows], weights=weights)
+            yield Band(rows, mask[rows], weights=self._quantized(rows, mask))
+
+    def _quantized(self, rows: slice, mask: Bytes) -> Bytes:
+        weights = quantized(self.rows(rows.start, rows.stop))
+        weights[mask[rows] == NO_DATA] = 0
+        return weights
 
 
 def classes_and_margins(prediction: Prediction) -> tuple[Bytes, Bytes]:
