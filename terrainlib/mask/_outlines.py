@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -12,8 +13,9 @@ from terrainlib.data.palette import NO_DATA
 Bytes = NDArray[np.uint8]
 Transform = tuple[float, float, float, float, float, float]
 
-_STRIP_PX: Final = 1 << 22
+_STRIP_PX: Final = 1 << 20
 _ROUNDS: Final = 8
+_CHUNK: Final = 1000  # polygons that are taken over from GDAL together
 
 
 def merge_islands(mask: Bytes, smallest_px: int) -> None:
@@ -105,30 +107,31 @@ def outlines(
         (n,) shapely polygons in the order in which GDAL finds them, (n,) uint8.
     """
     import rasterio
-    import shapely
     from rasterio import features
 
-    coordinates: list[NDArray[np.float64]] = []
-    rings: list[int] = [0]
-    polygons: list[int] = [0]
-    classes: list[int] = []
-    shapes: Iterator[Any] = features.shapes(
+    shapes: Iterator[tuple[Any, float]] = features.shapes(
         mask,
         mask=valid_bytes(mask),
         connectivity=4,
         transform=rasterio.Affine(*transform),
     )
-    for shape, value in shapes:
-        for ring in shape["coordinates"]:
-            coordinates.append(np.array(ring))
-            rings.append(rings[-1] + len(ring))
-        polygons.append(len(rings) - 1)
-        classes.append(int(value))
-    if not classes:
-        return np.zeros(0, np.object_), np.zeros(0, np.uint8)
-    geometry = shapely.from_ragged_array(
-        shapely.GeometryType.POLYGON,
-        np.concatenate(coordinates),
-        (np.array(rings), np.array(polygons)),
+    geometry = [np.zeros(0, np.object_)]
+    classes = [np.zeros(0, np.uint8)]
+    while chunk := list(islice(shapes, _CHUNK)):
+        geometry.append(_polygons([shape["coordinates"] for shape, _ in chunk]))
+        classes.append(np.array([value for _, value in chunk], np.uint8))
+    return np.concatenate(geometry), np.concatenate(classes)
+
+
+def _polygons(shapes: list[Any]) -> NDArray[np.object_]:
+    """Return polygons of lists of rings, which are lists of places."""
+    import shapely
+
+    rings = [ring for shape in shapes for ring in shape]
+    places = np.concatenate([np.array(ring) for ring in rings])
+    ring_ends = np.cumsum([0, *(len(ring) for ring in rings)])
+    polygon_ends = np.cumsum([0, *(len(shape) for shape in shapes)])
+    polygons: NDArray[np.object_] = shapely.from_ragged_array(
+        shapely.GeometryType.POLYGON, places, (ring_ends, polygon_ends)
     )
-    return geometry, np.array(classes, np.uint8)
+    return polygons

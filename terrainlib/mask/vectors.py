@@ -25,9 +25,9 @@ from terrainlib.mask.ground import mean_area
 Bytes = NDArray[np.uint8]
 
 MAX_MEGAPIXELS: Final = 1000
-MAX_CORNERS: Final = 10_000_000
+MAX_CORNERS: Final = 40_000_000
 MAX_SMALLEST: Final = 1e12
-_CHUNK: Final = 20_000  # polygons that are measured together
+_CHUNK: Final = 2_000  # polygons that are measured together
 _EARTH_M: Final = 6_371_000
 _BEND: Final = 0.001  # px that an edge may leave the straight line: the Earth is round
 _PIXELS: Final = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
@@ -118,7 +118,7 @@ def trace_mask(
 ) -> TerrainPolygons:
     """Return the polygons of a class mask in memory.
 
-    Needs two bytes of memory for each pixel, beside the polygons.
+    Needs two bytes of memory for each pixel and about 50 for each corner of an outline.
 
     Args:
         mask: (H, W) uint8 class indices, 255 = no data. Not modified.
@@ -138,7 +138,7 @@ def trace_geotiff(
 ) -> TerrainPolygons:
     """Return the polygons of a class mask that `geotiff` wrote.
 
-    Needs two bytes of memory for each pixel, beside the polygons.
+    Needs two bytes of memory for each pixel and about 50 for each corner of an outline.
 
     Args:
         path: The file; it names the classes and says where its pixels lie.
@@ -169,7 +169,7 @@ def _trace(
         raise ImageError(
             f"the outlines have {corners / 1e6:.0f} million corners; the limit is "
             f"{MAX_CORNERS / 1e6:.0f} million. Choose a smallest area above "
-            f"{smallest_px} px."
+            f"{smallest_px} px, or cut the image into parts."
         )
     transform = _PIXELS if georeference is None else georeference.transform
     geometry, index = outlines(mask, transform)
