@@ -1,29 +1,51 @@
 """The command line: what it takes, and how it ends.
 
-The commands themselves are in `_commands` and `_predict`, imported when they are used:
-neither `--help` nor `check` loads TensorFlow. Exit status 0; 2 for bad input or usage;
-1 for a failure on the way. The last line on standard error then begins with `error: `.
+The commands themselves are in private modules beside this one, imported when they are
+used: neither `--help` nor `check` loads TensorFlow. Exit status 0; 2 for bad input or
+usage; 1 for a failure on the way. The last line on standard error then begins with
+`error: `.
 """
 
 import argparse
 import importlib
 import logging
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
-from terrainlib.errors import ConfigError, FailureError, TerrainError
+from terrainlib._arguments import (
+    bands,
+    number,
+    pack_target,
+    smallest_area,
+    with_bare_pack,
+)
+from terrainlib.errors import FailureError, TerrainError
 from terrainlib.files import storage_error
 
 EXIT_USAGE: Final = 2
 PRESETS: Final = ("fast", "notebook", "best")
-NOT_YET: Final = {
-    "bands": "choosing bands (--bands) is not available yet. Give three bands.",
-    "vectors": "vector output (--vectors) is not available yet. Leave it out.",
-    "pack": "packed output (--pack) is not available yet. Leave it out.",
-}
+PREDICT_TEXT: Final = """\
+Write the masks of images, at their size. For IMAGE.png or .jpg:
+
+  IMAGE_mask.png           classes in their colours
+  IMAGE_soft.png           --soft
+  IMAGE_sharpened.png      --sharpen
+  IMAGE.gpkg               --vectors
+  IMAGE_pack.zip           --pack
+
+For georeferenced TIFF files, which may have any size, on the same grid:
+
+  IMAGE_mask.tif           classes, cloud-optimised, with colours and names
+  IMAGE_soft.tif           --soft, beside the PNG
+  IMAGE_probabilities.tif  --probabilities
+  IMAGE.geojson            --vectors, beside the GeoPackage, in WGS 84
+
+Of several images, or a folder, class_shares.csv lists the share of each class, and
+what failed. A bad image does not stop the others; the exit status is 2 then.
+Ctrl-C keeps the finished rows of the image at work in its mask and begins no other;
+the exit status is 1. A second Ctrl-C ends at once."""
 _logger = logging.getLogger(__name__)
 
 
@@ -42,12 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `python -m terrainlib`; None takes the process's.
     """
     try:
-        options = build_parser().parse_args(arguments)
+        words = sys.argv[1:] if arguments is None else arguments
+        options = build_parser().parse_args(with_bare_pack(words))
     except SystemExit as end:
         return int(end.code or 0)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
-        _require_available(options)
         module, command = options.command
         status: int = getattr(importlib.import_module(module), command)(options)
     except (TerrainError, KeyboardInterrupt, MemoryError, OSError) as problem:
@@ -94,7 +116,7 @@ def _add_train(commands: "argparse._SubParsersAction[_Parser]") -> None:
     add("--preset", choices=PRESETS, help="kind of network (default: fast)")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--epochs", metavar="N", type=int, help="budget in epochs")
-    budget.add_argument("--minutes", metavar="M", type=_number, help="or in minutes")
+    budget.add_argument("--minutes", metavar="M", type=number, help="or in minutes")
     add("--image-size", metavar="PX", type=int, help="size that training works at")
     add("--batch-size", metavar="N", type=int, help="images a step")
     add("--height", action="store_true", help="use the height as a fourth channel")
@@ -118,7 +140,12 @@ def _add_evaluate(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 def _add_predict(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    parser = commands.add_parser("predict", help="write the masks of images")
+    parser = commands.add_parser(
+        "predict",
+        help="write the masks of images",
+        description=PREDICT_TEXT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add("model", metavar="MODEL", help="model file, run folder or `default`")
     add(
@@ -130,14 +157,57 @@ def _add_predict(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     add("--out", metavar="DIR", type=Path, required=True, help="folder for the masks")
     add("--height-file", metavar="FILE", type=Path, help="heights of the one IMAGE")
-    add("--soft", action="store_true", help="also write the soft mask")
-    add("--sharpen", metavar="A", type=_number, help="also write it sharpened, 0 to 10")
-    add("--scale", metavar="S", type=_number, help="working px per image px")
-    add("--tiling", choices=("exact", "blend", "whole"), default="exact")
-    add("--bands", metavar="B,B,B", help="not available yet")
-    add("--vectors", action="store_true", help="not available yet")
-    add("--pack", action="store_true", help="not available yet")
+    _add_kinds(parser)
+    add("--scale", metavar="S", type=number, help="working px per image px")
+    add(
+        "--tiling",
+        choices=("exact", "blend", "whole"),
+        default="exact",
+        help="tiles that give what one pass gives (exact, the default), tiles that "
+        "overlap by half and are mixed (blend), or one pass over a small image (whole)",
+    )
+    add(
+        "--bands",
+        metavar="R,G,B",
+        type=bands,
+        help="numbers, from 1, of the bands to use as red, green and blue, such as "
+        "4,3,2; without it those that the file names, else the first three",
+    )
     parser.set_defaults(command=("terrainlib._predict", "predict"))
+
+
+def _add_kinds(parser: _Parser) -> None:
+    """Add the options for what is made beside the mask."""
+    add = parser.add_argument
+    add("--soft", action="store_true", help="also write the soft mask")
+    add(
+        "--probabilities",
+        action="store_true",
+        help="also write the probabilities, a band for each class (GeoTIFF only)",
+    )
+    add("--sharpen", metavar="A", type=number, help="also write it sharpened, 0 to 10")
+    add(
+        "--vectors",
+        action="store_true",
+        help="also write polygons: GeoPackage, and GeoJSON where the image lies on "
+        "the Earth",
+    )
+    add(
+        "--min-area",
+        metavar="AREA",
+        type=smallest_area,
+        help="smallest polygon, in px or in square metres: 16 (the default), 500m2",
+    )
+    add(
+        "--pack",
+        metavar="ENGINE",
+        type=pack_target,
+        nargs="?",
+        const="source",
+        help="also write a world-builder's pack (zip): source (the default: the "
+        "image's own size), unity:1025, unreal:1009; of an image that is no square "
+        "the middle, or with :stretch behind all",
+    )
 
 
 def _add_sharpen(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -145,29 +215,10 @@ def _add_sharpen(commands: "argparse._SubParsersAction[_Parser]") -> None:
     add = parser.add_argument
     add("image", metavar="IMAGE", type=Path, help="PNG, JPEG or TIFF")
     add("out", metavar="OUT", type=Path, help="PNG, JPEG or TIFF to write")
-    add("--amount", metavar="A", type=_number, required=True, help="0 to 10")
+    add("--amount", metavar="A", type=number, required=True, help="0 to 10")
     add("--method", choices=("laplacian", "unsharp"), default="laplacian")
-    add("--radius", metavar="R", type=_number, default=1.0, help="of unsharp, in px")
-    parser.set_defaults(command=("terrainlib._predict", "sharpen_image"))
-
-
-def _number(text: str) -> float:
-    """Return a finite number."""
-    value = float(text)
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"a finite number is needed, not {text!r}")
-    return value
-
-
-def _require_available(options: argparse.Namespace) -> None:
-    """Refuse what a later version will bring."""
-    for name, sentence in NOT_YET.items():
-        if getattr(options, name, None):
-            raise ConfigError(sentence)
-    if getattr(options, "tiling", None) == "blend":
-        raise ConfigError(
-            "the tiling 'blend' is not available yet. Use exact, which shows no seams."
-        )
+    add("--radius", metavar="R", type=number, default=1.0, help="of unsharp, in px")
+    parser.set_defaults(command=("terrainlib._sharpen", "sharpen_image"))
 
 
 def _in_words(problem: BaseException) -> TerrainError:

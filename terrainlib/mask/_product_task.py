@@ -244,9 +244,9 @@ def _check_place(task: Task) -> None:
     wanted = task.wanted
     if wanted.probabilities and not task.placed:
         raise ConfigError(
-            f"{task.scene.name} is not georeferenced, and probabilities are written as "
-            "GeoTIFF only. Leave them out, or ask for a pack, which holds them as "
-            "weights."
+            "not georeferenced, and probabilities are written as GeoTIFF only. Leave "
+            "them out, or ask for a pack, which holds them as weights.",
+            file=task.scene.name,
         )
     if wanted.vectors and wanted.smallest.unit == "m2":
         wanted.smallest.pixels(mean_area(task.scene.georeference, *task.size))

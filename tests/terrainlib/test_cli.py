@@ -114,6 +114,12 @@ def pixels(path: Path) -> Any:
         (["train", "d", "--out", "r", "--epochs", "1", "--minutes", "1"], "not allow"),
         (["predict", "default", "--out", "d"], "IMAGE"),
         (["predict", "m", "i", "--out", "o", "--sharpen", "nan"], "finite number"),
+        (["predict", "m", "i", "--out", "o", "--bands", "1,2"], "such as 4,3,2"),
+        (["predict", "m", "i", "--out", "o", "--bands", "a,b,c"], "such as 4,3,2"),
+        (["predict", "m", "i", "--out", "o", "--pack", "unity:1000"], "--pack"),
+        (["predict", "m", "i", "--out", "o", "--pack=godot"], "unity:PX"),
+        (["predict", "m", "i", "--out", "o", "--min-area", "5ha"], "such as 500m2"),
+        (["predict", "m", "i", "--out", "o", "--tiling", "fast"], "invalid choice"),
         (["sharpen", "a.png", "b.png"], "--amount"),
         (["evaluate", "m", "d", "--split", "test"], "invalid choice: 'test'"),
     ],
@@ -125,24 +131,6 @@ def test_wrong_usage_ends_with_one_error_line_and_status_2(
     assert command.last.startswith("error: ")
     assert complaint in command.last
     assert command.out == ""
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["predict", "m", "i", "--out", "o", "--tiling", "blend"], "'blend'"),
-        (["predict", "m", "i", "--out", "o", "--bands", "1,2,3"], "--bands"),
-        (["predict", "m", "i", "--out", "o", "--vectors"], "--vectors"),
-        (["predict", "m", "i", "--out", "o", "--pack"], "--pack"),
-    ],
-)
-def test_what_is_not_there_yet_is_refused_in_one_sentence(
-    command: Command, words: list[str], sentence: str
-) -> None:
-    assert command(*words) == 2
-    assert command.err.count("\n") == 1
-    assert "not available yet" in command.last
-    assert sentence in command.last
 
 
 def test_help_names_every_command(command: Command) -> None:
@@ -508,7 +496,7 @@ def test_a_georeferenced_image_gives_a_mask_on_the_same_grid(
     scene = write(tmp_path, "scene.tif", data)
     assert command("predict", model, scene, "--out", tmp_path / "out", "--soft") == 0
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["scene_mask.tif", "scene_soft.png"]
+    assert names == ["scene_mask.tif", "scene_soft.png", "scene_soft.tif"]
     with rasterio.open(tmp_path / "out" / "scene_mask.tif") as mask:
         assert mask.transform == GRID
         assert mask.crs.to_epsg() == 32633
@@ -529,7 +517,7 @@ def test_a_bad_file_does_not_stop_the_batch(
     write(folder, "zebra.png", rgb)
     assert command("predict", model, folder, "--out", tmp_path / "out") == 2
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["land_mask.png", "zebra_mask.png"]
+    assert names == ["class_shares.csv", "land_mask.png", "zebra_mask.png"]
     named = [line.split(":")[1].strip() for line in command.errors]
     assert named == ["cut.png", "empty.png", "huge.png", "text.png"]
     assert command.last == command.errors[-1]
@@ -549,6 +537,7 @@ def test_an_input_is_never_written_over(
     ]
     assert image.with_name("land_mask_mask.png").exists()
     image.with_name("land_mask_mask.png").unlink()
+    image.with_name("class_shares.csv").unlink()
 
 
 def test_of_two_images_with_one_stem_none_is_lost(
@@ -558,7 +547,8 @@ def test_of_two_images_with_one_stem_none_is_lost(
     Image.fromarray(pixels(image)[:20]).save(other)
     out = tmp_path / "out"
     assert command("predict", model, image, image, other, "--out", out) == 2
-    assert [path.name for path in out.iterdir()] == ["land_mask.png"]
+    names = sorted(path.name for path in out.iterdir())
+    assert names == ["class_shares.csv", "land_mask.png"]
     assert pixels(out / "land_mask.png").shape == (40, 40, 3)
     assert len(command.errors) == 1
     assert "Land.jpg: its mask would have the name of that of land.png" in command.last
@@ -571,6 +561,14 @@ def test_of_two_images_with_one_stem_none_is_lost(
         (("--sharpen", "-1"), "--sharpen must be 0 to 10, not -1."),
         (("--scale", "0"), "--scale must be greater than 0, not 0."),
         (("--scale", "-2"), "--scale must be greater than 0, not -2."),
+        (
+            ("--scale", "17"),
+            "the scale must be 0.001 to 16, not 17.0. Choose a number in that range.",
+        ),
+        (
+            ("--min-area", "9"),
+            "--min-area is the smallest polygon. Add --vectors.",
+        ),
     ],
 )
 def test_options_out_of_bounds_are_refused_before_anything_is_loaded(
