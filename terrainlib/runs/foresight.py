@@ -16,7 +16,7 @@ from terrainlib import files
 from terrainlib.data.imagery import read_size
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import ModelFileError, StorageError, TerrainError
-from terrainlib.mask.estimate import estimate, grid_of
+from terrainlib.mask.estimate import estimate, grid_of, network_speed
 from terrainlib.mask.feeding import geometry_of
 from terrainlib.mask.products import Made, Wanted
 from terrainlib.model.config import UNetConfig
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SPEEDS_FILE: Final = "prediction_speeds.json"
 _START: Final = "start"
+_NOTHING: Final = {"amount": 1.0, "seconds": 0.0}
 # A smaller image tells less: building the network weighs more in it.
 _SMALLEST_SHARE: Final = 0.25
 
@@ -39,7 +40,8 @@ class Foresight:
     """What a prediction will take.
 
     Attributes:
-        seconds: Time, about; None while nothing like it was predicted here.
+        seconds: Time, about; None while the network's speed here is not known. What
+            was never made here, such as polygons, counts nothing until it was.
         bytes: Memory above that of the loaded model, about, of the largest image.
         megapixels: Pixels of all images whose headers can be read, in millions.
         free_disk_mb: Free space where the results go.
@@ -54,10 +56,17 @@ class Foresight:
     needed_disk_mb: float
 
 
-def foresee(config: PredictionConfig) -> Foresight:
+def foresee(
+    config: PredictionConfig, *, loaded: TerrainModel | None = None
+) -> Foresight:
     """Tell what a prediction will take, from headers alone.
 
     Images that cannot be read count nothing; they will fail by name.
+
+    Args:
+        config: What is to be predicted.
+        loaded: The model, if it is loaded already: where its speed is not known, a
+            small tile is timed once. That takes a second or some, and is remembered.
 
     Raises:
         ModelFileError: If the model is missing or none.
@@ -65,6 +74,8 @@ def foresee(config: PredictionConfig) -> Foresight:
     """
     model, wanted = model_outline(config.model), config.wanted
     sizes = list(_sizes(config))
+    if loaded is not None:
+        _time(loaded)
     memory = [
         estimate(
             model,
@@ -141,6 +152,15 @@ def remember_start(seconds: float) -> None:
     _keep(_known() | {_START: {"amount": 1, "seconds": round(seconds, 2)}})
 
 
+def _time(model: TerrainModel) -> None:
+    """Time a network that has not run here yet."""
+    known, key = _known(), _network_key(model)
+    if key not in known:
+        speed = network_speed(model, measure=True)
+        if speed is not None:  # counts as little, so that any prediction replaces it
+            _keep(known | {key: {"amount": 1, "seconds": 1 / speed}})
+
+
 class _NotLoaded:
     """Stands for a network that nobody runs."""
 
@@ -156,9 +176,10 @@ def _sizes(config: PredictionConfig) -> Iterator["Size"]:
 def _seconds(model: TerrainModel, sizes: list["Size"], wanted: Wanted) -> float | None:
     """Return the expected time of all images; None where a part is not known."""
     known = _known()
-    network, rest = known.get(_network_key(model)), known.get(_rest_key(wanted))
-    if network is None or rest is None:
+    network = known.get(_network_key(model))
+    if network is None:
         return None
+    rest = known.get(_rest_key(wanted)) or known.get(_rest_key(Wanted()), _NOTHING)
     working = sum(_working_pixels(model, size, wanted) for size in sizes)
     pixels = sum(height * width for height, width in sizes)
     begin = known.get(_START, {}).get("seconds", 0.0)

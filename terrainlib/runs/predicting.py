@@ -109,6 +109,7 @@ class _Batch:
         self._pixels = [_pixels(image) for image in job.config.images]
         self._pixels_done = 0
         self._begun = 0.0
+        self._without_table = ""
 
     def work(self) -> None:
         """Load the model, predict all images, and say how it ended."""
@@ -209,10 +210,14 @@ class _Batch:
         """Write the table of the shares of all images, where there are several."""
         if len(self._job.config.images) < 2 or not self._made:
             return
-        with files.scratch_folder(self._job.folder) as scratch:
-            table = scratch / SHARES_FILE
-            files.write_bytes(table, shares_csv(self._made, self._failures))
-            deliver((table,), self._job.folder)
+        try:
+            with files.scratch_folder(self._job.folder) as scratch:
+                table = scratch / SHARES_FILE
+                files.write_bytes(table, shares_csv(self._made, self._failures))
+                deliver((table,), self._job.folder)
+        except TerrainError as error:  # the masks are there all the same
+            _logger.error("%s", error)
+            self._without_table = f" {error}"
 
     def _end(self) -> None:
         """Say how it ended, or raise what is wrong with all images."""
@@ -233,7 +238,8 @@ class _Batch:
             share=share,
             seconds=seconds,
             seconds_left=None,
-            message=_last_words(self._made, self._failures, total),
+            message=_last_words(self._made, self._failures, total)
+            + self._without_table,
         )
 
 
