@@ -10,18 +10,11 @@ import numpy as np
 
 from terrainlib.errors import InputError
 from terrainlib.mask.bands import Plane
-from terrainlib.mask.feeding import Geometry, geometry_of
+from terrainlib.mask.feeding import PIXELS_AT_ONCE, Geometry, geometry_of
 from terrainlib.mask.finishing import BAND_PX
 from terrainlib.mask.inference import run_network
-from terrainlib.mask.tilepass import BATCH_PX
-from terrainlib.mask.tiling import (
-    TILE_SIZE_PX,
-    Grid,
-    Size,
-    blend_grid,
-    exact_grid,
-    round_up,
-)
+from terrainlib.mask.tilepass import batch_size
+from terrainlib.mask.tiling import Grid, Size, blend_grid, exact_grid, round_up
 from terrainlib.model.baseline import PixelClassifier
 from terrainlib.model.footprint import activation_values
 
@@ -29,11 +22,15 @@ if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
 MAX_BUFFER_BYTES: Final = 4 * 2**30
-_BUFFER_BYTES: Final = 400 * 2**20  # for rows of tiles, before their height is lowered
+_TILE_PX: Final = (
+    800  # smaller than those of images in memory: half of it for 1/10 more
+)
+_BUFFER_BYTES: Final = 256 * 2**20  # for rows of tiles, before their height is lowered
 _WAITING_BLOCKS: Final = 4  # in the queue, being given and being taken
+_READ_BYTES_PER_PX: Final = 64  # of the rows just being read and resampled
 _TIMED_PX: Final = 512
-# Of all values that a network's convolutions give, this many are held at once.
-_VALUES_HELD: Final = 0.5
+# Memory of a pass, in values that all convolutions give together: measured.
+_VALUES_HELD: Final = 1.3
 _CLASSIFIER_BYTES_PER_PX: Final = 600  # 21 features in float64, and sums over windows
 
 # Working px a second that networks have reached on this machine, in this process.
@@ -118,8 +115,8 @@ def grid_of(
     sides: Size | int
     if tile_size is None:
         least = 4 * round_up(field, multiple)
-        height = max(least, min(TILE_SIZE_PX, _BUFFER_BYTES // row))
-        sides = (height, max(TILE_SIZE_PX, TILE_SIZE_PX**2 // height))
+        height = max(least, min(_TILE_PX, _BUFFER_BYTES // row))
+        sides = (height, max(_TILE_PX, _TILE_PX**2 // height))
     else:
         sides = tile_size
     make = blend_grid if blended else exact_grid
@@ -192,12 +189,14 @@ def _row_bytes(
 def _batch_bytes(model: "TerrainModel", grid: Grid, geometry: Geometry) -> int:
     """Return what the network and the blocks behind it take."""
     tile = grid.tile[0] * grid.tile[1]
-    batch = max(tile, BATCH_PX) if len(grid) > 1 else tile
+    batch = tile * batch_size(grid)
     planes = len(model.classes) + 3 * (model.config.output == "colors")
     if isinstance(model.network, PixelClassifier):
         network: float = _CLASSIFIER_BYTES_PER_PX
     else:
         side = 16 * model.config.size_multiple
         network = 4 * _VALUES_HELD * activation_values(model.config, side) / side**2
-    bands = 2 * min(BAND_PX, geometry.size[0] * geometry.size[1])
-    return int(batch * network + _WAITING_BLOCKS * 4 * planes * tile + bands)
+    pixels = geometry.size[0] * geometry.size[1]
+    strips = _READ_BYTES_PER_PX * min(PIXELS_AT_ONCE, pixels)
+    blocks = _WAITING_BLOCKS * 4 * planes * tile
+    return int(batch * network + blocks + strips + 2 * min(BAND_PX, pixels))

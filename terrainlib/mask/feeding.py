@@ -28,7 +28,7 @@ Known = NDArray[np.bool_]
 
 MIN_SCALE: Final = 0.001
 MAX_SCALE: Final = 16.0
-_PIXELS_AT_ONCE: Final = 2 * 2**20  # of an image, or at the working resolution
+PIXELS_AT_ONCE: Final = 2 * 2**20  # of an image, or at the working resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Feed:
         """How many working rows are read together without taking much memory."""
         (height, width), (rows, columns) = self.geometry.size, self.geometry.working
         per_row = max(width * -(-height // rows), columns)
-        return max(1, min(rows, _PIXELS_AT_ONCE // per_row))
+        return max(1, min(rows, PIXELS_AT_ONCE // per_row))
 
     def image_rows(self, start: int, stop: int) -> slice:
         """Return the rows of the image that belong to rows of the working image."""

@@ -53,7 +53,7 @@ class SceneRows:
         self._end = 0
         self._known: list[_Strip] = []
         waiting = -(-grid.rows[-1].core.start // max(1, len(grid.rows) - 1))
-        self._ahead = Ahead(self._strips(), 2 + waiting // feed.rows_at_once)
+        self._ahead = Ahead(self._strips(), 1 + waiting // feed.rows_at_once)
         self._source = iter(self._ahead)
 
     def close(self) -> None:

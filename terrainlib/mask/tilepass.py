@@ -68,6 +68,13 @@ class Watch:
         return self.stopped
 
 
+def batch_size(grid: Grid) -> int:
+    """Return how many tiles of a row go through the network together."""
+    together = max(1, BATCH_PX // (grid.tile[0] * grid.tile[1]))
+    batches = -(-len(grid.columns) // together)
+    return -(-len(grid.columns) // batches)
+
+
 class TilePass:
     """Runs a network over the tiles of a grid.
 
@@ -93,9 +100,7 @@ class TilePass:
         self._model = model
         self._source = source
         self._watch = watch
-        together = max(1, BATCH_PX // (grid.tile[0] * grid.tile[1]))
-        batches = -(-len(grid.columns) // together)
-        self.batch = -(-len(grid.columns) // batches)
+        self.batch = batch_size(grid)
 
     def advance(self, rows: Span) -> None:
         """Make the input of a row of tiles available."""

@@ -53,8 +53,10 @@ def random_models() -> dict[str, TerrainModel]:
         network = build_unet(config)
         rng = np.random.default_rng(number)
         for weight in network.weights:
-            if weight.path.endswith(("beta", "moving_mean")):
+            if weight.path.endswith("moving_mean"):
                 weight.assign(rng.normal(0, 0.1, weight.shape))
+            if weight.path.endswith("beta"):  # so that what lies deep is seen
+                weight.assign(rng.normal(0.3, 0.1, weight.shape))
         spread_out(network, rng.random((1, 64, 64, 3), dtype=np.float32))
         models[preset] = make_model(
             network, config, receptive_field=receptive_field(config)

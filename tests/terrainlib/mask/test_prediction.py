@@ -79,11 +79,12 @@ def test_blended_tiles_give_nearly_what_one_pass_gives(random_models, preset):
     blended = predict_image(model, image, tiling="blend", tile_size=512)
     whole = predict_image(model, image, tiling="whole")
     differences = np.abs(blended.soft - whole.soft)
-    assert 0 < differences.max() < 0.05
+    assert 0 < differences.max() < 0.1
+    assert differences.mean() < 0.001
     assert np.abs(blended.probabilities.sum(axis=-1) - 1).max() < 1e-5
     rim = np.ones(differences.shape, bool)
     rim[1:-1, 1:-1] = False
-    assert differences[rim].max() < 0.05  # no taper there
+    assert differences[rim].max() < 0.1  # no taper there
 
 
 def test_blending_changes_nothing_where_one_tile_holds_the_image(random_models):
@@ -93,12 +94,12 @@ def test_blending_changes_nothing_where_one_tile_holds_the_image(random_models):
     assert np.abs(blended.probabilities - whole.probabilities).max() < 1e-6
 
 
-@pytest.mark.parametrize("preset", ["fast", "best"])
+@pytest.mark.parametrize("preset", PRESETS)
 def test_a_margin_below_the_receptive_field_would_show(random_models, preset):
     model, image = random_models[preset], noise(64, 1300)
-    whole = predict_image(model, image, tiling="whole").probabilities
+    whole = predict_image(model, image, tiling="whole").soft
     blind = with_record(model, receptive_field=0)
-    tiled = predict_image(blind, image, tile_size=512).probabilities
+    tiled = predict_image(blind, image, tile_size=512).soft
     assert np.abs(tiled - whole).max() > 1e-4
 
 

@@ -159,7 +159,7 @@ def test_reading_in_other_strips_changes_nothing(random_models, monkeypatch):
     model, image = random_models["fast"], noise(401, 300, gap=True)
     options = {"tile_size": 256, "scale": 0.7}
     _, large = stream(model, image, "weights", **options)
-    monkeypatch.setattr(feeding, "_PIXELS_AT_ONCE", 2000)
+    monkeypatch.setattr(feeding, "PIXELS_AT_ONCE", 2000)
     monkeypatch.setattr(finishing, "_PIXELS_AT_ONCE", 3000)
     monkeypatch.setattr(finishing, "BAND_PX", 5000)
     _, small = stream(model, image, "weights", **options)
@@ -384,3 +384,20 @@ def test_missing_and_unfitting_heights_are_refused(color_model):
     heights = heights_of(np.zeros((30, 20), np.float32))
     with pytest.raises(ImageError, match=r"heights are 30 x 20 and the image is 20 x"):
         stream(model, noise(20, 30), heights=heights)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_no_output_depends_on_pixels_beyond_the_recorded_field(random_models, preset):
+    import tensorflow as tf
+
+    model = random_models[preset]
+    field, period = model.record.receptive_field, model.config.size_multiple
+    image = tf.constant(noise(512, 2 * period).rgb[None])
+    reaches = []
+    for pixel in (256, 255 + period):  # the two ends of the coarsest pixel
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            output = model.network(image, training=False)[0, pixel, period, 0]
+        slopes = np.asarray(tape.gradient(output, image))[0].any(axis=(1, 2))
+        reaches.append(np.abs(np.flatnonzero(slopes) - pixel).max())
+    assert field - period <= max(reaches) <= field
