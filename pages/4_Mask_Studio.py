@@ -6,21 +6,17 @@ from terrainlib.ui import state
 from terrainlib.ui.chrome import page_header
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.image_overview import show_image
-from terrainlib.ui.legend import show_legend
-from terrainlib.ui.live_view import live_view
 from terrainlib.ui.model_picker import pick_entry
 from terrainlib.ui.notices import show_notice
 from terrainlib.ui.opened_input import Opened, open_input
-from terrainlib.ui.shares import show_shares
 from terrainlib.ui.studio import MadeMask, PictureFile, kept_mask, make_mask
-from terrainlib.ui.studio_downloads import show_downloads
 from terrainlib.ui.studio_inputs import (
     follow_request,
     needs_height,
     pick_input,
     pick_source,
 )
-from terrainlib.ui.text import md_escape
+from terrainlib.ui.studio_result import show_result
 from terrainlib.ui.upload_boxes import mask_wanted, want_mask
 
 
@@ -54,21 +50,8 @@ def predict(opened: Opened, model: str) -> MadeMask | None:
 
 @st.fragment
 def show_mask(made: MadeMask, picture: PictureFile) -> None:
-    """Show the live view, the shares and the downloads."""
-    show_legend(made.classes)
-    view = live_view(
-        made.pictures, key=state.STUDIO_VIEW, remembered=state.STUDIO_SETTINGS
-    )
-    left, right = st.columns(2, gap="medium")
-    with left:
-        st.subheader("Shares of the classes", anchor=False)
-        show_shares(made.classes, made.shares)
-    with right:
-        st.subheader("Downloads", anchor=False)
-        show_downloads(made, picture, view)
-    if made.notes:
-        notes = "; ".join(made.notes)
-        st.caption(f"How the image was read: {md_escape(notes)}")
+    """Show the mask with everything that can be done with it."""
+    show_result(made, picture)
 
 
 page_header(

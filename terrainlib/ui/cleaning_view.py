@@ -31,7 +31,7 @@ def show_cleaning_effect(gallery: Gallery, wanted: Wanted, key: str) -> None:
     """
     with st.container(border=True):
         st.markdown(f"**{TITLE}**")
-        settings = _sliders(key)
+        settings = pick_cleaning(key)
         clicked = st.button(
             "Clean and score the class masks",
             key=f"{key}_clean",
@@ -49,8 +49,12 @@ def show_cleaning_effect(gallery: Gallery, wanted: Wanted, key: str) -> None:
             st.caption("Move a slider to clean the class masks.")
 
 
-def _sliders(key: str) -> PostProcessing:
-    """Show one slider for each way of cleaning."""
+def pick_cleaning(key: str) -> PostProcessing:
+    """Show one slider for each way of cleaning; they stay as they are for the session.
+
+    Args:
+        key: Start of the widgets' keys, one a page.
+    """
     grid = st.grid(3, min_column_width=220)
     with grid.cell():
         median = st.select_slider(
@@ -58,6 +62,7 @@ def _sliders(key: str) -> PostProcessing:
             MEDIANS,
             format_func=_off,
             key=f"{key}_median",
+            persist_state="session",
             help="Every pixel takes the class that most pixels in a window of this "
             "width have.",
         )
@@ -68,6 +73,7 @@ def _sliders(key: str) -> PostProcessing:
             MAX_SLIDER_PX,
             step=_STEP_PX,
             key=f"{key}_sieve",
+            persist_state="session",
             help="Regions smaller than this take the class of their largest neighbour.",
         )
     with grid.cell():
@@ -77,6 +83,7 @@ def _sliders(key: str) -> PostProcessing:
             MAX_SLIDER_PX,
             step=_STEP_PX,
             key=f"{key}_fill",
+            persist_state="session",
             help="What one class encloses, up to this size, takes that class.",
         )
     return PostProcessing(median, sieve, fill)

@@ -1,11 +1,16 @@
-// The picture area of the live view: two canvases on top of each other, the divider
+// The picture area of the live view: the image and what lies over it, the divider
 // between them, zoom and pan. It knows nothing of sharpening.
 
-/** Return the stage: `element`, the `mask` canvas, `load`, `setOpacity`, `close`. */
+const TAGS = { mask: "Mask", classes: "Classes", confidence: "Confidence" };
+
+/** Return the stage: `element`, the `mask` canvas, and what can be done with it. */
 function createStage() {
   const image = make("canvas", { class: "layer image", role: "img" });
   const mask = make("canvas", { class: "layer mask", role: "img" });
-  const after = make("div", { class: "after" }, mask);
+  const other = make("canvas", { class: "layer other", role: "img", hidden: "" });
+  const canvases = [image, mask, other];
+  const after = make("div", { class: "after" }, mask, other);
+  const tag = make("span", { class: "tag right" }, TAGS.mask);
   const handle = make(
     "div",
     {
@@ -30,7 +35,7 @@ function createStage() {
     image,
     after,
     make("span", { class: "tag left" }, "Image"),
-    make("span", { class: "tag right" }, "Mask"),
+    tag,
     handle
   );
   const level = make("output", { class: "level", "aria-label": "Zoom" });
@@ -50,7 +55,8 @@ function createStage() {
   observer.observe(area);
   wire();
   place();
-  return { element, mask, note, load, setOpacity, close: () => observer.disconnect() };
+  const close = () => observer.disconnect();
+  return { element, mask, note, load, showLayer, setOpacity, close };
 
   function button(text, title, action) {
     const attributes = { type: "button", class: "button", title, "aria-label": title };
@@ -60,16 +66,30 @@ function createStage() {
   }
 
   function load(pixels, alt) {
-    for (const canvas of [image, mask]) {
+    for (const canvas of canvases) {
       canvas.width = pixels.width;
       canvas.height = pixels.height;
     }
+    other.pixels = null;
     image.getContext("2d").putImageData(pixels, 0, 0);
     image.setAttribute("aria-label", alt.image);
     mask.setAttribute("aria-label", alt.mask);
     area.style.setProperty("--ratio", pixels.width / pixels.height);
     Object.assign(state, { zoom: 1, x: 0, y: 0 });
     place();
+  }
+
+  /** Show pixels in place of the mask, or the mask again where there are none. */
+  function showLayer(pixels, name, alt) {
+    mask.hidden = Boolean(pixels);
+    other.hidden = !pixels;
+    tag.textContent = pixels ? TAGS[name] : TAGS.mask;
+    if (!pixels || other.pixels === pixels) return;
+    other.pixels = pixels;
+    other.width = pixels.width;
+    other.height = pixels.height;
+    other.getContext("2d").putImageData(pixels, 0, 0);
+    other.setAttribute("aria-label", alt[name]);
   }
 
   function setOpacity(value) {
@@ -82,7 +102,7 @@ function createStage() {
     state.x = Math.min(0, Math.max(width * (1 - state.zoom), state.x));
     state.y = Math.min(0, Math.max(height * (1 - state.zoom), state.y));
     const shown = image.width ? (width * state.zoom) / image.width : 1;
-    for (const canvas of [image, mask]) {
+    for (const canvas of canvases) {
       canvas.style.transform = `translate(${state.x}px, ${state.y}px) scale(${state.zoom})`;
       canvas.classList.toggle("blocks", shown > 2);
     }

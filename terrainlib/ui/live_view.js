@@ -32,15 +32,16 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-function createView(parent, { settings: initial, defaults, limits }) {
-  const settings = { ...initial };
+function createView(parent, data) {
+  const settings = { ...data.settings };
   const stage = createStage();
-  const controls = createControls(settings, { defaults, limits }, changed, commitLater);
+  const controls = createControls(settings, data, changed, commitLater);
   const root = make("div", { class: "view" });
   root.append(make("div", { class: "body" }, stage.element, controls.element));
   parent.append(root);
 
-  const picture = { id: null, base: null, detail: {}, snap: null };
+  const picture = { id: null, base: null, detail: {}, snap: null, alt: {} };
+  const layers = new Map(); // name -> {id, picture, pixels}
   let frame = 0;
   let timer = 0;
   const view = { commit: () => {}, show, close };
@@ -72,29 +73,56 @@ function createView(parent, { settings: initial, defaults, limits }) {
   function draw() {
     frame = 0;
     if (!picture.base) return;
+    const layer = layers.get(settings.shown);
+    const ready = layer?.pixels && layer.picture === picture.id;
+    stage.showLayer(ready ? layer.pixels : null, settings.shown, picture.alt);
+    if (!ready) drawMask();
+    root.dataset.drawn = JSON.stringify(settings);
+  }
+
+  function drawMask() {
     const { base, drawn } = picture;
     sharpenInto(drawn.data, base.data, detail(), settings.amount);
     if (settings.snap) picture.snap(drawn.data);
     stage.mask.getContext("2d").putImageData(drawn, 0, 0);
-    root.dataset.drawn = JSON.stringify(settings);
   }
 
   async function show(data) {
-    if (picture.id === data.picture) return;
-    picture.id = data.picture;
-    stage.note.textContent = data.note;
     try {
-      const [image, mask] = await Promise.all([pixels(data.image), pixels(data.mask)]);
-      if (picture.id !== data.picture) return;
-      stage.load(image, data.alt);
-      picture.base = mask;
-      picture.drawn = new ImageData(mask.width, mask.height);
-      picture.detail = {};
-      picture.snap = classSnapper(data.colors);
-      changed();
+      await Promise.all([showPicture(data), ...data.layers.map((layer) => take(layer, data))]);
     } catch {
       stage.note.textContent = "The picture could not be shown. Reload the page to try again.";
     }
+  }
+
+  async function showPicture(data) {
+    if (picture.id === data.picture) return;
+    picture.id = data.picture;
+    stage.note.textContent = data.note;
+    const [image, mask] = await Promise.all([pixels(data.image), pixels(data.mask)]);
+    if (picture.id !== data.picture) return;
+    stage.load(image, data.alt);
+    picture.alt = data.alt;
+    picture.base = mask;
+    picture.drawn = new ImageData(mask.width, mask.height);
+    picture.detail = {};
+    picture.snap = classSnapper(data.colors);
+    changed();
+  }
+
+  /** Take a layer that is new. Who changes the class mask wants to see it. */
+  async function take({ name, id, url }, data) {
+    const before = layers.get(name);
+    if (before?.id === id) return;
+    const layer = { id, picture: data.picture, pixels: null };
+    layers.set(name, layer);
+    layer.pixels = await pixels(url);
+    if (layers.get(name) !== layer) return;
+    if (name === "classes" && before?.picture === data.picture && settings.shown !== name) {
+      settings.shown = name;
+      commitLater();
+    }
+    changed();
   }
 
   function close() {
@@ -118,95 +146,4 @@ async function pixels(url) {
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
   return context.getImageData(0, 0, canvas.width, canvas.height);
-}
-
-/**
- * The controls beside the picture. They change `settings` in place, then call `changed`,
- * and `released` when a control is let go.
- */
-function createControls(settings, { defaults, limits }, changed, released) {
-  const amount = slider("amount", "Sharpening", 0.05, (value) => value.toFixed(2));
-  const radius = slider("radius", "Radius", 0.1, (value) => `${value.toFixed(1)} px`);
-  const opacity = slider("opacity", "Opacity of the mask", 0.05, (value) => `${Math.round(value * 100)} %`);
-  amount.element.classList.add("main");
-
-  const methods = [
-    ["laplacian", "Laplacian 3 × 3"],
-    ["unsharp", "Unsharp mask"],
-  ].map(([value, label]) => {
-    const input = make("input", { type: "radio", name: "method", value });
-    input.onchange = () => {
-      settings.method = value;
-      changed();
-      released();
-    };
-    const element = make("label", { class: "choice" }, input, make("span", {}, label));
-    return { input, element };
-  });
-  const method = make(
-    "fieldset",
-    {},
-    make("legend", {}, "Method"),
-    make("div", { class: "choices" }, ...methods.map((item) => item.element))
-  );
-
-  const snap = make("input", { type: "checkbox" });
-  snap.onchange = () => {
-    settings.snap = snap.checked;
-    changed();
-    released();
-  };
-  const snapLabel = make("label", { class: "check" }, snap, make("span", {}, "Snap to classes"));
-  const snapHelp = make("p", { class: "note" }, "Every pixel takes the nearest class colour.");
-
-  const reset = make("button", { type: "button", class: "button" }, "Reset");
-  reset.onclick = () => {
-    Object.assign(settings, defaults);
-    changed();
-    released();
-  };
-
-  function slider(name, label, step, text) {
-    const [low, high] = limits[name];
-    const input = make("input", { type: "range", id: name, min: low, max: high, step });
-    const output = make("output", { for: name });
-    input.oninput = () => {
-      settings[name] = Number(input.value);
-      changed();
-    };
-    input.onchange = released;
-    const element = make(
-      "div",
-      { class: "slider" },
-      make("label", { for: name }, label),
-      output,
-      input
-    );
-    function refresh() {
-      if (Number(input.value) !== settings[name]) input.value = settings[name];
-      output.textContent = text(settings[name]);
-      input.setAttribute("aria-valuetext", output.textContent);
-    }
-    return { element, refresh };
-  }
-
-  function refresh() {
-    for (const item of [amount, radius, opacity]) item.refresh();
-    for (const { input } of methods) input.checked = input.value === settings.method;
-    radius.element.hidden = settings.method !== "unsharp";
-    snap.checked = settings.snap;
-  }
-
-  const element = make(
-    "div",
-    { class: "controls", role: "group", "aria-label": "Sharpening and display" },
-    amount.element,
-    method,
-    radius.element,
-    make("div", {}, snapLabel, snapHelp),
-    opacity.element,
-    reset
-  );
-  refresh();
-  return { element, refresh };
 }

@@ -1,7 +1,8 @@
 """The live view: image and mask with a divider, sharpened in the browser.
 
-The component itself is plain JavaScript in `live_arithmetic.js`, `live_stage.js` and
-`live_view.js`. This module hands it the pictures and gives back its settings, which
+Beside the mask it can show the class mask and how sure the model is. The component
+itself is plain JavaScript in `live_arithmetic.js`, `live_stage.js`, `live_controls.js`
+and `live_view.js`. This module hands it the pictures and gives back its settings, which
 change when a control is let go; dragging needs no word from Python.
 """
 
@@ -9,18 +10,26 @@ import base64
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self, get_args
 
 import streamlit as st
 
 from terrainlib.data.palette import Classes, color_table
+from terrainlib.mask.confidence import SURE_COLORS, UNSURE_COLORS, UNSURE_MARGIN
 from terrainlib.mask.sharpen import METHODS, Method
+
+Shown = Literal["mask", "classes", "confidence"]
 
 LIMITS: Final = {"amount": (0.0, 3.0), "radius": (0.5, 5.0), "opacity": (0.0, 1.0)}
 PREVIEW_PX = 1024
 
 _FOLDER = Path(__file__).parent
-_SCRIPTS = ("live_arithmetic.js", "live_stage.js", "live_view.js")
+_SCRIPTS = (
+    "live_arithmetic.js",
+    "live_stage.js",
+    "live_controls.js",
+    "live_view.js",
+)
 _component = st.components.v2.component(
     "terrainlib_live_view",
     css=(_FOLDER / "live_view.css").read_text(encoding="utf-8"),
@@ -38,6 +47,8 @@ class ViewSettings:
         radius: Standard deviation of the unsharp mask's blur in px, 0.5 to 5.
         snap: Whether every pixel takes the nearest class colour.
         opacity: Opacity of the mask over the image, 0 to 1.
+        shown: What lies over the image: the soft mask, which all of the above but the
+            opacity is about, the class mask, or how sure the model is.
     """
 
     amount: float = 0.0
@@ -45,6 +56,7 @@ class ViewSettings:
     radius: float = 1.0
     snap: bool = False
     opacity: float = 1.0
+    shown: Shown = "mask"
 
     @classmethod
     def from_browser(cls, values: object) -> Self:
@@ -61,11 +73,27 @@ class ViewSettings:
             radius=_number(sent, "radius", defaults.radius),
             snap=sent.get("snap") is True,
             opacity=_number(sent, "opacity", defaults.opacity),
+            shown=_shown(sent.get("shown")),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewLayer:
+    """A picture that can be shown in place of the soft mask, as it is.
+
+    Attributes:
+        name: Which one.
+        id: Changes exactly when the picture does.
+        png: The picture, of the mask's size.
+    """
+
+    name: Shown
+    id: str
+    png: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +107,8 @@ class ViewPictures:
         classes: The classes to snap to.
         note: One sentence below the picture, such as the scale of the preview.
         name: Name of the image, for people who do not see it.
+        layers: What can be shown in place of the mask. When a new class mask comes, the
+            view turns to it.
     """
 
     id: str
@@ -87,6 +117,7 @@ class ViewPictures:
     classes: Classes
     note: str
     name: str
+    layers: tuple[ViewLayer, ...] = ()
 
 
 def live_view(pictures: ViewPictures, *, key: str, remembered: str) -> ViewSettings:
@@ -127,9 +158,24 @@ def _data(pictures: ViewPictures, initial: ViewSettings) -> dict[str, Any]:
         "mask": _data_url("image/png", pictures.mask),
         "colors": color_table(pictures.classes).tolist(),
         "note": pictures.note,
+        "layers": [
+            {
+                "name": layer.name,
+                "id": layer.id,
+                "url": _data_url("image/png", layer.png),
+            }
+            for layer in pictures.layers
+        ],
         "alt": {
             "image": f"The image {pictures.name}",
             "mask": f"Terrain mask of {pictures.name}; its legend is above",
+            "classes": f"Class mask of {pictures.name}; its legend is above",
+            "confidence": f"How sure the model is of each pixel of {pictures.name}",
+        },
+        "confidence": {
+            "unsure": UNSURE_COLORS,
+            "sure": SURE_COLORS,
+            "percent": round(100 * UNSURE_MARGIN),
         },
         "settings": initial.to_dict(),
         "defaults": ViewSettings().to_dict(),
@@ -153,3 +199,9 @@ def _number(sent: Mapping[str, object], name: str, otherwise: float) -> float:
 def _method(value: object) -> Method:
     """Return the method of a name; the Laplacian for anything else."""
     return next((method for method in METHODS if method == value), METHODS[0])
+
+
+def _shown(value: object) -> Shown:
+    """Return what is shown by a name; the mask for anything else."""
+    names: tuple[Shown, ...] = get_args(Shown)
+    return next((name for name in names if name == value), names[0])

@@ -7,18 +7,35 @@ first prediction loads TensorFlow.
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.imagery import Georeference, Image, read_height, read_image
-from terrainlib.data.palette import NO_DATA, Classes
+from terrainlib.data.palette import Classes
+from terrainlib.data.scene import scene_of
+from terrainlib.errors import TerrainError
+from terrainlib.mask.areas import Validation, validation_of
 from terrainlib.mask.export import to_bytes
+from terrainlib.mask.gap import Gap
+from terrainlib.mask.keptprobabilities import KeptProbabilities, classes_and_margins
+from terrainlib.mask.scene_gap import scene_gap
 from terrainlib.ui import cached, store
 from terrainlib.ui.instant import model_of, stamp_of
 from terrainlib.ui.live_view import PREVIEW_PX, ViewPictures
-from terrainlib.ui.pictures import encode_jpeg, encode_png, shrink
+from terrainlib.ui.pictures import encode_jpeg, shrink
+from terrainlib.ui.studio_pictures import confidence_layer, view_pictures
+from terrainlib.ui.studio_scale import (
+    WorkingScale,
+    choose_scale,
+    chosen_scale,
+    subject_of,
+)
+
+if TYPE_CHECKING:
+    from terrainlib.mask.result import Prediction
+    from terrainlib.model.modelfile import TerrainModel
 
 Progress = Callable[[float, str], object]
 _READ_SHARE: Final = 0.1
@@ -68,38 +85,61 @@ class MadeMask:
     Attributes:
         index: (H, W) uint8, the most probable class; 255 where there is no data.
         soft: (H, W, 3) uint8, the soft mask; black where there is no data.
+        margins: (H, W) uint8, probability of the best class minus that of the second
+            best in 255ths; 0 where there is no data.
+        probabilities: Those of all classes.
         classes: The K classes.
         notes: How the image was read, one phrase each.
         georeference: Where the image lies, for GeoTIFF.
+        height: The file of its heights, where there is one.
+        gap: How the image compares with the model's training images.
+        validation: What is known of the model's errors.
+        scale: The scale at which it was predicted.
         pictures: What the live view shows.
     """
 
     index: NDArray[np.uint8]
     soft: NDArray[np.uint8]
+    margins: NDArray[np.uint8]
+    probabilities: KeptProbabilities
     classes: Classes
     notes: tuple[str, ...]
     georeference: Georeference | None
+    height: PictureFile | None
+    gap: Gap
+    validation: Validation | None
+    scale: WorkingScale
     pictures: ViewPictures
 
     @property
-    def shares(self) -> dict[str, float]:
-        """Share of each class among the pixels with data, 0 to 1, by name."""
-        counts = np.bincount(self.index.ravel(), minlength=256)
-        total = max(1, int(counts.sum() - counts[NO_DATA]))
-        return {c.name: float(counts[n] / total) for n, c in enumerate(self.classes)}
+    def key(self) -> str:
+        """What names the mask: files, model and scale."""
+        return self.pictures.id
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that it takes."""
+        arrays = (self.index, self.soft, self.margins, self.probabilities.working)
+        return sum(array.nbytes for array in arrays)
 
 
-def mask_key(picture: PictureFile, height: PictureFile | None, model: str) -> str:
-    """Return the key of a mask: the content of the files and the model's."""
+def mask_key(
+    picture: PictureFile,
+    height: PictureFile | None,
+    model: str,
+    scale: float | None = None,
+) -> str:
+    """Return the key of a mask: the content of the files, the model's, the scale."""
     parts = (picture.key, height.key if height else "", model)
-    return "\n".join([*parts, str(stamp_of(model))])
+    return "\n".join([*parts, str(stamp_of(model)), str(scale or "")])
 
 
 def kept_mask(
     picture: PictureFile, height: PictureFile | None, model: str
 ) -> MadeMask | None:
-    """Return the mask if it was made before and is still kept."""
-    found = store.results().get(mask_key(picture, height, model))
+    """Return the mask at the chosen scale, if it was made before and is still kept."""
+    scale = chosen_scale(subject_of(picture.key, model))
+    found = store.results().get(mask_key(picture, height, model, scale))
     return found if isinstance(found, MadeMask) else None
 
 
@@ -110,7 +150,7 @@ def make_mask(
     *,
     progress: Progress,
 ) -> MadeMask:
-    """Predict the mask of a picture and keep it.
+    """Predict the mask of a picture at the chosen scale, and keep it.
 
     Args:
         picture: The image.
@@ -119,32 +159,35 @@ def make_mask(
         progress: Called with the share done, 0 to 1, and what is being done.
 
     Raises:
-        TerrainError: If a file or the model cannot be read, or they do not fit.
+        TerrainError: If a file or the model cannot be read, or they do not fit. A scale
+            that was chosen is forgotten then.
     """
-    from terrainlib.mask.prediction import predict_image
-
-    key = mask_key(picture, height, model)
-    progress(0.0, "Reading the image")
-    image = picture.read()
-    heights = read_height(height.source, name=height.name) if height else None
-    progress(_READ_SHARE, "Loading the model (a few seconds the first time)")
-    loaded = model_of(model)
-
-    def tiles(done: int, total: int) -> None:
-        share = _LOADED_SHARE + (1 - _LOADED_SHARE) * done / max(1, total)
-        progress(share, f"Predicting: part {min(done + 1, total)} of {total}")
-
-    prediction = predict_image(loaded, image, height=heights, progress=tiles)
+    subject = subject_of(picture.key, model)
+    scale = chosen_scale(subject)
+    key = mask_key(picture, height, model, scale)
+    try:
+        image, loaded, prediction = _predicted(picture, height, model, scale, progress)
+    except (TerrainError, MemoryError):
+        choose_scale(subject, None)
+        raise
+    index, margins = classes_and_margins(prediction)
     soft = to_bytes(prediction.soft)
+    pictures = view_pictures(key, image, soft, loaded.classes)
     made = MadeMask(
-        index=prediction.classes,
+        index=index,
         soft=soft,
+        margins=margins,
+        probabilities=KeptProbabilities.of(prediction),
         classes=loaded.classes,
         notes=image.notes,
         georeference=image.georeference,
-        pictures=_pictures(key, image, soft, loaded.classes),
+        height=height,
+        gap=scene_gap(loaded, scene_of(image), scale=scale),
+        validation=validation_of(loaded.record),
+        scale=WorkingScale(subject, loaded.scale, scale, _used_scale(prediction)),
+        pictures=replace(pictures, layers=(confidence_layer(key, margins, index),)),
     )
-    store.results().put(key, made, made.index.nbytes + made.soft.nbytes)
+    store.results().put(key, made, made.nbytes)
     return made
 
 
@@ -165,27 +208,33 @@ def picture_preview(picture: PictureFile) -> tuple[bytes, tuple[int, int], str]:
     return jpeg, size, notes
 
 
-def _pictures(
-    key: str, image: Image, soft: NDArray[np.uint8], classes: Classes
-) -> ViewPictures:
-    """Return what the live view shows; pixels without data are transparent."""
-    mask = shrink(soft, PREVIEW_PX, nearest=False)
-    if not image.valid.all():
-        alpha = image.valid.astype(np.uint8) * np.uint8(255)
-        mask = np.dstack([mask, shrink(alpha, PREVIEW_PX, nearest=True)])
-    height, width = mask.shape[:2]
-    full = f"{image.width} × {image.height} px"
-    note = f"Shown pixel for pixel at full size, {full}."
-    if (height, width) != (image.height, image.width):
-        note = (
-            f"Preview at {width} × {height} px of {full}: downloads are computed at "
-            "full size, where the same sharpening acts on finer detail."
-        )
-    return ViewPictures(
-        id=key,
-        image=encode_jpeg(shrink(image.rgb, PREVIEW_PX, nearest=False)),
-        mask=encode_png(mask),
-        classes=classes,
-        note=note,
-        name=image.name,
+def _predicted(
+    picture: PictureFile,
+    height: PictureFile | None,
+    model: str,
+    scale: float | None,
+    progress: Progress,
+) -> tuple[Image, "TerrainModel", "Prediction"]:
+    """Read the files, load the model and predict, telling how far it is."""
+    from terrainlib.mask.prediction import predict_image
+
+    progress(0.0, "Reading the image")
+    image = picture.read()
+    heights = read_height(height.source, name=height.name) if height else None
+    progress(_READ_SHARE, "Loading the model (a few seconds the first time)")
+    loaded = model_of(model)
+
+    def tiles(done: int, total: int) -> None:
+        share = _LOADED_SHARE + (1 - _LOADED_SHARE) * done / max(1, total)
+        progress(share, f"Predicting: part {min(done + 1, total)} of {total}")
+
+    prediction = predict_image(
+        loaded, image, height=heights, scale=scale, progress=tiles
     )
+    return image, loaded, prediction
+
+
+def _used_scale(prediction: "Prediction") -> float:
+    """Return the working pixels per image pixel, the mean of both ways."""
+    rows, columns = prediction.working_probabilities.shape[:2]
+    return float((rows * columns / prediction.valid.size) ** 0.5)

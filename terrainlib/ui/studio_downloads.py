@@ -1,56 +1,81 @@
-"""The downloads of the mask studio, computed by the library when they are clicked.
+"""The downloads of the mask studio: pictures, files for GIS, a pack for game engines.
 
-Everything is at the image's full size, with the settings of the live view.
+They are made by the library when they are clicked, with the settings of the page.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final
 
-import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
-from terrainlib.data.palette import NO_DATA, colorize
-from terrainlib.errors import ConfigError
-from terrainlib.mask import export
-from terrainlib.mask.prediction import snap_to_classes
-from terrainlib.mask.sharpen import sharpen
-from terrainlib.ui.live_view import ViewSettings
-from terrainlib.ui.studio import MadeMask, PictureFile
+from terrainlib.mask.pack import PackTarget
+from terrainlib.mask.vectors import SmallestArea
+from terrainlib.ui import state
+from terrainlib.ui import studio_files as made_files
+from terrainlib.ui.download_failures import explained, show_failures
+from terrainlib.ui.live_view import Shown, ViewSettings
+from terrainlib.ui.product_choices import pick_pack_target, pick_smallest_area
+from terrainlib.ui.studio_files import StudioMask
 
 PNG: Final = "image/png"
 TIFF: Final = "image/tiff"
+NOWHERE: Final = (
+    "The image does not say where it lies on the Earth, so there is nothing here for "
+    "GIS. Open a GeoTIFF to get the mask on its grid, and as polygons."
+)
+NO_CRS: Final = (
+    "The image has a grid but no reference system that is known here, and GeoJSON is "
+    "in longitude and latitude."
+)
+_OVERLAYS: Final[dict[Shown, str]] = {
+    "mask": "The sharpened mask",
+    "classes": "The class mask",
+    "confidence": "The confidence",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """One file on offer: its label, its name, what is in it, and how it is made."""
+    """One file on offer.
+
+    Attributes:
+        label: Its name on the button.
+        file_name: Name of the file.
+        mime: Its media type.
+        help: What it is.
+        make: Makes it.
+        barred: Why it cannot be made for this image; empty where it can.
+    """
 
     label: str
     file_name: str
     mime: str
     help: str
     make: Callable[[], bytes]
+    barred: str = ""
 
 
-def show_downloads(made: MadeMask, picture: PictureFile, view: ViewSettings) -> None:
-    """Show a button for each file; nothing is computed before a click."""
-    for download in downloads(made, picture, view):
-        st.download_button(
-            download.label,
-            data=download.make,
-            file_name=download.file_name,
-            mime=download.mime,
-            help=download.help,
-            key=f"studio_download_{download.label}",
-            on_click="ignore",
-            icon=":material/download:",
-            width="stretch",
+def show_downloads(mask: StudioMask) -> None:
+    """Show a button for each file, in three groups; nothing is made before a click."""
+    st.subheader("Downloads", anchor=False)
+    pictures, gis, engines = st.columns(3, gap="medium")
+    with pictures:
+        st.markdown("**Pictures**")
+        _buttons(mask, picture_downloads(mask))
+        st.caption(
+            f"Sharpened mask and overlay follow the view: {describe(mask.view)}."
         )
-    st.caption(f"Sharpened mask and overlay follow the view: {describe(view)}.")
+    with gis:
+        st.markdown("**For GIS**")
+        _show_gis(mask)
+    with engines:
+        st.markdown("**For game engines**")
+        height, width = mask.clean.index.shape
+        target = pick_pack_target(state.STUDIO_PACK, (height, width))
+        _buttons(mask, [pack_download(mask, target)])
+    show_failures(mask.made.key)
 
 
 def describe(view: ViewSettings) -> str:
@@ -63,90 +88,135 @@ def describe(view: ViewSettings) -> str:
     return ", ".join(parts)
 
 
-def downloads(
-    made: MadeMask, picture: PictureFile, view: ViewSettings
-) -> list[Download]:
-    """Return the files on offer for a mask and the settings of the live view."""
-    stem = Path(picture.name).stem
-    offered = [
+def picture_downloads(mask: StudioMask) -> list[Download]:
+    """Return the pictures on offer."""
+    stem, view = mask.stem, mask.view
+    return [
         Download(
             "Class mask (PNG)",
             f"{stem}_mask.png",
             PNG,
-            "The most probable class of every pixel, in its colour; not sharpened.",
-            partial(class_png, made),
+            "The most probable class of every pixel, in its colour; "
+            f"{mask.clean.kind}.",
+            partial(made_files.class_png, mask),
         ),
         Download(
             "Soft mask (PNG)",
             f"{stem}_soft.png",
             PNG,
             "The class colours weighted by their probabilities; not sharpened.",
-            partial(soft_png, made),
+            partial(made_files.soft_png, mask),
         ),
         Download(
             "Sharpened mask (PNG)",
             f"{stem}_sharpened.png",
             PNG,
             "The soft mask sharpened, and snapped, as in the view.",
-            partial(sharpened_png, made, view),
+            partial(made_files.sharpened_png, mask),
         ),
         Download(
             "Overlay (PNG)",
             f"{stem}_overlay.png",
             PNG,
-            f"The sharpened mask over the image, at {view.opacity:.0%} opacity.",
-            partial(overlay_png, made, picture, view),
+            f"{_OVERLAYS[view.shown]} over the image, at {view.opacity:.0%} opacity, "
+            "as in the view.",
+            partial(made_files.overlay_png, mask),
         ),
     ]
-    if made.georeference is not None:
-        offered.append(_geotiff(made, stem))
-    return offered
 
 
-def _geotiff(made: MadeMask, stem: str) -> Download:
+def raster_downloads(mask: StudioMask) -> list[Download]:
+    """Return the rasters on offer for an image with a place."""
+    stem = mask.stem
+    return [
+        Download(
+            "Class mask (GeoTIFF)",
+            f"{stem}_mask.tif",
+            TIFF,
+            "Class indices on the grid of the image, with names and colours, no data "
+            f"255; cloud-optimised; {mask.clean.kind}.",
+            partial(made_files.class_geotiff, mask),
+        ),
+        Download(
+            "Soft mask (GeoTIFF)",
+            f"{stem}_soft.tif",
+            TIFF,
+            "The soft mask on the grid of the image; not sharpened.",
+            partial(made_files.soft_geotiff, mask),
+        ),
+        Download(
+            "Probabilities (GeoTIFF)",
+            f"{stem}_probabilities.tif",
+            TIFF,
+            "A band for each class, in 255ths that sum to 255 in every pixel.",
+            partial(made_files.probability_geotiff, mask),
+        ),
+    ]
+
+
+def vector_downloads(mask: StudioMask, smallest: SmallestArea) -> list[Download]:
+    """Return the polygons on offer for an image with a place.
+
+    Args:
+        mask: The mask.
+        smallest: Smaller islands are merged into what surrounds them.
+    """
+    what = "Outlines of the class mask with class, area and share"
+    return [
+        Download(
+            "Polygons (GeoPackage)",
+            f"{mask.stem}.gpkg",
+            "application/geopackage+sqlite3",
+            f"{what}, with their colours for QGIS; {mask.clean.kind}.",
+            partial(made_files.geopackage, mask, smallest),
+        ),
+        Download(
+            "Polygons (GeoJSON)",
+            f"{mask.stem}.geojson",
+            "application/geo+json",
+            f"{what}, in WGS 84; {mask.clean.kind}.",
+            partial(made_files.geojson, mask, smallest),
+            barred="" if mask.clean.areas.square_metres is not None else NO_CRS,
+        ),
+    ]
+
+
+def pack_download(mask: StudioMask, target: PackTarget) -> Download:
+    """Return the world-builder's pack."""
+    heights = "the heights, " if mask.made.height is not None else ""
     return Download(
-        "Class mask (GeoTIFF)",
-        f"{stem}_mask.tif",
-        TIFF,
-        "Class indices on the grid of the image, with colours; no data is 255.",
-        partial(class_geotiff, made),
+        "World-builder's pack (ZIP)",
+        f"{mask.stem}_pack.zip",
+        "application/zip",
+        f"Weights of each class, splat maps, {heights}the class mask "
+        f"({mask.clean.kind}) and how to import them, for Unity, Unreal, Godot and "
+        "Blender.",
+        partial(made_files.pack_zip, mask, target),
     )
 
 
-def sharpened(made: MadeMask, view: ViewSettings) -> NDArray[np.uint8]:
-    """Return the soft mask with the view's sharpening and snapping, (H, W, 3) uint8."""
-    sharp = sharpen(made.soft, view.amount, method=view.method, radius=view.radius)
-    if view.snap:
-        index = snap_to_classes(sharp, made.classes)
-        index[made.index == NO_DATA] = NO_DATA
-        sharp = colorize(index, made.classes)
-    return sharp
+def _show_gis(mask: StudioMask) -> None:
+    """Show the files that keep the image's place, where it has one."""
+    if mask.made.georeference is None:
+        st.caption(NOWHERE)
+        return
+    _buttons(mask, raster_downloads(mask))
+    on_earth = mask.clean.areas.square_metres is not None
+    smallest = pick_smallest_area(state.STUDIO_SMALLEST, on_earth=on_earth)
+    _buttons(mask, vector_downloads(mask, smallest))
 
 
-def class_png(made: MadeMask) -> bytes:
-    """Return the class mask in class colours as PNG."""
-    return export.mask_png(made.index, made.classes)
-
-
-def soft_png(made: MadeMask) -> bytes:
-    """Return the soft mask as PNG."""
-    return export.encode_png(made.soft)
-
-
-def sharpened_png(made: MadeMask, view: ViewSettings) -> bytes:
-    """Return the sharpened mask as PNG."""
-    return export.encode_png(sharpened(made, view))
-
-
-def overlay_png(made: MadeMask, picture: PictureFile, view: ViewSettings) -> bytes:
-    """Return the sharpened mask over the image as PNG."""
-    image = picture.read()
-    mask = sharpened(made, view)
-    return export.encode_png(export.overlay(image.rgb, mask, view.opacity))
-
-
-def class_geotiff(made: MadeMask) -> bytes:
-    """Return the class mask as GeoTIFF on the image's grid."""
-    if made.georeference is None:
-        raise ConfigError("the image has no georeference. Download the PNG instead.")
-    return export.geotiff_mask(made.index, made.classes, made.georeference)
+def _buttons(mask: StudioMask, downloads: Sequence[Download]) -> None:
+    for download in downloads:
+        st.download_button(
+            download.label,
+            data=explained(download.make, mask.made.key, download.label),
+            file_name=download.file_name,
+            mime=download.mime,
+            help=download.barred or download.help,
+            disabled=bool(download.barred),
+            key=f"studio_download_{download.label}",
+            on_click="ignore",
+            icon=":material/download:",
+            width="stretch",
+        )

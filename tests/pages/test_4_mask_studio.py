@@ -5,10 +5,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from terrainlib.mask.gap import Gap
 from terrainlib.ui import state, store
 from tests.models import KERAS_COPY_WARNING, hide_embedded_models, write_model
 from tests.synthetic import terrain
@@ -115,20 +117,120 @@ def test_an_uploaded_image_gets_legend_shares_view_and_downloads(
     assert len(page.get("arrow_vega_lite_chart") or page.get("vega_lite_chart")) == 1
     offered = labels(page, "download_button")
     assert offered == [
+        "Areas (CSV)",
         "Class mask (PNG)",
         "Soft mask (PNG)",
         "Sharpened mask (PNG)",
         "Overlay (PNG)",
+        "World-builder's pack (ZIP)",
     ]
+    assert "does not say where it lies on the Earth" in seen(page)
 
 
-def test_a_georeferenced_scene_is_offered_as_geotiff_too(home: Path):
+def open_scene() -> AppTest:
     page = visit()
     [button] = [b for b in page.button if b.label == "Make the mask"]
     button.click().run()
+    assert not page.exception
+    return page
+
+
+def table(page: AppTest) -> pd.DataFrame:
+    return page.table[0].value
+
+
+def test_a_georeferenced_scene_is_offered_for_gis_too(home: Path):
+    page = open_scene()
+
+    offered = labels(page, "download_button")
+    assert offered[5:-1] == [
+        "Class mask (GeoTIFF)",
+        "Soft mask (GeoTIFF)",
+        "Probabilities (GeoTIFF)",
+        "Polygons (GeoPackage)",
+        "Polygons (GeoJSON)",
+    ]
+    assert not any(button.disabled for button in page.get("download_button"))
+    assert all(text.endswith("km²") for text in table(page)["Area"])
+
+
+def test_areas_without_a_place_are_in_pixels_and_say_what_is_not_known(
+    home: Path, tmp_path: Path
+):
+    page = open_upload(png(terrain(48, seed=5)[0], tmp_path / "land.png"))
+
+    areas = table(page)["Area"]
+    assert all(text.endswith(" px") for text in areas)
+    assert sum(int(text.split()[0].replace(",", "")) for text in areas) == 48 * 48
+    assert "holds no errors on validation images" in seen(page)  # the tiny model's
+    assert "The model is unsure of" in seen(page)
+
+
+def test_cleaning_changes_the_areas_and_is_still_set_after_another_page(
+    home: Path, tmp_path: Path
+):
+    page = open_upload(png(terrain(48, seed=5)[0], tmp_path / "land.png"))
+    before = table(page)["Area"].tolist()
+
+    page.slider(key=f"{state.STUDIO_CLEANING}_sieve").set_value(400).run()
 
     assert not page.exception
-    assert "Class mask (GeoTIFF)" in labels(page, "download_button")
+    assert "Cleaning changed" in seen(page)
+    after = table(page)["Area"].tolist()
+    assert after != before
+    page.switch_page(state.MODELS_PAGE).run()
+    page.switch_page(state.STUDIO_PAGE).run()
+    assert table(page)["Area"].tolist() == after
+
+
+def test_a_model_that_knows_nothing_of_its_images_says_so(home: Path, tmp_path: Path):
+    page = open_upload(png(terrain(48, seed=5)[0], tmp_path / "land.png"))
+
+    assert "Not compared with the training images" in seen(page)
+
+
+def test_another_scale_predicts_again_and_an_empty_box_goes_back(
+    home: Path, tmp_path: Path
+):
+    page = open_upload(png(terrain(48, seed=5)[0], tmp_path / "land.png"))
+    assert "The mask was made at 1" in seen(page)
+
+    [box] = page.number_input
+    box.set_value(0.5).run()
+    assert not page.exception
+    assert "The mask was made at 0.5" in seen(page)
+    page.switch_page(state.MODELS_PAGE).run()
+    page.switch_page(state.STUDIO_PAGE).run()
+    assert "The mask was made at 0.5" in seen(page)
+
+    [box] = page.number_input
+    box.set_value(None).run()
+    assert "The mask was made at 1" in seen(page)
+
+
+def test_a_different_image_offers_the_better_scale(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    gap = Gap("different", ("much smoother",), scale_factor=0.5)
+    monkeypatch.setattr("terrainlib.ui.studio.scene_gap", lambda *_, **__: gap)
+    page = open_upload(png(terrain(48, seed=5)[0], tmp_path / "land.png"))
+    assert "Different from the training images" in seen(page)
+    assert "much smoother" in seen(page)
+
+    [button] = [b for b in page.button if b.label.startswith("Predict at 0.5")]
+    button.click().run()
+
+    assert not page.exception
+    assert "The mask was made at 0.5" in seen(page)
+
+
+def test_the_pack_asks_for_the_size_that_the_engine_takes(home: Path, tmp_path: Path):
+    page = open_upload(png(terrain(48, seed=5)[0], tmp_path / "land.png"))
+
+    page.selectbox(key=f"{state.STUDIO_PACK}_engine").set_value("unity").run()
+
+    assert not page.exception
+    assert page.selectbox(key=f"{state.STUDIO_PACK}_size_unity").value == 65
 
 
 @pytest.mark.parametrize(
