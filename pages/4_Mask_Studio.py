@@ -9,8 +9,13 @@ from terrainlib.ui.image_overview import show_image
 from terrainlib.ui.model_picker import pick_entry
 from terrainlib.ui.notices import show_notice
 from terrainlib.ui.opened_input import Opened, open_input
+from terrainlib.ui.prediction_actions import watched_name
+from terrainlib.ui.prediction_list import show_earlier_jobs
+from terrainlib.ui.prediction_start import show_active_strip, show_new_job
+from terrainlib.ui.prediction_view import show_watched
 from terrainlib.ui.studio import MadeMask, PictureFile, kept_mask, make_mask
 from terrainlib.ui.studio_inputs import (
+    class_count,
     follow_request,
     needs_height,
     pick_input,
@@ -61,6 +66,11 @@ page_header(
 )
 follow_request()
 show_notice()
+watched = watched_name()
+if watched is not None:
+    show_watched(watched)
+    st.stop()
+show_active_strip()
 
 left, right = st.columns(2, gap="medium")
 with left:
@@ -75,9 +85,12 @@ with left:
 
 if opened is None:
     pass
+elif not opened.fits_live_view(class_count(entry)):
+    show_new_job(opened, entry)
 elif mask_wanted() or kept_mask(opened.picture, opened.height, entry.model):
     mask = predict(opened, entry.model)
     if mask is not None:
         show_mask(mask, opened.picture)
 else:
     show_before(opened)
+show_earlier_jobs()

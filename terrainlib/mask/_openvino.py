@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float32]
 
 _SETTINGS: Final = {
-    # Else it rounds to bfloat16 where the processor has it: probabilities off by 0.03.
+    # Else it rounds to bfloat16 where the processor has it: probabilities off by 0.04.
     "INFERENCE_PRECISION_HINT": "f32",
     "PERFORMANCE_HINT": "LATENCY",
     # A training beside it would be pinned to the same cores.

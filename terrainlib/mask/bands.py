@@ -70,7 +70,7 @@ def quantized(probabilities: NDArray[np.float32]) -> Bytes:
     missing = 255 - floor.sum(axis=-1).astype(np.int64)
     ranks = np.argsort(np.argsort(floor - scaled, axis=-1, kind="stable"), axis=-1)
     extra = ranks < missing[..., None]
-    return (floor + extra).astype(np.uint8)
+    return np.asarray(floor + extra, np.uint8)
 
 
 def no_data_band(rows: slice, width: int) -> Band:

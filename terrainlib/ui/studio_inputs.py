@@ -175,6 +175,7 @@ def follow_request() -> None:
     request = state.take_studio_request()
     if request is not None:
         st.session_state[state.STUDIO_SOURCE] = "gallery"
+        st.session_state.pop(state.STUDIO_JOB, None)
         instant = InstantChoice.of_word(request.model_path)
         if instant is not None:
             choose_instant(state.STUDIO_MODEL, instant)
