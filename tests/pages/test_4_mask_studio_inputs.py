@@ -89,7 +89,9 @@ def open_path(typed: object) -> AppTest:
     page = visit()
     page.segmented_control(key=state.STUDIO_SOURCE).set_value("machine").run()
     page.text_input(key=f"{state.STUDIO_PATH}_text").set_value(str(typed))
-    return press(page, "Open")
+    page.button(key=f"{state.STUDIO_PATH}_open").click().run()  # heights have their own
+    assert not page.exception
+    return page
 
 
 def press(page: AppTest, label: str) -> AppTest:
@@ -345,7 +347,7 @@ def test_a_prediction_that_goes_on_is_found_again(home: Path):
     assert "Watch" in labels(page, "button")
     press(page, "Watch")
 
-    assert page.query_params["job"] == [path.name]
+    assert page.query_params["job"] == path.name
     assert "scene.tif" in seen(page)
     assert "Stop" in labels(page, "button")
     assert "Make the mask" not in labels(page, "button")
@@ -402,7 +404,7 @@ def test_a_batch_names_what_went_wrong_beside_what_went_well(home: Path):
     assert list(table["File"]) == names
     assert list(table["State"]) == ["finished", "failed"]
     assert "cut off" in table["What went wrong"][1]
-    assert table["Shares"][0] == list(made.shares.values())
+    assert list(table["Shares"][0]) == list(made.shares.values())
 
 
 def test_a_stopped_prediction_says_how_far_it_came(home: Path):
@@ -475,7 +477,7 @@ def test_a_press_on_open_shows_an_earlier_prediction(home: Path):
     page.button(key=f"studio_job_open_{path.name}").click().run()
 
     assert not page.exception
-    assert page.query_params["job"] == [path.name]
+    assert page.query_params["job"] == path.name
 
 
 def test_wanted_has_no_defaults_of_its_own_here(
