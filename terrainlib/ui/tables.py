@@ -1,10 +1,8 @@
 """Tables as files: comma-separated values that no spreadsheet takes for formulas."""
 
-from typing import Final
-
 import pandas as pd
 
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+from terrainlib.mask.tables import safe_cell
 
 
 def safe_csv(frame: pd.DataFrame) -> bytes:
@@ -14,11 +12,5 @@ def safe_csv(frame: pd.DataFrame) -> bytes:
     starts like a formula gets an apostrophe in front, so that a spreadsheet shows it
     instead of computing it. Numbers stay as they are.
     """
-    safe = frame.rename(columns=_safe_cell).map(_safe_cell)
+    safe = frame.rename(columns=safe_cell).map(safe_cell)
     return safe.to_csv(index=False, lineterminator="\r\n").encode()
-
-
-def _safe_cell(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
-        return f"'{value}"
-    return value
