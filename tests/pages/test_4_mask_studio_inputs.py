@@ -387,7 +387,7 @@ def test_a_finished_prediction_shows_its_mask_in_pictures_and_words(home: Path):
     assert "scene_mask.tif" in text
     assert str(path / "results") in text
     assert "Water" in text
-    assert len(page.get("imgs")) == 2
+    assert len(page.get("image")) == 2
     assert any("Download all" in label for label in labels(page, "download_button"))
 
 
