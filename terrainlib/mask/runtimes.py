@@ -1,8 +1,8 @@
 """What runs a network on this machine: TensorFlow, or OpenVINO where that is wished.
 
-TensorFlow with the weights as constants is the default. It then folds each
-normalisation into its convolution, and on processors its convolutions come close to
-what the processor can do, so that no other runtime has much left to gain;
+TensorFlow is the default, with the weights of all but large networks as constants: it
+then folds each normalisation into its convolution. On processors its convolutions come
+close to what the processor can do, so that no other runtime has much left to gain;
 `python -m benchmarks.inference` compares them all. TensorFlow also uses a GPU.
 
 The variable `TERRAINLIB_RUNTIME`, read when a network first runs, chooses:
@@ -34,8 +34,10 @@ RUNTIME_VARIABLE: Final = "TERRAINLIB_RUNTIME"
 RUNTIMES: Final[tuple[Runtime, ...]] = get_args(Runtime)
 MAX_DIFFERENCE: Final = 1e-3  # of a probability or a colour, from TensorFlow's
 
-# A graph may not exceed 2 GiB, constants and all; such networks read their variables.
-_MAX_CONSTANT_BYTES: Final = 2**29
+# TensorFlow needs about 16 times the memory of the weights for constants: 0.1 GB for
+# the preset `fast`, but 0.5 GB for `best`, which therefore reads its variables.
+_MAX_CONSTANT_BYTES: Final = 2**24
+_MAX_CONVERTED_BYTES: Final = 2**30  # a graph of constants may not exceed 2 GiB
 _CHECKED_PX: Final = 128  # a multiple of every network's size multiple
 
 _logger = logging.getLogger(__name__)
@@ -113,14 +115,17 @@ def build(network: Any, channels: int) -> Built:
     Raises:
         ConfigError: If the environment asks for a runtime that does not exist.
     """
-    runtime = wanted_runtime()
-    weights = _constants(network)
+    openvino = wanted_runtime() == "openvino"
+    limit = _MAX_CONVERTED_BYTES if openvino else _MAX_CONSTANT_BYTES
+    weights = _constants(network, limit)
     function = _function(network, channels, weights)
 
     def tensorflow(batch: FloatArray) -> FloatArray:
         return np.asarray(function(batch), np.float32)
 
-    if runtime == "openvino":
+    if openvino and weights is None:
+        _give_up("the network is too large to convert")
+    elif openvino:
         other = _checked_openvino(function, tensorflow, channels)
         if other is not None:
             return Built(Guarded(other, tensorflow), weights)
@@ -131,12 +136,12 @@ def _variables(network: Any) -> list[Any]:
     return [*network.trainable_variables, *network.non_trainable_variables]
 
 
-def _constants(network: Any) -> list[NDArray[Any]] | None:
-    """Return a copy of the weights to build in, None where they stay variables."""
+def _constants(network: Any, limit: int) -> list[NDArray[Any]] | None:
+    """Return a copy of the weights to build in; None where they are too many bytes."""
     if not hasattr(network, "stateless_call"):
         return None
     variables = _variables(network)
-    if sum(4 * int(np.prod(v.shape)) for v in variables) > _MAX_CONSTANT_BYTES:
+    if sum(4 * int(np.prod(v.shape)) for v in variables) > limit:
         return None
     return [variable.value.numpy() for variable in variables]  # copies
 
@@ -189,5 +194,5 @@ def _checked_openvino(
     return other
 
 
-def _give_up(error: Exception) -> None:
-    _logger.warning("OpenVINO cannot be used, so TensorFlow is: %s", error)
+def _give_up(reason: Exception | str) -> None:
+    _logger.warning("OpenVINO cannot be used, so TensorFlow is: %s", reason)

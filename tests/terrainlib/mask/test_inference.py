@@ -124,13 +124,33 @@ def test_a_network_is_built_once_for_all_sizes(monkeypatch):
     assert len(built) == 1
 
 
-def test_networks_too_large_for_constants_read_their_variables(monkeypatch):
+def test_large_networks_read_their_variables(monkeypatch):
     monkeypatch.setattr(runtimes, "_MAX_CONSTANT_BYTES", 100)
     network, batch = tiny_network(), noise(1, 16, 16, 3)
     assert runtimes.build(network, 3).weights is None
     run_network(network, batch)
     network.get_layer("mask").bias.assign([3, 0, 0, 0, 0, 0, 0])
     assert np.abs(run_network(network, batch) - plain(network, batch)).max() < 1e-5
+
+
+def test_weights_that_change_later_count_in_another_runtime_too(openvino_replaced):
+    fake = openvino_replaced(Fake())
+    network, batch = tiny_network(), noise(1, 16, 16, 3)
+    run_network(network, batch)
+    network.get_layer("mask").bias.assign([3, 0, 0, 0, 0, 0, 0])
+    assert np.abs(run_network(network, batch) - plain(network, batch)).max() < 1e-5
+    assert fake.calls == 4  # checked and run, twice
+
+
+def test_networks_too_large_to_convert_stay_with_tensorflow(
+    openvino_replaced, monkeypatch, caplog
+):
+    fake = openvino_replaced(Fake(added=1e-4))
+    monkeypatch.setattr(runtimes, "_MAX_CONVERTED_BYTES", 100)
+    network, batch = tiny_network(), noise(1, 16, 16, 3)
+    assert np.abs(run_network(network, batch) - plain(network, batch)).max() < 1e-5
+    assert fake.calls == 0
+    assert "the network is too large to convert" in caplog.text
 
 
 def test_a_network_is_freed_after_use():
