@@ -21,7 +21,7 @@ FloatArray = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 ShouldStop = Callable[[], bool]
 
-BATCH_PX: Final = 2**20  # more in one batch gains nothing on a processor
+BATCH_PX: Final = 2**19  # more at once takes memory and gains nothing on a processor
 
 
 class Input(Protocol):
