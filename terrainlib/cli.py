@@ -185,7 +185,12 @@ def _add_kinds(parser: _Parser) -> None:
         action="store_true",
         help="also write the probabilities, a band for each class (GeoTIFF only)",
     )
-    add("--sharpen", metavar="A", type=number, help="also write it sharpened, 0 to 10")
+    add(
+        "--sharpen",
+        metavar="A",
+        type=number,
+        help="also write the soft mask sharpened by A, 0 to 10",
+    )
     add(
         "--vectors",
         action="store_true",
