@@ -1,11 +1,13 @@
 """Why a file could not be made that was made on a click.
 
 Streamlit makes such a file in another thread, where nothing can be drawn, and says no
-more beside the button than that it failed. The sentence is kept here and shown by a
-fragment that looks for it every few seconds.
+more beside the button than that it failed. The sentence is kept here. A few lines of
+JavaScript notice what the button says, and then the sentence is shown; it goes when
+somebody tries again.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import streamlit as st
@@ -13,12 +15,15 @@ import streamlit as st
 from terrainlib.errors import FailureError, TerrainError
 from terrainlib.ui.errors import show_error
 
-LOOK_SECONDS: Final = 2.0
 NO_MEMORY: Final = (
     "the memory is not enough for this file. Close other programs, or use a smaller "
     "image."
 )
 Failures = dict[tuple[str, str], TerrainError]
+_watcher = st.components.v2.component(
+    "terrainlib_download_failures",
+    js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
+)
 
 
 def explained(
@@ -47,14 +52,23 @@ def explained(
     return run
 
 
-@st.fragment(run_every=LOOK_SECONDS)
+@st.fragment
 def show_failures(subject: str) -> None:
     """Show why files of a subject could not be made, a sentence each."""
     kept = _failures()
     for other in [key for key in kept if key[0] != subject]:
         kept.pop(other, None)
+    _watcher(
+        key="download_failures",
+        data={"shown": bool(kept)},
+        on_news_change=_nothing,
+    )
     for (_, label), error in sorted(kept.items()):
         show_error(error, f"{label} could not be made")
+
+
+def _nothing() -> None:
+    """Declare what the browser tells; that it runs the fragment again is enough."""
 
 
 @st.cache_resource(scope="session", show_spinner=False)

@@ -37,7 +37,7 @@ function createControls(settings, data, changed, released) {
 
   const reset = make("button", { type: "button", class: "button" }, "Reset");
   reset.onclick = () => {
-    Object.assign(settings, defaults);
+    Object.assign(settings, defaults, { shown: settings.shown });
     changed();
     released();
   };

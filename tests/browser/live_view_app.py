@@ -3,8 +3,8 @@
 import numpy as np
 import streamlit as st
 
-from terrainlib.data.palette import KAGGLE_CLASSES
-from terrainlib.ui.live_view import ViewPictures, live_view
+from terrainlib.data.palette import KAGGLE_CLASSES, colorize
+from terrainlib.ui.live_view import ViewLayer, ViewPictures, live_view
 from terrainlib.ui.pictures import encode_jpeg, encode_png
 
 HEIGHT, WIDTH = 61, 83
@@ -20,9 +20,22 @@ def soft_mask() -> np.ndarray:
     return np.where(left, noise, smooth).astype(np.uint8)
 
 
+def clean() -> None:
+    """Let another class mask come."""
+    st.session_state["number"] = st.session_state.get("number", 0) + 1
+
+
+def class_mask(number: int) -> np.ndarray:
+    """Stripes in the class colours, another number of them each time."""
+    rows = np.arange(HEIGHT)[:, None] * (number + 2) // HEIGHT
+    return colorize(np.broadcast_to(rows, (HEIGHT, WIDTH)), KAGGLE_CLASSES)
+
+
 if __name__ == "__main__":
     st.set_page_config(layout="wide")
     picture = soft_mask()
+    st.button("Clean", on_click=clean)
+    number = st.session_state.get("number", 0)
     settings = live_view(
         ViewPictures(
             id="noise",
@@ -31,6 +44,10 @@ if __name__ == "__main__":
             classes=KAGGLE_CLASSES,
             note="A picture made for the test.",
             name="noise",
+            layers=(
+                ViewLayer("classes", f"{number}", encode_png(class_mask(number))),
+                ViewLayer("confidence", "always", encode_png(picture[:, ::-1])),
+            ),
         ),
         key="view",
         remembered="settings",

@@ -1,5 +1,6 @@
 """The live view in a real browser: its pixels, its keyboard, its word to Python."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from playwright.sync_api import Page, expect
 from terrainlib.data.palette import KAGGLE_CLASSES, color_table, nearest_class
 from terrainlib.mask.sharpen import sharpen
 from tests.browser.conftest import Server, serve, wait_for_run
-from tests.browser.live_view_app import soft_mask
+from tests.browser.live_view_app import class_mask, soft_mask
 
 pytestmark = pytest.mark.browser
 
@@ -47,7 +48,7 @@ def view(live_app: Server, page: Page) -> Page:
 
 def drawn(page: Page, **settings: object) -> np.ndarray:
     """Return the mask canvas once it is drawn with these settings."""
-    wanted = " && ".join(f"d.{k} === {str(v).lower()}" for k, v in settings.items())
+    wanted = " && ".join(f"d.{k} === {json.dumps(v)}" for k, v in settings.items())
     page.locator(".view").evaluate(
         f"""view => new Promise(done => {{
             const look = () => {{
@@ -57,7 +58,11 @@ def drawn(page: Page, **settings: object) -> np.ndarray:
             look();
         }})"""
     )
-    height, width, values = page.locator("canvas.mask").evaluate(READ_PIXELS)
+    return pixels_of(page, "mask")
+
+
+def pixels_of(page: Page, canvas: str) -> np.ndarray:
+    height, width, values = page.locator(f"canvas.{canvas}").evaluate(READ_PIXELS)
     pixels = np.array(values, np.uint8).reshape(height, width, 4)
     assert (pixels[..., 3] == 255).all()
     return pixels[..., :3]
@@ -202,3 +207,52 @@ def test_every_control_has_a_name(view: Page):
         assert control.evaluate("input => input.labels.length") == 1
     for button in view.locator(".view button").all():
         assert button.inner_text() or button.get_attribute("aria-label")
+
+
+def test_the_class_mask_and_the_confidence_are_shown_as_they_are(view: Page):
+    slide(view, "Sharpening", 2)
+    expected = {"classes": class_mask(0), "confidence": soft_mask()[:, ::-1]}
+    for shown, picture in expected.items():
+        view.get_by_label(shown.capitalize(), exact=True).check()
+        drawn(view, shown=shown)
+
+        np.testing.assert_array_equal(pixels_of(view, "other"), picture)
+        expect(view.locator("canvas.mask")).to_be_hidden()
+        expect(view.locator(".tag.right")).to_have_text(shown.capitalize())
+        expect(view.get_by_label("Sharpening", exact=True)).to_be_hidden()
+        expect(view.get_by_test_id("stJson")).to_contain_text(f'"shown":"{shown}"')
+    expect(view.get_by_text("less than 20 % apart")).to_be_visible()
+
+
+def test_the_mask_is_sharpened_again_after_another_picture_was_shown(view: Page):
+    view.get_by_label("Confidence", exact=True).check()
+    drawn(view, shown="confidence")
+    view.get_by_label("Mask", exact=True).check()
+    slide(view, "Sharpening", 1.5)
+
+    pixels = drawn(view, shown="mask", amount=1.5)
+
+    assert furthest(pixels, sharpen(soft_mask(), 1.5)) <= 1
+    expect(view.locator("canvas.other")).to_be_hidden()
+
+
+def test_the_view_turns_to_a_new_class_mask_and_keeps_the_zoom(view: Page):
+    view.get_by_role("button", name="Zoom in").click()
+
+    view.get_by_role("button", name="Clean").click()
+
+    drawn(view, shown="classes")
+    np.testing.assert_array_equal(pixels_of(view, "other"), class_mask(1))
+    expect(view.get_by_label("Classes", exact=True)).to_be_checked()
+    expect(view.locator(".level")).to_have_text("150 %")
+    expect(view.get_by_test_id("stJson")).to_contain_text('"shown":"classes"')
+
+
+def test_reset_leaves_the_picture_that_is_shown(view: Page):
+    slide(view, "Opacity of the mask", 0.4)
+    view.get_by_label("Confidence", exact=True).check()
+    drawn(view, shown="confidence", opacity=0.4)
+
+    view.get_by_role("button", name="Reset").click()
+
+    drawn(view, shown="confidence", opacity=1)

@@ -13,7 +13,8 @@ from terrainlib.data.imagery import read_image
 from terrainlib.data.palette import color_table
 from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.mask.sharpen import sharpen
-from tests.browser.conftest import wait_for_run
+from tests.browser.conftest import Server, wait_for_run
+from tests.browser.test_live_view import READ_PIXELS
 from tests.models import KERAS_COPY_WARNING
 
 pytestmark = [
@@ -125,6 +126,56 @@ def test_a_scene_downloads_as_geotiff_on_its_own_grid(open_page: OpenPage):
         assert mask.transform == scene.transform
         assert mask.crs == scene.crs
         assert mask.nodata == 255
+
+
+def test_a_scene_downloads_as_polygons_and_a_failure_says_why(
+    open_page: OpenPage, app: Server
+):
+    page = open_page("Mask_Studio")
+    page.locator(".view[data-drawn], button:has-text('Make the mask')").first.wait_for()
+    if page.get_by_role("button", name="Make the mask").is_visible():
+        page.get_by_role("button", name="Make the mask").click()
+    page.locator(".view[data-drawn]").wait_for(timeout=PREDICTION_MS)
+    wait_for_run(page)
+    button = page.get_by_role("button", name="Polygons (GeoPackage)")
+    cache, aside = app.home / "cache", app.home / "aside"
+    cache.mkdir(exist_ok=True)
+    cache.rename(aside)
+    cache.touch()  # a file where a folder must be: nothing can be written there
+    try:
+        button.click()
+        sentence = page.get_by_text("Polygons (GeoPackage) could not be made")
+        expect(sentence).to_be_visible(timeout=PREDICTION_MS)
+        expect(page.get_by_text("Cannot be written")).to_be_visible()
+    finally:
+        cache.unlink()
+        aside.rename(cache)
+
+    with page.expect_download(timeout=PREDICTION_MS) as caught:
+        button.click()
+
+    assert caught.value.suggested_filename == "europe.gpkg"
+    assert Path(caught.value.path()).read_bytes().startswith(b"SQLite format 3")
+    expect(sentence).to_have_count(0)
+
+
+def test_cleaning_shows_the_class_mask_that_is_downloaded(open_page: OpenPage):
+    page = open_page("Mask_Studio")
+    upload(page, TILE)
+    before = download(page, "Class mask (PNG)")
+    soft = download(page, "Soft mask (PNG)")
+
+    page.get_by_role("slider", name="Sieve, px").press("End")
+
+    expect(page.get_by_text("Cleaning changed")).to_be_visible(timeout=PREDICTION_MS)
+    expect(page.get_by_label("Classes", exact=True)).to_be_checked()
+    wait_for_run(page)
+    cleaned = download(page, "Class mask (PNG)")
+    assert (cleaned != before).any()
+    np.testing.assert_array_equal(download(page, "Soft mask (PNG)"), soft)
+    shown = page.locator("canvas.other").evaluate(READ_PIXELS)
+    pixels = np.array(shown[2], np.uint8).reshape(shown[0], shown[1], 4)
+    np.testing.assert_array_equal(pixels[..., :3], cleaned)
 
 
 def test_the_home_page_is_there_quickly_and_its_example_sharpens(open_page: OpenPage):

@@ -113,7 +113,7 @@ def test_an_uploaded_image_gets_legend_shares_view_and_downloads(
 
     assert not page.error
     assert "Grassland" in seen(page)
-    assert len(page.get("bidi_component")) == 1
+    assert len(page.get("bidi_component")) == 2  # the view, and what sees failures
     assert len(page.get("arrow_vega_lite_chart") or page.get("vega_lite_chart")) == 1
     offered = labels(page, "download_button")
     assert offered == [

@@ -8,7 +8,7 @@ from terrainlib.ui.live_view import ViewSettings
 
 
 def test_settings_survive_the_way_to_the_browser_and_back():
-    settings = ViewSettings(1.25, "unsharp", 2.5, snap=True, opacity=0.4)
+    settings = ViewSettings(1.25, "unsharp", 2.5, True, 0.4, "confidence")
 
     assert ViewSettings.from_browser(settings.to_dict()) == settings
 
@@ -31,6 +31,8 @@ def test_anything_that_is_no_setting_is_left_out(sent: object):
         ("opacity", 2),
         ("method", "else"),
         ("snap", 1),
+        ("shown", "else"),
+        ("shown", ["mask"]),
     ],
 )
 def test_values_out_of_bounds_take_the_default(name: str, value: object):
