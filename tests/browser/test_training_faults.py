@@ -65,7 +65,7 @@ def test_a_killed_worker_shows_as_crashed_with_the_reason_and_resume_finishes_it
     studio: Server, page: Page
 ):
     page.goto(f"{studio.url}/Training")
-    start_small_training(page, epochs=25)
+    start_small_training(page, epochs=60)
     wait_for_epoch(page, 2)
     (run,) = list_runs(studio.home / "runs")
     process = find_process(read_process(run.path))
@@ -82,6 +82,6 @@ def test_a_killed_worker_shows_as_crashed_with_the_reason_and_resume_finishes_it
 
     (run,) = list_runs(studio.home / "runs")
     assert run.state == "finished"
-    assert run.status.epoch == 25
-    assert list(run.metrics["epoch"]) == list(range(1, 26))
+    assert run.status.epoch == 60
+    assert list(run.metrics["epoch"]) == list(range(1, 61))
     see(page.get_by_text("finished", exact=True).first)
