@@ -14,29 +14,33 @@ def batch_frame(job: PredictionJob) -> pd.DataFrame:
     """Return one row an image: file, state, largest class, shares, what went wrong."""
     made = {item.name: item for item in job.made}
     rows: list[dict[str, Any]] = []
-    for image in job.config.images:
+    for number, image in enumerate(job.config.images, start=1):
         item, failure = made.get(image.name), job.failures.get(image.name, "")
-        state = "failed" if failure else "waiting"
-        if item is not None:
-            state = "stopped" if item.stopped else "finished"
         rows.append(
             {
                 "File": image.name,
-                "State": state,
+                "State": _state(job, number, item, failed=bool(failure)),
                 "Largest class": largest_class(item) if item else "–",
                 "Shares": list(item.shares.values()) if item else None,
-                "What went wrong": failure.removeprefix(f"{image.name}: "),
+                "What went wrong": failure,
             }
         )
     return pd.DataFrame(rows)
 
 
-def show_table(job: PredictionJob, *, choose: bool = False) -> Made | None:
-    """Show all images in a table; return the one that was chosen."""
+def show_table(job: PredictionJob, *, choose: bool = False) -> str | None:
+    """Show all images in a table.
+
+    Args:
+        job: The prediction.
+        choose: Whether a row can be chosen.
+
+    Returns:
+        Name of the image that was chosen, if one was.
+    """
     config = st.column_config
     options: dict[str, Any] = {}
     if choose:
-        st.caption("Choose a row to see its mask.")
         options = {"on_select": "rerun", "selection_mode": "single-row"}
     event = st.dataframe(
         batch_frame(job),
@@ -54,7 +58,16 @@ def show_table(job: PredictionJob, *, choose: bool = False) -> Made | None:
         **options,
     )
     rows = event.selection.rows if choose else []
-    if not rows or rows[0] >= len(job.config.images):
-        return None
-    name = job.config.images[rows[0]].name
-    return next((made for made in job.made if made.name == name), None)
+    images = job.config.images
+    return images[rows[0]].name if rows and rows[0] < len(images) else None
+
+
+def _state(job: PredictionJob, number: int, made: Made | None, *, failed: bool) -> str:
+    """Return the state of one image in a word or two; images count from 1."""
+    if made is not None:
+        return "stopped" if made.stopped else "finished"
+    if failed:
+        return "failed"
+    if not job.active:
+        return "not predicted"
+    return "at work" if job.status.image == number else "waiting"

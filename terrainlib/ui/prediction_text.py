@@ -40,7 +40,9 @@ STATES: Final[dict[str, StateText]] = {
         ":material/stop:",
         "Stopped on request; the finished rows are kept.",
     ),
-    "finished": StateText("finished", "green", ":material/check:", "All is done."),
+    "finished": StateText(
+        "finished", "green", ":material/check:", "The results are ready."
+    ),
     "failed": StateText(
         "failed", "red", ":material/error:", "The prediction ended with an error."
     ),

@@ -19,6 +19,7 @@ from terrainlib.runs.predictions import (
     zip_results,
 )
 from terrainlib.ui.chrome import empty_state
+from terrainlib.ui.download_failures import explained, show_failures
 from terrainlib.ui.legend import show_legend
 from terrainlib.ui.prediction_actions import (
     ask_delete,
@@ -37,6 +38,8 @@ from terrainlib.ui.run_text import date_text, parse_time
 from terrainlib.ui.text import file_size, md_escape
 
 TICK_SECONDS: Final = 1.0
+SLOW_TICK_SECONDS: Final = 5.0  # for tables of more rows than this
+MANY_IMAGES: Final = 200
 LOG_HEIGHT_PX: Final = 260
 DOWNLOAD_MB: Final = 200  # what the server hands to a browser, as for uploads
 
@@ -69,7 +72,8 @@ def show_job(job: PredictionJob) -> None:
         st.subheader(md_escape(job.name), anchor=False, width="content")
         _show_buttons(job)
     st.caption(md_escape(" · ".join(_facts(job))))
-    live = st.fragment(_show_live, run_every=TICK_SECONDS if job.active else None)
+    tick = TICK_SECONDS if len(job.config.images) <= MANY_IMAGES else SLOW_TICK_SECONDS
+    live = st.fragment(_show_live, run_every=tick if job.active else None)
     live(str(job.path), job.state)
     if not job.active:
         _show_results(job)
@@ -190,10 +194,22 @@ def _show_results(job: PredictionJob) -> None:
         return
     if classes:
         show_legend(classes)
+    st.caption("Choose a row to see its mask.")
     chosen = show_table(job, choose=True)
+    st.markdown("**Folder of the results**")
+    st.code(str(job.folder), language=None)
     if chosen is not None:
-        st.subheader(md_escape(chosen.name), anchor=False)
-        show_made(job, chosen, classes)
+        _show_chosen(job, chosen, classes)
+
+
+def _show_chosen(job: PredictionJob, name: str, classes: Classes) -> None:
+    """Show one image of a batch: its result, or why there is none."""
+    st.subheader(md_escape(name), anchor=False)
+    if name in job.failures:
+        st.error(md_escape(job.failures[name]), icon=":material/error:")
+    for made in job.made:
+        if made.name == name:
+            show_made(job, made, classes)
 
 
 def _show_download(job: PredictionJob) -> None:
@@ -205,15 +221,17 @@ def _show_download(job: PredictionJob) -> None:
     if size > DOWNLOAD_MB * 1e6:
         st.caption(
             f"The results have {file_size(size)}; up to {DOWNLOAD_MB} MB are offered "
-            "as a download. They lie in the folder below."
+            "as a download. They lie in the folder that is named below."
         )
         return
+    subject = str(job.path)
     st.download_button(
         f"Download all ({file_size(size)})",
-        data=lambda: zip_results(job.path).read_bytes(),
+        data=explained(lambda: zip_results(job.path).read_bytes(), subject, "The zip"),
         file_name=f"{job.path.name}.zip",
         mime="application/zip",
         key="studio_job_download",
         on_click="ignore",
         icon=":material/download:",
     )
+    show_failures(subject)
