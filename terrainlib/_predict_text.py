@@ -66,9 +66,10 @@ def say_after(made: Made) -> None:
     listed = ", ".join(f"{name} {share:.1%}" for name, share in shares if share)
     note(f"{made.name}: {listed}; unsure of {made.unsure_share:.1%}")
     if made.seams is not None:
+        windows = made.seams["windows"]
+        borders = f"{windows} border{'s' if windows > 1 else ''} of tiles"
         note(
-            f"{made.name}: predicted again across {made.seams['windows']} borders of "
-            "tiles, the largest difference is "
+            f"{made.name}: predicted again across {borders}, the largest difference is "
             f"{made.seams['largest_difference']:.1e}"
         )
     if made.gap["level"] == "different":
