@@ -13,6 +13,7 @@ from typing import Final
 import streamlit as st
 
 from terrainlib.errors import FailureError, TerrainError
+from terrainlib.ui import state
 from terrainlib.ui.errors import show_error
 
 NO_MEMORY: Final = (
@@ -59,7 +60,7 @@ def show_failures(subject: str) -> None:
     for other in [key for key in kept if key[0] != subject]:
         kept.pop(other, None)
     _watcher(
-        key="download_failures",
+        key=state.STUDIO_FAILURES,
         data={"shown": bool(kept)},
         on_news_change=_nothing,
     )

@@ -28,6 +28,7 @@ STUDIO_VIEW = "studio_view"
 STUDIO_SETTINGS = "studio_settings"  # dict: what the live view stood at last
 STUDIO_SCALE = "studio_scale"  # dict: image and model, and the scale chosen for them
 STUDIO_CLEANING = "studio_cleaning"  # start of the keys of its sliders
+STUDIO_FAILURES = "studio_failures"  # what sees that a download has failed
 STUDIO_SMALLEST = "studio_smallest"  # start of the keys of the smallest polygon
 STUDIO_PACK = "studio_pack"  # start of the keys of the pack's choices
 
