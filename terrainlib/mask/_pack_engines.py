@@ -12,32 +12,14 @@ from terrainlib.mask._pack_target import UNITY_SIZES, UNREAL_SIZES
 
 def unity_steps(facts: PackFacts) -> Iterable[str]:
     """Return the steps for Unity's terrain."""
-    across, down = facts.scales.ground_m
-    resolution, cells = _unity_sizes(facts)
+    _, cells = _unity_sizes(facts)
     if facts.target.engine != "unity":
         yield (
             "Unity takes square heightmaps of "
             f"{UNITY_SIZES[0]} to {UNITY_SIZES[-1]} px (a power of two plus 1). Make "
             "the pack again for Unity; with this one, resize the files first."
         )
-    if facts.heights is not None:
-        raw = facts.height_files[1]
-        yield (
-            "Add a terrain (GameObject > 3D Object > Terrain). In its Terrain Settings "
-            f"choose Import Raw and open {raw}: Depth 16 bit, Resolution "
-            f"{resolution}, Byte Order Windows, Flip Vertically on. Terrain size: "
-            f"X {number_text(across)}, Y {number_text(facts.heights.span_m)}, Z "
-            f"{number_text(down)}."
-        )
-        yield (
-            f"For true heights set the terrain's Position Y to "
-            f"{number_text(facts.heights.low_m)}."
-        )
-    else:
-        yield (
-            "Add a terrain (GameObject > 3D Object > Terrain) with Terrain Width "
-            f"{number_text(across)} and Terrain Length {number_text(down)}."
-        )
+    yield from _unity_ground(facts)
     yield (
         f"Set Control Texture Resolution to {cells} and add "
         f"{len(facts.class_names)} terrain layers in this order: "
@@ -55,6 +37,30 @@ def unity_steps(facts: PackFacts) -> Iterable[str]:
         yield (
             "The Toolbox replaces two splatmaps, 8 layers; the further classes need "
             "TerrainData.SetAlphamaps in a script, from the files of weights."
+        )
+
+
+def _unity_ground(facts: PackFacts) -> Iterable[str]:
+    """Return the steps that make the terrain, with its heights where there are some."""
+    across, down = facts.scales.ground_m
+    resolution, _ = _unity_sizes(facts)
+    if facts.heights is not None:
+        raw = facts.height_files[1]
+        yield (
+            "Add a terrain (GameObject > 3D Object > Terrain). In its Terrain Settings "
+            f"choose Import Raw and open {raw}: Depth 16 bit, Resolution "
+            f"{resolution}, Byte Order Windows, Flip Vertically on. Terrain size: "
+            f"X {number_text(across)}, Y {number_text(facts.heights.span_m)}, Z "
+            f"{number_text(down)}."
+        )
+        yield (
+            f"For true heights set the terrain's Position Y to "
+            f"{number_text(facts.heights.low_m)}."
+        )
+    else:
+        yield (
+            "Add a terrain (GameObject > 3D Object > Terrain) with Terrain Width "
+            f"{number_text(across)} and Terrain Length {number_text(down)}."
         )
 
 

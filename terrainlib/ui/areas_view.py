@@ -117,9 +117,9 @@ def in_words(table: AreaTable) -> str:
     return f"Share of each class in the mask: {', '.join(listed)}"
 
 
-def _chart(table: AreaTable, classes: Classes) -> alt.LayerChart | alt.FacetChart:
-    """Draw a bar a class, and over it the corrected share with its interval."""
-    frame = pd.DataFrame(
+def _frame(table: AreaTable) -> pd.DataFrame:
+    """Return the shares of the classes and their intervals, 0 to 1, a row each."""
+    return pd.DataFrame(
         {
             "class": [row.name for row in table.rows],
             "share": [row.share for row in table.rows],
@@ -128,6 +128,11 @@ def _chart(table: AreaTable, classes: Classes) -> alt.LayerChart | alt.FacetChar
             "high": [row.high_share for row in table.rows],
         }
     ).astype(dict.fromkeys(("share", "corrected", "low", "high"), float))
+
+
+def _chart(table: AreaTable, classes: Classes) -> alt.LayerChart | alt.FacetChart:
+    """Draw a bar a class, and over it the corrected share with its interval."""
+    frame = _frame(table)
     colors = ["#{:02x}{:02x}{:02x}".format(*item.color) for item in classes]
     base = alt.Chart(frame).encode(
         y=alt.Y(
