@@ -1,6 +1,6 @@
 """What a training tells those who watch it. No TensorFlow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -75,11 +75,14 @@ class TrainingHooks:
             that is saved now: images (N, S, S, 3) uint8 and heights (N, S, S) float32
             or None to the network's output (N, S, S, K or 3).
         should_stop: Asked before each step; the training then ends in order.
+        on_restore: With the logs of all epochs that a resumed training has behind it,
+            before it goes on.
     """
 
     on_step: Callable[[StepProgress], None] = lambda _progress: None
     on_epoch: Callable[[EpochLog, Predict], None] = lambda _log, _predict: None
     should_stop: Callable[[], bool] = lambda: False
+    on_restore: Callable[[Sequence[EpochLog]], None] = lambda _history: None
 
 
 @dataclass(frozen=True, slots=True)

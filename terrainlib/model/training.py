@@ -95,6 +95,7 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
     )
     if resume:
         restore(session)
+        session.hooks.on_restore(session.history)
     stopped, failure = False, None
     try:
         while not session.plan.done and not stopped:

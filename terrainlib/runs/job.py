@@ -6,7 +6,7 @@ it does can be read in the run folder while it does it.
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 YARDSTICK_WAIT_SECONDS = 60.0
 WAITED_SHARE = 0.02  # of a budget in minutes, beyond its end
 _logger = logging.getLogger(__name__)
+Names = tuple[str, ...]  # of the classes
 
 
 def run_training(
@@ -134,7 +135,6 @@ class _Job:
         )
         writer.write_inputs()
         result = self._train(material, writer)
-        self._repair_table(result, material)
         self._save(material, result, beside)
 
     def _train(self, material: Material, writer: PreviewWriter) -> "TrainingResult":
@@ -150,17 +150,22 @@ class _Job:
             self._note_epoch(log)
             writer.write_epoch(log.epoch, predict)
 
+        def on_restore(history: Sequence[EpochLog]) -> None:
+            self._repair_table(history, names)
+
         self._report.update(message="Building the network")
-        return train(
+        result = train(
             self._training,
             material.train,
             material.validation,
             classes=material.dataset.classes,
             checkpoints=self._run.path / CHECKPOINTS,
-            hooks=TrainingHooks(self._on_step, on_epoch, self._should_stop),
+            hooks=TrainingHooks(self._on_step, on_epoch, self._should_stop, on_restore),
             resume=self._resume,
             begun=self._begun,
         )
+        self._repair_table(result.history, names)
+        return result
 
     def _on_step(self, progress: StepProgress) -> None:
         before = self._report.status
@@ -190,11 +195,15 @@ class _Job:
         if best is None or log.val_miou > best:
             self._report.update(best_epoch=log.epoch, best_miou=round(log.val_miou, 5))
 
-    def _repair_table(self, result: "TrainingResult", material: Material) -> None:
-        """Write the whole table again where a crash left a gap in it."""
-        names = tuple(entry.name for entry in material.dataset.classes)
-        if [*self._run.metrics.get("epoch", ())] != [e.epoch for e in result.history]:
-            self._table.rewrite([log.row(names) for log in result.history])
+    def _repair_table(self, history: Sequence[EpochLog], names: Names) -> None:
+        """Write the whole table again where a row is missing.
+
+        A crash between the checkpoint of an epoch and its row leaves it out, and so
+        does a disk that refused it.
+        """
+        epochs = [log.epoch for log in history]
+        if epochs and [*self._run.metrics.get("epoch", ())] != epochs:
+            self._table.rewrite([log.row(names) for log in history])
 
     def _save(
         self, material: Material, result: "TrainingResult", beside: YardstickProcess

@@ -7,9 +7,10 @@ import pytest
 
 from terrainlib.errors import TerrainError
 from terrainlib.model import checkpoint
-from terrainlib.runs.folder import CHECKPOINTS, read_run
+from terrainlib.runs.folder import CHECKPOINTS, METRICS_FILE, read_run
 from terrainlib.runs.job import run_training
 from terrainlib.runs.launcher import mark_starting
+from terrainlib.runs.status import Status
 from tests.faults.disk import READS, FailingDisk
 from tests.faults.oracle import require_equal, require_whole, saved_weights
 from tests.faults.small_runs import Undisturbed, new_run, require_it_goes_on, train
@@ -72,6 +73,24 @@ def test_a_checkpoint_that_is_gone_costs_its_epoch_only(
 
     require_equal(saved_weights(stopped), undisturbed.weights)
     assert read_run(stopped).metrics["epoch"].tolist() == [1, 2, 3]
+
+
+def test_a_row_lost_between_checkpoint_and_table_is_back_before_the_next_one(
+    stopped: Path,
+) -> None:
+    table = stopped / METRICS_FILE
+    lines = table.read_bytes().splitlines(keepends=True)
+    table.write_bytes(b"".join(lines[:-1]))  # killed after the checkpoint of epoch 2
+    rows: list[list[int]] = []
+
+    def watch(_status: Status) -> None:
+        rows.append([*read_run(stopped).metrics["epoch"]])
+
+    mark_starting(read_run(stopped))
+    run_training(stopped, resume=True, yardstick=False, on_progress=watch)
+
+    assert all(epochs == list(range(1, len(epochs) + 1)) for epochs in rows)
+    assert rows[-1] == [1, 2, 3]
 
 
 def test_with_all_checkpoints_torn_a_resume_is_refused_and_deletes_nothing(
