@@ -149,6 +149,20 @@ def sweep(folder: Path, *, below: bool = True) -> int:
     return len(left)
 
 
+def remove_folder(path: Path) -> None:
+    """Remove a folder with everything in it; half removed, it has another name already.
+
+    Raises:
+        StorageError: If it cannot be removed.
+    """
+    doomed = path.with_name(f".deleted-{path.name}")
+    try:
+        path.rename(doomed)
+        shutil.rmtree(doomed)
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` atomically.
 

@@ -6,7 +6,6 @@ each; its cache of decoded blocks is bounded, for all files together.
 """
 
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from terrainlib.data._quiet import unsaid
 from terrainlib.data._source import OpenSource, check_pixels, cut_off, damaged
 from terrainlib.data._tiff import read_state
 from terrainlib.data._windows import Window
@@ -28,8 +28,6 @@ _CLOSED: Final = {
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
     "GDAL_CACHEMAX": CACHE_MB * 1_000_000,
 }
-# `warnings.catch_warnings` changes the whole process; one thread at a time.
-_WARNINGS_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,8 +174,7 @@ def _opened(source: OpenSource, place: Any, **options: Any) -> Iterator[OpenTiff
 
     with ExitStack() as stack:
         with faults(lambda: damaged(source.name)):
-            with _WARNINGS_LOCK, warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with unsaid(category=NotGeoreferencedWarning):
                 data = rasterio.open(place, driver="GTiff", **options)
             stack.enter_context(data)
             together = data.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL"

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
@@ -12,7 +13,7 @@ _END: Final = object()
 _PATIENCE_S: Final = 0.1  # how often a waiting thread looks whether it is still wanted
 
 
-class _Thread:
+class _Thread(ABC):
     """A thread with a bounded queue, whose failure is raised where it is used."""
 
     def __init__(self, size: int, name: str) -> None:
@@ -22,8 +23,9 @@ class _Thread:
         self._thread = threading.Thread(target=self._guarded, name=name, daemon=True)
         self._thread.start()
 
+    @abstractmethod
     def _work(self) -> None:
-        raise NotImplementedError
+        """Do what the thread is there for."""
 
     def _guarded(self) -> None:
         try:

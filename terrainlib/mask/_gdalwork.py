@@ -1,20 +1,17 @@
 """GDAL at work on the project's own files: bounded memory, sentences for its errors."""
 
 import shutil
-import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from terrainlib.data._quiet import unsaid
 from terrainlib.data.imagery import Georeference
 from terrainlib.errors import StorageError
 
 _CACHE_MB: Final = 64
 _FULL_DISK_MB: Final = 32
-# `warnings.catch_warnings` changes the whole process; one thread at a time.
-_WARNINGS_LOCK = threading.Lock()
 
 
 @contextmanager
@@ -61,8 +58,7 @@ def open_raster(path: Any, mode: str = "r", **options: Any) -> Any:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 
-    with _WARNINGS_LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with unsaid(category=NotGeoreferencedWarning):
         return rasterio.open(path, mode, **options)
 
 

@@ -8,7 +8,6 @@ know. So it is loaded with a list of its own, silently, after rasterio has read 
 import os
 import sys
 import threading
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib._gdal import GDAL_SKIP_VECTOR
+from terrainlib.data._quiet import unsaid
 from terrainlib.mask._gdalwork import write_failure
 
 _SILENT: Final = {"GDAL_SKIP": GDAL_SKIP_VECTOR, "CPL_LOG": os.devnull}
@@ -61,8 +61,7 @@ def write_layer(
         ogr.errors.GeometryError,
     )
     try:
-        with _LOCK, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*'crs' was not provided")
+        with _LOCK, unsaid(".*'crs' was not provided"):
             ogr.raw.write(
                 path,
                 geometry,

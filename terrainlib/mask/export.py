@@ -15,11 +15,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from terrainlib.data.palette import Classes, colorize
 from terrainlib.errors import ConfigError, ImageError
-from terrainlib.mask.geotiff import geotiff_mask
 
 __all__ = [
     "encode_png",
-    "geotiff_mask",
     "index_png",
     "mask_png",
     "overlay",

@@ -160,14 +160,10 @@ class _Run:
             self._hand_on,
             colors=model.config.output == "colors",
         )
+        working, outputs = feed.geometry.working, model.config.output_channels
         self._seams: SeamCheck | None = None
         if options.certificate:
-            self._seams = SeamCheck(
-                self._tiles,
-                feed.geometry.working,
-                model.config.output_channels,
-                self._ring,
-            )
+            self._seams = SeamCheck(self._tiles, working, outputs, self._ring)
         self._size = feed.geometry.size
 
     def predict(self) -> None:

@@ -6,7 +6,6 @@ that fills up while HDF5 writes to it can bring the whole process down.
 
 import io
 import json
-import warnings
 import zipfile
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +14,7 @@ import h5py
 import numpy as np
 
 from terrainlib import files
+from terrainlib.data._quiet import unsaid
 from terrainlib.errors import ModelFileError
 from terrainlib.model.modelcheck import (
     MAX_RECORD_BYTES,
@@ -108,10 +108,9 @@ def keras_bytes(network: Any, record: str, folder: Path) -> bytes:
     try:
         with files.scratch_folder(folder) as temporary:
             path = temporary / KERAS_FILE
-            with warnings.catch_warnings():
-                # Keras 3.15 converts TensorFlow's variables in a way that NumPy 2
-                # announces it will not take for ever.
-                warnings.filterwarnings("ignore", "__array__ implementation")
+            # Keras 3.15 converts TensorFlow's variables in a way that NumPy 2 announces
+            # it will not take for ever.
+            with unsaid("__array__ implementation"):
                 network.save(path)
             return _with_record(path, record)
     except OSError as error:

@@ -4,14 +4,17 @@ The process is put into a session of its own: it outlives the page, the tab and 
 server that started it. Nothing here is remembered; the run folders are the truth.
 """
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from terrainlib import files
 from terrainlib.data.dataset import open_dataset
 from terrainlib.errors import RunError
-from terrainlib.runs.checks import require_resumable, require_trainable
+from terrainlib.runs.checks import (
+    require_deletable,
+    require_resumable,
+    require_trainable,
+)
 from terrainlib.runs.folder import (
     LOG_FILE,
     Run,
@@ -109,21 +112,8 @@ def delete_run(path: Path) -> None:
         StorageError: If it cannot be deleted.
     """
     run = read_run(path)
-    if run.path.resolve().parent != files.runs_dir() or run.path.is_symlink():
-        raise RunError(
-            "lies outside the folder of the runs. Delete it by hand.",
-            file=run.path.name,
-        )
-    if run.active:
-        raise RunError(
-            "is still running. Stop it before you delete it.", file=run.path.name
-        )
-    doomed = run.path.with_name(f".deleted-{run.path.name}")
-    try:
-        run.path.rename(doomed)  # a half-deleted run is never listed
-        shutil.rmtree(doomed)
-    except OSError as error:
-        raise files.storage_error(run.path, error) from error
+    require_deletable(run.path, files.runs_dir(), "runs", active=run.active)
+    files.remove_folder(run.path)
 
 
 def mark_starting(run: Run) -> None:

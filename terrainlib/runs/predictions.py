@@ -4,7 +4,6 @@ For large images and for many: they go on when the page, the tab and the server 
 gone. Nothing here is remembered; the folders of the predictions are the truth.
 """
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from terrainlib import files
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import InputError, RunError
 from terrainlib.mask.batch import SHARES_FILE
+from terrainlib.runs.checks import require_deletable
 from terrainlib.runs.delivery import require_untaken, zip_results
 from terrainlib.runs.foresight import Foresight, foresee, model_outline
 from terrainlib.runs.prediction_config import (
@@ -117,22 +117,10 @@ def delete_prediction(path: Path) -> None:
         StorageError: If it cannot be deleted.
     """
     job = read_prediction(path)
-    if job.path.resolve().parent != files.predictions_dir() or job.path.is_symlink():
-        raise RunError(
-            "lies outside the folder of the predictions. Delete it by hand.",
-            file=job.path.name,
-        )
-    if job.active:
-        raise RunError(
-            "is still running. Stop it before you delete it.", file=job.path.name
-        )
+    home = files.predictions_dir()
+    require_deletable(job.path, home, "predictions", active=job.active)
     _sweep(job)
-    doomed = job.path.with_name(f".deleted-{job.path.name}")
-    try:
-        job.path.rename(doomed)  # a half-deleted one is never listed
-        shutil.rmtree(doomed)
-    except OSError as error:
-        raise files.storage_error(job.path, error) from error
+    files.remove_folder(job.path)
 
 
 def worker_command(path: Path) -> list[str]:

@@ -170,5 +170,5 @@ def _chart(table: AreaTable, classes: Classes) -> alt.LayerChart | alt.FacetChar
         stroke=ground_color(),
         strokeWidth=2,
     ).encode(x="corrected:Q")
-    chart = alt.layer(bars, halo, line, point)
-    return chart.properties(height=_ROW_PX * max(2, len(frame)) + 30)
+    height = _ROW_PX * max(2, len(frame)) + 30
+    return alt.layer(bars, halo, line, point, height=height)

@@ -17,7 +17,7 @@ from terrainlib.errors import ConfigError
 from terrainlib.mask import export
 from terrainlib.mask.bands import Band
 from terrainlib.mask.confidence import confidence_picture
-from terrainlib.mask.geotiff import SoftRasterSink, WeightRasterSink
+from terrainlib.mask.geotiff import SoftRasterSink, WeightRasterSink, geotiff_mask
 from terrainlib.mask.keptprobabilities import strips
 from terrainlib.mask.pack import PackContent, PackTarget, pack_bytes
 from terrainlib.mask.rastersink import RasterSink
@@ -105,7 +105,7 @@ def class_geotiff(mask: StudioMask) -> bytes:
     made = mask.made
     if made.georeference is None:
         raise ConfigError("the image has no georeference. Download the PNG instead.")
-    return export.geotiff_mask(mask.clean.index, made.classes, made.georeference)
+    return geotiff_mask(mask.clean.index, made.classes, made.georeference)
 
 
 def soft_geotiff(mask: StudioMask) -> bytes:

@@ -20,8 +20,8 @@ def test_images_of_the_same_name_get_names_and_stems_of_their_own() -> None:
 
 
 def test_a_name_of_its_own_can_be_given() -> None:
-    (image,) = input_images(["/tmp/17"], ["scene.tif"])
-    assert image == InputImage("/tmp/17", "scene.tif", "scene")
+    (image,) = input_images(["/uploads/17"], ["scene.tif"])
+    assert image == InputImage("/uploads/17", "scene.tif", "scene")
 
 
 @pytest.mark.parametrize("stem", ["", " ", ".hidden", "a/b", "a\\b", "c:d", "x" * 181])
