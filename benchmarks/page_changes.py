@@ -26,7 +26,7 @@ from terrainlib.model.config import TrainingConfig
 from terrainlib.runs import launcher
 from terrainlib.runs.folder import RunConfig, read_run
 from terrainlib.ui.chrome import APP_NAME
-from tests.browser.conftest import ROOT, free_port, serve, wait_for_run
+from tests.browser.conftest import ROOT, Server, free_port, serve, wait_for_run
 
 HOME = "Home"
 PAGES = (
@@ -49,15 +49,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="terrain-pages-") as home:
         os.environ["TERRAINLIB_HOME"] = home
         with (
-            serve(ROOT / "streamlit_app.py", Path(home), port := free_port()) as server,
+            serve(ROOT / "streamlit_app.py", Path(home), free_port()) as server,
             _tab(server.url) as page,
         ):
             _visit_all(page)  # what is only slow the first time
             idle = _measure(page, options.rounds)
-            run = _train()
-            busy = _measure(page, options.rounds)
-            seconds = _restart(page, server.pid, Path(home), port, run)
-        launcher.force_stop(run)
+            with _training() as run:
+                busy = _measure(page, options.rounds)
+                seconds = _restart(page, server, run)
     _print(idle, busy, seconds)
 
 
@@ -101,27 +100,34 @@ def _visit_all(page: Page) -> dict[str, float]:
     return taken
 
 
-def _train() -> Path:
-    """Start a training of the default preset and wait until it takes its steps."""
+@contextmanager
+def _training() -> Iterator[Path]:
+    """Train the default preset while the block lasts, from its first epoch on."""
     training = TrainingConfig.preset("fast", minutes=20)
     path = launcher.start(RunConfig("Pages", str(SAMPLE_DIR), training))
-    end = time.monotonic() + _WAIT_MS / 1000
-    while read_run(path).status.epoch < 1:
-        if time.monotonic() > end or not read_run(path).active:
-            raise SystemExit(f"the training does not go on: {read_run(path).message}")
-        time.sleep(0.2)
-    return path
+    try:
+        end = time.monotonic() + _WAIT_MS / 1000
+        while read_run(path).status.epoch < 1:
+            if time.monotonic() > end or not read_run(path).active:
+                message = read_run(path).message
+                raise SystemExit(f"the training does not go on: {message}")
+            time.sleep(0.2)
+        yield path
+    finally:
+        if read_run(path).active:
+            launcher.force_stop(path)
 
 
-def _restart(page: Page, pid: int, home: Path, port: int, run: Path) -> float:
+def _restart(page: Page, server: Server, run: Path) -> float:
     """Kill the server; return the seconds from a new one's answer to the live run."""
-    page.get_by_test_id("stSidebar").get_by_role("link", name="Training").click()
+    page.goto(f"{server.url}/Training?run={run.name}")
     page.get_by_test_id("stMetric").first.wait_for()
-    os.kill(pid, signal.SIGKILL)
+    os.kill(server.pid, signal.SIGKILL)
     page.wait_for_selector(
         "[data-testid='stApp']:not([data-test-connection-state='CONNECTED'])"
     )
-    with serve(ROOT / "streamlit_app.py", home, port):
+    port = int(server.url.rpartition(":")[2])
+    with serve(ROOT / "streamlit_app.py", server.home, port):
         start = time.perf_counter()
         wait_for_run(page)
         page.get_by_test_id("stMetric").first.wait_for()
