@@ -37,7 +37,8 @@ Write the masks of images, at their size. For IMAGE.png or .jpg:
 
 For georeferenced TIFF files, which may have any size, on the same grid:
 
-  IMAGE_mask.tif           classes, cloud-optimised, with colours and names
+  IMAGE_mask.tif           classes, cloud-optimised, with colours and names;
+                           beside it, in .aux.xml, the names for QGIS
   IMAGE_soft.tif           --soft, beside the PNG
   IMAGE_probabilities.tif  --probabilities
   IMAGE.geojson            --vectors, beside the GeoPackage, in WGS 84

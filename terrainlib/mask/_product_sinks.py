@@ -1,4 +1,4 @@
-"""What else takes the bands of a mask: a sharpened picture, ground, files to map."""
+"""What else takes the bands of a mask: a sharpened picture, names, ground, scratch."""
 
 from pathlib import Path
 from types import TracebackType
@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from terrainlib.data.imagery import Georeference
 from terrainlib.data.palette import Classes
-from terrainlib.files import require_free_space, storage_error
+from terrainlib.files import require_free_space, storage_error, write_bytes
 from terrainlib.mask.areas import class_square_metres
 from terrainlib.mask.bands import Band, Bytes, Plane
 from terrainlib.mask.ground import row_areas
 from terrainlib.mask.pngfile import SoftPngSink
+from terrainlib.mask.qgis import raster_names
 from terrainlib.mask.sharpen import sharpen
 
 _HALO: Final = 1  # rows beside a row that the kernel reaches
@@ -86,6 +87,39 @@ class SharpenedPngSink:
     def stopped_at(self, row: int) -> None:
         """Say that the rows from this one on were not predicted."""
         self._file.stopped_at(row)
+
+
+class NamesSink:
+    """Writes the names of the classes beside their GeoTIFF, where QGIS looks for them.
+
+    Use it as a context; the file is written in the end.
+
+    Args:
+        path: The file to write: the GeoTIFF's name with `.aux.xml` behind.
+        classes: The K classes.
+
+    Raises:
+        StorageError: If the disk is full, read-only or failing.
+    """
+
+    wants: ClassVar[tuple[Plane, ...]] = ()
+
+    def __init__(self, path: Path, *, classes: Classes) -> None:
+        self._path = path
+        self._classes = classes
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            write_bytes(self._path, raster_names(self._classes))
+
+    def write(self, band: Band) -> None:
+        """Take the next rows, which say nothing about names."""
+
+    def stopped_at(self, row: int) -> None:
+        """Nothing to say: the names are the same in a part of the mask."""
 
 
 class GroundTally:

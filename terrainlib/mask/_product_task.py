@@ -10,7 +10,7 @@ from terrainlib.data.scene import Heights, Scene
 from terrainlib.errors import ConfigError, ImageError, InputError
 from terrainlib.mask._pack_target import frame_of
 from terrainlib.mask._product_records import Wanted
-from terrainlib.mask._product_sinks import PlaneFile, SharpenedPngSink
+from terrainlib.mask._product_sinks import NamesSink, PlaneFile, SharpenedPngSink
 from terrainlib.mask.bands import Sink
 from terrainlib.mask.feeding import geometry_of
 from terrainlib.mask.geotiff import ClassRasterSink, SoftRasterSink, WeightRasterSink
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
 _MILLION: Final = 10**6
-_MADE_BY: Final[dict[str, type[RasterSink] | None]] = {
+_NAMES: Final = "_mask.tif.aux.xml"
+_SHARPENED: Final = "_sharpened.png"
+_MADE_BY: Final[dict[str, type[RasterSink]]] = {
     "_mask.tif": ClassRasterSink,
     "_mask.png": ClassPngSink,
     "_soft.tif": SoftRasterSink,
     "_soft.png": SoftPngSink,
     "_probabilities.tif": WeightRasterSink,
-    "_sharpened.png": None,  # has a further argument
 }
 
 
@@ -122,13 +123,13 @@ def endings(wanted: Wanted, *, placed: bool) -> tuple[str, ...]:
         wanted: What to make.
         placed: Whether the image is georeferenced.
     """
-    names = ["_mask.tif" if placed else "_mask.png"]
+    names = ["_mask.tif", _NAMES] if placed else ["_mask.png"]
     if wanted.soft:
         names += ["_soft.png", "_soft.tif"] if placed else ["_soft.png"]
     if wanted.probabilities and placed:
         names.append("_probabilities.tif")
     if wanted.sharpen is not None:
-        names.append("_sharpened.png")
+        names.append(_SHARPENED)
     if wanted.vectors:
         names += [".gpkg", ".geojson"] if placed else [".gpkg"]
     if wanted.pack is not None:
@@ -160,7 +161,8 @@ def outputs_of(task: Task, scratch: Path) -> Outputs:
         scratch: Folder for files that do not stay.
     """
     wanted = task.wanted
-    names = [name for name in endings(wanted, placed=task.placed) if name in _MADE_BY]
+    written = {*_MADE_BY, _NAMES, _SHARPENED}
+    names = [name for name in endings(wanted, placed=task.placed) if name in written]
     if not task.fits_png and "_soft.png" in names:
         names.remove("_soft.png")
     files = {task.path(name): _sink(task, name) for name in names}
@@ -177,14 +179,17 @@ def _sink(task: Task, ending: str) -> FileSink:
     """Return the sink of one file."""
     height, width = task.size
     path, classes = task.path(ending), task.model.classes
-    maker = _MADE_BY[ending]
-    if maker is None:
+    if ending == _NAMES:
+        return NamesSink(path, classes=classes)
+    if ending == _SHARPENED:
         amount = task.wanted.sharpen or 0.0
         return SharpenedPngSink(
             path, amount=amount, height=height, width=width, classes=classes
         )
     place = task.scene.georeference if ending.endswith(".tif") else None
-    return maker(path, height=height, width=width, classes=classes, georeference=place)
+    return _MADE_BY[ending](
+        path, height=height, width=width, classes=classes, georeference=place
+    )
 
 
 def _check_heights(task: Task) -> None:

@@ -40,6 +40,8 @@ def test_the_same_tab_goes_on_showing_the_curve_when_the_server_is_killed(
     page.goto(f"{studio.url}/Training")
     start_small_training(page, epochs=400)
     wait_for_epoch(page, 2)
+    # A browser that was cut off while it fetched the chart's code never asks again.
+    see(page.get_by_test_id("stVegaLiteChart").first)
     before = epochs_done(page)
 
     kill(studio.pid)

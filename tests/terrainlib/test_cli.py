@@ -496,7 +496,12 @@ def test_a_georeferenced_image_gives_a_mask_on_the_same_grid(
     scene = write(tmp_path, "scene.tif", data)
     assert command("predict", model, scene, "--out", tmp_path / "out", "--soft") == 0
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["scene_mask.tif", "scene_soft.png", "scene_soft.tif"]
+    assert names == [
+        "scene_mask.tif",
+        "scene_mask.tif.aux.xml",
+        "scene_soft.png",
+        "scene_soft.tif",
+    ]
     with rasterio.open(tmp_path / "out" / "scene_mask.tif") as mask:
         assert mask.transform == GRID
         assert mask.crs.to_epsg() == 32633

@@ -64,6 +64,7 @@ def test_everything_asked_for_lies_on_the_images_own_grid(
         "part.geojson",
         "part.gpkg",
         "part_mask.tif",
+        "part_mask.tif.aux.xml",
         "part_pack.zip",
         "part_probabilities.tif",
         "part_sharpened.png",
@@ -136,7 +137,8 @@ def test_a_folder_gives_a_table_of_shares_and_of_what_failed(
     write(folder, "c.tif", whole)
     write(folder, "d.tif", whole[:-900])
     assert run(model, folder, "--out", out) == 2
-    assert listing(out) == ["a_mask.png", "c_mask.tif", "class_shares.csv"]
+    masks = ["a_mask.png", "c_mask.tif", "c_mask.tif.aux.xml"]
+    assert listing(out) == [*masks, "class_shares.csv"]
     rows = list(csv.DictReader(io.StringIO((out / "class_shares.csv").read_text())))
     assert [(row["image"], row["state"]) for row in rows] == [
         ("a.png", "done"),
@@ -189,7 +191,8 @@ def test_a_signal_keeps_the_finished_rows_and_begins_no_other_image(
     monkeypatch.setattr(_predict, "predict_file", interrupted)
     out = tmp_path / "out"
     assert run(model, tall, next_one, "--out", out, "--vectors") == 1
-    assert listing(out) == ["class_shares.csv", "tall_mask.tif"]
+    masks = ["tall_mask.tif", "tall_mask.tif.aux.xml"]
+    assert listing(out) == ["class_shares.csv", *masks]
     with rasterio.open(out / "tall_mask.tif") as data:
         rows, mask = int(data.tags()["ROWS_DONE"]), data.read(1)
     assert 1000 < rows < 2500

@@ -7,12 +7,14 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pyogrio
 import pytest
 import rasterio
 from PIL import Image as PillowImage
+from rasterio.shutil import copy
 from rasterio.windows import Window
 
 from terrainlib.data.imagery import Georeference, read_image
@@ -242,7 +244,8 @@ def test_a_stopped_prediction_keeps_the_finished_rows(
     assert made.stopped
     assert 1000 < made.rows < 2500
     pictures = ["_probabilities.tif", "_sharpened.png", "_soft.png", "_soft.tif"]
-    assert listing(out) == sorted(f"tall{end}" for end in ["_mask.tif", *pictures])
+    masks = ["_mask.tif", "_mask.tif.aux.xml"]
+    assert listing(out) == sorted(f"tall{end}" for end in [*masks, *pictures])
     expected = predict_image(model, read_image(tall)).classes
     with rasterio.open(out / "tall_mask.tif") as data:
         mask = data.read(1)
@@ -251,6 +254,20 @@ def test_a_stopped_prediction_keeps_the_finished_rows(
     assert (mask[made.rows :] == 255).all()
     known = np.mean(mask[: made.rows] == 2)
     assert made.shares["Forest"] == pytest.approx(known)
+
+
+def test_gdal_knows_the_values_of_the_mask_by_the_names_of_the_classes(
+    random_models: dict[str, TerrainModel], europe: Path, tmp_path: Path
+) -> None:
+    model = random_models["fast"]
+    predict_file(model, europe, tmp_path, "part", Wanted())
+    copied = tmp_path / "copied.tif"  # GDAL writes beside it what it has read
+    # As other programs have it; terrainlib itself reads no files beside a file.
+    with rasterio.Env(GDAL_PAM_ENABLED="YES", GDAL_DISABLE_READDIR_ON_OPEN="NO"):
+        copy(tmp_path / "part_mask.tif", copied, driver="GTiff")
+    tree = ElementTree.parse(f"{copied}.aux.xml")
+    named = [item.text for item in tree.iter("Category")]
+    assert named == [item.name for item in model.classes]
 
 
 def test_a_prediction_stopped_before_its_first_rows_changes_nothing(
@@ -307,7 +324,11 @@ def test_what_cannot_be_made_of_the_mask_is_told_and_the_mask_is_kept(
     monkeypatch.setattr(vectors, "MAX_CORNERS", 10)
     wanted = Wanted(vectors=True, pack=PackTarget())
     made = predict_file(random_models["fast"], europe, tmp_path, "part", wanted)
-    assert listing(tmp_path) == ["part_mask.tif", "part_pack.zip"]
+    assert listing(tmp_path) == [
+        "part_mask.tif",
+        "part_mask.tif.aux.xml",
+        "part_pack.zip",
+    ]
     [sentence] = made.missing
     assert sentence.startswith("polygons could not be made: the outlines have")
     assert sentence in made.notes
@@ -320,7 +341,12 @@ def test_a_grid_without_a_reference_system_gives_no_geojson(
     image = write(tmp_path, "land.tif", tiff(rgb, transform=GRID))
     wanted = Wanted(vectors=True)
     made = predict_file(random_models["fast"], image, tmp_path, "land", wanted)
-    assert listing(tmp_path) == ["land.gpkg", "land.tif", "land_mask.tif"]
+    assert listing(tmp_path) == [
+        "land.gpkg",
+        "land.tif",
+        "land_mask.tif",
+        "land_mask.tif.aux.xml",
+    ]
     assert not made.missing
     assert any(note.startswith("no GeoJSON: ") for note in made.notes)
 
