@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks._inference_ways import peak_memory
 from benchmarks._worker import Channel
 from terrainlib.data.scene import open_scene
-from terrainlib.mask.products import Wanted, predict_file
+from terrainlib.mask.products.making import Wanted, predict_file
 from terrainlib.model.modelfile import TerrainModel, load_model
 
 _EVERY_S = 2.0  # between two messages

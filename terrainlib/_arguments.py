@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from terrainlib.errors import ConfigError
 
 if TYPE_CHECKING:
-    from terrainlib.mask.pack import PackTarget
-    from terrainlib.mask.vectors import SmallestArea
+    from terrainlib.mask.pack.pack import PackTarget
+    from terrainlib.mask.vectors.polygons import SmallestArea
 
 _PACK = re.compile(r"source|(unity|unreal)(:\d+(:(crop|stretch))?)?")
 _AREA = re.compile(r"(\d+(?:\.\d*)?)(px|m2)?")
@@ -37,7 +37,7 @@ def bands(text: str) -> tuple[int, int, int]:
 
 def pack_target(text: str) -> "PackTarget":
     """Return what a pack is made for: `source`, `unity:1025`, `unreal:1009:stretch`."""
-    from terrainlib.mask.pack import PackTarget
+    from terrainlib.mask.pack.pack import PackTarget
 
     engine, *rest = text.split(":")
     if _PACK.fullmatch(text) is None:
@@ -55,7 +55,7 @@ def pack_target(text: str) -> "PackTarget":
 
 def smallest_area(text: str) -> "SmallestArea":
     """Return the smallest area that gets a polygon: `16`, `16px`, `500m2`."""
-    from terrainlib.mask.vectors import SmallestArea
+    from terrainlib.mask.vectors.polygons import SmallestArea
 
     match = _AREA.fullmatch(text)
     if match is None:

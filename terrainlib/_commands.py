@@ -19,7 +19,7 @@ from terrainlib.errors import DatasetError
 from terrainlib.model.card import fresh_leak
 
 if TYPE_CHECKING:
-    from terrainlib.mask.evaluation import Evaluation
+    from terrainlib.mask.scores.evaluation import Evaluation
     from terrainlib.model.modelfile import TerrainModel
     from terrainlib.runs.models import ModelEntry
 
@@ -109,7 +109,7 @@ def evaluate_model(options: argparse.Namespace) -> int:
     with progress_bar("Checking files") as (count, rename):
         dataset = open_dataset(options.data, progress=count)
         rename("Loading the model")
-        from terrainlib.mask.evaluation import evaluate
+        from terrainlib.mask.scores.evaluation import evaluate
         from terrainlib.model.modelfile import load_model
 
         model = load_model(options.model)

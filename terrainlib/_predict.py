@@ -18,10 +18,10 @@ from terrainlib.errors import (
     StoppedError,
     TerrainError,
 )
-from terrainlib.mask.batch import SHARES_FILE, shares_csv
-from terrainlib.mask.products import Made, Wanted, predict_file
+from terrainlib.mask.products.batch import SHARES_FILE, shares_csv
+from terrainlib.mask.products.making import Made, Wanted, predict_file
 from terrainlib.mask.sharpen import MAX_AMOUNT
-from terrainlib.mask.vectors import SmallestArea
+from terrainlib.mask.vectors.polygons import SmallestArea
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from terrainlib.errors import InputError
-from terrainlib.mask.products import Wanted, file_names
+from terrainlib.mask.products.making import Wanted, file_names
 
 IMAGE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 

@@ -8,10 +8,10 @@ from terrainlib._console import note
 from terrainlib.data.imagery import read_size
 from terrainlib.data.scene import list_bands, open_scene
 from terrainlib.errors import TerrainError
-from terrainlib.mask.products import Made, Wanted
+from terrainlib.mask.products.making import Made, Wanted
 
 if TYPE_CHECKING:
-    from terrainlib.mask.estimate import Estimate
+    from terrainlib.mask.tiles.estimate import Estimate
     from terrainlib.model.modelfile import TerrainModel
 
 LONG_MEGAPIXELS: Final = 16  # from here on it is told before what it takes
@@ -38,7 +38,7 @@ def say_before(path: Path, model: "TerrainModel", wanted: Wanted) -> None:
         size = _size(path)
         if size[0] * size[1] < LONG_MEGAPIXELS * 1e6:
             return
-        from terrainlib.mask.estimate import estimate
+        from terrainlib.mask.tiles.estimate import estimate
 
         foreseen = estimate(
             model,

@@ -10,7 +10,7 @@ from terrainlib import files
 from terrainlib._console import note
 from terrainlib.data.imagery import read_image
 from terrainlib.errors import FailureError, InputError
-from terrainlib.mask.export import to_bytes
+from terrainlib.mask.rasters.export import to_bytes
 from terrainlib.mask.sharpen import sharpen
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.overlaps import Overlap
-from terrainlib.mask.export import to_bytes
+from terrainlib.mask.rasters.export import to_bytes
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]

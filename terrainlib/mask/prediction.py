@@ -11,12 +11,18 @@ from numpy.typing import NDArray
 
 from terrainlib.data.imagery import Image
 from terrainlib.errors import ConfigError, InputError, StoppedError
-from terrainlib.mask.blocks import final_blocks
-from terrainlib.mask.inference import run_network
-from terrainlib.mask.preparation import Prepared, prepare
-from terrainlib.mask.result import Prediction, finish, planes_of, snap_to_classes
-from terrainlib.mask.tilepass import Progress, ShouldStop, TilePass, Watch
-from terrainlib.mask.tiling import TILE_SIZE_PX, Grid, Span, blend_grid, exact_grid
+from terrainlib.mask.tiles.blocks import final_blocks
+from terrainlib.mask.tiles.inference import run_network
+from terrainlib.mask.tiles.preparation import Prepared, prepare
+from terrainlib.mask.tiles.result import Prediction, finish, planes_of, snap_to_classes
+from terrainlib.mask.tiles.tilepass import Progress, ShouldStop, TilePass, Watch
+from terrainlib.mask.tiles.tiling import (
+    TILE_SIZE_PX,
+    Grid,
+    Span,
+    blend_grid,
+    exact_grid,
+)
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel

@@ -16,9 +16,9 @@ from terrainlib import files
 from terrainlib.data.imagery import read_size
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import ModelFileError, StorageError, TerrainError
-from terrainlib.mask.estimate import estimate, grid_of, network_speed
-from terrainlib.mask.feeding import geometry_of
-from terrainlib.mask.products import Made, Wanted
+from terrainlib.mask.products.making import Made, Wanted
+from terrainlib.mask.tiles.estimate import estimate, grid_of, network_speed
+from terrainlib.mask.tiles.feeding import geometry_of
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.modelfile import TerrainModel, read_record
 from terrainlib.runs.folder import MODEL_FILE
@@ -26,7 +26,7 @@ from terrainlib.runs.prediction_config import PredictionConfig
 from terrainlib.runs.prediction_folder import results_folder
 
 if TYPE_CHECKING:
-    from terrainlib.mask.tiling import Size
+    from terrainlib.mask.tiles.tiling import Size
 
 SPEEDS_FILE: Final = "prediction_speeds.json"
 _START: Final = "start"

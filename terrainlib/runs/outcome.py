@@ -15,8 +15,8 @@ import numpy as np
 
 from terrainlib import __version__
 from terrainlib.errors import InputError, StoppedError
-from terrainlib.mask.evaluation import evaluate
-from terrainlib.mask.inference import run_network
+from terrainlib.mask.scores.evaluation import evaluate
+from terrainlib.mask.tiles.inference import run_network
 from terrainlib.metrics import none_if_nan
 from terrainlib.metrics import scores as score
 from terrainlib.model.calibration import fold_temperature, network_temperature

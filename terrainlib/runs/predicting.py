@@ -23,8 +23,8 @@ from terrainlib.errors import (
     StoppedError,
     TerrainError,
 )
-from terrainlib.mask.batch import SHARES_FILE, shares_csv
-from terrainlib.mask.products import Made, file_names, predict_file
+from terrainlib.mask.products.batch import SHARES_FILE, shares_csv
+from terrainlib.mask.products.making import Made, file_names, predict_file
 from terrainlib.runs.delivery import deliver, require_untaken
 from terrainlib.runs.ending import ending_in_words, memory_in_words, unexpected
 from terrainlib.runs.foresight import remember, remember_start

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from typing import Any, Final, Self
 
 from terrainlib.errors import ConfigError
-from terrainlib.mask.products import Wanted
+from terrainlib.mask.products.making import Wanted
 from terrainlib.runs.status import StoredState
 from terrainlib.runs.times import utc_now
 

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from terrainlib import files
 from terrainlib.errors import ConfigError, RunError
-from terrainlib.mask.batch import SHARES_FILE
-from terrainlib.mask.products import Made
+from terrainlib.mask.products.batch import SHARES_FILE
+from terrainlib.mask.products.making import Made
 from terrainlib.runs.logs import end_of_log, last_line
 from terrainlib.runs.prediction_config import PredictionConfig, PredictionStatus
 from terrainlib.runs.status import (

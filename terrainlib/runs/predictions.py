@@ -11,7 +11,7 @@ from pathlib import Path
 from terrainlib import files
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import InputError, RunError
-from terrainlib.mask.batch import SHARES_FILE
+from terrainlib.mask.products.batch import SHARES_FILE
 from terrainlib.runs.checks import require_deletable
 from terrainlib.runs.delivery import require_untaken, zip_results
 from terrainlib.runs.foresight import Foresight, foresee, model_outline

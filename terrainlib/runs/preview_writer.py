@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from terrainlib import files
 from terrainlib.data.cache import PairCache
 from terrainlib.data.palette import Classes, colorize, nearest_class
-from terrainlib.mask.export import encode_png
+from terrainlib.mask.rasters.export import encode_png
 from terrainlib.model.config import OutputKind
 from terrainlib.model.reports import Predict
 from terrainlib.runs.previews import PREVIEWS

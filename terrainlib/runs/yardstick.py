@@ -26,7 +26,7 @@ from terrainlib.data.cache import build_cache
 from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.splits import Split
 from terrainlib.errors import RunError, TerrainError
-from terrainlib.mask.evaluation import evaluate
+from terrainlib.mask.scores.evaluation import evaluate
 from terrainlib.model.baseline import BASELINE_VERSION, fit_baseline
 from terrainlib.model.config import UNetConfig
 from terrainlib.runs.folder import YARDSTICK_FILE, read_run

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from terrainlib.data.palette import Classes
-from terrainlib.mask.areas import AreaTable, ClassArea
+from terrainlib.mask.ground.areas import AreaTable, ClassArea
 from terrainlib.ui.charts import ground_color, text_color
 from terrainlib.ui.legend import swatch
 from terrainlib.ui.text import md_escape

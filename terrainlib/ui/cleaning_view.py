@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import streamlit as st
 
-from terrainlib.mask.cleaning_effect import cleaning_effect
-from terrainlib.mask.gallery import Gallery
 from terrainlib.mask.postprocess import PostProcessing
+from terrainlib.mask.scores.cleaning_effect import cleaning_effect
+from terrainlib.mask.scores.gallery import Gallery
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.predictions import Wanted
 

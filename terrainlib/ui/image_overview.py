@@ -14,7 +14,7 @@ import streamlit as st
 
 from terrainlib.data.imagery import Georeference
 from terrainlib.data.scene import Bands, Scene, list_bands, open_scene
-from terrainlib.mask.ground import mean_area
+from terrainlib.mask.ground.pixels import mean_area
 from terrainlib.ui import store
 from terrainlib.ui.cached import file_stamp
 from terrainlib.ui.pictures import encode_jpeg, encode_png

@@ -11,7 +11,6 @@ from terrainlib.data.dataset import Dataset, Pair
 from terrainlib.data.imagery import read_image
 from terrainlib.data.overlaps import Overlap, Overlaps
 from terrainlib.errors import ImageError
-from terrainlib.mask.export import to_bytes
 from terrainlib.mask.overlap_map import (
     Part,
     PatchGroup,
@@ -20,6 +19,7 @@ from terrainlib.mask.overlap_map import (
     side_by_side,
 )
 from terrainlib.mask.overlap_picture import overlap_pictures
+from terrainlib.mask.rasters.export import to_bytes
 from terrainlib.ui import cached
 
 MAX_MAP_PATCHES: Final = 600

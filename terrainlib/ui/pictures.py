@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 from numpy.typing import NDArray
 
-from terrainlib.mask.export import to_bytes
+from terrainlib.mask.rasters.export import to_bytes
 
 JPEG_QUALITY = 88
 

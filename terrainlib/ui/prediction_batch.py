@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from terrainlib.mask.products import Made
+from terrainlib.mask.products.making import Made
 from terrainlib.runs.predictions import PredictionJob
 from terrainlib.ui.prediction_text import largest_class
 

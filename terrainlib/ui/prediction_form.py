@@ -4,11 +4,11 @@ from typing import Final, Literal
 
 import streamlit as st
 
-from terrainlib.mask.feeding import MAX_SCALE, MIN_SCALE
-from terrainlib.mask.pack import PackTarget
-from terrainlib.mask.products import Wanted
+from terrainlib.mask.pack.pack import PackTarget
+from terrainlib.mask.products.making import Wanted
 from terrainlib.mask.sharpen import MAX_AMOUNT
-from terrainlib.mask.vectors import SmallestArea
+from terrainlib.mask.tiles.feeding import MAX_SCALE, MIN_SCALE
+from terrainlib.mask.vectors.polygons import SmallestArea
 from terrainlib.ui import state
 from terrainlib.ui.opened_input import Opened
 from terrainlib.ui.product_choices import pick_pack_target, pick_smallest_area

@@ -7,9 +7,9 @@ from typing import Any, Final, get_args
 import streamlit as st
 
 from terrainlib.data.palette import Classes, TerrainClass
-from terrainlib.mask.areas import AreaTable, ClassArea
-from terrainlib.mask.gap import Gap, Level
-from terrainlib.mask.products import Made
+from terrainlib.mask.gap.meter import Gap, Level
+from terrainlib.mask.ground.areas import AreaTable, ClassArea
+from terrainlib.mask.products.making import Made
 from terrainlib.runs.predictions import InputImage, PredictionJob
 from terrainlib.ui.areas_view import show_areas
 from terrainlib.ui.errors import errors_shown

@@ -8,8 +8,8 @@ import streamlit as st
 
 from terrainlib import metrics
 from terrainlib.errors import TerrainError
-from terrainlib.mask.figures import COLUMNS, rows_png
-from terrainlib.mask.gallery import (
+from terrainlib.mask.scores.figures import COLUMNS, rows_png
+from terrainlib.mask.scores.gallery import (
     RIGHT_COLOR,
     WRONG_COLOR,
     Gallery,

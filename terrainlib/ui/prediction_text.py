@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from terrainlib.mask.products import Made
+from terrainlib.mask.products.making import Made
 from terrainlib.runs.predictions import Foresight, PredictionJob
 from terrainlib.ui.run_text import StateText, finish_time
 from terrainlib.ui.text import duration, file_size, plural

@@ -12,9 +12,9 @@ import streamlit as st
 
 from terrainlib.data.dataset import Dataset
 from terrainlib.errors import ModelFileError, TerrainError
-from terrainlib.mask.gallery import Gallery, open_gallery
-from terrainlib.mask.predictionstore import open_store
-from terrainlib.mask.scoring import class_table, pairs_of
+from terrainlib.mask.scores.gallery import Gallery, open_gallery
+from terrainlib.mask.scores.predictionstore import open_store
+from terrainlib.mask.scores.scoring import class_table, pairs_of
 from terrainlib.model.modelfile import TerrainModel
 from terrainlib.runs.models import ModelEntry
 from terrainlib.ui import cached

@@ -4,8 +4,8 @@ from typing import Final, Literal
 
 import streamlit as st
 
-from terrainlib.mask.pack import ENGINES, FITS, SIZES, PackTarget
-from terrainlib.mask.vectors import SmallestArea
+from terrainlib.mask.pack.pack import ENGINES, FITS, SIZES, PackTarget
+from terrainlib.mask.vectors.polygons import SmallestArea
 
 UNITS: Final[dict[str, str]] = {"px": "px", "m2": "m²"}
 ENGINE_NAMES: Final = {

@@ -6,8 +6,8 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from terrainlib.mask.figures import reliability_png
-from terrainlib.mask.reliability import Reliability
+from terrainlib.mask.scores.figures import reliability_png
+from terrainlib.mask.scores.reliability import Reliability
 
 MEANING: Final = (
     "Of the pixels that the model is 70% sure of, 70 in 100 should be right: a bar "

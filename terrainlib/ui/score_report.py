@@ -9,7 +9,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from terrainlib.data.palette import Classes
-from terrainlib.mask.evaluation import Evaluation
+from terrainlib.mask.scores.evaluation import Evaluation
 from terrainlib.metrics import Scores
 from terrainlib.ui.charts import show_class_bars, show_confusion
 from terrainlib.ui.leaks import Note, is_free, show_note

@@ -10,9 +10,14 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from terrainlib.mask.curve import METHOD_NAMES, SCORE_NAMES, Score, SharpeningCurve
-from terrainlib.mask.gallery import Gallery
-from terrainlib.mask.sharpening_curve import sharpening_curve, stored_curve
+from terrainlib.mask.scores.curve import (
+    METHOD_NAMES,
+    SCORE_NAMES,
+    Score,
+    SharpeningCurve,
+)
+from terrainlib.mask.scores.gallery import Gallery
+from terrainlib.mask.scores.sharpening_curve import sharpening_curve, stored_curve
 from terrainlib.ui.charts import text_color
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.instant import model_of

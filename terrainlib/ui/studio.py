@@ -16,11 +16,14 @@ from terrainlib.data.imagery import Georeference, Image, read_height, read_image
 from terrainlib.data.palette import Classes
 from terrainlib.data.scene import scene_of
 from terrainlib.errors import TerrainError
-from terrainlib.mask.areas import Validation, validation_of
-from terrainlib.mask.export import to_bytes
-from terrainlib.mask.gap import Gap
-from terrainlib.mask.keptprobabilities import KeptProbabilities, classes_and_margins
-from terrainlib.mask.scene_gap import scene_gap
+from terrainlib.mask.gap.meter import Gap
+from terrainlib.mask.gap.scene import scene_gap
+from terrainlib.mask.ground.areas import Validation, validation_of
+from terrainlib.mask.rasters.export import to_bytes
+from terrainlib.mask.tiles.keptprobabilities import (
+    KeptProbabilities,
+    classes_and_margins,
+)
 from terrainlib.ui import cached, store
 from terrainlib.ui.instant import model_of, stamp_of
 from terrainlib.ui.live_view import PREVIEW_PX, ViewPictures
@@ -34,7 +37,7 @@ from terrainlib.ui.studio_scale import (
 )
 
 if TYPE_CHECKING:
-    from terrainlib.mask.result import Prediction
+    from terrainlib.mask.tiles.result import Prediction
     from terrainlib.model.modelfile import TerrainModel
 
 Progress = Callable[[float, str], object]

@@ -7,8 +7,8 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from terrainlib.data.palette import NO_DATA
-from terrainlib.mask.areas import AreaTable, area_table, class_square_metres
-from terrainlib.mask.ground import row_areas
+from terrainlib.mask.ground.areas import AreaTable, area_table, class_square_metres
+from terrainlib.mask.ground.pixels import row_areas
 from terrainlib.mask.postprocess import PostProcessing
 from terrainlib.ui import state, store
 from terrainlib.ui.cleaning_view import pick_cleaning

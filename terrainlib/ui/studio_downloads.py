@@ -10,8 +10,8 @@ from typing import Final
 
 import streamlit as st
 
-from terrainlib.mask.pack import PackTarget
-from terrainlib.mask.vectors import SmallestArea
+from terrainlib.mask.pack.pack import PackTarget
+from terrainlib.mask.vectors.polygons import SmallestArea
 from terrainlib.ui import state
 from terrainlib.ui import studio_files as made_files
 from terrainlib.ui.download_failures import explained, show_failures

@@ -14,17 +14,21 @@ from terrainlib import files
 from terrainlib.data.imagery import read_height
 from terrainlib.data.palette import NO_DATA, colorize
 from terrainlib.errors import ConfigError
-from terrainlib.mask import export
-from terrainlib.mask.bands import Band
 from terrainlib.mask.confidence import confidence_picture
-from terrainlib.mask.geotiff import SoftRasterSink, WeightRasterSink, geotiff_mask
-from terrainlib.mask.keptprobabilities import strips
-from terrainlib.mask.pack import PackContent, PackTarget, pack_bytes
-from terrainlib.mask.rastersink import RasterSink
-from terrainlib.mask.result import snap_to_classes
+from terrainlib.mask.pack.pack import PackContent, PackTarget, pack_bytes
+from terrainlib.mask.rasters import export
+from terrainlib.mask.rasters.geotiff import (
+    SoftRasterSink,
+    WeightRasterSink,
+    geotiff_mask,
+)
+from terrainlib.mask.rasters.rastersink import RasterSink
 from terrainlib.mask.sharpen import sharpen
-from terrainlib.mask.vectorfile import write_geojson, write_geopackage
-from terrainlib.mask.vectors import SmallestArea, TerrainPolygons, trace_mask
+from terrainlib.mask.tiles.bands import Band
+from terrainlib.mask.tiles.keptprobabilities import strips
+from terrainlib.mask.tiles.result import snap_to_classes
+from terrainlib.mask.vectors.polygons import SmallestArea, TerrainPolygons, trace_mask
+from terrainlib.mask.vectors.vectorfile import write_geojson, write_geopackage
 from terrainlib.ui.live_view import ViewSettings
 from terrainlib.ui.studio import MadeMask, PictureFile
 from terrainlib.ui.studio_cleaning import CleanMask

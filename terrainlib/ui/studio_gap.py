@@ -5,9 +5,9 @@ from typing import Final
 
 import streamlit as st
 
-from terrainlib.mask.feeding import MAX_SCALE, MIN_SCALE
-from terrainlib.mask.gap import Gap, Level
-from terrainlib.mask.preparation import MAX_WORKING_MEGAPIXELS
+from terrainlib.mask.gap.meter import Gap, Level
+from terrainlib.mask.tiles.feeding import MAX_SCALE, MIN_SCALE
+from terrainlib.mask.tiles.preparation import MAX_WORKING_MEGAPIXELS
 from terrainlib.ui import state
 from terrainlib.ui.studio import MadeMask
 from terrainlib.ui.studio_scale import WorkingScale, choose_scale, chosen_scale

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import streamlit as st
 
 from terrainlib.data.dataset import Dataset
-from terrainlib.mask.evaluation import Evaluation, evaluate
+from terrainlib.mask.scores.evaluation import Evaluation, evaluate
 from terrainlib.model.card import class_scores, overall_scores
 from terrainlib.model.record import ModelRecord
 from terrainlib.ui.errors import errors_shown

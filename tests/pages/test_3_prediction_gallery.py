@@ -23,7 +23,7 @@ PAGE = "pages/3_Prediction_Gallery.py"
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with `tiny` (6 pairs) and an untrained model that has predicted them."""
-    from terrainlib.mask.gallery import open_gallery
+    from terrainlib.mask.scores.gallery import open_gallery
     from terrainlib.model.modelfile import ModelRecord, load_model, save_model
     from terrainlib.model.network import build_unet
 

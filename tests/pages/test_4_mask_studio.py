@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from terrainlib.mask.gap import Gap
+from terrainlib.mask.gap.meter import Gap
 from terrainlib.ui import state, store
 from tests.models import KERAS_COPY_WARNING, hide_embedded_models, write_model
 from tests.synthetic import terrain

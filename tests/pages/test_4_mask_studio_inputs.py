@@ -14,9 +14,9 @@ from terrainlib import files
 from terrainlib.data.imagery import read_image
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.sample import example_scenes
-from terrainlib.mask.areas import area_table
-from terrainlib.mask.geotiff import geotiff_mask
-from terrainlib.mask.products import Made, Wanted
+from terrainlib.mask.ground.areas import area_table
+from terrainlib.mask.products.making import Made, Wanted
+from terrainlib.mask.rasters.geotiff import geotiff_mask
 from terrainlib.runs.prediction_folder import create_prediction, write_results
 from terrainlib.runs.predictions import (
     PredictionConfig,

@@ -18,9 +18,9 @@ from terrainlib import _predict, _predict_text, cli
 from terrainlib._arguments import with_bare_pack
 from terrainlib._predict_text import in_time
 from terrainlib.data.sample import SCENES_DIR
-from terrainlib.mask.pack import PackTarget
-from terrainlib.mask.products import Made
-from terrainlib.mask.vectors import SmallestArea
+from terrainlib.mask.pack.pack import PackTarget
+from terrainlib.mask.products.making import Made
+from terrainlib.mask.vectors.polygons import SmallestArea
 from tests.imagefiles import encode, tiff, write
 from tests.models import KERAS_COPY_WARNING, write_model
 from tests.synthetic import terrain

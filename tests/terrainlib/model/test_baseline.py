@@ -13,9 +13,9 @@ from terrainlib.data.cache import PairCache, build_cache
 from terrainlib.data.dataset import open_dataset
 from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA, TerrainClass
 from terrainlib.errors import DatasetError, InputError, StoppedError
-from terrainlib.mask.evaluation import evaluate
-from terrainlib.mask.gallery import open_gallery
 from terrainlib.mask.prediction import predict_image
+from terrainlib.mask.scores.evaluation import evaluate
+from terrainlib.mask.scores.gallery import open_gallery
 from terrainlib.model.baseline import fit_baseline
 from terrainlib.model.modelfile import TerrainModel
 from tests.synthetic import write_kaggle_dataset

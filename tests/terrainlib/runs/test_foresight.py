@@ -8,7 +8,7 @@ import pytest
 from terrainlib import files
 from terrainlib.data.sample import example_scenes
 from terrainlib.errors import ModelFileError
-from terrainlib.mask.products import Made, Wanted
+from terrainlib.mask.products.making import Made, Wanted
 from terrainlib.model.modelfile import load_model
 from terrainlib.runs import foresight
 from terrainlib.runs.foresight import (

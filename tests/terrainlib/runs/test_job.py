@@ -11,7 +11,7 @@ import pytest
 from terrainlib import files
 from terrainlib.data.dataset import open_dataset
 from terrainlib.errors import FailureError, RunError, TrainingError
-from terrainlib.mask.evaluation import evaluate
+from terrainlib.mask.scores.evaluation import evaluate
 from terrainlib.model import checkpoint
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.modelfile import load_model, read_record

@@ -8,7 +8,7 @@ import pytest
 
 from terrainlib import files
 from terrainlib.errors import ConfigError, RunError, StorageError, TerrainError
-from terrainlib.mask.products import Made, Wanted
+from terrainlib.mask.products.making import Made, Wanted
 from terrainlib.runs import delivery, predicting
 from terrainlib.runs.prediction_config import PredictionConfig, input_images
 from terrainlib.runs.prediction_folder import (

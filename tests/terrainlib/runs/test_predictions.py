@@ -15,7 +15,7 @@ from PIL import Image
 
 from terrainlib import files
 from terrainlib.errors import InputError, RunError, TerrainError
-from terrainlib.mask.products import Wanted
+from terrainlib.mask.products.making import Wanted
 from terrainlib.runs import predictions
 from terrainlib.runs.prediction_folder import create_prediction, write_results
 from terrainlib.runs.prediction_slot import SLOT

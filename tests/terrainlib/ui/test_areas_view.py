@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from terrainlib.data.palette import KAGGLE_CLASSES
-from terrainlib.mask.areas import AreaTable, ClassArea, Validation, area_table
+from terrainlib.mask.ground.areas import AreaTable, ClassArea, Validation, area_table
 from terrainlib.ui.areas_view import area_rows, area_text, corrected_text, in_words
 
 NAMES = [item.name for item in KAGGLE_CLASSES]

@@ -10,7 +10,7 @@ from terrainlib.data.imagery import read_image
 from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA, color_table
 from terrainlib.data.sample import example_scenes
 from terrainlib.errors import ImageError
-from terrainlib.mask.geotiff import geotiff_mask
+from terrainlib.mask.rasters.geotiff import geotiff_mask
 from terrainlib.ui import store
 from terrainlib.ui.image_overview import (
     OVERVIEW_PX,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from terrainlib.mask.products import Made
+from terrainlib.mask.products.making import Made
 from terrainlib.runs.predictions import (
     Foresight,
     PredictionConfig,

@@ -14,8 +14,8 @@ def _script(sure: bool = True, leak: str = "random: may leak") -> None:
     import numpy as np
 
     from terrainlib.data.palette import KAGGLE_CLASSES
-    from terrainlib.mask.evaluation import Evaluation
-    from terrainlib.mask.reliability import Reliability
+    from terrainlib.mask.scores.evaluation import Evaluation
+    from terrainlib.mask.scores.reliability import Reliability
     from terrainlib.ui.score_report import show_score_report
 
     confusions = np.zeros((2, 7, 7), np.int64)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from terrainlib.mask.curve import SharpeningCurve
+from terrainlib.mask.scores.curve import SharpeningCurve
 from terrainlib.ui import cleaning_view, sharpening_curve_view
 from terrainlib.ui.sharpening_curve_view import curve_chart, curve_table
 

@@ -17,13 +17,13 @@ from terrainlib.data.imagery import Georeference, Image, read_image
 from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA, color_table, colorize
 from terrainlib.errors import ConfigError, ImageError
 from terrainlib.mask.confidence import confidence_picture
-from terrainlib.mask.gap import Gap
-from terrainlib.mask.keptprobabilities import KeptProbabilities
-from terrainlib.mask.pack import PackTarget
+from terrainlib.mask.gap.meter import Gap
+from terrainlib.mask.pack.pack import PackTarget
 from terrainlib.mask.postprocess import PostProcessing
 from terrainlib.mask.prediction import Prediction
 from terrainlib.mask.sharpen import sharpen
-from terrainlib.mask.vectors import SmallestArea
+from terrainlib.mask.tiles.keptprobabilities import KeptProbabilities
+from terrainlib.mask.vectors.polygons import SmallestArea
 from terrainlib.ui import store, studio, studio_files
 from terrainlib.ui.live_view import PREVIEW_PX, ViewSettings
 from terrainlib.ui.pictures import encode_png

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from terrainlib.mask.feeding import MIN_SCALE
-from terrainlib.mask.gap import Gap
+from terrainlib.mask.gap.meter import Gap
+from terrainlib.mask.tiles.feeding import MIN_SCALE
 from terrainlib.ui.studio_gap import better_scale, gap_in_words, own_in_words
 from terrainlib.ui.studio_scale import WorkingScale
 

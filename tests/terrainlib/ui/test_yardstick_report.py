@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.splits import random_split
-from terrainlib.mask.evaluation import Evaluation
+from terrainlib.mask.scores.evaluation import Evaluation
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.record import ModelRecord, class_list
 from terrainlib.runs.models import ModelEntry

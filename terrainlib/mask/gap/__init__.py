@@ -1,0 +1,1 @@
+"""Whether an image looks like those that a model was trained on."""

@@ -1,0 +1,1 @@
+"""How much ground pixels and classes cover."""

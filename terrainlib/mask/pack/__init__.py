@@ -1,0 +1,1 @@
+"""The world-builder's pack."""

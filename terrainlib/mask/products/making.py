@@ -1,0 +1,224 @@
+"""What people want of an image, made in one pass over it, whatever its size.
+
+The class mask and, on request, the soft mask, the probabilities, a sharpened picture,
+polygons and a world-builder's pack; with it the areas of the classes, how sure the
+model is, and whether the image looks like those that it was trained on. Memory does not
+grow with the image's height; what polygons need stands in `vectors`.
+"""
+
+import math
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terrainlib.data.imagery import ImageSource
+from terrainlib.data.scene import open_heights, open_scene
+from terrainlib.errors import InputError, StoppedError
+from terrainlib.files import scratch_folder
+from terrainlib.mask.gap.meter import Gap
+from terrainlib.mask.gap.scene import scene_gap
+from terrainlib.mask.ground.areas import area_table, validation_of
+from terrainlib.mask.products._extras import Extras, make_extras
+from terrainlib.mask.products._sinks import GroundTally
+from terrainlib.mask.products._task import Outputs, Task, check, endings, outputs_of
+from terrainlib.mask.products.batch import shares_csv
+from terrainlib.mask.products.records import Made, Wanted
+from terrainlib.mask.tiles.bands import Sink
+from terrainlib.mask.tiles.streaming import StreamOptions, StreamReport, predict_scene
+from terrainlib.mask.tiles.tilepass import Progress, ShouldStop
+
+if TYPE_CHECKING:
+    from terrainlib.model.modelfile import TerrainModel
+
+__all__ = ["Made", "Wanted", "file_names", "predict_file", "shares_csv"]
+
+_NO_DATA = "no pixel has data, so that there is nothing to see"
+_NO_SOFT_PNG = "the soft mask is written as GeoTIFF only: too large for PNG"
+
+
+def predict_file(  # noqa: PLR0913 - what to make is one argument; the rest are keywords
+    model: "TerrainModel",
+    image: ImageSource,
+    folder: Path,
+    stem: str,
+    wanted: Wanted,
+    *,
+    name: str | None = None,
+    heights: ImageSource | None = None,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Made:
+    """Predict an image and write what is wanted of it.
+
+    Each file takes its name when it is complete, and replaces an older one of that
+    name. Asked to stop, it keeps the finished rows in the mask, and makes neither
+    polygons nor a pack; before the first rows it writes nothing.
+
+    Args:
+        model: The model.
+        image: Path or bytes of a PNG, JPEG or TIFF file; a TIFF on disk may have any
+            size.
+        folder: Where the files go; it is made where it is missing.
+        stem: What their names begin with, see `file_names`.
+        wanted: What to make.
+        name: Name of the image for messages; without it the file's.
+        heights: Path or bytes of heights on the image's grid: needed by models that
+            use them, and put into a pack.
+        progress: Called with the numbers of tiles done and in all.
+        should_stop: Asked before each batch of tiles and each further file.
+
+    Raises:
+        ConfigError: If something wanted is not for images such as this one.
+        InputError: If the image or its heights cannot be read or do not fit, or a file
+            would replace them.
+        StorageError: If the disk is full, read-only or failing.
+    """
+    start = time.perf_counter()
+    with ExitStack() as stack:
+        scene = stack.enter_context(open_scene(image, name=name, bands=wanted.bands))
+        metres = None
+        if heights is not None:
+            metres = stack.enter_context(open_heights(heights))
+        task = Task(model, scene, metres, Path(folder), stem, wanted)
+        check(task)
+        _keep_inputs(task, (image, heights))
+        gap = scene_gap(model, scene, scale=wanted.scale)
+        scratch = stack.enter_context(scratch_folder(task.folder))
+        outputs = outputs_of(task, scratch)
+        done = _run(task, outputs, progress, should_stop)
+        extras = Extras(stopped=done.report.stopped)
+        if not extras.stopped:
+            asked = should_stop or (lambda: False)
+            extras = make_extras(task, outputs, scratch, asked)
+    return _made(task, done, extras, gap, time.perf_counter() - start)
+
+
+def file_names(stem: str, wanted: Wanted, *, placed: bool) -> tuple[str, ...]:
+    """Return the name of every file that may be written for an image.
+
+    Args:
+        stem: What the names begin with.
+        wanted: What to make.
+        placed: Whether the image is georeferenced.
+    """
+    return tuple(f"{stem}{ending}" for ending in endings(wanted, placed=placed))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Done:
+    """What the pass over the image has given.
+
+    Attributes:
+        report: What it counted.
+        square_metres: (K,) float64, ground of each class; None where it is not known.
+        files: What was written.
+    """
+
+    report: StreamReport
+    square_metres: NDArray[np.float64] | None
+    files: tuple[Path, ...]
+
+
+def _run(
+    task: Task,
+    outputs: Outputs,
+    progress: Progress | None,
+    should_stop: ShouldStop | None,
+) -> _Done:
+    """Predict the image, all sinks at once; their files are complete afterwards."""
+    wanted, classes = task.wanted, task.model.classes
+    whole = wanted.tiling == "whole"
+    options = StreamOptions(
+        heights=task.heights,
+        tiling="blend" if wanted.tiling == "blend" else "exact",
+        scale=wanted.scale,
+        tile_size=max(task.padded) if whole else None,
+        progress=progress,
+        should_stop=should_stop,
+    )
+    ground = GroundTally(task.scene.georeference, task.size[1], len(classes))
+    files = tuple(outputs.files)
+    with suppress(StoppedError), ExitStack() as stack:
+        for sink in outputs.sinks:
+            stack.enter_context(sink)
+        sinks: list[Sink] = [*outputs.sinks, ground]
+        report = predict_scene(task.model, task.scene, sinks, options=options)
+        if report.stopped and report.rows == 0:
+            files = ()
+            raise StoppedError("no row is finished: nothing is worth keeping.")
+        if report.stopped:
+            for sink in outputs.sinks:
+                sink.stopped_at(report.rows)
+    return _Done(report, ground.square_metres, files)
+
+
+def _made(task: Task, done: _Done, extras: Extras, gap: Gap, seconds: float) -> Made:
+    """Put together what became of the image."""
+    report, (height, width) = done.report, task.size
+    names = [item.name for item in task.model.classes]
+    known = int(report.counts.sum())
+    table = area_table(
+        names,
+        report.counts,
+        validation_of(task.model.record),
+        done.square_metres,
+    )
+    notes = list(task.scene.notes)
+    if not known and report.rows:
+        notes.append(_NO_DATA)
+    if task.wanted.soft and task.placed and not task.fits_png:
+        notes.append(_NO_SOFT_PNG)
+    return Made(
+        name=task.scene.name,
+        files=(*done.files, *extras.files),
+        height=height,
+        width=width,
+        rows=report.rows,
+        stopped=extras.stopped,
+        shares={
+            name: int(count) / max(1, known)
+            for name, count in zip(names, report.counts, strict=True)
+        },
+        areas=table.to_dict(),
+        gap=_plain({**asdict(gap), "title": gap.title}),
+        unsure_share=report.unsure / max(1, known),
+        seams=None if report.seams is None else asdict(report.seams),
+        notes=(*notes, *extras.notes, *extras.missing),
+        seconds=seconds,
+        network_seconds=report.network_seconds,
+        megapixels_per_second=report.rows * width / 1e6 / seconds,
+        missing=tuple(extras.missing),
+    )
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values as JSON knows them: lists, and None for what is no number."""
+    return {
+        key: None
+        if isinstance(value, float) and not math.isfinite(value)
+        else list(value)
+        if isinstance(value, tuple)
+        else value
+        for key, value in values.items()
+    }
+
+
+def _keep_inputs(task: Task, sources: tuple[ImageSource | None, ...]) -> None:
+    """Refuse names under which the image or its heights lie."""
+    inputs = {
+        Path(source).resolve(): Path(source).name
+        for source in sources
+        if isinstance(source, str | Path)
+    }
+    for ending in endings(task.wanted, placed=task.placed):
+        if (taken := inputs.get(task.path(ending).resolve())) is not None:
+            raise InputError(
+                f"a result would replace the input {taken}. Choose another folder, or "
+                "another name.",
+                file=task.scene.name,
+            )

@@ -1,0 +1,201 @@
+"""Masks as cloud-optimised GeoTIFF, on the grid of their image.
+
+Class indices with colours and names, the soft mask, or the probabilities. The sinks
+write rasters of any size, row by row; a class mask in memory is encoded in memory.
+"""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terrainlib.data.imagery import Georeference
+from terrainlib.data.palette import NO_DATA, Classes, TerrainClass
+from terrainlib.errors import ImageError
+from terrainlib.mask.rasters.gdalwork import grid_options, open_raster
+from terrainlib.mask.rasters.rasterfile import Layout
+from terrainlib.mask.rasters.rastersink import RasterSink
+from terrainlib.mask.tiles.bands import Band, Plane
+
+Bytes = NDArray[np.uint8]
+
+_COG: Final = {
+    "compress": "deflate",
+    "blocksize": 512,
+    "bigtiff": "if_safer",
+    "num_threads": "all_cpus",
+}
+_OF_CLASSES: Final = {**_COG, "overview_resampling": "mode"}
+_OF_SHADES: Final = {
+    **_COG,
+    "overview_resampling": "average",
+    "predictor": "yes",
+    "level": 4,  # a few hundredths larger than the smallest, in two thirds of the time
+}
+
+
+class ClassRasterSink(RasterSink):
+    """Writes the classes: what `geotiff_mask` returns, for rasters of any size."""
+
+    empty: ClassVar[int] = NO_DATA
+
+    def _layout(self, height: int, width: int) -> Layout:
+        return Layout(height, width, 1, "COG", _OF_CLASSES, {"nodata": NO_DATA})
+
+    def _describe(self, data: Any) -> None:
+        _describe_classes(data, self.classes)
+
+    def _pixels(self, band: Band) -> Bytes:
+        return band.classes[..., None]
+
+
+class SoftRasterSink(RasterSink):
+    """Writes the soft mask: three bands, red, green and blue.
+
+    A mask inside the file marks the pixels without data, which are black. The classes
+    are in the metadata as in the class mask.
+    """
+
+    wants: ClassVar[tuple[Plane, ...]] = ("soft",)
+
+    def _layout(self, height: int, width: int) -> Layout:
+        profile = {"photometric": "RGB"}
+        return Layout(height, width, 3, "COG", _OF_SHADES, profile, masked=True)
+
+    def _describe(self, data: Any) -> None:
+        data.update_tags(**class_tags(self.classes))
+
+    def _pixels(self, band: Band) -> Bytes:
+        return self._plane("soft", band)
+
+
+class WeightRasterSink(RasterSink):
+    """Writes the probabilities: a band for each class, named like it.
+
+    In 255ths: the bands have the scale 1 / 255 and sum to 255 where there is data. A
+    mask inside the file marks the pixels without, where all bands are 0.
+    """
+
+    wants: ClassVar[tuple[Plane, ...]] = ("weights",)
+
+    def _layout(self, height: int, width: int) -> Layout:
+        profile = {"photometric": "MINISBLACK"}
+        count = len(self.classes)
+        return Layout(height, width, count, "COG", _OF_SHADES, profile, masked=True)
+
+    def _describe(self, data: Any) -> None:
+        count = len(self.classes)
+        data.descriptions = [item.name for item in self.classes]
+        data.scales = [1 / 255] * count
+        data.offsets = [0.0] * count
+        data.units = ["probability"] * count
+        data.update_tags(**class_tags(self.classes))
+
+    def _pixels(self, band: Band) -> Bytes:
+        return self._plane("weights", band)
+
+
+def geotiff_mask(
+    mask: Bytes, classes: Classes, georeference: Georeference | None
+) -> bytes:
+    """Return a class mask as a cloud-optimised GeoTIFF on the grid of its image.
+
+    One uint8 band of class indices with the classes' colour table and 255 as no data,
+    which is transparent; in tiles of 512 px, with overviews (the most frequent class)
+    where it is larger. The class names are in the metadata, as `CLASS_0`, `CLASS_1`,
+    ... and as the JSON of `classes.json` under `CLASSES`.
+
+    Args:
+        mask: (H, W) uint8 class indices, 255 = no data.
+        classes: The K classes.
+        georeference: Where the image's pixels lie; None for pixels without a place.
+    """
+    import rasterio  # slow to import, and not needed for pictures
+
+    height, width = mask.shape
+    with rasterio.MemoryFile() as memory:
+        with open_raster(
+            memory.name,
+            "w",
+            driver="COG",
+            height=height,
+            width=width,
+            count=1,
+            dtype="uint8",
+            nodata=NO_DATA,
+            **grid_options(georeference),
+            **_OF_CLASSES,
+        ) as target:
+            target.write(mask, 1)
+            _describe_classes(target, classes)
+        return bytes(memory.read())
+
+
+def read_class_geotiff(
+    path: Path, max_megapixels: float
+) -> tuple[Bytes, Classes, Georeference | None]:
+    """Read a class mask that was written here.
+
+    Args:
+        path: The file.
+        max_megapixels: The largest that is read.
+
+    Returns:
+        The mask, (H, W) uint8; the classes; where the pixels lie, if anywhere.
+
+    Raises:
+        ImageError: If the file is missing, damaged, none of these, or larger.
+    """
+    from rasterio.errors import RasterioError
+
+    try:
+        with open_raster(path, driver="GTiff") as data:
+            classes = _read_classes(data, path)
+            if data.height * data.width > max_megapixels * 1e6:
+                raise ImageError(
+                    f"{data.width} x {data.height} pixels; the limit is "
+                    f"{max_megapixels:g} megapixels. Cut the image into parts.",
+                    file=path.name,
+                )
+            a, b, c, d, e, f = tuple(data.transform)[:6]
+            wkt = data.crs.to_wkt() if data.crs else ""
+            placed = bool(wkt) or not data.transform.is_identity
+            grid = Georeference(wkt, (a, b, c, d, e, f), NO_DATA) if placed else None
+            return data.read(1), classes, grid
+    except RasterioError as error:
+        raise ImageError(
+            "is missing or damaged. Write the class mask again.", file=path.name
+        ) from error
+
+
+def _read_classes(data: Any, path: Path) -> Classes:
+    """Return the classes that an open file names."""
+    listed: list[TerrainClass] = []
+    with suppress(ValueError, TypeError, KeyError):
+        for item in json.loads(data.tags().get("CLASSES", "[]")):
+            red, green, blue = map(int, item["color"])
+            listed.append(TerrainClass(str(item["name"]), (red, green, blue)))
+    if not listed or data.count != 1 or data.dtypes != ("uint8",):
+        raise ImageError(
+            "is no class mask that names its classes. Give one that was written here.",
+            file=path.name,
+        )
+    return tuple(listed)
+
+
+def class_tags(classes: Classes) -> dict[str, str]:
+    """Return the names and colours of the classes as metadata of a raster."""
+    listed = [{"name": item.name, "color": list(item.color)} for item in classes]
+    names = {f"CLASS_{number}": item.name for number, item in enumerate(classes)}
+    return {**names, "CLASSES": json.dumps(listed, ensure_ascii=False)}
+
+
+def _describe_classes(data: Any, classes: Classes) -> None:
+    """Write colour table, name and metadata of a class mask; no data is transparent."""
+    colors = {number: (*item.color, 255) for number, item in enumerate(classes)}
+    data.write_colormap(1, {**colors, NO_DATA: (0, 0, 0, 0)})
+    data.set_band_description(1, "terrain class")
+    data.update_tags(**class_tags(classes))

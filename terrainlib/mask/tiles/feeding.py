@@ -1,0 +1,242 @@
+"""From an image to what a model's network is fed, rows at a time.
+
+Owns the model's working resolution: images are shrunk or enlarged to it. Whole images
+and large scenes come through here alike, so that a network sees the same of both. No
+TensorFlow.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terrainlib.data.scene import Heights, Scene
+from terrainlib.errors import ConfigError, ImageError, InputError
+from terrainlib.mask.tiles.resampling import Resizer, Size
+from terrainlib.mask.tiles.tiling import round_up
+from terrainlib.model.baseline import PixelClassifier
+from terrainlib.model.inputs import RELIEF_WINDOW_PX, network_input
+from terrainlib.model.pixelfeatures import classifier_input
+
+if TYPE_CHECKING:
+    from terrainlib.model.modelfile import TerrainModel
+
+FloatArray = NDArray[np.float32]
+Known = NDArray[np.bool_]
+
+MIN_SCALE: Final = 0.001
+MAX_SCALE: Final = 16.0
+PIXELS_AT_ONCE: Final = 2 * 2**20  # of an image, or at the working resolution
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """The sizes of an image on its way to the network and back.
+
+    Attributes:
+        size: (H, W) of the image, px.
+        working: (h, w) at the working resolution.
+        padded: (H', W') as fed to the network: multiples of its size multiple.
+        whole: Whether the image goes to a fixed size, shrunk bilinearly where it must.
+    """
+
+    size: Size
+    working: Size
+    padded: Size
+    whole: bool = False
+
+    @property
+    def down(self) -> Resizer:
+        """What brings the image to the working resolution."""
+        return Resizer.between(self.size, self.working, linear=self.whole)
+
+    @property
+    def up(self) -> Resizer:
+        """What brings the network's output to the image's size."""
+        return Resizer.between(self.working, self.size)
+
+    def image_part(self, rows: slice, columns: slice) -> tuple[slice, slice]:
+        """Return the part of the image that belongs to a part of the padded input.
+
+        Parts that follow each other without a gap give parts of the image that do.
+        """
+        height, width = self.working
+        down, across = self.up.rows, self.up.columns
+        return (
+            slice(
+                down.edge(min(rows.start, height)), down.edge(min(rows.stop, height))
+            ),
+            slice(
+                across.edge(min(columns.start, width)),
+                across.edge(min(columns.stop, width)),
+            ),
+        )
+
+
+def geometry_of(model: "TerrainModel", size: Size, scale: float | None) -> Geometry:
+    """Return the sizes at which a model works on an image.
+
+    Args:
+        model: The model. Without a scale, as those of the original notebook, it gets
+            the whole image bilinearly at the size it was trained with.
+        size: (H, W) of the image, px.
+        scale: Working px per image px instead of the model's own.
+
+    Raises:
+        ConfigError: If `scale` is out of bounds.
+    """
+    factor = model.scale if scale is None else _checked_scale(scale)
+    if factor is None:
+        working = (model.config.image_size, model.config.image_size)
+    else:
+        height, width = (max(1, math.floor(side * factor + 0.5)) for side in size)
+        working = (height, width)
+    multiple = model.config.size_multiple
+    padded = (round_up(working[0], multiple), round_up(working[1], multiple))
+    return Geometry(size, working, padded, whole=factor is None)
+
+
+class Feed:
+    """The rows that a network is fed for an image.
+
+    Shrinking averages areas, enlarging is bilinear. Scene without data weigh nothing
+    in averages and are black where nothing else is there. The right rim is padded by
+    reflection.
+
+    Args:
+        model: The model to prepare for.
+        scene: The image.
+        heights: Its heights, needed by models that use them, ignored by others.
+        scale: Working px per image px instead of the model's own.
+
+    Raises:
+        ConfigError: If `scale` is out of bounds.
+        InputError: If heights are missing or of another size.
+    """
+
+    def __init__(
+        self,
+        model: "TerrainModel",
+        scene: Scene,
+        heights: Heights | None,
+        scale: float | None,
+    ) -> None:
+        size = (scene.height, scene.width)
+        self.geometry = geometry_of(model, size, scale)
+        self.channels = model.config.input_channels
+        self._model = model
+        self._scene = scene
+        self._heights = _checked_heights(model, scene, heights)
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many working rows are read together without taking much memory."""
+        (height, width), (rows, columns) = self.geometry.size, self.geometry.working
+        per_row = max(width * -(-height // rows), columns)
+        return max(1, min(rows, PIXELS_AT_ONCE // per_row))
+
+    def image_rows(self, start: int, stop: int) -> slice:
+        """Return the rows of the image that belong to rows of the working image."""
+        everywhere = slice(0, self.geometry.working[1])
+        return self.geometry.image_part(slice(start, stop), everywhere)[0]
+
+    def read(self, start: int, stop: int) -> tuple[FloatArray, Known]:
+        """Return rows at the working resolution, and where the image has data.
+
+        Args:
+            start: First working row.
+            stop: One more than the last; at most the working height.
+
+        Returns:
+            (stop - start, W', C) float32 network input, padded on the right; (n, W)
+            bool for the image's own rows `image_rows(start, stop)`.
+        """
+        look = RELIEF_WINDOW_PX // 2 if self._heights is not None else 0
+        low = max(0, start - look)
+        high = min(self.geometry.working[0], stop + look)
+        rows = self.geometry.down.rows.window(low, high)
+        own = self.image_rows(start, stop)
+        first, last = min(rows.start, own.start), max(rows.stop, own.stop)
+        window = (slice(first, last), slice(0, self.geometry.size[1]))
+        rgb, known = self._scene.read(window)
+        part = slice(low, high)
+        colors = self._resample(rgb, known, first, part)
+        metres = None
+        if self._heights is not None:
+            metres = self._resample_heights(self._heights.read(window), first, part)
+        pixels = self._network_input(colors, metres)[start - low : stop - low]
+        return self._padded(pixels), known[own.start - first : own.stop - first]
+
+    def _network_input(
+        self, colors: FloatArray, metres: FloatArray | None
+    ) -> FloatArray:
+        config = self._model.config
+        if isinstance(self._model.network, PixelClassifier):
+            return classifier_input(colors, metres, use_height=config.height)
+        return network_input(colors, metres, config)
+
+    def _resample(
+        self, values: FloatArray, known: Known, first: int, rows: slice
+    ) -> FloatArray:
+        """Resize rows with pixels not known left out of every average; 0 for none."""
+        if known.all():
+            return self._resize(values, first, rows)
+        inside = known if values.ndim == 2 else known[..., None]
+        total = self._resize(np.where(inside, values, np.float32(0)), first, rows)
+        weights = self._resize(known.astype(np.float32), first, rows)
+        weights[weights <= 0] = 1
+        total /= weights if total.ndim == 2 else weights[..., None]
+        return total
+
+    def _resample_heights(
+        self, heights: FloatArray, first: int, rows: slice
+    ) -> FloatArray:
+        """Resize rows of heights; NaN where nothing is known."""
+        known = np.isfinite(heights)
+        low = self._resample(heights, known, first, rows)
+        if not known.all():
+            low[self._resize(known.astype(np.float32), first, rows) <= 0] = np.nan
+        return low
+
+    def _resize(self, values: FloatArray, first: int, rows: slice) -> FloatArray:
+        columns = slice(0, self.geometry.working[1])
+        return self.geometry.down.part(values, (first, 0), rows, columns)
+
+    def _padded(self, pixels: FloatArray) -> FloatArray:
+        missing = self.geometry.padded[1] - self.geometry.working[1]
+        if not missing:
+            return pixels
+        return np.pad(pixels, ((0, 0), (0, missing), (0, 0)), mode="reflect")
+
+
+def _checked_scale(scale: float) -> float:
+    if not MIN_SCALE <= scale <= MAX_SCALE:
+        raise ConfigError(
+            f"the scale must be {MIN_SCALE:g} to {MAX_SCALE:g} working pixels per "
+            f"image pixel, not {scale!r}. Leave it out to use the model's own."
+        )
+    return float(scale)
+
+
+def _checked_heights(
+    model: "TerrainModel", scene: Scene, heights: Heights | None
+) -> Heights | None:
+    """Return the heights where the model uses them; raise where they do not fit."""
+    if not model.config.height:
+        return None
+    if heights is None:
+        raise InputError(
+            "the model needs the heights beside the image, and there are none. "
+            "Give a height file of the image's size, or use a model for images alone.",
+            file=scene.name,
+        )
+    if (heights.height, heights.width) != (scene.height, scene.width):
+        raise ImageError(
+            f"the heights are {heights.height} x {heights.width} and the image is "
+            f"{scene.height} x {scene.width} (rows x columns); both must have the "
+            "same size. Give the heights that belong to this image.",
+            file=scene.name,
+        )
+    return heights

@@ -1,0 +1,108 @@
+"""Probabilities that stay in memory after a prediction, for what is made of them later.
+
+They are kept at the network's resolution with half precision, and enlarged when they
+are asked for.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terrainlib.data.palette import NO_DATA
+from terrainlib.mask.tiles.bands import Band, Bytes, quantized
+from terrainlib.mask.tiles.finishing import best_two
+from terrainlib.mask.tiles.resampling import FloatArray, Resizer, Size
+from terrainlib.mask.tiles.result import Prediction
+
+_PIXELS_AT_ONCE: Final = 2**18
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptProbabilities:
+    """The probabilities of a prediction, off by at most 0.00025.
+
+    Attributes:
+        working: (h, w, K) float16 in [0, 1] at the network's resolution.
+        size: (H, W) of the image, px.
+    """
+
+    working: NDArray[np.float16]
+    size: Size
+
+    @classmethod
+    def of(cls, prediction: Prediction) -> Self:
+        """Return those of a prediction."""
+        height, width = prediction.valid.shape
+        working = prediction.working_probabilities.astype(np.float16)
+        return cls(working, (height, width))
+
+    def rows(self, start: int, stop: int) -> FloatArray:
+        """Return some rows at the image's size, (stop - start, W, K) float32."""
+        return _enlarged(self.working, self.size, slice(start, stop))
+
+    def weights(self, mask: Bytes) -> Bytes:
+        """Return the probabilities in 255ths.
+
+        Args:
+            mask: (H, W) uint8, 255 where there is no data.
+
+        Returns:
+            (H, W, K) uint8 that sum to 255 in every pixel, and to 0 without data.
+        """
+        result = np.empty((*self.size, self.working.shape[2]), np.uint8)
+        for rows in strips(self.size):
+            result[rows] = self._quantized(rows, mask)
+        return result
+
+    def bands(self, mask: Bytes) -> Iterator[Band]:
+        """Yield a mask with the probabilities in 255ths, from the top to the bottom.
+
+        Args:
+            mask: (H, W) uint8, 255 where there is no data.
+        """
+        for rows in strips(self.size):
+            yield Band(rows, mask[rows], weights=self._quantized(rows, mask))
+
+    def _quantized(self, rows: slice, mask: Bytes) -> Bytes:
+        weights = quantized(self.rows(rows.start, rows.stop))
+        weights[mask[rows] == NO_DATA] = 0
+        return weights
+
+
+def classes_and_margins(prediction: Prediction) -> tuple[Bytes, Bytes]:
+    """Return the class mask of a prediction, and how sure it is.
+
+    Returns:
+        (H, W) uint8, the most probable class, 255 where there is no data; (H, W) uint8,
+        probability of the best class minus that of the second best in 255ths, 0 where
+        there is no data.
+    """
+    height, width = prediction.valid.shape
+    classes = np.empty((height, width), np.uint8)
+    margins = np.empty((height, width), np.uint8)
+    for rows in strips((height, width)):
+        planes = _enlarged(prediction.working_probabilities, (height, width), rows)
+        classes[rows], margins[rows] = best_two(planes)
+    classes[~prediction.valid] = NO_DATA
+    margins[~prediction.valid] = 0
+    return classes, margins
+
+
+def strips(size: Size) -> Iterator[slice]:
+    """Yield the rows of an image, some at a time, so that little is held at once."""
+    height, width = size
+    step = max(1, _PIXELS_AT_ONCE // width)
+    for start in range(0, height, step):
+        yield slice(start, min(start + step, height))
+
+
+def _enlarged(working: NDArray[np.floating], size: Size, rows: slice) -> FloatArray:
+    """Return rows of (h, w, K) values at the image's size."""
+    resizer = Resizer.between((working.shape[0], working.shape[1]), size)
+    columns = slice(0, size[1])
+    sources = resizer.rows.window(rows.start, rows.stop)
+    values = np.ascontiguousarray(working[sources], np.float32)
+    return resizer.part(values, (sources.start, 0), rows, columns)

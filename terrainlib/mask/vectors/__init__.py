@@ -1,0 +1,1 @@
+"""Polygons of masks, and the files that hold them."""

@@ -1,0 +1,423 @@
+"""Everything that is wanted of an image: one pass gives what each part alone gives."""
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pyogrio
+import pytest
+import rasterio
+from PIL import Image as PillowImage
+from rasterio.shutil import copy
+from rasterio.windows import Window
+
+from terrainlib.data.imagery import Georeference, read_image
+from terrainlib.data.palette import KAGGLE_CLASSES, colorize
+from terrainlib.data.sample import SCENES_DIR
+from terrainlib.errors import ConfigError, ImageError, InputError
+from terrainlib.mask.ground.pixels import mean_area
+from terrainlib.mask.pack.pack import PackTarget
+from terrainlib.mask.prediction import predict_image
+from terrainlib.mask.products.making import (
+    Made,
+    Wanted,
+    file_names,
+    predict_file,
+    shares_csv,
+)
+from terrainlib.mask.sharpen import sharpen
+from terrainlib.mask.vectors.polygons import SmallestArea
+from terrainlib.mask.vectors.polygons import polygons as vectors
+from terrainlib.model.modelfile import TerrainModel
+from tests.imagefiles import encode, tiff, write
+from tests.synthetic import terrain
+
+GRID = rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)
+EVERYTHING = Wanted(
+    soft=True,
+    probabilities=True,
+    sharpen=1.5,
+    vectors=True,
+    smallest=SmallestArea(4),
+    pack=PackTarget(),
+)
+
+
+def pixels(path: Path) -> Any:
+    with PillowImage.open(path) as opened:
+        return np.asarray(opened)
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+@pytest.fixture(scope="module")
+def europe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a part of the sample's scene, on its own grid."""
+    with rasterio.open(SCENES_DIR / "europe.tif") as scene:
+        window = Window(200, 180, 150, 90)
+        data = np.moveaxis(scene.read(window=window), 0, -1)
+        a, b, c, d, e, f = tuple(scene.transform)[:6]
+        transform = rasterio.Affine(a, b, c + 200 * a, d, e, f + 180 * e)
+        made = tiff(data, crs=scene.crs, transform=transform)
+    return write(tmp_path_factory.mktemp("scenes"), "part.tif", made)
+
+
+@pytest.fixture
+def painted_png(tmp_path: Path) -> Path:
+    _, mask, _ = terrain(40, seed=3)
+    return write(tmp_path, "land.png", encode(colorize(mask, KAGGLE_CLASSES)))
+
+
+@pytest.fixture
+def tall(tmp_path: Path) -> Path:
+    """Return an image of three rows of tiles."""
+    rng = np.random.default_rng(4)
+    rgb = rng.integers(0, 256, (2500, 16, 3), np.uint8)
+    return write(tmp_path, "tall.tif", tiff(rgb, crs="EPSG:32633", transform=GRID))
+
+
+def test_everything_that_is_wanted_is_what_each_part_alone_gives(
+    random_models: dict[str, TerrainModel], europe: Path, tmp_path: Path
+) -> None:
+    model, out = random_models["fast"], tmp_path / "out"
+    made = predict_file(model, europe, out, "part", EVERYTHING)
+    expected = predict_image(model, read_image(europe))
+    names = file_names("part", EVERYTHING, placed=True)
+    assert [path.name for path in made.files] == list(names)
+    assert listing(out) == sorted(names)
+    assert not made.missing
+    with rasterio.open(europe) as scene, rasterio.open(out / "part_mask.tif") as mask:
+        assert (mask.crs, mask.transform) == (scene.crs, scene.transform)
+        assert (mask.height, mask.width, mask.nodata) == (90, 150, 255)
+        assert mask.colormap(1)[2][:3] == KAGGLE_CLASSES[2].color
+        assert mask.tags()["CLASS_2"] == "Forest"
+        np.testing.assert_array_equal(mask.read(1), expected.classes)
+    soft = pixels(out / "part_soft.png")
+    assert np.abs(soft - 255 * expected.soft).max() < 0.51
+    sharpened = pixels(out / "part_sharpened.png")
+    np.testing.assert_array_equal(sharpened, sharpen(soft, 1.5))
+    with rasterio.open(out / "part_soft.tif") as data:
+        assert data.transform == mask.transform
+        np.testing.assert_array_equal(np.moveaxis(data.read(), 0, -1), soft)
+    with rasterio.open(out / "part_probabilities.tif") as data:
+        assert data.descriptions == tuple(item.name for item in KAGGLE_CLASSES)
+        weights = np.moveaxis(data.read(), 0, -1)
+    assert (weights.sum(axis=-1) == 255).all()
+    assert np.abs(weights - 255 * expected.probabilities).max() < 1
+
+
+def test_polygons_and_pack_come_of_the_mask_that_is_written(
+    random_models: dict[str, TerrainModel], europe: Path, tmp_path: Path
+) -> None:
+    made = predict_file(random_models["fast"], europe, tmp_path, "part", EVERYTHING)
+    with rasterio.open(tmp_path / "part_mask.tif") as data:
+        mask, ground = data.read(1), data.crs.to_wkt()
+    facts = pyogrio.read_info(tmp_path / "part.gpkg", layer="terrain")
+    assert facts["crs"] == "EPSG:3035"
+    _, _, _, values = pyogrio.raw.read(tmp_path / "part.gpkg", layer="terrain")
+    fields = dict(zip(facts["fields"].tolist(), values, strict=True))
+    place = Georeference(ground, tuple(data.transform)[:6], None)
+    area = mean_area(place, *mask.shape)
+    assert area is not None
+    total = mask.size * area
+    assert fields["area_m2"].sum() == pytest.approx(total, rel=1e-6)
+    assert made.areas["square_metres"] == pytest.approx(total, rel=1e-6)
+    shown = pyogrio.read_info(tmp_path / "part.geojson")
+    assert shown["crs"] == "EPSG:4326"
+    assert shown["features"] == facts["features"]
+    with zipfile.ZipFile(tmp_path / "part_pack.zip") as pack:
+        index = pack.read("class_index.png")
+        with PillowImage.open(io.BytesIO(index)) as opened:
+            np.testing.assert_array_equal(np.asarray(opened), mask)
+        assert "weights/2_Forest.png" in pack.namelist()
+
+
+def test_what_is_told_of_an_image_is_what_its_mask_shows(
+    random_models: dict[str, TerrainModel], europe: Path, tmp_path: Path
+) -> None:
+    made = predict_file(random_models["fast"], europe, tmp_path, "part", Wanted())
+    with rasterio.open(tmp_path / "part_mask.tif") as data:
+        mask = data.read(1)
+    for number, item in enumerate(KAGGLE_CLASSES):
+        assert made.shares[item.name] == np.mean(mask == number)
+    assert (made.height, made.width, made.rows) == (90, 150, 90)
+    assert (made.name, made.stopped, made.seams) == ("part.tif", False, None)
+    assert made.gap["level"] == "unknown"
+    assert 0 < made.unsure_share < 1
+    assert 0 < made.network_seconds < made.seconds
+    assert made.megapixels_per_second == pytest.approx(0.0135 / made.seconds)
+    plain = json.loads(json.dumps(made.to_dict(), allow_nan=False))
+    assert Made.from_dict(plain) == made
+
+
+def test_a_picture_gives_pictures_and_polygons_in_pixels(
+    color_model: Callable[..., TerrainModel], painted_png: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    wanted = Wanted(soft=True, sharpen=1.0, vectors=True, pack=PackTarget("unity", 33))
+    made = predict_file(color_model(), painted_png, out, "land", wanted)
+    names = file_names("land", wanted, placed=False)
+    assert [path.name for path in made.files] == list(names)
+    assert listing(out) == sorted(names)
+    np.testing.assert_array_equal(pixels(out / "land_mask.png"), pixels(painted_png))
+    assert "area_px" in pyogrio.read_info(out / "land.gpkg", layer="terrain")["fields"]
+    assert made.areas["square_metres"] is None
+
+
+def test_bytes_and_heights_will_do(
+    color_model: Callable[..., TerrainModel], tmp_path: Path
+) -> None:
+    _, mask, metres = terrain(40, seed=3)
+    image, relief = encode(colorize(mask, KAGGLE_CLASSES)), encode(metres)
+    model, wanted = color_model(height=True), Wanted(pack=PackTarget())
+    made = predict_file(
+        model, image, tmp_path, "up", wanted, name="upload.png", heights=relief
+    )
+    assert made.name == "upload.png"
+    with zipfile.ZipFile(tmp_path / "up_pack.zip") as pack:
+        assert "height_16bit.png" in pack.namelist()
+    small = encode(metres[:32, :32])
+    with pytest.raises(ImageError, match="32 x 32 px, but image has 40 x 40"):
+        predict_file(model, image, tmp_path, "b", wanted, heights=small)
+    with pytest.raises(InputError, match="needs the heights"):
+        predict_file(model, image, tmp_path, "c", wanted)
+    assert listing(tmp_path) == ["up_mask.png", "up_pack.zip"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        (Wanted(probabilities=True), "not georeferenced"),
+        (Wanted(vectors=True, smallest=SmallestArea(9, "m2")), "Give it in pixels"),
+        (Wanted(tiling="whole", scale=16), "too many for one pass; the limit is 8"),
+        (Wanted(bands=(1, 2, 9)), "there is no band 9"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_before_anything_is_written(
+    color_model: Callable[..., TerrainModel],
+    tmp_path: Path,
+    wanted: Wanted,
+    sentence: str,
+) -> None:
+    rgb, _, _ = terrain(300, seed=1)
+    image = write(tmp_path, "land.png", encode(rgb))
+    with pytest.raises(InputError, match=sentence):
+        predict_file(color_model(), image, tmp_path / "out", "land", wanted)
+    assert listing(tmp_path) == ["land.png"]
+
+
+@pytest.mark.parametrize("stem", ["", "../up", "a/b"])
+def test_names_stay_in_their_folder(
+    color_model: Callable[..., TerrainModel],
+    painted_png: Path,
+    tmp_path: Path,
+    stem: str,
+) -> None:
+    with pytest.raises(ConfigError, match="cannot begin with"):
+        predict_file(color_model(), painted_png, tmp_path / "out", stem, Wanted())
+    assert listing(tmp_path) == ["land.png"]
+
+
+def test_an_input_is_never_written_over(
+    color_model: Callable[..., TerrainModel], painted_png: Path
+) -> None:
+    image = painted_png.rename(painted_png.with_name("land_mask.png"))
+    before = image.read_bytes()
+    with pytest.raises(InputError, match=r"would replace the input land_mask\.png"):
+        predict_file(color_model(), image, image.parent, "land", Wanted())
+    assert image.read_bytes() == before
+
+
+def test_a_stopped_prediction_keeps_the_finished_rows(
+    random_models: dict[str, TerrainModel], tall: Path, tmp_path: Path
+) -> None:
+    asked: list[int] = []
+
+    def stop() -> bool:
+        asked.append(1)
+        return len(asked) > 2
+
+    model, out = random_models["fast"], tmp_path / "out"
+    made = predict_file(model, tall, out, "tall", EVERYTHING, should_stop=stop)
+    assert made.stopped
+    assert 1000 < made.rows < 2500
+    pictures = ["_probabilities.tif", "_sharpened.png", "_soft.png", "_soft.tif"]
+    masks = ["_mask.tif", "_mask.tif.aux.xml"]
+    assert listing(out) == sorted(f"tall{end}" for end in [*masks, *pictures])
+    expected = predict_image(model, read_image(tall)).classes
+    with rasterio.open(out / "tall_mask.tif") as data:
+        mask = data.read(1)
+        assert data.tags()["ROWS_DONE"] == str(made.rows)
+    np.testing.assert_array_equal(mask[: made.rows], expected[: made.rows])
+    assert (mask[made.rows :] == 255).all()
+    known = np.mean(mask[: made.rows] == 2)
+    assert made.shares["Forest"] == pytest.approx(known)
+
+
+def test_gdal_knows_the_values_of_the_mask_by_the_names_of_the_classes(
+    random_models: dict[str, TerrainModel], europe: Path, tmp_path: Path
+) -> None:
+    model = random_models["fast"]
+    predict_file(model, europe, tmp_path, "part", Wanted())
+    copied = tmp_path / "copied.tif"  # GDAL writes beside it what it has read
+    # As other programs have it; terrainlib itself reads no files beside a file.
+    with rasterio.Env(GDAL_PAM_ENABLED="YES", GDAL_DISABLE_READDIR_ON_OPEN="NO"):
+        copy(tmp_path / "part_mask.tif", copied, driver="GTiff")
+    tree = ElementTree.parse(f"{copied}.aux.xml")
+    named = [item.text for item in tree.iter("Category")]
+    assert named == [item.name for item in model.classes]
+
+
+def test_a_prediction_stopped_before_its_first_rows_changes_nothing(
+    random_models: dict[str, TerrainModel], tall: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    write(out, "tall_mask.tif", b"older")
+    made = predict_file(
+        random_models["fast"], tall, out, "tall", EVERYTHING, should_stop=lambda: True
+    )
+    assert (made.stopped, made.rows, made.files) == (True, 0, ())
+    assert listing(out) == ["tall_mask.tif"]
+    assert (out / "tall_mask.tif").read_bytes() == b"older"
+
+
+def test_asked_to_stop_after_the_mask_the_rest_is_left_out(
+    color_model: Callable[..., TerrainModel], painted_png: Path, tmp_path: Path
+) -> None:
+    done: list[int] = []
+    made = predict_file(
+        color_model(),
+        painted_png,
+        tmp_path / "out",
+        "land",
+        Wanted(vectors=True, pack=PackTarget()),
+        progress=lambda tiles, total: done.append(tiles == total),
+        should_stop=lambda: any(done),
+    )
+    assert (made.stopped, made.rows) == (True, 40)
+    assert listing(tmp_path / "out") == ["land_mask.png"]
+
+
+def test_one_pass_and_tiles_give_the_same_mask_and_blending_nearly(
+    random_models: dict[str, TerrainModel], tall: Path, tmp_path: Path
+) -> None:
+    masks = {}
+    for tiling in ("exact", "whole", "blend"):
+        wanted = Wanted(tiling=tiling)
+        made = predict_file(random_models["fast"], tall, tmp_path, tiling, wanted)
+        assert (made.seams is None) == (tiling == "whole")
+        with rasterio.open(tmp_path / f"{tiling}_mask.tif") as data:
+            masks[tiling] = data.read(1)
+    np.testing.assert_array_equal(masks["exact"], masks["whole"])
+    assert np.mean(masks["blend"] == masks["whole"]) > 0.99
+
+
+def test_what_cannot_be_made_of_the_mask_is_told_and_the_mask_is_kept(
+    random_models: dict[str, TerrainModel],
+    europe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(vectors, "MAX_CORNERS", 10)
+    wanted = Wanted(vectors=True, pack=PackTarget())
+    made = predict_file(random_models["fast"], europe, tmp_path, "part", wanted)
+    assert listing(tmp_path) == [
+        "part_mask.tif",
+        "part_mask.tif.aux.xml",
+        "part_pack.zip",
+    ]
+    [sentence] = made.missing
+    assert sentence.startswith("polygons could not be made: the outlines have")
+    assert sentence in made.notes
+
+
+def test_a_grid_without_a_reference_system_gives_no_geojson(
+    random_models: dict[str, TerrainModel], tmp_path: Path
+) -> None:
+    rgb, _, _ = terrain(40, seed=2)
+    image = write(tmp_path, "land.tif", tiff(rgb, transform=GRID))
+    wanted = Wanted(vectors=True)
+    made = predict_file(random_models["fast"], image, tmp_path, "land", wanted)
+    assert listing(tmp_path) == [
+        "land.gpkg",
+        "land.tif",
+        "land_mask.tif",
+        "land_mask.tif.aux.xml",
+    ]
+    assert not made.missing
+    assert any(note.startswith("no GeoJSON: ") for note in made.notes)
+
+
+def test_an_image_without_any_data_gives_an_empty_mask_and_says_so(
+    random_models: dict[str, TerrainModel], tmp_path: Path
+) -> None:
+    empty = np.full((20, 30, 3), np.nan, np.float32)
+    image = write(tmp_path, "void.tif", tiff(empty, crs="EPSG:32633", transform=GRID))
+    wanted = Wanted(vectors=True, pack=PackTarget(), soft=True)
+    made = predict_file(random_models["fast"], image, tmp_path, "void", wanted)
+    assert set(made.shares.values()) == {0.0}
+    assert made.unsure_share == 0
+    assert "no pixel has data, so that there is nothing to see" in made.notes
+    assert [text.split(" could")[0] for text in made.missing] == ["the pack"]
+    json.dumps(made.to_dict(), allow_nan=False)
+    with rasterio.open(tmp_path / "void_mask.tif") as data:
+        assert (data.read(1) == 255).all()
+
+
+def test_what_is_wanted_survives_json() -> None:
+    for wanted in (Wanted(), EVERYTHING, Wanted(bands=(4, 3, 2), scale=0.5)):
+        assert Wanted.from_dict(json.loads(json.dumps(wanted.to_dict()))) == wanted
+    assert Wanted().planes == frozenset()
+    assert EVERYTHING.planes == {"soft", "weights"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"tiling": "fast"},
+        {"sharpen": 10.1},
+        {"sharpen": float("nan")},
+        {"scale": 0},
+        {"scale": "1"},
+        {"bands": [1, 2]},
+        {"bands": [0, 1, 2]},
+        {"bands": 3},
+        {"soft": 1},
+        {"smallest": {"value": -1}},
+        {"smallest": None},
+        {"pack": {"engine": "unity", "size_px": 12}},
+        {"pack": "unity"},
+        {"colour": True},
+    ],
+)
+def test_what_is_wanted_is_refused_out_of_bounds(values: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        Wanted.from_dict(values)
+
+
+def test_the_table_of_a_batch_lists_results_and_failures_safely(
+    color_model: Callable[..., TerrainModel], painted_png: Path, tmp_path: Path
+) -> None:
+    made = predict_file(
+        color_model(), painted_png, tmp_path, "land", Wanted(), name="=land.png"
+    )
+    rows = list(
+        csv.DictReader(
+            io.StringIO(shares_csv([made], {"bad.png": "no picture."}).decode())
+        )
+    )
+    assert [row["image"] for row in rows] == ["'=land.png", "bad.png"]
+    assert [row["state"] for row in rows] == ["done", "failed"]
+    shares = [float(rows[0][f"share_{item.name}"]) for item in KAGGLE_CLASSES]
+    assert sum(shares) == pytest.approx(1, abs=1e-5)
+    assert rows[1]["share_Water"] == ""
+    assert rows[1]["problem"] == "no picture."
