@@ -4,12 +4,12 @@ import streamlit as st
 
 from terrainlib.runs.folder import list_runs
 from terrainlib.runs.launcher import active_run
-from terrainlib.ui import run_actions as actions
 from terrainlib.ui.chrome import empty_state, page_header
 from terrainlib.ui.notices import show_notice
-from terrainlib.ui.run_table import show_runs
-from terrainlib.ui.run_view import show_run
-from terrainlib.ui.training_start import show_new_training
+from terrainlib.ui.training import run_actions as actions
+from terrainlib.ui.training.run_table import show_runs
+from terrainlib.ui.training.run_view import show_run
+from terrainlib.ui.training.training_start import show_new_training
 
 page_header(
     "Training",

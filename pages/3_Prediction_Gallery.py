@@ -3,15 +3,15 @@
 import streamlit as st
 
 from terrainlib.ui.chrome import page_header
-from terrainlib.ui.cleaning_view import show_cleaning_effect
-from terrainlib.ui.dataset_picker import pick_dataset
-from terrainlib.ui.model_picker import pick_entry
-from terrainlib.ui.parts import caution, has_seen, pick_part
-from terrainlib.ui.prediction_rows import show_prediction_rows
-from terrainlib.ui.predictions import Wanted, predictions
-from terrainlib.ui.score_report import show_score_report
-from terrainlib.ui.sharpening_curve_view import show_sharpening_curve
-from terrainlib.ui.yardstick_report import show_yardstick
+from terrainlib.ui.datasets.parts import caution, has_seen, pick_part
+from terrainlib.ui.datasets.picker import pick_dataset
+from terrainlib.ui.gallery.cleaning_view import show_cleaning_effect
+from terrainlib.ui.gallery.predictions import Wanted, predictions
+from terrainlib.ui.gallery.rows import show_prediction_rows
+from terrainlib.ui.gallery.score_report import show_score_report
+from terrainlib.ui.gallery.sharpening_curve_view import show_sharpening_curve
+from terrainlib.ui.gallery.yardstick_report import show_yardstick
+from terrainlib.ui.models.picker import pick_entry
 
 page_header(
     "Prediction gallery",

@@ -5,24 +5,24 @@ import streamlit as st
 from terrainlib.ui import state
 from terrainlib.ui.chrome import page_header
 from terrainlib.ui.errors import errors_shown
-from terrainlib.ui.image_overview import show_image
-from terrainlib.ui.model_picker import pick_entry
+from terrainlib.ui.models.picker import pick_entry
 from terrainlib.ui.notices import show_notice
-from terrainlib.ui.opened_input import Opened, open_input
-from terrainlib.ui.prediction_actions import watched_name
-from terrainlib.ui.prediction_list import show_earlier_jobs
-from terrainlib.ui.prediction_start import show_active_strip, show_new_job
-from terrainlib.ui.prediction_view import show_watched
-from terrainlib.ui.studio import MadeMask, PictureFile, kept_mask, make_mask
-from terrainlib.ui.studio_inputs import (
+from terrainlib.ui.predictions.actions import watched_name
+from terrainlib.ui.predictions.listing import show_earlier_jobs
+from terrainlib.ui.predictions.start import show_active_strip, show_new_job
+from terrainlib.ui.predictions.view import show_watched
+from terrainlib.ui.studio.image_overview import show_image
+from terrainlib.ui.studio.inputs import (
     class_count,
     follow_request,
     needs_height,
     pick_input,
     pick_source,
 )
-from terrainlib.ui.studio_result import show_result
-from terrainlib.ui.upload_boxes import mask_wanted, want_mask
+from terrainlib.ui.studio.masks import MadeMask, PictureFile, kept_mask, make_mask
+from terrainlib.ui.studio.opened_input import Opened, open_input
+from terrainlib.ui.studio.result import show_result
+from terrainlib.ui.studio.upload_boxes import mask_wanted, want_mask
 
 
 def show_before(opened: Opened) -> None:

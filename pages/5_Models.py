@@ -5,8 +5,8 @@ import streamlit as st
 from terrainlib.runs.models import default_id, list_models
 from terrainlib.ui import state
 from terrainlib.ui.chrome import empty_state, page_header
-from terrainlib.ui.model_cards import show_model_card
-from terrainlib.ui.model_upload import show_model_upload
+from terrainlib.ui.models.cards import show_model_card
+from terrainlib.ui.models.upload import show_model_upload
 from terrainlib.ui.notices import show_notice
 from terrainlib.ui.paging import page_of, show_pagination
 

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,19 @@ def test_streamlit_is_imported_by_pages_and_ui_only(path: Path) -> None:
         assert {name.split(".")[0] for name in imports(path)}.isdisjoint({"streamlit"})
 
 
+@pytest.mark.parametrize("part", ["mask", "ui"])
+def test_the_rooms_of_a_part_import_one_way(part: str) -> None:
+    house = LIBRARY / part
+    rooms = {path.parent.name for path in house.glob("*/__init__.py")}
+    uses: dict[str, set[str]] = {}
+    for path in house.glob("*/*.py"):
+        own = path.parent.name
+        reached = {name.split(".")[2] for name in imports(path) if name.count(".") > 1}
+        uses.setdefault(own, set()).update((reached & rooms) - {own})
+    assert set(uses) == rooms
+    assert set(TopologicalSorter(uses).static_order()) == rooms  # or CycleError
+
+
 def test_every_part_of_the_library_has_its_place() -> None:
     parts = {part_of_file(path) for path in sources()}
     assert parts <= set(ORDER)
@@ -131,12 +145,12 @@ def test_importing_the_library_loads_nothing_heavy() -> None:
 
 
 def test_the_light_modules_load_nothing_heavy() -> None:
-    light = [module_name(path) for path in sorted((LIBRARY / "data").glob("*.py"))]
+    light = [module_name(path) for path in sorted((LIBRARY / "data").rglob("*.py"))]
     assert loaded_after(*light, *LIGHT_MODULES) == set()
 
 
 def test_the_user_interface_starts_without_tensorflow_and_matplotlib() -> None:
-    modules = [module_name(path) for path in sorted((LIBRARY / "ui").glob("*.py"))]
+    modules = [module_name(path) for path in sorted((LIBRARY / "ui").rglob("*.py"))]
     assert loaded_after(*modules) <= {"streamlit"}
 
 

@@ -20,8 +20,8 @@ from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui import cached, state
 from terrainlib.ui.chrome import page_card
 from terrainlib.ui.legend import show_legend
-from terrainlib.ui.live_view import ViewPictures, live_view
-from terrainlib.ui.studio import PictureFile, picture_preview
+from terrainlib.ui.studio.live_view import ViewPictures, live_view
+from terrainlib.ui.studio.masks import PictureFile, picture_preview
 from terrainlib.ui.text import duration, md_escape, plural
 
 EXAMPLE_MASK: Final = SAMPLE_DIR.parent / "home" / "europe_soft.png"

@@ -4,8 +4,8 @@ import numpy as np
 import streamlit as st
 
 from terrainlib.data.palette import KAGGLE_CLASSES, colorize
-from terrainlib.ui.live_view import ViewLayer, ViewPictures, live_view
 from terrainlib.ui.pictures import encode_jpeg, encode_png
+from terrainlib.ui.studio.live_view import ViewLayer, ViewPictures, live_view
 
 HEIGHT, WIDTH = 61, 83
 

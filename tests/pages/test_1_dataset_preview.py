@@ -15,7 +15,7 @@ from terrainlib.data.dataset import Dataset
 from terrainlib.data.overlaps import Overlaps
 from terrainlib.data.palette import load_classes
 from terrainlib.errors import StoppedError
-from terrainlib.ui import overlap_search, overlap_view
+from terrainlib.ui.datasets import overlap_search, overlap_view
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
 from tests.overlapping import OVERLAPPING, write_overlapping_dataset
 from tests.synthetic import write_folders_dataset, write_kaggle_dataset
@@ -233,12 +233,12 @@ def test_a_kaggle_set_that_cannot_be_reached_gives_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from terrainlib.errors import DatasetError
-    from terrainlib.ui import dataset_picker
+    from terrainlib.ui.datasets import picker
 
     def refuse(name: str) -> Path:
         raise DatasetError("Kaggle cannot be reached. Try later.", file=name)
 
-    monkeypatch.setattr(dataset_picker, "download_kaggle", refuse)
+    monkeypatch.setattr(picker, "download_kaggle", refuse)
     page = open_page("kaggle")
     page.text_input(key="preview_kaggle").set_value("me/land")
     page.button(key="preview_kaggle_send").click().run()

@@ -212,7 +212,7 @@ def test_a_different_image_offers_the_better_scale(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     gap = Gap("different", ("much smoother",), scale_factor=0.5)
-    monkeypatch.setattr("terrainlib.ui.studio.scene_gap", lambda *_, **__: gap)
+    monkeypatch.setattr("terrainlib.ui.studio.masks.scene_gap", lambda *_, **__: gap)
     page = open_upload(png(terrain(48, seed=5)[0], tmp_path / "land.png"))
     assert "Different from the training images" in seen(page)
     assert "much smoother" in seen(page)

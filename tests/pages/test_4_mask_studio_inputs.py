@@ -74,7 +74,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[PredictionConfig]:
 @pytest.fixture
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a thousand pixels count as a large image."""
-    monkeypatch.setattr("terrainlib.ui.opened_input.LIVE_MEGAPIXELS", 0.001)
+    monkeypatch.setattr("terrainlib.ui.studio.opened_input.LIVE_MEGAPIXELS", 0.001)
 
 
 def visit(**query: str) -> AppTest:
@@ -458,7 +458,7 @@ def test_earlier_predictions_are_listed_and_deleted_after_a_question(
     def ask(*question: Any, key: str) -> None:
         asked.append(question[-1])
 
-    monkeypatch.setattr("terrainlib.ui.prediction_actions.ask", ask)
+    monkeypatch.setattr("terrainlib.ui.predictions.actions.ask", ask)
     path = job(home, [scene(home)], "finished")
 
     page = visit()

@@ -16,9 +16,9 @@ from terrainlib.model.config import UNetConfig
 from terrainlib.model.modelfile import read_record
 from terrainlib.model.record import ModelRecord, class_list
 from terrainlib.runs import models
-from terrainlib.ui import model_actions
-from terrainlib.ui.instant import INSTANT_TITLE
-from terrainlib.ui.model_picker import model_label
+from terrainlib.ui.models import actions as model_actions
+from terrainlib.ui.models.instant import INSTANT_TITLE
+from terrainlib.ui.models.picker import model_label
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
 from tests.crafted_runs import craft_run
 from tests.models import hide_embedded_models
@@ -180,7 +180,7 @@ def test_the_embedded_model_comes_first_and_cannot_be_deleted(
 
 def test_the_embedded_model_is_not_deleted_by_any_other_way(embedded: Path):
     def script() -> None:
-        from terrainlib.ui.model_actions import delete_model
+        from terrainlib.ui.models.actions import delete_model
         from terrainlib.ui.notices import show_notice
 
         delete_model("default")
@@ -293,7 +293,7 @@ def test_a_model_that_is_gone_is_refused_with_one_sentence():
 def _picker() -> None:
     import streamlit as st
 
-    from terrainlib.ui.model_picker import pick_entry
+    from terrainlib.ui.models.picker import pick_entry
 
     entry = pick_entry("test_model")
     st.session_state["picked"] = entry.model if entry else None

@@ -1,0 +1,1 @@
+"""What the pages show of data sets: choice, contents, shared ground, splits."""

@@ -1,0 +1,124 @@
+"""What a data set holds: counts, problems and class shares."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from terrainlib.data.dataset import Dataset
+from terrainlib.ui.charts import show_class_bars
+from terrainlib.ui.datasets.picker import sizes
+from terrainlib.ui.tables import safe_csv
+from terrainlib.ui.text import plural
+
+RARE_SHARE = 0.01
+
+
+def show_counts(dataset: Dataset) -> None:
+    """Show pairs, image size, heights and problems as four numbers."""
+    heights = sum(pair.height is not None for pair in dataset.pairs)
+    share = "all" if dataset.has_heights else f"{heights:,}"
+    grid = st.grid(4, min_column_width=150)
+    grid.metric("Pairs", f"{len(dataset.pairs):,}", border=True)
+    grid.metric("Image size", _one_size(dataset), border=True, help=sizes(dataset))
+    grid.metric("With height", share if heights else "none", border=True)
+    grid.metric("Problems", f"{len(dataset.problems):,}", border=True)
+
+
+def _one_size(dataset: Dataset) -> str:
+    """Return the size of the images in the few characters a number's box has."""
+    found = {pair.size for pair in dataset.pairs}
+    if len(found) != 1:
+        return "mixed" if found else "–"
+    height, width = found.pop()
+    return f"{width} px" if width == height else f"{width} × {height}"
+
+
+def show_problems(dataset: Dataset) -> None:
+    """List the files that are not used, with their reasons; nothing without any."""
+    if not dataset.problems:
+        return
+    st.subheader("Problems", anchor=False)
+    st.markdown(
+        f"{plural(len(dataset.problems), 'file')} cannot be used as they are; the rest "
+        "of the data set is. Mend or remove them and open the data set again."
+        if len(dataset.problems) > 1
+        else "1 file cannot be used as it is; the rest of the data set is. Mend or "
+        "remove it and open the data set again."
+    )
+    frame = problems_frame(dataset)
+    st.dataframe(
+        frame,
+        hide_index=True,
+        column_config={
+            "file": st.column_config.TextColumn("File", width="medium"),
+            "problem": st.column_config.TextColumn("What is wrong", width="large"),
+        },
+        alt="Table of the files that are not used and why",
+    )
+    st.download_button(
+        "Download as CSV",
+        safe_csv(frame),
+        "problems.csv",
+        "text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def show_classes(dataset: Dataset) -> None:
+    """Show the share of each class as a chart, and in how many pairs it occurs."""
+    st.subheader("Class shares", anchor=False)
+    chart, table = st.columns([3, 2], gap="large")
+    with chart:
+        show_class_bars(
+            dataset.class_shares,
+            dataset.classes,
+            what="Share of pixels",
+            largest_first=True,
+        )
+    with table:
+        frame = classes_frame(dataset)
+        st.dataframe(
+            frame.assign(share=frame["share"] * 100),
+            hide_index=True,
+            column_config={
+                "class": st.column_config.TextColumn("Class"),
+                "share": st.column_config.NumberColumn("Pixels", format="%.1f %%"),
+                "pairs": st.column_config.NumberColumn("In pairs", format="localized"),
+            },
+            alt="Table of the share of each class and the pairs that hold it",
+        )
+        if text := rare_classes(dataset):
+            st.caption(text)
+
+
+def problems_frame(dataset: Dataset) -> pd.DataFrame:
+    """Return one row a problem, columns `file` and `problem`."""
+    rows = [(item.file, item.problem) for item in dataset.problems]
+    return pd.DataFrame(rows, columns=["file", "problem"])
+
+
+def classes_frame(dataset: Dataset) -> pd.DataFrame:
+    """Return one row a class: `class`, `share` of pixels (0 to 1), `pairs` with it."""
+    counts = np.array([pair.counts for pair in dataset.pairs], np.int64)
+    counts = counts.reshape(len(dataset.pairs), len(dataset.classes))
+    shares = dataset.class_shares
+    return pd.DataFrame(
+        {
+            "class": list(shares),
+            "share": list(shares.values()),
+            "pairs": (counts > 0).sum(axis=0),
+        }
+    )
+
+
+def rare_classes(dataset: Dataset) -> str:
+    """Return one sentence about classes too rare to learn well; empty without any."""
+    rare = [share for share in dataset.class_shares.values() if share < RARE_SHARE]
+    if not rare:
+        return ""
+    verb = "covers" if len(rare) == 1 else "cover"
+    return (
+        f"{plural(len(rare), 'class', 'classes')} {verb} less than 1 % of the pixels: "
+        "expect a network to find them late or not at all."
+    )

@@ -1,0 +1,61 @@
+"""Earlier predictions of large images and batches: open or delete them."""
+
+from typing import Final
+
+import streamlit as st
+
+from terrainlib.runs.predictions import PredictionJob, list_predictions
+from terrainlib.ui.predictions.actions import ask_delete, watch
+from terrainlib.ui.predictions.words import state_text
+from terrainlib.ui.text import md_escape, plural
+from terrainlib.ui.training.run_text import date_text, parse_time
+
+SHOWN: Final = 20
+
+
+def show_earlier_jobs() -> None:
+    """Show the predictions on this machine, newest first; nothing if there are none."""
+    jobs = list_predictions()
+    if not jobs:
+        return
+    with st.expander(
+        f"Predictions of large images and batches ({len(jobs)})",
+        icon=":material/history:",
+    ):
+        for job in jobs[:SHOWN]:
+            _show_job(job)
+        if len(jobs) > SHOWN:
+            st.caption(f"{plural(len(jobs) - SHOWN, 'older one')} are not shown.")
+
+
+def _show_job(job: PredictionJob) -> None:
+    words = state_text(job.state)
+    name = job.path.name
+    with st.container(
+        horizontal=True,
+        vertical_alignment="center",
+        horizontal_alignment="distribute",
+    ):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.badge(words.label, icon=words.icon, color=words.color)
+            moment = parse_time(job.config.created)
+            date = date_text(moment, st.context.timezone) if moment else ""
+            title = md_escape(job.name)
+            st.markdown(f"**{title}** :gray[{date}]", width="content")
+        with st.container(horizontal=True, width="content"):
+            st.button(
+                "Open",
+                key=f"studio_job_open_{name}",
+                type="tertiary",
+                icon=":material/open_in_full:",
+                on_click=watch,
+                args=(name,),
+            )
+            if st.button(
+                "Delete",
+                key=f"studio_job_delete_{name}",
+                type="tertiary",
+                icon=":material/delete:",
+                disabled=job.active,
+            ):
+                ask_delete([job])

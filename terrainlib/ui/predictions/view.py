@@ -1,0 +1,237 @@
+"""A prediction of its own as it goes on, and what came out of it.
+
+The part that changes is a fragment that reads the prediction's folder every second, and
+only while it goes on. When the state changes the whole page is drawn anew.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import streamlit as st
+
+from terrainlib.data.palette import Classes
+from terrainlib.errors import RunError
+from terrainlib.runs.models import list_models
+from terrainlib.runs.predictions import (
+    PredictionJob,
+    log_tail,
+    read_prediction,
+    zip_results,
+)
+from terrainlib.ui.chrome import empty_state
+from terrainlib.ui.download_failures import explained, show_failures
+from terrainlib.ui.legend import show_legend
+from terrainlib.ui.predictions.actions import (
+    ask_delete,
+    ask_force_stop,
+    find_job,
+    leave,
+    stop_job,
+)
+from terrainlib.ui.predictions.batch import show_table
+from terrainlib.ui.predictions.result import show_made, show_source
+from terrainlib.ui.predictions.words import (
+    progress_text,
+    state_text,
+)
+from terrainlib.ui.text import file_size, md_escape
+from terrainlib.ui.training.run_text import date_text, parse_time
+
+TICK_SECONDS: Final = 1.0
+SLOW_TICK_SECONDS: Final = 5.0  # for tables of more rows than this
+MANY_IMAGES: Final = 200
+LOG_HEIGHT_PX: Final = 260
+DOWNLOAD_MB: Final = 200  # what the server hands to a browser, as for uploads
+
+
+def show_watched(name: str) -> None:
+    """Show the prediction whose folder has this name, or say that it is gone."""
+    job = find_job(name)
+    if job is not None:
+        show_job(job)
+        return
+    empty_state(
+        "This prediction is not there",
+        "It may have been deleted. Go back to the studio to see the others.",
+    )
+    st.button(
+        "Back to the studio",
+        key="studio_job_leave",
+        icon=":material/arrow_back:",
+        on_click=leave,
+    )
+
+
+def show_job(job: PredictionJob) -> None:
+    """Show a prediction with its buttons; live while it goes on."""
+    with st.container(
+        horizontal=True,
+        vertical_alignment="center",
+        horizontal_alignment="distribute",
+    ):
+        st.subheader(md_escape(job.name), anchor=False, width="content")
+        _show_buttons(job)
+    st.caption(md_escape(" · ".join(_facts(job))))
+    tick = TICK_SECONDS if len(job.config.images) <= MANY_IMAGES else SLOW_TICK_SECONDS
+    live = st.fragment(_show_live, run_every=tick if job.active else None)
+    live(str(job.path), job.state)
+    if not job.active:
+        _show_results(job)
+    elif len(job.config.images) == 1:
+        with st.columns(2)[0]:
+            show_source(job, job.config.images[0])
+
+
+def _facts(job: PredictionJob) -> list[str]:
+    """Return what was asked for, in a few words each."""
+    wanted = job.config.wanted
+    made = {
+        "soft mask": wanted.soft,
+        "sharpened mask": wanted.sharpen is not None,
+        "probabilities": wanted.probabilities,
+        "polygons": wanted.vectors,
+        "pack": wanted.pack is not None,
+    }
+    facts = [f"model: {_model_title(job.config.model)}"]
+    facts.append(", ".join(["class mask", *(name for name in made if made[name])]))
+    facts.append("blended tiles" if wanted.tiling == "blend" else "exact tiles")
+    started = parse_time(job.config.created)
+    if started:
+        facts.append(f"started {date_text(started, st.context.timezone)}")
+    return facts
+
+
+def _model_title(model: str) -> str:
+    titles = {entry.model: entry.title for entry in list_models()}
+    return titles.get(model, Path(model).stem)
+
+
+def _classes(job: PredictionJob) -> Classes:
+    """Return the classes of a prediction's model; empty where the model is gone."""
+    for entry in list_models():
+        if entry.model == job.config.model and entry.record is not None:
+            return entry.record.terrain_classes()
+    return ()
+
+
+def _show_buttons(job: PredictionJob) -> None:
+    """Show what can be done with the prediction in its present state."""
+    name = job.path.name
+    with st.container(horizontal=True, width="content"):
+        if job.active:
+            st.button(
+                "Stop",
+                key="studio_job_stop",
+                icon=":material/stop:",
+                help="Ends soon and keeps the rows that are finished.",
+                disabled=job.state == "stopping",
+                on_click=stop_job,
+                args=(name,),
+            )
+            stuck = job.state in ("stopping", "stalled")
+            if stuck and st.button(
+                "Force stop",
+                key="studio_job_force_stop",
+                icon=":material/dangerous:",
+                type="tertiary",
+                help="For a prediction that does not answer.",
+            ):
+                ask_force_stop(job)
+        elif st.button(
+            "Delete", key="studio_job_delete", icon=":material/delete:", type="tertiary"
+        ):
+            ask_delete([job])
+        st.button(
+            "Another image",
+            key="studio_job_leave",
+            icon=":material/add_photo_alternate:",
+            help="Back to the studio; a prediction that runs goes on.",
+            on_click=leave,
+        )
+
+
+def _show_live(path: str, drawn_state: str) -> None:
+    """Draw everything that changes; the body of the fragment."""
+    try:
+        job = read_prediction(Path(path))
+    except RunError:
+        st.rerun(scope="app")  # deleted meanwhile
+    if job.state != drawn_state:
+        st.rerun(scope="app")
+    words = state_text(job.state)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.badge(words.label, icon=words.icon, color=words.color)
+        st.markdown(f":gray[{words.meaning}]", width="content")
+    if job.active:
+        text = progress_text(job, st.context.timezone)
+        st.progress(job.status.share, text=md_escape(text))
+        if len(job.config.images) > 1:
+            show_table(job)
+        return
+    if job.message:
+        failed = job.state in ("failed", "crashed")
+        if failed:
+            st.error(md_escape(job.message), icon=":material/error:")
+            _show_log(job)
+        else:
+            st.caption(md_escape(job.message))
+
+
+def _show_log(job: PredictionJob) -> None:
+    """Show the end of the worker's log."""
+    with st.expander("Log", icon=":material/article:"):
+        text = log_tail(job.path) or "The worker has not written anything."
+        st.code(text, language=None, height=LOG_HEIGHT_PX, wrap_lines=True)
+
+
+def _show_results(job: PredictionJob) -> None:
+    """Show what came out, once the prediction has ended."""
+    _show_download(job)
+    classes = _classes(job)
+    if len(job.config.images) == 1:
+        for made in job.made:
+            show_made(job, made, classes)
+        return
+    if classes:
+        show_legend(classes)
+    st.caption("Choose a row to see its mask.")
+    chosen = show_table(job, choose=True)
+    st.markdown("**Folder of the results**")
+    st.code(str(job.folder), language=None)
+    if chosen is not None:
+        _show_chosen(job, chosen, classes)
+
+
+def _show_chosen(job: PredictionJob, name: str, classes: Classes) -> None:
+    """Show one image of a batch: its result, or why there is none."""
+    st.subheader(md_escape(name), anchor=False)
+    if name in job.failures:
+        st.error(md_escape(job.failures[name]), icon=":material/error:")
+    for made in job.made:
+        if made.name == name:
+            show_made(job, made, classes)
+
+
+def _show_download(job: PredictionJob) -> None:
+    """Offer all results as one zip where they are not too large for it."""
+    paths = [path for path in job.files if path.is_file()]
+    size = sum(path.stat().st_size for path in paths)
+    if not paths:
+        return
+    if size > DOWNLOAD_MB * 1e6:
+        st.caption(
+            f"The results have {file_size(size)}; up to {DOWNLOAD_MB} MB are offered "
+            "as a download. They lie in the folder that is named below."
+        )
+        return
+    subject = str(job.path)
+    st.download_button(
+        f"Download all ({file_size(size)})",
+        data=explained(lambda: zip_results(job.path).read_bytes(), subject, "The zip"),
+        file_name=f"{job.path.name}.zip",
+        mime="application/zip",
+        key="studio_job_download",
+        on_click="ignore",
+        icon=":material/download:",
+    )
+    show_failures(subject)

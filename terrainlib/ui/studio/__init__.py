@@ -1,0 +1,1 @@
+"""The mask studio: images in, their masks live, files out."""

@@ -1,0 +1,222 @@
+"""The downloads of the mask studio: pictures, files for GIS, a pack for game engines.
+
+They are made by the library when they are clicked, with the settings of the page.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import streamlit as st
+
+from terrainlib.mask.pack.pack import PackTarget
+from terrainlib.mask.vectors.polygons import SmallestArea
+from terrainlib.ui import state
+from terrainlib.ui.download_failures import explained, show_failures
+from terrainlib.ui.studio import made_files
+from terrainlib.ui.studio.live_view import Shown, ViewSettings
+from terrainlib.ui.studio.made_files import StudioMask
+from terrainlib.ui.studio.product_choices import pick_pack_target, pick_smallest_area
+
+PNG: Final = "image/png"
+TIFF: Final = "image/tiff"
+NOWHERE: Final = (
+    "The image does not say where it lies on the Earth, so there is nothing here for "
+    "GIS. Open a GeoTIFF to get the mask on its grid, and as polygons."
+)
+NO_CRS: Final = (
+    "The image has a grid but no reference system that is known here, and GeoJSON is "
+    "in longitude and latitude."
+)
+_OVERLAYS: Final[dict[Shown, str]] = {
+    "mask": "The sharpened mask",
+    "classes": "The class mask",
+    "confidence": "The confidence",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """One file on offer.
+
+    Attributes:
+        label: Its name on the button.
+        file_name: Name of the file.
+        mime: Its media type.
+        help: What it is.
+        make: Makes it.
+        barred: Why it cannot be made for this image; empty where it can.
+    """
+
+    label: str
+    file_name: str
+    mime: str
+    help: str
+    make: Callable[[], bytes]
+    barred: str = ""
+
+
+def show_downloads(mask: StudioMask) -> None:
+    """Show a button for each file, in three groups; nothing is made before a click."""
+    st.subheader("Downloads", anchor=False)
+    pictures, gis, engines = st.columns(3, gap="medium")
+    with pictures:
+        st.markdown("**Pictures**")
+        _buttons(mask, picture_downloads(mask))
+        st.caption(
+            f"Sharpened mask and overlay follow the view: {describe(mask.view)}."
+        )
+    with gis:
+        st.markdown("**For GIS**")
+        _show_gis(mask)
+    with engines:
+        st.markdown("**For game engines**")
+        height, width = mask.clean.index.shape
+        target = pick_pack_target(state.STUDIO_PACK, (height, width))
+        _buttons(mask, [pack_download(mask, target)])
+    show_failures(mask.made.key)
+
+
+def describe(view: ViewSettings) -> str:
+    """Return the settings in words, such as `Laplacian, amount 1.50`."""
+    method = f"unsharp mask of {view.radius:.1f} px"
+    parts = ["Laplacian" if view.method == "laplacian" else method]
+    parts.append(f"amount {view.amount:.2f}")
+    if view.snap:
+        parts.append("snapped to classes")
+    return ", ".join(parts)
+
+
+def picture_downloads(mask: StudioMask) -> list[Download]:
+    """Return the pictures on offer."""
+    stem, view = mask.stem, mask.view
+    return [
+        Download(
+            "Class mask (PNG)",
+            f"{stem}_mask.png",
+            PNG,
+            "The most probable class of every pixel, in its colour; "
+            f"{mask.clean.kind}.",
+            partial(made_files.class_png, mask),
+        ),
+        Download(
+            "Soft mask (PNG)",
+            f"{stem}_soft.png",
+            PNG,
+            "The class colours weighted by their probabilities; not sharpened.",
+            partial(made_files.soft_png, mask),
+        ),
+        Download(
+            "Sharpened mask (PNG)",
+            f"{stem}_sharpened.png",
+            PNG,
+            "The soft mask sharpened, and snapped, as in the view.",
+            partial(made_files.sharpened_png, mask),
+        ),
+        Download(
+            "Overlay (PNG)",
+            f"{stem}_overlay.png",
+            PNG,
+            f"{_OVERLAYS[view.shown]} over the image, at {view.opacity:.0%} opacity, "
+            "as in the view.",
+            partial(made_files.overlay_png, mask),
+        ),
+    ]
+
+
+def raster_downloads(mask: StudioMask) -> list[Download]:
+    """Return the rasters on offer for an image with a place."""
+    stem = mask.stem
+    return [
+        Download(
+            "Class mask (GeoTIFF)",
+            f"{stem}_mask.tif",
+            TIFF,
+            "Class indices on the grid of the image, with names and colours, no data "
+            f"255; cloud-optimised; {mask.clean.kind}.",
+            partial(made_files.class_geotiff, mask),
+        ),
+        Download(
+            "Soft mask (GeoTIFF)",
+            f"{stem}_soft.tif",
+            TIFF,
+            "The soft mask on the grid of the image; not sharpened.",
+            partial(made_files.soft_geotiff, mask),
+        ),
+        Download(
+            "Probabilities (GeoTIFF)",
+            f"{stem}_probabilities.tif",
+            TIFF,
+            "A band for each class, in 255ths that sum to 255 in every pixel.",
+            partial(made_files.probability_geotiff, mask),
+        ),
+    ]
+
+
+def vector_downloads(mask: StudioMask, smallest: SmallestArea) -> list[Download]:
+    """Return the polygons on offer for an image with a place.
+
+    Args:
+        mask: The mask.
+        smallest: Smaller islands are merged into what surrounds them.
+    """
+    what = "Outlines of the class mask with class, area and share"
+    return [
+        Download(
+            "Polygons (GeoPackage)",
+            f"{mask.stem}.gpkg",
+            "application/geopackage+sqlite3",
+            f"{what}, with their colours for QGIS; {mask.clean.kind}.",
+            partial(made_files.geopackage, mask, smallest),
+        ),
+        Download(
+            "Polygons (GeoJSON)",
+            f"{mask.stem}.geojson",
+            "application/geo+json",
+            f"{what}, in WGS 84; {mask.clean.kind}.",
+            partial(made_files.geojson, mask, smallest),
+            barred="" if mask.clean.areas.square_metres is not None else NO_CRS,
+        ),
+    ]
+
+
+def pack_download(mask: StudioMask, target: PackTarget) -> Download:
+    """Return the world-builder's pack."""
+    heights = "the heights, " if mask.made.height is not None else ""
+    return Download(
+        "World-builder's pack (ZIP)",
+        f"{mask.stem}_pack.zip",
+        "application/zip",
+        f"Weights of each class, splat maps, {heights}the class mask "
+        f"({mask.clean.kind}) and how to import them, for Unity, Unreal, Godot and "
+        "Blender.",
+        partial(made_files.pack_zip, mask, target),
+    )
+
+
+def _show_gis(mask: StudioMask) -> None:
+    """Show the files that keep the image's place, where it has one."""
+    if mask.made.georeference is None:
+        st.caption(NOWHERE)
+        return
+    _buttons(mask, raster_downloads(mask))
+    on_earth = mask.clean.areas.square_metres is not None
+    smallest = pick_smallest_area(state.STUDIO_SMALLEST, on_earth=on_earth)
+    _buttons(mask, vector_downloads(mask, smallest))
+
+
+def _buttons(mask: StudioMask, downloads: Sequence[Download]) -> None:
+    for download in downloads:
+        st.download_button(
+            download.label,
+            data=explained(download.make, mask.made.key, download.label),
+            file_name=download.file_name,
+            mime=download.mime,
+            help=download.barred or download.help,
+            disabled=bool(download.barred),
+            key=f"studio_download_{download.label}",
+            on_click="ignore",
+            icon=":material/download:",
+            width="stretch",
+        )

@@ -1,0 +1,185 @@
+"""The boxes in which the mask studio takes its images and, where needed, heights."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import streamlit as st
+
+from terrainlib.data.sample import Scene, example_scenes
+from terrainlib.runs.models import ModelEntry, list_models
+from terrainlib.ui import cached, state
+from terrainlib.ui.errors import errors_shown
+from terrainlib.ui.models.instant import InstantChoice
+from terrainlib.ui.models.instant_picker import choose_instant
+from terrainlib.ui.studio.machine_picker import pick_height_on_machine, pick_on_machine
+from terrainlib.ui.studio.masks import PictureFile
+from terrainlib.ui.studio.upload_boxes import (
+    HEIGHT_TYPES,
+    IMAGE_TYPES,
+    pick_uploads,
+    want_mask,
+)
+from terrainlib.ui.text import md_escape
+
+SOURCES: Final = {
+    "example": "Example scene",
+    "upload": "Upload",
+    "machine": "On this machine",
+    "gallery": "From the gallery",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StudioInput:
+    """What the studio is to work on.
+
+    Attributes:
+        pictures: The images, at least one.
+        height: The heights of a single image where the source has them, else None.
+        bands: The bands that were chosen as red, green and blue, if any were.
+    """
+
+    pictures: tuple[PictureFile, ...]
+    height: PictureFile | None = None
+    bands: tuple[int, int, int] | None = None
+
+    @property
+    def picture(self) -> PictureFile:
+        """The first image."""
+        return self.pictures[0]
+
+
+def pick_source() -> str:
+    """Show the choice of sources and return one of `SOURCES`."""
+    request = state.studio_request()
+    offered = [name for name in SOURCES if name != "gallery" or request]
+    if st.session_state.get(state.STUDIO_SOURCE) not in offered:
+        st.session_state[state.STUDIO_SOURCE] = offered[0]
+    chosen = st.segmented_control(
+        "Image",
+        offered,
+        format_func=SOURCES.__getitem__,
+        key=state.STUDIO_SOURCE,
+        required=True,
+        persist_state="session",
+    )
+    return str(chosen)
+
+
+def pick_input(source: str, *, needs_height: bool) -> StudioInput | None:
+    """Show the boxes of a source.
+
+    Args:
+        source: One of `SOURCES`.
+        needs_height: Whether the model takes heights beside the image.
+
+    Returns:
+        What was chosen, or None while there is nothing to work on.
+    """
+    if source == "upload":
+        return _pick_upload(needs_height=needs_height)
+    if source == "machine":
+        return _pick_on_machine(needs_height=needs_height)
+    if source == "gallery":
+        return _requested_pair()
+    return _pick_scene()
+
+
+def _pick_scene() -> StudioInput:
+    scenes: dict[str, Scene] = {scene.name: scene for scene in example_scenes()}
+    name = st.selectbox(
+        "Scene",
+        list(scenes),
+        format_func=lambda key: scenes[key].title,
+        key=state.STUDIO_SCENE,
+        on_change=want_mask,
+        persist_state="session",
+    )
+    scene = scenes[name]
+    return StudioInput(
+        (PictureFile.on_disk(scene.image),), PictureFile.on_disk(scene.height)
+    )
+
+
+def _pick_upload(*, needs_height: bool) -> StudioInput | None:
+    pictures = pick_uploads(
+        "image",
+        "Satellite images: PNG, JPEG, TIFF or GeoTIFF",
+        IMAGE_TYPES,
+        state.STUDIO_UPLOAD,
+        several=True,
+    )
+    if not needs_height:
+        return StudioInput(pictures) if pictures else None
+    heights = pick_uploads(
+        "height",
+        "Heights in metres, of the image's size: PNG (16 bit), TIFF or GeoTIFF",
+        HEIGHT_TYPES,
+        state.STUDIO_HEIGHT,
+    )
+    return _with_height(pictures, heights[0] if heights else None)
+
+
+def _pick_on_machine(*, needs_height: bool) -> StudioInput | None:
+    pictures = pick_on_machine()
+    if not needs_height:
+        return StudioInput(pictures) if pictures else None
+    return _with_height(pictures, pick_height_on_machine())
+
+
+def _with_height(
+    pictures: tuple[PictureFile, ...], height: PictureFile | None
+) -> StudioInput | None:
+    """Return one image with its heights, or say that several cannot have any."""
+    if len(pictures) > 1:
+        st.info(
+            "Heights are taken for one image at a time: open one image with its "
+            "heights, or choose a model that needs none.",
+            title="This model needs heights",
+            icon=":material/landscape:",
+        )
+        return None
+    return StudioInput(pictures, height) if pictures and height else None
+
+
+def _requested_pair() -> StudioInput | None:
+    """Return the pair that the gallery asked for, and say which one it is."""
+    request = state.studio_request()
+    if request is None:
+        return None
+    with errors_shown("The pair cannot be opened") as outcome:
+        dataset = cached.dataset(request.dataset_folder)
+        pair = dataset.pair(request.pair_id)
+        name, shown = md_escape(dataset.name), md_escape(pair.id)
+        st.markdown(f":material/image: Pair **{shown}** of **{name}**")
+    if outcome.failed:
+        return None
+    return StudioInput(
+        (PictureFile.on_disk(pair.image),),
+        PictureFile.on_disk(pair.height) if pair.height else None,
+    )
+
+
+def needs_height(entry: ModelEntry) -> bool:
+    """Whether a model takes heights beside the image."""
+    return bool(entry.record and entry.record.config.get("height"))
+
+
+def class_count(entry: ModelEntry) -> int:
+    """Return how many classes a model has."""
+    return len(entry.record.classes) if entry.record else 0
+
+
+def follow_request() -> None:
+    """Turn to a pair that another page has just asked for, and to its model."""
+    request = state.take_studio_request()
+    if request is not None:
+        st.session_state[state.STUDIO_SOURCE] = "gallery"
+        st.session_state.pop(state.STUDIO_JOB, None)
+        instant = InstantChoice.of_word(request.model_path)
+        if instant is not None:
+            choose_instant(state.STUDIO_MODEL, instant)
+        for entry in list_models():
+            if entry.model == request.model_path:
+                st.session_state[state.STUDIO_MODEL] = entry.id
+        want_mask()

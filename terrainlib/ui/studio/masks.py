@@ -1,0 +1,243 @@
+"""The mask studio's work: a picture and a model become a mask, kept while it is needed.
+
+The page asks `kept_mask` first and `make_mask` only when a prediction is wanted: the
+first prediction loads TensorFlow.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terrainlib.data.imagery import Georeference, Image, read_height, read_image
+from terrainlib.data.palette import Classes
+from terrainlib.data.scene import scene_of
+from terrainlib.errors import TerrainError
+from terrainlib.mask.gap.meter import Gap
+from terrainlib.mask.gap.scene import scene_gap
+from terrainlib.mask.ground.areas import Validation, validation_of
+from terrainlib.mask.rasters.export import to_bytes
+from terrainlib.mask.tiles.keptprobabilities import (
+    KeptProbabilities,
+    classes_and_margins,
+)
+from terrainlib.ui import cached, store
+from terrainlib.ui.models.instant import model_of, stamp_of
+from terrainlib.ui.pictures import encode_jpeg, shrink
+from terrainlib.ui.studio.live_pictures import confidence_layer, view_pictures
+from terrainlib.ui.studio.live_view import PREVIEW_PX, ViewPictures
+from terrainlib.ui.studio.scale import (
+    WorkingScale,
+    choose_scale,
+    chosen_scale,
+    subject_of,
+)
+
+if TYPE_CHECKING:
+    from terrainlib.mask.tiles.result import Prediction
+    from terrainlib.model.modelfile import TerrainModel
+
+Progress = Callable[[float, str], object]
+_READ_SHARE: Final = 0.1
+_LOADED_SHARE: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A picture file on disk or in memory.
+
+    Attributes:
+        name: Its name, without folders.
+        key: Names its content: path, date and size, or a SHA-256; and the bands.
+        source: Where it is, or what is in it.
+        bands: Numbers of the bands to use as red, green and blue; None for those that
+            the file itself says are.
+    """
+
+    name: str
+    key: str
+    source: Path | bytes = field(repr=False)
+    bands: tuple[int, int, int] | None = None
+
+    @classmethod
+    def on_disk(cls, path: Path) -> "PictureFile":
+        """Return a file of this machine."""
+        date, size = cached.file_stamp(path)
+        return cls(path.name, f"{path}|{date}|{size}", path)
+
+    def with_bands(self, bands: tuple[int, int, int]) -> "PictureFile":
+        """Return the file with other bands as red, green and blue."""
+        return replace(self, key=f"{self.key}|bands {bands}", bands=bands)
+
+    def read(self) -> Image:
+        """Return the whole image.
+
+        Raises:
+            ImageError: If it cannot be read.
+        """
+        return read_image(self.source, name=self.name, bands=self.bands)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MadeMask:
+    """A predicted mask, at the image's size.
+
+    Attributes:
+        index: (H, W) uint8, the most probable class; 255 where there is no data.
+        soft: (H, W, 3) uint8, the soft mask; black where there is no data.
+        margins: (H, W) uint8, probability of the best class minus that of the second
+            best in 255ths; 0 where there is no data.
+        probabilities: Those of all classes.
+        classes: The K classes.
+        notes: How the image was read, one phrase each.
+        georeference: Where the image lies, for GeoTIFF.
+        height: The file of its heights, where there is one.
+        gap: How the image compares with the model's training images.
+        validation: What is known of the model's errors.
+        scale: The scale at which it was predicted.
+        pictures: What the live view shows.
+    """
+
+    index: NDArray[np.uint8]
+    soft: NDArray[np.uint8]
+    margins: NDArray[np.uint8]
+    probabilities: KeptProbabilities
+    classes: Classes
+    notes: tuple[str, ...]
+    georeference: Georeference | None
+    height: PictureFile | None
+    gap: Gap
+    validation: Validation | None
+    scale: WorkingScale
+    pictures: ViewPictures
+
+    @property
+    def key(self) -> str:
+        """What names the mask: files, model and scale."""
+        return self.pictures.id
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that it takes."""
+        arrays = (self.index, self.soft, self.margins, self.probabilities.working)
+        return sum(array.nbytes for array in arrays)
+
+
+def mask_key(
+    picture: PictureFile,
+    height: PictureFile | None,
+    model: str,
+    scale: float | None = None,
+) -> str:
+    """Return the key of a mask: the content of the files, the model's, the scale."""
+    parts = (picture.key, height.key if height else "", model)
+    return "\n".join([*parts, str(stamp_of(model)), str(scale or "")])
+
+
+def kept_mask(
+    picture: PictureFile, height: PictureFile | None, model: str
+) -> MadeMask | None:
+    """Return the mask at the chosen scale, if it was made before and is still kept."""
+    scale = chosen_scale(subject_of(picture.key, model))
+    found = store.results().get(mask_key(picture, height, model, scale))
+    return found if isinstance(found, MadeMask) else None
+
+
+def make_mask(
+    picture: PictureFile,
+    height: PictureFile | None,
+    model: str,
+    *,
+    progress: Progress,
+) -> MadeMask:
+    """Predict the mask of a picture at the chosen scale, and keep it.
+
+    Args:
+        picture: The image.
+        height: Its heights, for a model that needs them.
+        model: What `ui.instant.model_of` takes.
+        progress: Called with the share done, 0 to 1, and what is being done.
+
+    Raises:
+        TerrainError: If a file or the model cannot be read, or they do not fit. A scale
+            that was chosen is forgotten then.
+    """
+    subject = subject_of(picture.key, model)
+    scale = chosen_scale(subject)
+    key = mask_key(picture, height, model, scale)
+    try:
+        image, loaded, prediction = _predicted(picture, height, model, scale, progress)
+    except (TerrainError, MemoryError):
+        choose_scale(subject, None)
+        raise
+    index, margins = classes_and_margins(prediction)
+    soft = to_bytes(prediction.soft)
+    pictures = view_pictures(key, image, soft, loaded.classes)
+    made = MadeMask(
+        index=index,
+        soft=soft,
+        margins=margins,
+        probabilities=KeptProbabilities.of(prediction),
+        classes=loaded.classes,
+        notes=image.notes,
+        georeference=image.georeference,
+        height=height,
+        gap=scene_gap(loaded, scene_of(image), scale=scale),
+        validation=validation_of(loaded.record),
+        scale=WorkingScale(subject, loaded.scale, scale, _used_scale(prediction)),
+        pictures=replace(pictures, layers=(confidence_layer(key, margins, index),)),
+    )
+    store.results().put(key, made, made.nbytes)
+    return made
+
+
+def picture_preview(picture: PictureFile) -> tuple[bytes, tuple[int, int], str]:
+    """Return a picture as JPEG, its height and width in px, and how it was read.
+
+    Raises:
+        ImageError: If it cannot be read.
+    """
+    key = f"preview\n{picture.key}"
+    kept = store.results().get(key)
+    if kept is None:
+        image = picture.read()
+        jpeg = encode_jpeg(shrink(image.rgb, PREVIEW_PX, nearest=False))
+        kept = (jpeg, (image.height, image.width), "; ".join(image.notes))
+        store.results().put(key, kept, len(jpeg))
+    jpeg, size, notes = kept
+    return jpeg, size, notes
+
+
+def _predicted(
+    picture: PictureFile,
+    height: PictureFile | None,
+    model: str,
+    scale: float | None,
+    progress: Progress,
+) -> tuple[Image, "TerrainModel", "Prediction"]:
+    """Read the files, load the model and predict, telling how far it is."""
+    from terrainlib.mask.prediction import predict_image
+
+    progress(0.0, "Reading the image")
+    image = picture.read()
+    heights = read_height(height.source, name=height.name) if height else None
+    progress(_READ_SHARE, "Loading the model (a few seconds the first time)")
+    loaded = model_of(model)
+
+    def tiles(done: int, total: int) -> None:
+        share = _LOADED_SHARE + (1 - _LOADED_SHARE) * done / max(1, total)
+        progress(share, f"Predicting: part {min(done + 1, total)} of {total}")
+
+    prediction = predict_image(
+        loaded, image, height=heights, scale=scale, progress=tiles
+    )
+    return image, loaded, prediction
+
+
+def _used_scale(prediction: "Prediction") -> float:
+    """Return the working pixels per image pixel, the mean of both ways."""
+    rows, columns = prediction.working_probabilities.shape[:2]
+    return float((rows * columns / prediction.valid.size) ** 0.5)

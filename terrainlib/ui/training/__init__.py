@@ -1,0 +1,1 @@
+"""What the pages show of trainings: the form, curves, previews, the table."""

@@ -1,0 +1,274 @@
+"""One training as it goes on: state, progress, curves, previews, log.
+
+The part that changes is a fragment that reads the run folder again every second or two,
+and only while somebody is at the run. When the state changes, the whole page is drawn
+anew, so that the buttons fit.
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import streamlit as st
+
+from terrainlib.errors import RunError
+from terrainlib.model.card import YARDSTICK_NAME
+from terrainlib.runs.folder import Run, log_tail, read_run
+from terrainlib.runs.yardstick import Yardstick, read_yardstick
+from terrainlib.ui import state
+from terrainlib.ui.datasets.split_view import run_split, show_cost
+from terrainlib.ui.text import duration, md_escape
+from terrainlib.ui.training.run_actions import (
+    ask_delete,
+    ask_force_stop,
+    resume_run,
+    stop_run,
+)
+from terrainlib.ui.training.run_curves import (
+    show_class_colors,
+    show_main_curves,
+    show_more_curves,
+)
+from terrainlib.ui.training.run_previews import show_previews
+from terrainlib.ui.training.run_text import (
+    date_text,
+    finish_time,
+    parse_time,
+    state_text,
+)
+
+YARDSTICK_HELP: Final = (
+    "mIoU of a classifier of single pixels on the same split, fitted beside the "
+    "training: a network should be clearly ahead of it."
+)
+_CARD: Final[dict[str, Any]] = {"border": True, "height": "stretch"}
+TICK_SECONDS: Final = 2.0
+LOG_BYTES: Final = 8192
+LOG_HEIGHT_PX: Final = 260
+
+
+def show_run(run: Run) -> None:
+    """Show a run with its buttons; live while it is active."""
+    with st.container(
+        horizontal=True,
+        vertical_alignment="center",
+        horizontal_alignment="distribute",
+    ):
+        st.subheader(md_escape(run.name), anchor=False, width="content")
+        _show_buttons(run)
+    st.caption(md_escape(" · ".join(_facts(run))))
+    with st.container():  # always there, so that what follows keeps its place
+        if run.model is not None and not run.active:
+            _show_next_steps(run)
+    live = st.fragment(_show_live, run_every=TICK_SECONDS if run.active else None)
+    live(str(run.path), run.state)
+
+
+def _facts(run: Run) -> list[str]:
+    """Return what was asked for, in a few words each."""
+    training = run.config.training
+    network = training.network
+    if training.epochs is not None:
+        budget = f"{training.epochs} epochs"
+    else:
+        budget = duration((training.minutes or 0) * 60)
+    facts = [
+        network.preset_name,
+        f"data: {Path(run.config.data).name}",
+        f"{network.image_size} px" + (" with height" if network.height else ""),
+        f"batch {training.batch_size}",
+        f"budget {budget}",
+        f"seed {training.seed}",
+    ]
+    started = parse_time(run.config.created)
+    if started:
+        facts.append(f"started {date_text(started, st.context.timezone)}")
+    return facts
+
+
+def _show_buttons(run: Run) -> None:
+    """Show what can be done with the run in its present state."""
+    name = run.path.name
+    with st.container(horizontal=True, width="content"):
+        if run.active:
+            st.button(
+                "Stop",
+                key="training_stop",
+                icon=":material/stop:",
+                help="Ends after the current step and keeps the model.",
+                disabled=run.state == "stopping",
+                on_click=stop_run,
+                args=(name,),
+            )
+            if st.button(
+                "Force stop",
+                key="training_force_stop",
+                icon=":material/dangerous:",
+                type="tertiary",
+                help="For a training that does not answer.",
+            ):
+                ask_force_stop(run)
+            return
+        if run.state != "finished":
+            st.button(
+                "Resume",
+                key="training_resume",
+                type="primary",
+                icon=":material/play_arrow:",
+                help="Goes on where it ended, as if it had never stopped.",
+                on_click=resume_run,
+                args=(name,),
+            )
+        if st.button(
+            "Delete", key="training_delete", icon=":material/delete:", type="tertiary"
+        ):
+            ask_delete([run])
+
+
+def _show_live(path: str, drawn_state: str) -> None:
+    """Draw everything that changes; the body of the fragment."""
+    try:
+        run = read_run(Path(path))
+    except RunError:
+        st.rerun(scope="app")  # deleted meanwhile
+    if run.state != drawn_state:
+        st.rerun(scope="app")
+    metrics = run.metrics
+    _show_state(run)
+    _show_numbers(run, metrics)
+    if metrics.empty:
+        st.caption("The curves begin when the first epoch is complete.")
+    else:
+        show_main_curves(run, metrics)
+        with st.container(border=True):
+            st.markdown("**Predictions on held-out images**")
+            key = f"training_preview_{run.path.name}"
+            show_previews(run.path, key=key, best_epoch=run.status.best_epoch)
+            show_class_colors(run, metrics)
+        show_more_curves(run, metrics)
+    _show_log(run)
+
+
+def _show_state(run: Run) -> None:
+    """Show the badge, what it means, and how far the training is."""
+    words = state_text(run.state)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.badge(words.label, icon=words.icon, color=words.color)
+        st.markdown(f":gray[{words.meaning}]", width="content")
+    if run.message and run.state in ("failed", "crashed"):
+        st.error(md_escape(run.message), icon=":material/error:")
+    if run.active:
+        st.progress(progress_share(run), text=progress_text(run, st.context.timezone))
+    elif run.message and run.state not in ("failed", "crashed"):
+        st.caption(md_escape(run.message))
+
+
+def progress_share(run: Run) -> float:
+    """Return how much of the training is done, 0 to 1; 0 while it is not known."""
+    return run.status.share or 0.0
+
+
+def progress_text(run: Run, timezone: str | None) -> str:
+    """Return one line: epoch, step, time left and when it will be over.
+
+    Args:
+        run: The run.
+        timezone: The viewer's, as the browser names it.
+    """
+    status = run.status
+    if run.message or not status.steps:  # reading, judging, saving: no training step
+        return md_escape(run.message or "Getting ready")
+    parts = [run.epoch_text.capitalize(), f"step {status.step} of {status.steps}"]
+    left = status.seconds_left
+    if left is not None:
+        parts += [f"{duration(left)} left, done at about {finish_time(left, timezone)}"]
+    return md_escape(" · ".join(parts))
+
+
+def _show_numbers(run: Run, metrics: pd.DataFrame) -> None:
+    """Show the few numbers that matter in a row of cards."""
+    status = run.status
+    last = metrics.iloc[-1] if len(metrics) else None
+    best = f"{status.best_miou:.3f}" if status.best_miou is not None else "–"
+    planned = f" / {status.epochs}" if status.epochs else ""
+    yardstick = read_yardstick(run.path)
+    with st.grid(5 if yardstick else 4, min_column_width=130):
+        st.metric("Epochs done", f"{status.epoch}{planned}", **_CARD)
+        st.metric("Validation mIoU", _number(last, "val_miou"), **_CARD)
+        st.metric(
+            "Best mIoU",
+            best,
+            ahead_text(status.best_miou, yardstick),
+            help=_best_help(status.best_epoch, yardstick),
+            **_CARD,
+        )
+        if yardstick is not None:
+            score = f"{yardstick.miou:.3f}"
+            st.metric(YARDSTICK_NAME, score, help=YARDSTICK_HELP, **_CARD)
+        st.metric("Seconds an epoch", _number(last, "seconds", ".1f"), **_CARD)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        split = run_split(run.path)
+        if split is not None:
+            show_cost(split)
+        if not run.active:
+            st.caption(f"Trained for {duration(status.seconds)}.", width="content")
+
+
+def ahead_text(best: float | None, yardstick: Yardstick | None) -> str | None:
+    """Return how far a run is ahead of the pixel classifier on its own split.
+
+    Args:
+        best: Its best validation mIoU, if an epoch is complete.
+        yardstick: The pixel classifier's scores, if they are there yet.
+    """
+    if best is None or yardstick is None:
+        return None
+    return f"{best - yardstick.miou:+.3f}"
+
+
+def _best_help(best_epoch: int | None, yardstick: Yardstick | None) -> str | None:
+    """Return what stands behind the best score, if an epoch is complete."""
+    if not best_epoch:
+        return None
+    ahead = " Below it: against the pixel classifier." if yardstick else ""
+    return f"After epoch {best_epoch}.{ahead}"
+
+
+def _number(row: pd.Series | None, column: str, digits: str = ".3f") -> str:
+    """Return a value of the last epoch as text, a dash where there is none."""
+    if row is None or column not in row or pd.isna(row[column]):
+        return "–"
+    return f"{float(row[column]):{digits}}"
+
+
+def _show_log(run: Run) -> None:
+    """Show the end of the worker's log."""
+    ended_badly = run.state in ("failed", "crashed")
+    with st.expander("Log", icon=":material/article:", expanded=ended_badly):
+        text = log_tail(run.path, LOG_BYTES)
+        if text:
+            st.code(text, language=None, height=LOG_HEIGHT_PX, wrap_lines=True)
+        else:
+            st.caption("The worker has not written anything yet.")
+
+
+def _show_next_steps(run: Run) -> None:
+    """Lead on to what can be done with the model."""
+    link = {"model": f"run/{run.path.name}"}
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.markdown("**The model is saved.**", width="content")
+        st.page_link(
+            state.GALLERY_PAGE,
+            label="See the gallery",
+            icon=":material/compare:",
+            query_params=link,
+        )
+        st.page_link(
+            state.STUDIO_PAGE,
+            label="Open in the studio",
+            icon=":material/tune:",
+            query_params=link,
+        )
+        st.page_link(
+            state.MODELS_PAGE, label="All models", icon=":material/inventory_2:"
+        )

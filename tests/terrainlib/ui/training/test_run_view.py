@@ -1,0 +1,68 @@
+"""A run beside the pixel classifier, in its view and in the table of all runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from terrainlib.runs.folder import read_run
+from terrainlib.runs.yardstick import Yardstick, keep
+from terrainlib.ui.training.run_table import runs_frame
+from tests.conftest import PAGE_TIMEOUT_S
+from tests.crafted_runs import craft_run
+
+YARDSTICK = Yardstick(0.25, 0.7, None, {}, 4, 1.0, "0")
+
+
+def _script(path: str) -> None:
+    from pathlib import Path
+
+    from terrainlib.runs.folder import read_run
+    from terrainlib.ui.training.run_view import show_run
+
+    show_run(read_run(Path(path)))
+
+
+def show(path: Path) -> AppTest:
+    page = AppTest.from_function(
+        _script, default_timeout=PAGE_TIMEOUT_S, kwargs={"path": str(path)}
+    ).run()
+    assert not page.exception
+    return page
+
+
+def chart_texts(page: AppTest) -> str:
+    return "\n".join(chart.proto.alt for chart in page.get("vega_lite_chart"))
+
+
+def test_without_its_score_the_pixel_classifier_is_not_mentioned(tmp_path: Path):
+    page = show(craft_run(tmp_path / "coast"))
+
+    assert "Pixel classifier" not in {item.label for item in page.metric}
+    assert "Pixel classifier" not in chart_texts(page)
+
+
+def test_its_score_and_the_lead_stand_beside_the_best_miou(tmp_path: Path):
+    path = craft_run(tmp_path / "coast")
+    keep(path, YARDSTICK)
+    best = read_run(path).status.best_miou
+    assert best is not None
+
+    page = show(path)
+
+    shown = {item.label: item for item in page.metric}
+    assert shown["Pixel classifier"].value == "0.250"
+    assert shown["Best mIoU"].delta == f"{best - 0.25:+.3f}"
+    assert chart_texts(page).count("Pixel classifier 0.25.") == 1
+
+
+def test_the_table_of_runs_has_the_lead_where_it_is_known(tmp_path: Path):
+    runs = [craft_run(tmp_path / "coast", name=name) for name in ("one", "two")]
+    keep(runs[0], YARDSTICK)
+    known, unknown = (read_run(path) for path in runs)
+
+    ahead = runs_frame([known, unknown], None)["Ahead"]
+
+    assert ahead[0] == pytest.approx((known.status.best_miou or 0) - 0.25)
+    assert np.isnan(ahead[1])
