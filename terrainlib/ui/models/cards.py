@@ -15,7 +15,7 @@ from terrainlib.ui.legend import swatch
 from terrainlib.ui.models import actions as actions
 from terrainlib.ui.models.card_view import show_card
 from terrainlib.ui.text import file_size, md_escape
-from terrainlib.ui.training.run_text import date_text
+from terrainlib.ui.times import date_text
 
 AHEAD_HELP: Final = (
     "Below it: how far that is ahead of the pixel classifier on the same pairs."

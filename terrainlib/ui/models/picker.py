@@ -9,7 +9,7 @@ import streamlit as st
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui.models.instant import INSTANT_ID, INSTANT_TITLE
 from terrainlib.ui.models.instant_picker import pick_instant
-from terrainlib.ui.training.run_text import date_text
+from terrainlib.ui.times import date_text
 
 QUERY_NAME = "model"
 

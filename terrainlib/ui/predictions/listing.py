@@ -8,7 +8,7 @@ from terrainlib.runs.predictions import PredictionJob, list_predictions
 from terrainlib.ui.predictions.actions import ask_delete, watch
 from terrainlib.ui.predictions.words import state_text
 from terrainlib.ui.text import md_escape, plural
-from terrainlib.ui.training.run_text import date_text, parse_time
+from terrainlib.ui.times import date_text, parse_time
 
 SHOWN: Final = 20
 

@@ -30,17 +30,21 @@ from terrainlib.ui.predictions.actions import (
 )
 from terrainlib.ui.predictions.batch import show_table
 from terrainlib.ui.predictions.result import show_made, show_source
-from terrainlib.ui.predictions.words import (
-    progress_text,
-    state_text,
-)
+from terrainlib.ui.predictions.words import progress_text, state_text
 from terrainlib.ui.text import file_size, md_escape
-from terrainlib.ui.training.run_text import date_text, parse_time
+from terrainlib.ui.times import date_text, parse_time
+from terrainlib.ui.worker_parts import (
+    delete_button,
+    force_stop_button,
+    show_badge,
+    show_log,
+    stop_button,
+    titled,
+)
 
 TICK_SECONDS: Final = 1.0
 SLOW_TICK_SECONDS: Final = 5.0  # for tables of more rows than this
 MANY_IMAGES: Final = 200
-LOG_HEIGHT_PX: Final = 260
 DOWNLOAD_MB: Final = 200  # what the server hands to a browser, as for uploads
 
 
@@ -64,12 +68,7 @@ def show_watched(name: str) -> None:
 
 def show_job(job: PredictionJob) -> None:
     """Show a prediction with its buttons; live while it goes on."""
-    with st.container(
-        horizontal=True,
-        vertical_alignment="center",
-        horizontal_alignment="distribute",
-    ):
-        st.subheader(md_escape(job.name), anchor=False, width="content")
+    with titled(job.name):
         _show_buttons(job)
     st.caption(md_escape(" · ".join(_facts(job))))
     tick = TICK_SECONDS if len(job.config.images) <= MANY_IMAGES else SLOW_TICK_SECONDS
@@ -117,37 +116,26 @@ def _classes(job: PredictionJob) -> Classes:
 def _show_buttons(job: PredictionJob) -> None:
     """Show what can be done with the prediction in its present state."""
     name = job.path.name
-    with st.container(horizontal=True, width="content"):
-        if job.active:
-            st.button(
-                "Stop",
-                key="studio_job_stop",
-                icon=":material/stop:",
-                help="Ends soon and keeps the rows that are finished.",
-                disabled=job.state == "stopping",
-                on_click=stop_job,
-                args=(name,),
-            )
-            stuck = job.state in ("stopping", "stalled")
-            if stuck and st.button(
-                "Force stop",
-                key="studio_job_force_stop",
-                icon=":material/dangerous:",
-                type="tertiary",
-                help="For a prediction that does not answer.",
-            ):
-                ask_force_stop(job)
-        elif st.button(
-            "Delete", key="studio_job_delete", icon=":material/delete:", type="tertiary"
-        ):
-            ask_delete([job])
-        st.button(
-            "Another image",
-            key="studio_job_leave",
-            icon=":material/add_photo_alternate:",
-            help="Back to the studio; a prediction that runs goes on.",
-            on_click=leave,
+    if job.active:
+        stop_button(
+            name,
+            key="studio_job_stop",
+            help="Ends soon and keeps the rows that are finished.",
+            stopping=job.state == "stopping",
+            stop=stop_job,
         )
+        stuck = job.state in ("stopping", "stalled")
+        if stuck and force_stop_button("prediction", key="studio_job_force_stop"):
+            ask_force_stop(job)
+    elif delete_button(key="studio_job_delete"):
+        ask_delete([job])
+    st.button(
+        "Another image",
+        key="studio_job_leave",
+        icon=":material/add_photo_alternate:",
+        help="Back to the studio; a prediction that runs goes on.",
+        on_click=leave,
+    )
 
 
 def _show_live(path: str, drawn_state: str) -> None:
@@ -158,10 +146,7 @@ def _show_live(path: str, drawn_state: str) -> None:
         st.rerun(scope="app")  # deleted meanwhile
     if job.state != drawn_state:
         st.rerun(scope="app")
-    words = state_text(job.state)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.badge(words.label, icon=words.icon, color=words.color)
-        st.markdown(f":gray[{words.meaning}]", width="content")
+    show_badge(state_text(job.state))
     if job.active:
         text = progress_text(job, st.context.timezone)
         st.progress(job.status.share, text=md_escape(text))
@@ -172,16 +157,9 @@ def _show_live(path: str, drawn_state: str) -> None:
         failed = job.state in ("failed", "crashed")
         if failed:
             st.error(md_escape(job.message), icon=":material/error:")
-            _show_log(job)
+            show_log(log_tail(job.path), expanded=False)
         else:
             st.caption(md_escape(job.message))
-
-
-def _show_log(job: PredictionJob) -> None:
-    """Show the end of the worker's log."""
-    with st.expander("Log", icon=":material/article:"):
-        text = log_tail(job.path) or "The worker has not written anything."
-        st.code(text, language=None, height=LOG_HEIGHT_PX, wrap_lines=True)
 
 
 def _show_results(job: PredictionJob) -> None:

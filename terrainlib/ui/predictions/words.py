@@ -7,7 +7,8 @@ from typing import Any, Final
 from terrainlib.mask.products.making import Made
 from terrainlib.runs.predictions import Foresight, PredictionJob
 from terrainlib.ui.text import duration, file_size, plural
-from terrainlib.ui.training.run_text import StateText, finish_time
+from terrainlib.ui.times import finish_time
+from terrainlib.ui.worker_parts import StateText
 
 STATES: Final[dict[str, StateText]] = {
     "starting": StateText(

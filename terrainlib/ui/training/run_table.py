@@ -12,9 +12,10 @@ from terrainlib.runs.yardstick import read_yardstick
 from terrainlib.ui.chrome import empty_state
 from terrainlib.ui.datasets.split_view import run_split
 from terrainlib.ui.leaks import leak_note, show_note
+from terrainlib.ui.times import parse_time, viewer_zone
 from terrainlib.ui.training.compare_charts import compare_spec, compare_table
 from terrainlib.ui.training.run_actions import ask_delete, show_in_view
-from terrainlib.ui.training.run_text import parse_time, state_text, viewer_zone
+from terrainlib.ui.training.run_text import state_text
 from terrainlib.ui.training.training_charts import filled
 
 METRICS: Final = {

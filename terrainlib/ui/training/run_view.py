@@ -18,6 +18,7 @@ from terrainlib.runs.yardstick import Yardstick, read_yardstick
 from terrainlib.ui import state
 from terrainlib.ui.datasets.split_view import run_split, show_cost
 from terrainlib.ui.text import duration, md_escape
+from terrainlib.ui.times import date_text, finish_time, parse_time
 from terrainlib.ui.training.run_actions import (
     ask_delete,
     ask_force_stop,
@@ -30,11 +31,14 @@ from terrainlib.ui.training.run_curves import (
     show_more_curves,
 )
 from terrainlib.ui.training.run_previews import show_previews
-from terrainlib.ui.training.run_text import (
-    date_text,
-    finish_time,
-    parse_time,
-    state_text,
+from terrainlib.ui.training.run_text import state_text
+from terrainlib.ui.worker_parts import (
+    delete_button,
+    force_stop_button,
+    show_badge,
+    show_log,
+    stop_button,
+    titled,
 )
 
 YARDSTICK_HELP: Final = (
@@ -44,17 +48,11 @@ YARDSTICK_HELP: Final = (
 _CARD: Final[dict[str, Any]] = {"border": True, "height": "stretch"}
 TICK_SECONDS: Final = 2.0
 LOG_BYTES: Final = 8192
-LOG_HEIGHT_PX: Final = 260
 
 
 def show_run(run: Run) -> None:
     """Show a run with its buttons; live while it is active."""
-    with st.container(
-        horizontal=True,
-        vertical_alignment="center",
-        horizontal_alignment="distribute",
-    ):
-        st.subheader(md_escape(run.name), anchor=False, width="content")
+    with titled(run.name):
         _show_buttons(run)
     st.caption(md_escape(" · ".join(_facts(run))))
     with st.container():  # always there, so that what follows keeps its place
@@ -89,40 +87,29 @@ def _facts(run: Run) -> list[str]:
 def _show_buttons(run: Run) -> None:
     """Show what can be done with the run in its present state."""
     name = run.path.name
-    with st.container(horizontal=True, width="content"):
-        if run.active:
-            st.button(
-                "Stop",
-                key="training_stop",
-                icon=":material/stop:",
-                help="Ends after the current step and keeps the model.",
-                disabled=run.state == "stopping",
-                on_click=stop_run,
-                args=(name,),
-            )
-            if st.button(
-                "Force stop",
-                key="training_force_stop",
-                icon=":material/dangerous:",
-                type="tertiary",
-                help="For a training that does not answer.",
-            ):
-                ask_force_stop(run)
-            return
-        if run.state != "finished":
-            st.button(
-                "Resume",
-                key="training_resume",
-                type="primary",
-                icon=":material/play_arrow:",
-                help="Goes on where it ended, as if it had never stopped.",
-                on_click=resume_run,
-                args=(name,),
-            )
-        if st.button(
-            "Delete", key="training_delete", icon=":material/delete:", type="tertiary"
-        ):
-            ask_delete([run])
+    if run.active:
+        stop_button(
+            name,
+            key="training_stop",
+            help="Ends after the current step and keeps the model.",
+            stopping=run.state == "stopping",
+            stop=stop_run,
+        )
+        if force_stop_button("training", key="training_force_stop"):
+            ask_force_stop(run)
+        return
+    if run.state != "finished":
+        st.button(
+            "Resume",
+            key="training_resume",
+            type="primary",
+            icon=":material/play_arrow:",
+            help="Goes on where it ended, as if it had never stopped.",
+            on_click=resume_run,
+            args=(name,),
+        )
+    if delete_button(key="training_delete"):
+        ask_delete([run])
 
 
 def _show_live(path: str, drawn_state: str) -> None:
@@ -146,15 +133,12 @@ def _show_live(path: str, drawn_state: str) -> None:
             show_previews(run.path, key=key, best_epoch=run.status.best_epoch)
             show_class_colors(run, metrics)
         show_more_curves(run, metrics)
-    _show_log(run)
+    show_log(log_tail(run.path, LOG_BYTES), expanded=run.state in ("failed", "crashed"))
 
 
 def _show_state(run: Run) -> None:
     """Show the badge, what it means, and how far the training is."""
-    words = state_text(run.state)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.badge(words.label, icon=words.icon, color=words.color)
-        st.markdown(f":gray[{words.meaning}]", width="content")
+    show_badge(state_text(run.state))
     if run.message and run.state in ("failed", "crashed"):
         st.error(md_escape(run.message), icon=":material/error:")
     if run.active:
@@ -239,17 +223,6 @@ def _number(row: pd.Series | None, column: str, digits: str = ".3f") -> str:
     if row is None or column not in row or pd.isna(row[column]):
         return "–"
     return f"{float(row[column]):{digits}}"
-
-
-def _show_log(run: Run) -> None:
-    """Show the end of the worker's log."""
-    ended_badly = run.state in ("failed", "crashed")
-    with st.expander("Log", icon=":material/article:", expanded=ended_badly):
-        text = log_tail(run.path, LOG_BYTES)
-        if text:
-            st.code(text, language=None, height=LOG_HEIGHT_PX, wrap_lines=True)
-        else:
-            st.caption("The worker has not written anything yet.")
 
 
 def _show_next_steps(run: Run) -> None:

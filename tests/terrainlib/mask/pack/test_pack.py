@@ -19,10 +19,10 @@ from terrainlib.data.palette import (
     load_classes,
 )
 from terrainlib.errors import ConfigError, ImageError, StorageError
+from terrainlib.mask.pack import _planes as planes_module
 from terrainlib.mask.pack._ground import pixel_size
 from terrainlib.mask.pack._planes import axis_of, make_heights, make_planes, resampled
 from terrainlib.mask.pack.pack import PackContent, PackTarget, pack_bytes, write_pack
-from terrainlib.mask.pack.pack import _planes as planes_module
 from terrainlib.mask.pack.target import frame_of
 from terrainlib.mask.tiles.result import Prediction
 from tests.synthetic import terrain

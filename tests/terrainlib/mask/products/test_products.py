@@ -32,8 +32,8 @@ from terrainlib.mask.products.making import (
     shares_csv,
 )
 from terrainlib.mask.sharpen import sharpen
+from terrainlib.mask.vectors import polygons as vectors
 from terrainlib.mask.vectors.polygons import SmallestArea
-from terrainlib.mask.vectors.polygons import polygons as vectors
 from terrainlib.model.modelfile import TerrainModel
 from tests.imagefiles import encode, tiff, write
 from tests.synthetic import terrain
