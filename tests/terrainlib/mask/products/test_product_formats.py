@@ -38,7 +38,7 @@ def predict(color_model: Callable[..., TerrainModel], tmp_path: Path) -> Predict
         image = write(tmp_path, name, data)
         out = tmp_path / "out"
         made = predict_file(color_model(), image, out, image.stem, Wanted(**wanted))
-        [path] = made.files
+        path, *_ = made.files
         if path.suffix == ".tif":
             with rasterio.open(path) as opened:
                 return made, opened.read(1)
