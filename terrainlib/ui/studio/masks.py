@@ -5,6 +5,7 @@ first prediction loads TensorFlow.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -169,7 +170,9 @@ def make_mask(
     scale = chosen_scale(subject)
     key = mask_key(picture, height, model, scale)
     try:
-        image, loaded, prediction = _predicted(picture, height, model, scale, progress)
+        image, loaded, prediction, gap = _predicted(
+            picture, height, model, scale, progress
+        )
     except (TerrainError, MemoryError):
         choose_scale(subject, None)
         raise
@@ -185,7 +188,7 @@ def make_mask(
         notes=image.notes,
         georeference=image.georeference,
         height=height,
-        gap=scene_gap(loaded, scene_of(image), scale=scale),
+        gap=gap,
         validation=validation_of(loaded.record),
         scale=WorkingScale(subject, loaded.scale, scale, _used_scale(prediction)),
         pictures=replace(pictures, layers=(confidence_layer(key, margins, index),)),
@@ -217,8 +220,8 @@ def _predicted(
     model: str,
     scale: float | None,
     progress: Progress,
-) -> tuple[Image, "TerrainModel", "Prediction"]:
-    """Read the files, load the model and predict, telling how far it is."""
+) -> tuple[Image, "TerrainModel", "Prediction", Gap]:
+    """Read the files, load the model, predict and compare, telling how far it is."""
     from terrainlib.mask.prediction import predict_image
 
     progress(0.0, "Reading the image")
@@ -231,10 +234,12 @@ def _predicted(
         share = _LOADED_SHARE + (1 - _LOADED_SHARE) * done / max(1, total)
         progress(share, f"Predicting: part {min(done + 1, total)} of {total}")
 
-    prediction = predict_image(
-        loaded, image, height=heights, scale=scale, progress=tiles
-    )
-    return image, loaded, prediction
+    with ThreadPoolExecutor(1) as beside:  # the network leaves gaps on the processor
+        gap = beside.submit(scene_gap, loaded, scene_of(image), scale=scale)
+        prediction = predict_image(
+            loaded, image, height=heights, scale=scale, progress=tiles
+        )
+    return image, loaded, prediction, gap.result()
 
 
 def _used_scale(prediction: "Prediction") -> float:
