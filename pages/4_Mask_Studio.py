@@ -19,6 +19,7 @@ from terrainlib.ui.studio.inputs import (
     pick_input,
     pick_source,
 )
+from terrainlib.ui.studio.live_view import prepare_live_view
 from terrainlib.ui.studio.masks import MadeMask, PictureFile, kept_mask, make_mask
 from terrainlib.ui.studio.opened_input import Opened, open_input
 from terrainlib.ui.studio.result import show_result
@@ -37,19 +38,19 @@ def show_before(opened: Opened) -> None:
 
 
 def predict(opened: Opened, model: str) -> MadeMask | None:
-    """Return the mask, kept or made now behind a progress bar."""
+    """Return the mask, kept or made now while the image and a progress bar are seen."""
     picture, height = opened.picture, opened.height
     made = kept_mask(picture, height, model)
-    if made is None:
+    if made is not None:
+        return made
+    place = st.empty()
+    with place.container():
         bar = st.progress(0.0, "Starting")
-        with errors_shown("No mask could be made"):
-            made = make_mask(
-                picture,
-                height,
-                model,
-                progress=bar.progress,
-            )
-        bar.empty()
+        show_image(opened.overview, opened.name)
+        prepare_live_view(key=state.STUDIO_VIEW_AHEAD)
+    with errors_shown("No mask could be made"):
+        made = make_mask(picture, height, model, progress=bar.progress)
+    place.empty()
     return made
 
 

@@ -5,6 +5,7 @@ scale, for its training images and for an image that somebody brings alike. No
 TensorFlow.
 """
 
+import functools
 from typing import Any, Final
 
 import numpy as np
@@ -70,11 +71,12 @@ def image_features(rgb: FloatArray, valid: Flags | None = None) -> Vector | None
     enough = count >= max(MIN_PIXELS, MIN_VALID_SHARE * known.size)
     if not enough or min(height, width) < MIN_SIDE_PX:
         return None
-    pixels = np.asarray(rgb, np.float32)
-    inside = pixels[known]
-    red, green, blue = (float(v) + _DARK for v in inside.mean(axis=0, dtype=float))
-    vivid = inside.max(axis=-1) - inside.min(axis=-1)
-    brightness = pixels.mean(axis=-1)
+    # One plane a channel: NumPy is several times slower along an axis of three values.
+    planes = [np.ascontiguousarray(rgb[..., band], np.float32) for band in range(3)]
+    inside = planes if count == known.size else [plane[known] for plane in planes]
+    red, green, blue = (float(band.mean(dtype=float)) + _DARK for band in inside)
+    vivid = functools.reduce(np.maximum, inside) - functools.reduce(np.minimum, inside)
+    brightness = (planes[0] + planes[1] + planes[2]) / np.float32(3)
     values = [
         (red + green + blue) / 3,
         red / green,
@@ -165,6 +167,6 @@ def _details(brightness: FloatArray, known: Flags) -> list[float]:
 
 def _halved(plane: NDArray[Any]) -> NDArray[Any]:
     """Return the means of blocks of 2 x 2 px."""
-    height, width = plane.shape
-    blocks = plane.reshape(height // 2, 2, width // 2, 2)
-    return np.asarray(blocks.mean(axis=(1, 3)))
+    values = plane.astype(np.float32, copy=False)
+    pairs = values[::2] + values[1::2]
+    return np.asarray((pairs[:, ::2] + pairs[:, 1::2]) / np.float32(4))

@@ -25,6 +25,7 @@ STUDIO_HEIGHT_PATH = "studio_height_path"  # str: that of its heights
 STUDIO_JOB = "studio_job"  # str: the prediction that is watched, by its folder's name
 STUDIO_MODEL = "studio_model"
 STUDIO_VIEW = "studio_view"
+STUDIO_VIEW_AHEAD = "studio_view_ahead"
 STUDIO_SETTINGS = "studio_settings"  # dict: what the live view stood at last
 STUDIO_SCALE = "studio_scale"  # dict: image and model, and the scale chosen for them
 STUDIO_CLEANING = "studio_cleaning"  # start of the keys of its sliders

@@ -5,10 +5,12 @@
 // Settings go to Python when a control is let go, never while it is dragged.
 
 const COMMIT_DELAY_MS = 200;
+const IDLE_WAIT_MS = 500;
 const MAX_ZOOM = 16;
 const views = new WeakMap();
 
 export default function ({ data, parentElement, setStateValue }) {
+  if (!data) return undefined; // only to have the code here in time
   let view = views.get(parentElement);
   if (!view) {
     view = createView(parentElement, data);
@@ -44,6 +46,7 @@ function createView(parent, data) {
   const layers = new Map(); // name -> {id, picture, pixels}
   let frame = 0;
   let timer = 0;
+  let latest = data;
   const view = { commit: () => {}, show, close };
 
   function changed() {
@@ -82,14 +85,23 @@ function createView(parent, data) {
 
   function drawMask() {
     const { base, drawn } = picture;
-    sharpenInto(drawn.data, base.data, detail(), settings.amount);
+    if (settings.amount === 0) drawn.data.set(base.data);
+    else sharpenInto(drawn.data, base.data, detail(), settings.amount);
     if (settings.snap) picture.snap(drawn.data);
     stage.mask.getContext("2d").putImageData(drawn, 0, 0);
   }
 
+  /** Show what is looked at first, and then make the other layers ready. */
   async function show(data) {
+    latest = data;
+    const takeAll = (layers) => layers.map((layer) => take(layer, data));
+    const shown = data.layers.filter((layer) => layer.name === settings.shown);
     try {
-      await Promise.all([showPicture(data), ...data.layers.map((layer) => take(layer, data))]);
+      await Promise.all([showPicture(data), ...takeAll(shown)]);
+      await idle();
+      if (latest !== data) return;
+      if (picture.base) detail();
+      await Promise.all(takeAll(data.layers));
     } catch {
       stage.note.textContent = "The picture could not be shown. Reload the page to try again.";
     }
@@ -135,10 +147,20 @@ function createView(parent, data) {
   return view;
 }
 
+/** Wait until the page has drawn and has nothing more to do, or half a second. */
+function idle() {
+  return new Promise((resume) => {
+    if (window.requestIdleCallback) requestIdleCallback(resume, { timeout: IDLE_WAIT_MS });
+    else setTimeout(resume, IDLE_WAIT_MS);
+  });
+}
+
 /** Decode a data URL into exactly the pixels of the file. */
 async function pixels(url) {
   const [head, body] = url.split(",");
-  const bytes = Uint8Array.from(atob(body), (letter) => letter.charCodeAt(0));
+  const letters = atob(body);
+  const bytes = new Uint8Array(letters.length);
+  for (let at = 0; at < bytes.length; at++) bytes[at] = letters.charCodeAt(at);
   const blob = new Blob([bytes], { type: head.slice(5, head.indexOf(";")) });
   const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);

@@ -146,6 +146,15 @@ def live_view(pictures: ViewPictures, *, key: str, remembered: str) -> ViewSetti
     return settings
 
 
+def prepare_live_view(*, key: str) -> None:
+    """Let the browser fetch the view's code before there is anything to show.
+
+    Args:
+        key: Widget key, another one than the view's.
+    """
+    _component(key=key, data=None)
+
+
 def _nothing() -> None:
     """Declare a state of the component to Streamlit; the page reads the result."""
 

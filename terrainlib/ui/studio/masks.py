@@ -178,12 +178,15 @@ def make_mask(
         raise
     index, margins = classes_and_margins(prediction)
     soft = to_bytes(prediction.soft)
-    pictures = view_pictures(key, image, soft, loaded.classes)
+    with ThreadPoolExecutor(2) as beside:  # encoding leaves Python to other threads
+        probabilities = beside.submit(KeptProbabilities.of, prediction)
+        layer = beside.submit(confidence_layer, key, margins, index)
+        pictures = view_pictures(key, image, soft, loaded.classes)
     made = MadeMask(
         index=index,
         soft=soft,
         margins=margins,
-        probabilities=KeptProbabilities.of(prediction),
+        probabilities=probabilities.result(),
         classes=loaded.classes,
         notes=image.notes,
         georeference=image.georeference,
@@ -191,7 +194,7 @@ def make_mask(
         gap=gap,
         validation=validation_of(loaded.record),
         scale=WorkingScale(subject, loaded.scale, scale, _used_scale(prediction)),
-        pictures=replace(pictures, layers=(confidence_layer(key, margins, index),)),
+        pictures=replace(pictures, layers=(layer.result(),)),
     )
     store.results().put(key, made, made.nbytes)
     return made
