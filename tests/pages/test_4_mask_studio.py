@@ -239,6 +239,7 @@ def test_the_pack_asks_for_the_size_that_the_engine_takes(home: Path, tmp_path: 
         ("note.png", b"this is no picture"),
         ("empty.png", b""),
         ("half.png", None),
+        ("scene.nc", b"CDF no picture either"),
     ],
 )
 def test_a_bad_upload_is_one_sentence_with_its_name(
@@ -250,6 +251,8 @@ def test_a_bad_upload_is_one_sentence_with_its_name(
 
     page = open_upload(data, name)
 
+    box = page.file_uploader(key=state.STUDIO_UPLOAD)
+    assert not list(box.proto.type)  # what the box refuses gets no sentence
     assert len(page.error) == 1
     assert name.replace(".", r"\.") in page.error[0].value
     assert not page.get("download_button")

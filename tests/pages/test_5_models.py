@@ -224,6 +224,7 @@ def test_our_own_files_are_added(saved: tuple[Path, Path], number: int):
         ("notes.keras", b"these are notes, not a model", "notes.keras: "),
         ("empty.h5", b"", "empty.h5: "),
         ("cut.keras", None, "cut.keras: "),
+        ("frozen.pb", b"another format", "frozen.pb: "),
     ],
 )
 def test_a_file_that_is_no_model_gives_one_sentence_and_changes_nothing(
@@ -233,7 +234,9 @@ def test_a_file_that_is_no_model_gives_one_sentence_and_changes_nothing(
     if data is None:
         data = saved[0].read_bytes()[:3000]
 
-    page = upload(open_page(), name, data)
+    page = open_page()
+    assert not list(page.file_uploader(key="models_upload").proto.type)
+    upload(page, name, data)
 
     assert len(page.error) == 1
     assert page.error[0].proto.title == "This file was not added"

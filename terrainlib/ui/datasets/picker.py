@@ -128,7 +128,6 @@ def _zip(key: str) -> str | None:
     """Ask for a zip file and unpack it once."""
     upload = st.file_uploader(
         "Zip file with image and mask pairs",
-        type=["zip"],
         key=f"{key}_zip",
         help=LAYOUT_HELP,
     )

@@ -4,8 +4,6 @@ import streamlit as st
 
 from terrainlib.ui.models.actions import add_model
 
-UPLOAD_TYPES = ["keras", "h5", "hdf5"]
-
 
 def show_model_upload() -> None:
     """Show the box and its button."""
@@ -17,7 +15,6 @@ def show_model_upload() -> None:
         )
         upload = st.file_uploader(
             "Model file",
-            type=UPLOAD_TYPES,
             key="models_upload",
             label_visibility="collapsed",
         )

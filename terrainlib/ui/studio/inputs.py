@@ -14,8 +14,6 @@ from terrainlib.ui.models.instant_picker import choose_instant
 from terrainlib.ui.studio.machine_picker import pick_height_on_machine, pick_on_machine
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.studio.upload_boxes import (
-    HEIGHT_TYPES,
-    IMAGE_TYPES,
     pick_uploads,
     want_mask,
 )
@@ -105,7 +103,6 @@ def _pick_upload(*, needs_height: bool) -> StudioInput | None:
     pictures = pick_uploads(
         "image",
         "Satellite images: PNG, JPEG, TIFF or GeoTIFF",
-        IMAGE_TYPES,
         state.STUDIO_UPLOAD,
         several=True,
     )
@@ -114,7 +111,6 @@ def _pick_upload(*, needs_height: bool) -> StudioInput | None:
     heights = pick_uploads(
         "height",
         "Heights in metres, of the image's size: PNG (16 bit), TIFF or GeoTIFF",
-        HEIGHT_TYPES,
         state.STUDIO_HEIGHT,
     )
     return _with_height(pictures, heights[0] if heights else None)

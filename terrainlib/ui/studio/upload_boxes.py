@@ -2,6 +2,9 @@
 
 Streamlit's own box forgets its files then. One file stays in the memory of the session;
 several, and what a prediction of its own needs, go to the disk, under names of ours.
+
+The boxes take files of every ending: a file that Streamlit turns away gets a red icon
+without a word, one that is read and refused gets a sentence.
 """
 
 import hashlib
@@ -18,8 +21,6 @@ from terrainlib.ui.studio.machine_files import IMAGE_SUFFIXES
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.text import md_escape, plural
 
-IMAGE_TYPES: Final = [suffix[1:] for suffix in IMAGE_SUFFIXES]
-HEIGHT_TYPES: Final = ["png", "tif", "tiff"]
 UPLOADED: Final = "studio_uploaded"  # dict: role -> list of {"name", "sha", "path"}
 WANTED: Final = "studio_wanted"  # bool: somebody chose something, so predict
 KEPT_DAYS: Final = 7
@@ -36,14 +37,13 @@ def mask_wanted() -> bool:
 
 
 def pick_uploads(
-    role: str, label: str, types: list[str], key: str, *, several: bool = False
+    role: str, label: str, key: str, *, several: bool = False
 ) -> tuple[PictureFile, ...]:
     """Show one upload box.
 
     Args:
         role: What the files are, such as `image`.
         label: The box's words.
-        types: Endings that it takes, without the dot.
         key: Widget key.
         several: Whether it takes more than one file.
 
@@ -52,7 +52,6 @@ def pick_uploads(
     """
     box = st.file_uploader(
         label,
-        types,
         accept_multiple_files=several,
         key=key,
         on_change=_on_upload,
