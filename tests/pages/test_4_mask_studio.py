@@ -332,7 +332,8 @@ def test_what_the_session_keeps_is_small_and_plain(home: Path, tmp_path: Path):
     page = open_upload(data)
 
     kept = page.session_state._state.filtered_state
-    components = (state.STUDIO_VIEW, state.STUDIO_FAILURES)  # Streamlit's own classes
+    # Streamlit's own classes
+    components = (state.STUDIO_VIEW, state.STUDIO_VIEW_AHEAD, state.STUDIO_FAILURES)
     own = {k: v for k, v in kept.items() if k not in components}
     own.pop(state.STUDIO_UPLOAD)  # Streamlit's own handle of the file
 

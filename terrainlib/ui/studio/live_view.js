@@ -111,7 +111,7 @@ function createView(parent, data) {
     if (picture.id === data.picture) return;
     picture.id = data.picture;
     stage.note.textContent = data.note;
-    const [image, mask] = await Promise.all([pixels(data.image), pixels(data.mask)]);
+    const [image, mask] = await Promise.all([pixels(data, "image"), pixels(data, "mask")]);
     if (picture.id !== data.picture) return;
     stage.load(image, data.alt);
     picture.alt = data.alt;
@@ -123,12 +123,12 @@ function createView(parent, data) {
   }
 
   /** Take a layer that is new. Who changes the class mask wants to see it. */
-  async function take({ name, id, url }, data) {
+  async function take({ name, id }, data) {
     const before = layers.get(name);
     if (before?.id === id) return;
     const layer = { id, picture: data.picture, pixels: null };
     layers.set(name, layer);
-    layer.pixels = await pixels(url);
+    layer.pixels = await pixels(data, name);
     if (layers.get(name) !== layer) return;
     if (name === "classes" && before?.picture === data.picture && settings.shown !== name) {
       settings.shown = name;
@@ -155,13 +155,11 @@ function idle() {
   });
 }
 
-/** Decode a data URL into exactly the pixels of the file. */
-async function pixels(url) {
-  const [head, body] = url.split(",");
-  const letters = atob(body);
-  const bytes = new Uint8Array(letters.length);
-  for (let at = 0; at < bytes.length; at++) bytes[at] = letters.charCodeAt(at);
-  const blob = new Blob([bytes], { type: head.slice(5, head.indexOf(";")) });
+/** Decode one of the files, the rows of an Arrow table, into exactly its pixels. */
+async function pixels({ files }, name) {
+  const column = (title) => [...files.getChild(title)];
+  const row = column("name").indexOf(name);
+  const blob = new Blob([files.getChild("content").get(row)], { type: column("type")[row] });
   const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   const context = canvas.getContext("2d", { willReadFrequently: true });

@@ -6,12 +6,12 @@ and `live_view.js`. This module hands it the pictures and gives back its setting
 change when a control is let go; dragging needs no word from Python.
 """
 
-import base64
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self, get_args
 
+import pandas as pd
 import streamlit as st
 
 from terrainlib.data.palette import Classes, color_table
@@ -23,6 +23,7 @@ Shown = Literal["mask", "classes", "confidence"]
 LIMITS: Final = {"amount": (0.0, 3.0), "radius": (0.5, 5.0), "opacity": (0.0, 1.0)}
 PREVIEW_PX = 1024
 
+_PNG: Final = "image/png"
 _FOLDER = Path(__file__).parent
 _SCRIPTS = (
     "live_arithmetic.js",
@@ -160,21 +161,13 @@ def _nothing() -> None:
 
 
 def _data(pictures: ViewPictures, initial: ViewSettings) -> dict[str, Any]:
-    """Return the component's data: the same text every time until a picture changes."""
+    """Return the component's data: the same until a picture changes."""
     return {
         "picture": pictures.id,
-        "image": _data_url("image/jpeg", pictures.image),
-        "mask": _data_url("image/png", pictures.mask),
+        "files": _files(pictures),
         "colors": color_table(pictures.classes).tolist(),
         "note": pictures.note,
-        "layers": [
-            {
-                "name": layer.name,
-                "id": layer.id,
-                "url": _data_url("image/png", layer.png),
-            }
-            for layer in pictures.layers
-        ],
+        "layers": [{"name": layer.name, "id": layer.id} for layer in pictures.layers],
         "alt": {
             "image": f"The image {pictures.name}",
             "mask": f"Terrain mask of {pictures.name}; its legend is above",
@@ -192,8 +185,11 @@ def _data(pictures: ViewPictures, initial: ViewSettings) -> dict[str, Any]:
     }
 
 
-def _data_url(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+def _files(pictures: ViewPictures) -> pd.DataFrame:
+    """Return the files as a table: in it they reach the browser as bytes."""
+    table = [("image", "image/jpeg", pictures.image), ("mask", _PNG, pictures.mask)]
+    table += [(layer.name, _PNG, layer.png) for layer in pictures.layers]
+    return pd.DataFrame(table, columns=["name", "type", "content"])
 
 
 def _number(sent: Mapping[str, object], name: str, otherwise: float) -> float:
