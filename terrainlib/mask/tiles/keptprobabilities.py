@@ -1,7 +1,8 @@
 """Probabilities that stay in memory after a prediction, for what is made of them later.
 
-They are kept at the network's resolution with half precision, and enlarged when they
-are asked for.
+They are kept at the network's resolution in two bytes each, and enlarged when they are
+asked for. Whole steps of 1/65535 are 30 times as exact as half precision, and quicker
+made.
 """
 
 from collections.abc import Iterator
@@ -18,30 +19,32 @@ from terrainlib.mask.tiles.resampling import FloatArray, Resizer, Size
 from terrainlib.mask.tiles.result import Prediction
 
 _PIXELS_AT_ONCE: Final = 2**18
+_STEPS: Final = np.float32(2**16 - 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeptProbabilities:
-    """The probabilities of a prediction, off by at most 0.00025.
+    """The probabilities of a prediction, off by at most 0.000008.
 
     Attributes:
-        working: (h, w, K) float16 in [0, 1] at the network's resolution.
+        working: (h, w, K) uint16 in 65535ths at the network's resolution.
         size: (H, W) of the image, px.
     """
 
-    working: NDArray[np.float16]
+    working: NDArray[np.uint16]
     size: Size
 
     @classmethod
     def of(cls, prediction: Prediction) -> Self:
         """Return those of a prediction."""
         height, width = prediction.valid.shape
-        working = prediction.working_probabilities.astype(np.float16)
-        return cls(working, (height, width))
+        steps = prediction.working_probabilities * _STEPS
+        return cls(np.rint(steps, out=steps).astype(np.uint16), (height, width))
 
     def rows(self, start: int, stop: int) -> FloatArray:
         """Return some rows at the image's size, (stop - start, W, K) float32."""
-        return _enlarged(self.working, self.size, slice(start, stop))
+        steps = _enlarged(self.working, self.size, slice(start, stop))
+        return np.divide(steps, _STEPS, out=steps)
 
     def weights(self, mask: Bytes) -> Bytes:
         """Return the probabilities in 255ths.
@@ -99,7 +102,9 @@ def strips(size: Size) -> Iterator[slice]:
         yield slice(start, min(start + step, height))
 
 
-def _enlarged(working: NDArray[np.floating], size: Size, rows: slice) -> FloatArray:
+def _enlarged(
+    working: NDArray[np.float32] | NDArray[np.uint16], size: Size, rows: slice
+) -> FloatArray:
     """Return rows of (h, w, K) values at the image's size."""
     resizer = Resizer.between((working.shape[0], working.shape[1]), size)
     columns = slice(0, size[1])
