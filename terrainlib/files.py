@@ -7,6 +7,7 @@ caches lie.
 
 import errno
 import json
+import math
 import os
 import re
 import secrets
@@ -25,6 +26,9 @@ from terrainlib.errors import StorageError
 
 FREE_SPACE_RESERVE_MB = 64.0
 STALE_HOURS = 24.0
+MAX_JSON_BYTES = 64_000_000  # what a scan of 100,000 pairs remembers takes a third
+MAX_JSON_DEPTH = 40
+MAX_JSON_DIGITS = 300  # still a float
 _TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.tmp")
 _MANY_FILES = 64
 
@@ -202,9 +206,59 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any | None:
     """Return the parsed JSON of `path`, or None where it is missing or unreadable."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        with Path(path).open("rb") as file:
+            return parse_json(file.read(MAX_JSON_BYTES + 1))
     except (OSError, ValueError):
         return None
+
+
+def parse_json(data: bytes | str) -> Any:
+    """Return the value of JSON that somebody else may have written.
+
+    Raises:
+        ValueError: If it is no JSON, has more than `MAX_JSON_BYTES`, is nested deeper
+            than `MAX_JSON_DEPTH`, or holds a number that is not finite or has more
+            digits than a float can tell.
+    """
+    if len(data) > MAX_JSON_BYTES:
+        raise ValueError(f"more than {MAX_JSON_BYTES} bytes of JSON")
+    try:
+        value = json.loads(
+            data, parse_constant=_no_number, parse_int=_whole, parse_float=_finite
+        )
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > MAX_JSON_DEPTH:
+            raise ValueError(f"nested deeper than {MAX_JSON_DEPTH}")
+        level = [inner for outer in level for inner in _inside(outer)]
+    return value
+
+
+def _inside(value: Any) -> list[Any]:
+    """Return the lists and objects directly inside a parsed value."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [v for v in value if isinstance(v, dict | list)] if value else []
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _whole(text: str) -> int:
+    if len(text) > MAX_JSON_DIGITS:
+        raise ValueError("a number of too many digits")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is beyond the numbers")
+    return value
 
 
 def require_free_space(folder: Path, needed_bytes: int) -> None:
