@@ -7,7 +7,7 @@ parsed JSON value against one.
 import json
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar, cast
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
@@ -51,7 +51,9 @@ def checked(kind: type[Kind], value: Any) -> Kind:
         ValueError: With one short phrase that names the field and what is wrong.
     """
     try:
-        result: Kind = _adapter(kind).validate_json(json.dumps(value), strict=True)
+        result: Kind = _adapter(cast(Any, kind)).validate_json(
+            json.dumps(value), strict=True
+        )
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))[:80]
