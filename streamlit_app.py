@@ -1,31 +1,27 @@
-"""Home: what this is, an example to try at once, the way, and what is there."""
+"""The app: the home page where Streamlit runs it, the app and its door when imported.
+
+`streamlit run` finds `app` here, and it runs this file as the first page.
+"""
 
 import streamlit as st
 
-from terrainlib.ui import state
-from terrainlib.ui.chrome import APP_NAME, page_header
-from terrainlib.ui.home import show_example, show_inventory, show_way
+if __name__ == "__main__":
+    from terrainlib.ui.home import show_home
 
-page_header(
-    APP_NAME,
-    "Turn satellite images into terrain masks with a U-Net that you train, judge and "
-    "apply in the browser.",
-)
+    show_home()
+else:
+    from starlette.middleware import Middleware
 
-st.subheader("Try it now", anchor=False)
-st.markdown(
-    "Drag the divider to compare image and mask. Drag **Sharpening** and watch the "
-    "mask change."
-)
-show_example()
-st.page_link(
-    state.STUDIO_PAGE,
-    label="**Use your own image in the mask studio**",
-    icon=":material/arrow_forward:",
-)
+    from terrainlib.ui.door import Door, browser_opened
 
-st.subheader("The way through", anchor=False)
-show_way()
-
-st.subheader("What is here", anchor=False)
-show_inventory()
+    app = st.App(
+        __file__,
+        middleware=[
+            Middleware(
+                Door,
+                hosts=st.get_option("server.allowedHosts"),
+                origins=st.get_option("server.corsAllowedOrigins"),
+            )
+        ],
+        lifespan=browser_opened,
+    )

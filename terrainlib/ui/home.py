@@ -18,7 +18,7 @@ from terrainlib.data.sample import SAMPLE_DIR, example_scenes
 from terrainlib.runs.folder import Run, list_runs
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui import cached, state
-from terrainlib.ui.chrome import page_card
+from terrainlib.ui.chrome import APP_NAME, page_card, page_header
 from terrainlib.ui.legend import show_legend
 from terrainlib.ui.studio.live_view import ViewPictures, live_view
 from terrainlib.ui.studio.masks import PictureFile, picture_preview
@@ -33,6 +33,30 @@ _STATE_ICONS: Final = {
     "failed": ":material/error:",
     "crashed": ":material/error:",
 }
+
+
+def show_home() -> None:
+    """Show what this is, an example to try at once, the way, and what is there."""
+    page_header(
+        APP_NAME,
+        "Turn satellite images into terrain masks with a U-Net that you train, judge "
+        "and apply in the browser.",
+    )
+    st.subheader("Try it now", anchor=False)
+    st.markdown(
+        "Drag the divider to compare image and mask. Drag **Sharpening** and watch the "
+        "mask change."
+    )
+    show_example()
+    st.page_link(
+        state.STUDIO_PAGE,
+        label="**Use your own image in the mask studio**",
+        icon=":material/arrow_forward:",
+    )
+    st.subheader("The way through", anchor=False)
+    show_way()
+    st.subheader("What is here", anchor=False)
+    show_inventory()
 
 
 def show_example() -> None:
