@@ -1,5 +1,6 @@
 """Data sets of Kaggle by their name, through `kagglehub`, which keeps them."""
 
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,12 @@ KAGGLE_DATASET: Final = "tpapp157/earth-terrain-height-and-segmentation-map-imag
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 _MAX_NAME_CHARACTERS: Final = 120
+
+
+def kaggle_dirs() -> tuple[Path, ...]:
+    """Return where `kagglehub` keeps its downloads, unless that is its usual place."""
+    set_folder = os.environ.get("KAGGLEHUB_CACHE")
+    return (Path(set_folder).resolve(),) if set_folder else ()
 
 
 def download_kaggle(name: str) -> Path:

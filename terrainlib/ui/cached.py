@@ -21,6 +21,7 @@ from terrainlib.data.palette import Classes
 from terrainlib.data.relief import shaded_relief
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.data.splits import Split, leak_free_split
+from terrainlib.ui.paths import allowed_path
 from terrainlib.ui.pictures import encode_jpeg as encode_jpeg  # offered from here too
 from terrainlib.ui.pictures import encode_png as encode_png
 from terrainlib.ui.pictures import shrink as shrink
@@ -49,18 +50,22 @@ def dataset(
 ) -> Dataset:
     """Return an opened data set, again from memory while its folder is unchanged.
 
+    Every data set of the pages comes this way, and is held against the allowed folders.
+
     Args:
-        folder: The data set's folder.
+        folder: The data set's folder, as typed or chosen.
         progress: Called with (done, total) while it is checked for the first time.
 
     Raises:
+        InputError: If it is outside of the allowed folders.
         DatasetError: If the folder is no usable data set.
     """
-    stamp = tuple(file_stamp(Path(folder) / part) for part in _DATASET_PARTS)
+    folder = allowed_path(folder)
+    stamp = tuple(file_stamp(folder / part) for part in _DATASET_PARTS)
     opened: list[str] = st.session_state.setdefault(_OPENED, [])
     key = f"{folder}|{stamp}"
     if progress is not None and key not in opened:
-        open_dataset(Path(folder), progress=progress)  # leaves its scan on the disk
+        open_dataset(folder, progress=progress)  # leaves its scan on the disk
         st.session_state[_OPENED] = [*opened, key][-32:]
     return _dataset(str(folder), stamp)
 

@@ -52,10 +52,10 @@ def pick_dataset(key: str) -> Dataset | None:
     with st.container(border=True, height="stretch"):
         source = _pick_source(key)
         folder = _INPUTS[source](key)
-        st.session_state[state.DATASET_FOLDER] = folder
-        if folder is None:
-            return None
-        dataset = _open(folder)
+        dataset = None if folder is None else _open(folder)
+        st.session_state[state.DATASET_FOLDER] = (
+            str(dataset.folder) if dataset else None
+        )
         if dataset is not None:
             st.markdown(f":material/check_circle: {summary(dataset)}")
     return dataset
@@ -116,8 +116,7 @@ def _folder(key: str) -> str | None:
         help_text=LAYOUT_HELP,
     )
     if typed is not None:
-        text = typed.strip().strip("\"'")
-        _remember("folder", str(Path(text).expanduser()) if text else None)
+        _remember("folder", typed.strip().strip("\"'") or None)
     folder = _remembered("folder")
     if folder is None:
         st.caption(f"Type or paste the path of a folder. {LAYOUT_HELP}")

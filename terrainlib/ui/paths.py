@@ -1,0 +1,95 @@
+"""Which files and folders of this machine the pages may open: one rule for all.
+
+Whoever reaches the app can type a path, or send one in place of a box's choice. It is
+resolved first, links and all, and must then lie in one of the allowed folders.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from terrainlib import files
+from terrainlib.data.kaggle import kaggle_dirs
+from terrainlib.data.sample import SAMPLE_DIR
+from terrainlib.errors import InputError
+
+FOLDERS_VARIABLE: Final = "TERRAINLIB_FOLDERS"
+_SHOWN_LETTERS: Final = 60
+
+
+def allowed_folders() -> tuple[Path, ...]:
+    """Return the folders whose files may be opened.
+
+    The home and the working folder (but not where that is the whole disk), the one of
+    runs and models, and those that the variable `TERRAINLIB_FOLDERS` adds, parted as in
+    `PATH`.
+    """
+    added = filter(None, os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep))
+    own = [folder for folder in (*_home(), Path.cwd()) if folder != folder.parent]
+    wanted = [*own, files.home_dir(), *map(Path, added)]
+    resolved = dict.fromkeys(folder.resolve() for folder in wanted)
+    return tuple(
+        folder
+        for folder in resolved
+        if not any(folder.is_relative_to(o) for o in resolved if o != folder)
+    )
+
+
+def allowed_path(typed: str | Path) -> Path:
+    """Return a path, resolved; it may be missing.
+
+    The embedded sample and what was downloaded from Kaggle are allowed as well.
+
+    Args:
+        typed: The path as a person types or pastes it; `~` and quotes are understood.
+
+    Raises:
+        InputError: If it is outside of the allowed folders, or no path at all.
+    """
+    text = str(typed).strip().strip("\"'")
+    if not text:
+        raise InputError("No path was given. Type or paste one.")
+    try:
+        path = Path(text).expanduser().resolve()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _missing(text) from error
+    roots = allowed_folders()
+    if not any(path.is_relative_to(o) for o in (*roots, SAMPLE_DIR, *kaggle_dirs())):
+        raise InputError(
+            f"'{shown(text)}' is outside of the allowed folders "
+            f"({', '.join(map(str, roots))}). Ask the person who runs the server to "
+            f"add it to {FOLDERS_VARIABLE}."
+        )
+    return path
+
+
+def existing_path(typed: str | Path) -> Path:
+    """Return a path, resolved, of something that is there.
+
+    Raises:
+        InputError: If it is outside of the allowed folders, missing or unreadable.
+    """
+    path = allowed_path(typed)
+    try:
+        return path.resolve(strict=True)
+    except (OSError, RuntimeError) as error:
+        raise _missing(str(typed)) from error
+
+
+def shown(typed: str) -> str:
+    """Return a typed path as a message names it: one that is too long, cut."""
+    text = typed.strip()
+    return text if len(text) <= _SHOWN_LETTERS else f"{text[:_SHOWN_LETTERS]}…"
+
+
+def _missing(typed: str) -> InputError:
+    return InputError(
+        f"'{shown(typed)}' does not exist or may not be read. Check the path."
+    )
+
+
+def _home() -> list[Path]:
+    try:
+        return [Path.home()]
+    except RuntimeError:  # an account without a home
+        return []
