@@ -45,8 +45,8 @@ def checked(kind: type[Kind], value: Any) -> Kind:
 
     Lists become tuples where the type says so; apart from that nothing is converted:
     "3" is no number and 1 is no truth value. Halves of characters, which no page can
-    show, become question marks. Fields that the type does not know are
-    passed over: a later version may add some.
+    show, become question marks. Fields that the type does not know are passed over: a
+    later version may add some.
 
     Raises:
         ValueError: With one short phrase that names the field and what is wrong.

@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from terrainlib.types import YEARS
 
-_LONGEST_SECONDS: Final = 100 * 365 * 86_400.0
+_YEAR_SECONDS: Final = 365 * 86_400.0
+_LONGEST_SECONDS: Final = 100 * _YEAR_SECONDS
 
 
 def finish_time(
@@ -23,10 +24,10 @@ def finish_time(
     present = (now or datetime.now(UTC)).astimezone(zone)
     seconds = min(max(0.0, seconds_left), _LONGEST_SECONDS)
     end = present + timedelta(seconds=seconds)
+    if seconds > _YEAR_SECONDS:
+        return f"{end:%d %B %Y}"
     text = f"{end:%H:%M}" if zone is not UTC else f"{end:%H:%M} UTC"
-    if end.date() == present.date():
-        return text
-    return f"{end:%d %B}, {text}" if end.year == present.year else f"{end:%d %B %Y}"
+    return text if end.date() == present.date() else f"{end:%d %B}, {text}"
 
 
 def date_text(moment: datetime, timezone: str | None) -> str:
