@@ -212,19 +212,26 @@ def read_json(path: Path) -> Any | None:
         return None
 
 
-def parse_json(data: bytes | str) -> Any:
+def parse_json(data: bytes | str, *, finite: bool = True) -> Any:
     """Return the value of JSON that somebody else may have written.
+
+    Args:
+        data: The text.
+        finite: Whether NaN and Infinity, which Python writes, are refused.
 
     Raises:
         ValueError: If it is no JSON, has more than `MAX_JSON_BYTES`, is nested deeper
-            than `MAX_JSON_DEPTH`, or holds a number that is not finite or has more
-            digits than a float can tell.
+            than `MAX_JSON_DEPTH`, or holds a number that has more digits than a float
+            can tell, or is not finite.
     """
     if len(data) > MAX_JSON_BYTES:
         raise ValueError(f"more than {MAX_JSON_BYTES} bytes of JSON")
     try:
         value = json.loads(
-            data, parse_constant=_no_number, parse_int=_whole, parse_float=_finite
+            data,
+            parse_constant=_no_number if finite else float,
+            parse_int=_whole,
+            parse_float=_finite,
         )
     except RecursionError as error:
         raise ValueError("nested too deeply") from error

@@ -21,7 +21,7 @@ def _moment(text: str) -> str:
     """Refuse a text that is no ISO time of our years; an empty one stands for none."""
     if text:
         moment = datetime.fromisoformat(text)
-        if not YEARS[0] < moment.year < YEARS[1]:
+        if not YEARS[0] <= moment.year <= YEARS[1]:
             raise ValueError(f"a year beyond {YEARS[0]} to {YEARS[1]}")
         moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     return text
@@ -44,20 +44,20 @@ def checked(kind: type[Kind], value: Any) -> Kind:
     """Return a parsed JSON value as a value of a type, such as a frozen dataclass.
 
     Lists become tuples where the type says so; apart from that nothing is converted:
-    "3" is no number and 1 is no truth value. Fields that the type does not know are
-    passed over: a later version may add some.
+    "3" is no number and 1 is no truth value. Halves of characters, which no page can
+    show, become question marks. Fields that the type does not know are passed over: a
+    later version may add some.
 
     Raises:
         ValueError: With one short phrase that names the field and what is wrong.
     """
     try:
-        result: Kind = _adapter(cast(Any, kind)).validate_json(
-            json.dumps(value), strict=True
-        )
+        text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+        result: Kind = _adapter(cast(Any, kind)).validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))[:80]
-        raise ValueError(f"`{where}`: {first['msg']}" if where else first["msg"]) from (
-            error
-        )
+        where = "".join(c if c.isprintable() else "?" for c in where)
+        what = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"`{where}`: {what}" if where else what) from error
     return result

@@ -2,15 +2,17 @@
 
 from typing import Any, Final
 
-from terrainlib.errors import ConfigError
-from terrainlib.model._card_values import count, number, part, text
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.record import ModelRecord
+from terrainlib.types import checked
 
 Fact = tuple[str, str]
 Facts = tuple[Fact, ...]
 
 _NOT_OPTIONS: Final = ("epochs_done", "best_epoch", "stopped")
+_IN_COMMAND: Final = (  # or in the data
+    *("epochs", "minutes", "batch_size", "seed", "height", "image_size", "classes"),
+)
 
 
 def sections_of(record: ModelRecord) -> tuple[tuple[str, Facts], ...]:
@@ -75,27 +77,23 @@ def _resolution(record: ModelRecord, size: int) -> str:
 
 
 def _data(record: ModelRecord) -> list[Fact]:
-    pairs = number(record.dataset, "pairs")
+    pairs = record.dataset.get("pairs")
     return [
-        ("Name", text(record.dataset, "name")),
-        ("Pairs", f"{pairs:,.0f}" if pairs is not None else ""),
-        ("Fingerprint", text(record.dataset, "fingerprint")),
+        ("Name", record.dataset.get("name", "")),
+        ("Pairs", f"{pairs:,}" if pairs is not None else ""),
+        ("Fingerprint", record.dataset.get("fingerprint", "")),
     ]
 
 
 def _split(record: ModelRecord) -> list[Fact]:
-    split = record.split
-    sizes = [
-        (count(split, "train"), "train"),
-        (count(split, "validation"), "validate"),
-        (count(split, "left_out"), "left out"),
-    ]
-    pairs = ", ".join(f"{size:,} {word}" for size, word in sizes if size)
+    split = record.split or {}
+    words = {"train": "train", "validation": "validate", "left_out": "left out"}
+    sizes = [(len(split.get(part, ())), word) for part, word in words.items()]
     return [
-        ("Method", text(split, "method")),
-        ("Pairs", pairs),
-        ("Shared ground", text(split, "leak")),
-        ("Fingerprint", text(split, "hash")),
+        ("Method", split.get("method", "")),
+        ("Pairs", ", ".join(f"{size:,} {word}" for size, word in sizes if size)),
+        ("Shared ground", split.get("leak", "")),
+        ("Fingerprint", split.get("hash", "")),
     ]
 
 
@@ -105,12 +103,12 @@ def _last_training(record: ModelRecord) -> str:
     if final is None:
         return ""
     details = []
-    if (minutes := number(final, "minutes")) is not None:
+    if (minutes := final.get("minutes")) is not None:
         details.append(f"{minutes:g} minutes")
-    if (epochs := number(final, "epochs")) is not None:
-        details.append(f"{epochs:g} epochs")
-    if (seed := number(final, "seed")) is not None:
-        details.append(f"seed {seed:g}")
+    if (epochs := final.get("epochs")) is not None:
+        details.append(f"{epochs} epochs")
+    if (seed := final.get("seed")) is not None:
+        details.append(f"seed {seed}")
     how = f" ({', '.join(details)})" if details else ""
     return (
         f"once more on all {final['pairs']:,} pairs{how}; split and scores are those "
@@ -120,19 +118,18 @@ def _last_training(record: ModelRecord) -> str:
 
 def _training(record: ModelRecord) -> list[Fact]:
     training = record.training
-    minutes, epochs = number(training, "minutes"), number(training, "epochs")
-    seed, batch = number(training, "seed"), number(training, "batch_size")
-    done, best = number(training, "epochs_done"), number(training, "best_epoch")
-    budget = f"{epochs:g} epochs" if epochs is not None else ""
+    minutes, epochs = training.get("minutes"), training.get("epochs")
+    budget = f"{epochs} epochs" if epochs is not None else ""
     if minutes is not None:
         budget = f"{minutes:g} minutes"
-    versions = [f"{name} {text(record.versions, name)}" for name in record.versions]
+    batch = training.get("batch_size")
+    versions = [f"{name} {version}" for name, version in record.versions.items()]
     return [
         ("Budget", budget),
-        ("Seed", f"{seed:.0f}" if seed is not None else ""),
-        ("Batch", f"{batch:.0f} images" if batch is not None else ""),
-        ("Epochs done", f"{done:.0f}" if done is not None else ""),
-        ("Best epoch", f"{best:.0f}" if best else ""),
+        ("Seed", str(training.get("seed", ""))),
+        ("Batch", f"{batch} images" if batch is not None else ""),
+        ("Epochs done", str(training.get("epochs_done", ""))),
+        ("Best epoch", str(training.get("best_epoch") or "")),
         ("Unlike the preset", ", ".join(_unlike_preset(record))),
         ("Last training", _last_training(record)),
         ("Made", record.created.replace("T", " ").replace("+00:00", " UTC")),
@@ -141,7 +138,7 @@ def _training(record: ModelRecord) -> list[Fact]:
 
 
 def _calibration(record: ModelRecord) -> list[Fact]:
-    error = number(record.scores, "ece")
+    error = (record.scores or {}).get("ece")
     if error is None and record.temperature == 1:
         return []
     return [
@@ -157,8 +154,9 @@ def _training_config(record: ModelRecord) -> TrainingConfig | None:
     """Return the options of the training; None where they cannot be read."""
     values = {k: v for k, v in record.training.items() if k not in _NOT_OPTIONS}
     try:
-        return TrainingConfig.from_dict(values) if values else None
-    except (ConfigError, TypeError, ValueError):
+        checked(TrainingConfig, values)
+        return TrainingConfig.from_dict(values)
+    except ValueError:
         return None
 
 
@@ -167,28 +165,15 @@ def _unlike_preset(record: ModelRecord) -> list[str]:
     config = _training_config(record)
     if config is None:
         return []
-    network = config.network
-    preset = TrainingConfig.preset(
-        network.preset_name,
-        network={
-            "classes": network.classes,
-            "height": network.height,
-            "image_size": network.image_size,
-        },
-        epochs=config.epochs,
-        minutes=config.minutes,
-        batch_size=config.batch_size,
-        seed=config.seed,
-    ).to_dict()
+    usual = TrainingConfig.preset(config.network.preset_name).to_dict()
     # only what the record holds: options that came later are not its own
-    mine, own_network = record.training, part(record.training, "network")
-    found = _differences(own_network, preset.pop("network"))
-    return found + _differences(mine, preset)
+    found = _differences(record.training["network"], usual.pop("network"))
+    return found + _differences(record.training, usual)
 
 
 def _differences(values: Any, preset: dict[str, Any]) -> list[str]:
     return [
         f"{name.replace('_', ' ')} {values[name]}"
         for name, usual in preset.items()
-        if name in values and values[name] != usual
+        if name in values and name not in _IN_COMMAND and values[name] != usual
     ]

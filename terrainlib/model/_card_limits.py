@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from terrainlib.model._card_values import count, number, part, text
 from terrainlib.model.record import ModelRecord
 
 RARE_SHARE: Final = 0.02
@@ -17,9 +16,9 @@ def stored_leak(record: ModelRecord) -> str | None:
         What the split knows of shared ground, and whether the weights were trained
         further since; None where the record holds no split.
     """
-    leak = text(record.split, "leak")
+    leak = (record.split or {}).get("leak") or None
     if record.final is None:
-        return leak or None
+        return leak
     later = f"scored before the last training on all {record.final['pairs']:,} pairs"
     return f"{leak}; {later}" if leak else later
 
@@ -31,7 +30,7 @@ def fresh_leak(record: ModelRecord) -> str | None:
     well, however clean the stored split is.
     """
     if record.final is None:
-        return text(record.split, "leak") or None
+        return (record.split or {}).get("leak") or None
     return (
         f"seen in training: these weights were trained once more on all "
         f"{record.final['pairs']:,} pairs"
@@ -71,13 +70,10 @@ def _resolution(record: ModelRecord) -> str:
 
 def _looks(record: ModelRecord) -> str:
     means = record.statistics.get("color_mean")
-    contrast = number(record.statistics, "contrast")
-    if not (isinstance(means, list) and len(means) == 3) or contrast is None:
+    contrast = record.statistics.get("contrast")
+    if means is None or contrast is None:
         return "Images that look unlike those it was trained on."
-    levels = [number({"mean": value}, "mean") for value in means]
-    if None in levels:
-        return "Images that look unlike those it was trained on."
-    red, green, blue = (f"{255 * (level or 0.0):.0f}" for level in levels)
+    red, green, blue = (f"{255 * level:.0f}" for level in means)
     return (
         "Images that look unlike those it was trained on, such as ordinary photographs "
         "or other seasons and sensors: the mean colour there is red "
@@ -105,15 +101,11 @@ def _rare_classes(record: ModelRecord) -> str:
 def _class_shares(record: ModelRecord) -> tuple[dict[str, float], str]:
     """Return the share of each class, and of which pixels."""
     names = [item.name for item in record.terrain_classes()]
-    trained = part(record.statistics, "class_shares")
-    shares = {name: number(trained, name) for name in names}
-    known = {name: value for name, value in shares.items() if value is not None}
+    trained = record.statistics.get("class_shares", {})
+    known = {name: trained[name] for name in names if trained.get(name) is not None}
     if known:
         return known, "training"
-    try:
-        rows = [sum(int(value) for value in row) for row in record.confusion or []]
-    except (TypeError, ValueError):
-        return {}, ""
+    rows = [sum(row) for row in record.confusion or []]
     if len(rows) != len(names) or not sum(rows):
         return {}, ""
     total = sum(rows)
@@ -121,8 +113,7 @@ def _class_shares(record: ModelRecord) -> tuple[dict[str, float], str]:
 
 
 def _weak_classes(record: ModelRecord) -> str:
-    scores = part(record.scores, "iou")
-    known = [(str(name), number(scores, name)) for name in scores]
+    known = (record.scores or {}).get("iou", {}).items()
     weak = [f"{name} ({v:.2f})" for name, v in known if v is not None and v < WEAK_IOU]
     if not weak:
         return ""
@@ -131,7 +122,7 @@ def _weak_classes(record: ModelRecord) -> str:
 
 
 def _yardstick(record: ModelRecord) -> str:
-    own, other = number(record.scores, "miou"), number(record.yardstick, "miou")
+    own, other = ((s or {}).get("miou") for s in (record.scores, record.yardstick))
     if own is None or other is None or own > other:
         return ""
     return (
@@ -141,9 +132,9 @@ def _yardstick(record: ModelRecord) -> str:
 
 
 def _scores(record: ModelRecord) -> str:
-    if number(record.scores, "miou") is None:
+    if (record.scores or {}).get("miou") is None:
         return "Relying on it unchecked: no scores are stored with it."
-    if text(record.split, "method") == "random":
+    if (record.split or {}).get("method") == "random":
         return (
             "Judging it by its scores alone: the validation pairs were drawn at "
             "random, so that many may share ground with training pairs, and the scores "
@@ -158,7 +149,7 @@ def _scores(record: ModelRecord) -> str:
 
 
 def _few_pairs(record: ModelRecord) -> str:
-    pairs = count(record.split, "train")
+    pairs = len((record.split or {}).get("train", ()))
     if record.final is not None or not 0 < pairs < FEW_PAIRS:
         return ""
     return f"Landscapes beyond its data: it learnt from {pairs} pairs only."
@@ -171,7 +162,7 @@ def _stopped(record: ModelRecord) -> str:
 
 
 def _data(record: ModelRecord) -> str:
-    name = text(record.dataset, "name")
+    name = record.dataset.get("name")
     return f"the data set {name}" if name else "its training images"
 
 

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from terrainlib.errors import ModelFileError
 
-MAX_DEPTH: Final = 40
 NETWORKS: Final = frozenset({"Functional", "Model"})
 _SEQUENTIAL: Final = "Sequential"
 LAYERS: Final = frozenset(
@@ -70,8 +69,7 @@ def check_names(description: Any) -> None:
         description: Parsed JSON of any kind.
 
     Raises:
-        ModelFileError: With the name of what is not allowed, or if it is nested more
-            than 40 levels deep.
+        ModelFileError: With the name of what is not allowed.
     """
     sequential = False
     for item in _objects(description):
@@ -83,16 +81,6 @@ def check_names(description: Any) -> None:
             raise forbidden(item.get("registered_name") or item.get("module"))
     if sequential:
         raise forbidden(_SEQUENTIAL)
-
-
-def check_depth(value: Any) -> None:
-    """Refuse parsed JSON that is nested more than 40 levels deep.
-
-    Raises:
-        ModelFileError: If it is.
-    """
-    for _item in _objects(value):
-        pass
 
 
 def forbidden(kind: Any) -> ModelFileError:
@@ -113,7 +101,7 @@ def shortened(value: Any) -> str:
 def _objects(description: Any) -> Iterator[Mapping[str, Any]]:
     """Yield every JSON object, outermost first, without recursion."""
     level = [description]
-    for _depth in range(MAX_DEPTH):
+    while level:
         below: list[Any] = []
         for value in level:
             if isinstance(value, Mapping):
@@ -122,12 +110,6 @@ def _objects(description: Any) -> Iterator[Mapping[str, Any]]:
             elif isinstance(value, list):
                 below.extend(value)
         level = below
-        if not level:
-            return
-    raise ModelFileError(
-        f"the model description cannot be read: it is nested more than {MAX_DEPTH} "
-        "levels deep. Upload a file written by this app."
-    )
 
 
 def _check_class(item: Mapping[str, Any]) -> None:

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from terrainlib.model._card_facts import Fact, repeat_command, sections_of
 from terrainlib.model._card_limits import fresh_leak, limits_of, stored_leak
-from terrainlib.model._card_values import number
 from terrainlib.model.record import ModelRecord
 
 __all__ = [
@@ -137,11 +136,11 @@ def overall_scores(
     Returns:
         mIoU, pixel accuracy and boundary F1; nothing where the model has no mIoU.
     """
-    if number(own, "miou") is None:
+    mine, theirs = own or {}, other or {}
+    if mine.get("miou") is None:
         return ()
     return tuple(
-        Score(name, number(own, key), number(other, key))
-        for key, name in _SCORES.items()
+        Score(name, mine.get(key), theirs.get(key)) for key, name in _SCORES.items()
     )
 
 
@@ -149,13 +148,9 @@ def class_scores(
     own: Mapping[str, Any] | None, other: Mapping[str, Any] | None
 ) -> tuple[Score, ...]:
     """Return the IoU of each class of the model, beside the pixel classifier's."""
-    mine, theirs = _by_class(own), _by_class(other)
-    return tuple(Score(name, number(mine, name), number(theirs, name)) for name in mine)
-
-
-def _by_class(scores: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    found = (scores or {}).get("iou")
-    return {str(k): v for k, v in found.items()} if isinstance(found, Mapping) else {}
+    theirs = (other or {}).get("iou", {})
+    mine = (own or {}).get("iou", {})
+    return tuple(Score(name, value, theirs.get(name)) for name, value in mine.items())
 
 
 def _scores_markdown(card: ModelCard) -> str:

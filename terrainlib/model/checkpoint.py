@@ -112,7 +112,9 @@ def read(path: Path) -> Checkpoint | None:
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             names = sorted(name for name in stored.files if name != _FACTS)
-            facts = json.loads(stored[_FACTS].tobytes())
-            return Checkpoint(tuple(stored[name] for name in names), facts)
+            # a training may go wrong: then its loss is no number
+            facts = files.parse_json(stored[_FACTS].tobytes(), finite=False)
+            arrays = tuple(stored[name] for name in names)
+            return Checkpoint(arrays, facts) if isinstance(facts, dict) else None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

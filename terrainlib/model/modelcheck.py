@@ -5,7 +5,6 @@ sentence; nothing in a file is run, deserialised or written. No Keras, no Tensor
 """
 
 import io
-import json
 import struct
 import zipfile
 import zlib
@@ -17,8 +16,9 @@ from typing import Any, BinaryIO, Final, Literal
 
 import h5py
 
+from terrainlib import files
 from terrainlib.errors import ModelFileError
-from terrainlib.model.allowlist import check_depth, shortened
+from terrainlib.model.allowlist import shortened
 from terrainlib.model.hdf5check import SIGNATURE, Hdf5, open_hdf5, read_text, walk
 
 Kind = Literal["keras", "h5"]
@@ -246,13 +246,11 @@ def _member(archive: zipfile.ZipFile, name: str, limit_bytes: int) -> bytes:
 
 
 def _parse(text: str) -> Any:
-    """Parse JSON and refuse what is nested deeper than any model."""
+    """Parse JSON and refuse what is larger or nested deeper than any model's."""
     try:
-        value = json.loads(text)
+        return files.parse_json(text)
     except ValueError as error:
         raise ModelFileError(
-            "the model description cannot be read: it is no JSON. Upload model.keras "
-            "or TerrainMaskGenerator.h5 from a run folder."
+            f"the model description cannot be read: it is no JSON of ours ({error}). "
+            "Upload model.keras or TerrainMaskGenerator.h5 from a run folder."
         ) from error
-    check_depth(value)
-    return value

@@ -124,7 +124,8 @@ def _with_record(path: Path, record: str) -> bytes:
         for member in source.infolist():
             data = source.read(member)
             if member.filename == METADATA:
-                metadata = {**json.loads(data), RECORD_KEY: json.loads(record)}
+                known = files.parse_json(data)
+                metadata = {**known, RECORD_KEY: files.parse_json(record)}
                 data = json.dumps(metadata).encode()
             target.writestr(member.filename, data)
     return buffer.getvalue()

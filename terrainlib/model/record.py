@@ -1,14 +1,17 @@
 """What a model file says about its model, apart from layers and weights.
 
 Plain JSON values, so that a record can be listed, shown and stored without TensorFlow.
-What comes out of a file is checked here before anybody relies on it.
+What comes out of a file is checked here before anybody relies on it: the types of the
+fields below are its schema, and a key may be missing wherever they do not require it.
 """
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Required, Self
+
+from pydantic import AfterValidator, ConfigDict, Field, GetPydanticSchema, with_config
+from typing_extensions import TypedDict  # pydantic takes none other before Python 3.12
 
 from terrainlib.data.palette import (
     MAX_CLASSES,
@@ -16,20 +19,114 @@ from terrainlib.data.palette import (
     Classes,
     TerrainClass,
 )
-from terrainlib.errors import ConfigError, ModelFileError
+from terrainlib.errors import ModelFileError
 from terrainlib.model.config import UNetConfig
-from terrainlib.model.statistics import is_statistics
+from terrainlib.model.looks import Looks
+from terrainlib.model.statistics import MAX_GROUPS
+from terrainlib.types import Amount, Count, Moment, Share, Text, checked
 
 FORMAT: Final = 1
 MAX_RECEPTIVE_FIELD_PX: Final = 2048
-_MAX_TEXT_CHARACTERS: Final = 200
-_MAX_NOTES: Final = 20
-_MAX_NOTE_CHARACTERS: Final = 500
+_MAX_REASON_CHARACTERS: Final = 200
+_loose = with_config(ConfigDict(extra="allow"))  # a later version may add keys
 
 
 def utc_now() -> str:
     """Return the time as ISO text, UTC, in whole seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _printable(text: str) -> str:
+    if not (text.strip() and text.isprintable()):
+        raise ValueError("should be a name that can be printed")
+    return text
+
+
+def _known_looks(values: Any) -> Any:
+    if Looks.from_dict(values) is None:
+        raise ValueError("should be how the training images are distributed")
+    return values
+
+
+def _as(kind: Any) -> GetPydanticSchema:
+    """Check a JSON object as another type does, and leave it a `dict`."""
+    return GetPydanticSchema(lambda _source, handler: handler.generate_schema(kind))
+
+
+_Line = Annotated[Text, AfterValidator(lambda text: " ".join(text.split()))]
+_Short = Annotated[str, Field(max_length=200)]
+_Note = Annotated[str, Field(max_length=500)]
+_Band = Annotated[int, Field(ge=0, le=255)]
+_Pixels = Annotated[int, Field(ge=0, le=2**48)]  # a sum over classes fits in 64 bits
+_Row = Annotated[list[_Pixels], Field(max_length=MAX_CLASSES)]
+_Matrix = Annotated[list[_Row], Field(max_length=MAX_CLASSES)]
+_Rgb = Annotated[list[Share], Field(min_length=3, max_length=3)]
+_OfClasses = Annotated[dict[Text, Share | None], Field(max_length=MAX_CLASSES)]
+
+
+@_loose
+class _Class(TypedDict):
+    name: Annotated[
+        str, Field(max_length=MAX_NAME_CHARACTERS), AfterValidator(_printable)
+    ]
+    color: Annotated[list[_Band], Field(min_length=3, max_length=3)]
+
+
+@_loose
+class _Split(TypedDict, total=False):
+    method: _Line
+    train: list[Text]
+    validation: list[Text]
+    left_out: list[Text]
+    hash: _Line
+    leak: _Line
+
+
+@_loose
+class _Scores(TypedDict, total=False):
+    images: Count
+    pixel_accuracy: Share | None
+    miou: Share | None
+    boundary_f1: Share | None
+    ece: Share | None
+    iou: _OfClasses
+    split: _Line
+
+
+@_loose
+class _Statistics(TypedDict, total=False):
+    color_mean: _Rgb
+    color_std: _Rgb
+    contrast: Share
+    class_shares: _OfClasses
+    looks: Annotated[dict[str, Any], AfterValidator(_known_looks)]
+
+
+@_loose
+class _Dataset(TypedDict, total=False):
+    name: _Line
+    pairs: Count
+    fingerprint: _Line
+
+
+@_loose
+class _Training(TypedDict, total=False):
+    network: dict[str, Any]
+    minutes: Amount | None
+    epochs: Count | None
+    batch_size: Count
+    seed: Count
+    epochs_done: Count
+    best_epoch: Count | None
+    stopped: bool
+
+
+@_loose
+class _Final(TypedDict, total=False):
+    pairs: Required[Annotated[Count, Field(gt=0)]]
+    minutes: Amount | None
+    epochs: Count | None
+    seed: Count | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +165,36 @@ class ModelRecord:
     """
 
     config: dict[str, Any]
-    classes: list[dict[str, Any]]
-    name: str = ""
-    scale: float | None = None
-    receptive_field: int = 0
+    classes: Annotated[
+        list[Annotated[dict[str, Any], _as(_Class)]],
+        Field(min_length=2, max_length=MAX_CLASSES),
+    ]
+    name: _Short = ""
+    scale: Annotated[float, Field(ge=1 / 256, le=256, allow_inf_nan=False)] | None = (
+        None
+    )
+    receptive_field: Annotated[int, Field(ge=0, le=MAX_RECEPTIVE_FIELD_PX)] = 0
     normalization: dict[str, Any] = field(default_factory=dict)
-    split: dict[str, Any] | None = None
-    scores: dict[str, Any] | None = None
-    confusion: list[Any] | None = None
-    confusion_groups: list[Any] | None = None
-    temperature: float = 1.0
-    statistics: dict[str, Any] = field(default_factory=dict)
-    dataset: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    parameters: int | None = None
-    yardstick: dict[str, Any] | None = None
-    final: dict[str, Any] | None = None
-    notes: list[str] = field(default_factory=list)
-    created: str = field(default_factory=utc_now)
-    versions: dict[str, Any] = field(default_factory=dict)
+    split: Annotated[dict[str, Any], _as(_Split)] | None = None
+    scores: Annotated[dict[str, Any], _as(_Scores)] | None = None
+    confusion: _Matrix | None = None
+    confusion_groups: Annotated[list[_Matrix], Field(max_length=MAX_GROUPS)] | None = (
+        None
+    )
+    temperature: Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)] = 1.0
+    statistics: Annotated[dict[str, Any], _as(_Statistics)] = field(
+        default_factory=dict
+    )
+    dataset: Annotated[dict[str, Any], _as(_Dataset)] = field(default_factory=dict)
+    training: Annotated[dict[str, Any], _as(_Training)] = field(default_factory=dict)
+    parameters: Annotated[Count, Field(gt=0)] | None = None
+    yardstick: Annotated[dict[str, Any], _as(_Scores)] | None = None
+    final: Annotated[dict[str, Any], _as(_Final)] | None = None
+    notes: Annotated[list[_Note], Field(max_length=20)] = field(default_factory=list)
+    created: Moment = field(default_factory=utc_now)
+    versions: Annotated[dict[_Short, _Short], Field(max_length=50)] = field(
+        default_factory=dict
+    )
     format: int = FORMAT
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,27 +205,17 @@ class ModelRecord:
         """Return the configuration of the network.
 
         Raises:
-            ModelFileError: If an option is unknown or out of its bounds.
+            ModelFileError: If an option is unknown, of a wrong type or out of bounds.
         """
-        _require_types(self.config)
         try:
+            checked(UNetConfig, self.config)
             return UNetConfig.from_dict(self.config)
-        except ConfigError as error:
-            raise _unusable(error.message) from error
-        except (TypeError, ValueError) as error:
-            raise _unusable("an option of the network is of a wrong type.") from error
+        except ValueError as error:
+            raise _unusable(error) from error
 
     def terrain_classes(self) -> Classes:
-        """Return the classes.
-
-        Raises:
-            ModelFileError: If they are no list of 2 to 64 names with colours.
-        """
-        if not 2 <= len(self.classes) <= MAX_CLASSES:
-            raise _unusable(
-                f"it has {len(self.classes)} classes; 2 to {MAX_CLASSES} are allowed."
-            )
-        return tuple(_class(item) for item in self.classes)
+        """Return the classes."""
+        return tuple(TerrainClass(c["name"], tuple(c["color"])) for c in self.classes)
 
     @classmethod
     def from_dict(cls, values: Any) -> Self:
@@ -129,20 +227,15 @@ class ModelRecord:
             ModelFileError: If it is no record of this form, or a value is not usable.
         """
         if not isinstance(values, Mapping) or values.get("format") != FORMAT:
-            raise _unusable("it is of another version of this app.")
-        known = {item.name for item in fields(cls)}
-        for name, usable in _USABLE.items():
-            if name in values and not usable(values[name]):
-                raise _unusable(f"`{name}` is out of its bounds.")
-        if not {"config", "classes"} <= set(values):
-            raise _unusable("config or classes are missing.")
-        kept = {name: value for name, value in values.items() if name in known}
-        record = cls(**{"created": "", **kept})
+            raise _unusable("it is of another version of this app")
+        try:
+            record = checked(cls, {"created": "", **values})
+        except ValueError as error:
+            raise _unusable(error) from error
         config = record.unet_config()
-        classes = record.terrain_classes()
-        if config.output == "classes" and len(classes) != config.classes:
+        if config.output == "classes" and len(record.classes) != config.classes:
             raise _unusable(
-                f"it names {len(classes)} classes for {config.classes} outputs."
+                f"it names {len(record.classes)} classes for {config.classes} outputs"
             )
         return record
 
@@ -152,93 +245,8 @@ def class_list(classes: Classes) -> list[dict[str, Any]]:
     return [{"name": item.name, "color": list(item.color)} for item in classes]
 
 
-def _class(item: Any) -> TerrainClass:
-    """Return one class of the list."""
-    item = item if isinstance(item, Mapping) else {}
-    name, color = item.get("name"), item.get("color")
-    named = isinstance(name, str) and 0 < len(name.strip()) <= MAX_NAME_CHARACTERS
-    if not (named and str(name).isprintable()):
-        raise _unusable("a class lacks its name.")
-    if not (isinstance(color, list | tuple) and len(color) == 3):
-        raise _unusable("a class lacks its colour.")
-    if not all(_is_whole(c) and 0 <= c <= 255 for c in color):
-        raise _unusable("a class colour is not three numbers from 0 to 255.")
-    return TerrainClass(str(name), (color[0], color[1], color[2]))
-
-
-def _require_types(config: Mapping[str, Any]) -> None:
-    """Refuse options of the network of another type than their defaults'."""
-    for name, default in UNetConfig().to_dict().items():
-        value = config.get(name, default)
-        if isinstance(default, list):
-            fits = isinstance(value, list | tuple) and all(map(_is_whole, value))
-        elif isinstance(default, float):
-            fits = _is_number(value)
-        else:
-            fits = type(value) is type(default)
-        if not fits:
-            raise _unusable(f"`{name}` is of a wrong type.")
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)
-
-
-def _is_object(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= _MAX_TEXT_CHARACTERS
-
-
-def _is_final(value: Any) -> bool:
-    """Return whether a value says how often, how long and on what all was trained."""
-    if not isinstance(value, dict) or not _is_whole(value.get("pairs")):
-        return False
-    others = (value.get(name) for name in ("minutes", "seed", "epochs"))
-    known = all(v is None or (_is_number(v) and v >= 0) for v in others)
-    return bool(value["pairs"] > 0 and known)
-
-
-def _are_notes(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) <= _MAX_NOTES
-        and all(isinstance(v, str) and len(v) <= _MAX_NOTE_CHARACTERS for v in value)
-    )
-
-
-_USABLE: Final[dict[str, Callable[[Any], bool]]] = {
-    "config": _is_object,
-    "classes": lambda v: isinstance(v, list),
-    "name": _is_text,
-    "scale": lambda v: v is None or (_is_number(v) and 1 / 256 <= v <= 256),
-    "receptive_field": lambda v: _is_whole(v) and 0 <= v <= MAX_RECEPTIVE_FIELD_PX,
-    "normalization": _is_object,
-    "split": lambda v: v is None or isinstance(v, dict),
-    "scores": lambda v: v is None or isinstance(v, dict),
-    "confusion": lambda v: v is None or isinstance(v, list),
-    "confusion_groups": lambda v: v is None or isinstance(v, list),
-    "temperature": lambda v: _is_number(v) and 0.01 <= v <= 100,
-    "statistics": is_statistics,
-    "dataset": _is_object,
-    "training": _is_object,
-    "parameters": lambda v: v is None or (_is_whole(v) and v > 0),
-    "yardstick": lambda v: v is None or isinstance(v, dict),
-    "final": lambda v: v is None or _is_final(v),
-    "notes": _are_notes,
-    "created": _is_text,
-    "versions": _is_object,
-}
-
-
-def _unusable(reason: str) -> ModelFileError:
+def _unusable(reason: object) -> ModelFileError:
+    why = str(reason).rstrip(".")[:_MAX_REASON_CHARACTERS]
     return ModelFileError(
-        f"the record of the model cannot be used: {reason} Retrain, or update this app."
+        f"the record of the model cannot be used: {why}. Retrain, or update this app."
     )

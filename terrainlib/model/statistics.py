@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from terrainlib.data.palette import NO_DATA
 from terrainlib.model.imagefeatures import Vector, color_shares, image_features
-from terrainlib.model.looks import MIN_IMAGES, Looks, looks_of
+from terrainlib.model.looks import MIN_IMAGES, looks_of
 
 if TYPE_CHECKING:
     from terrainlib.data.cache import PairCache
@@ -70,13 +70,6 @@ def confusion_groups(confusions: NDArray[np.int64]) -> list[Any] | None:
     if groups < MIN_IMAGES:
         return None
     return [confusions[number::groups].sum(axis=0).tolist() for number in range(groups)]
-
-
-def is_statistics(value: Any) -> bool:
-    """Return whether a value out of a file can be the statistics of a record."""
-    if not isinstance(value, dict):
-        return False
-    return LOOKS_KEY not in value or Looks.from_dict(value[LOOKS_KEY]) is not None
 
 
 def _statistics(pairs: Iterable[tuple[Bytes, NDArray[np.bool_]]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from terrainlib import files
 from terrainlib.data.sample import EMBEDDED_MODELS
@@ -22,6 +22,7 @@ ModelKind = Literal["embedded", "run", "added", "instant"]
 EMBEDDED_ID: Final = "default"
 MODEL_SUFFIXES: Final = (".keras", ".h5", ".hdf5")
 _DEFAULT_FILE: Final = "default.json"
+_LAST_TIME: Final = 2**33  # a file may have any time, the calendar has not: in 2242
 _EMBEDDED_TITLES: Final = {
     "default": "Embedded default",
     "default-height": "Embedded default with height",
@@ -66,35 +67,28 @@ class ModelEntry:
     @property
     def data(self) -> str:
         """Name of the data it was trained on, or an empty text."""
-        dataset = self.record.dataset if self.record else {}
-        return str((dataset or {}).get("name") or "")
+        return self.record.dataset.get("name", "") if self.record else ""
 
     @property
     def created(self) -> datetime:
         """When it was made, UTC; the file's own date where the record names none."""
-        try:
-            made = datetime.fromisoformat(self.record.created if self.record else "")
-        except ValueError:
+        if self.record is None or not self.record.created:
             return self.modified
+        made = datetime.fromisoformat(self.record.created)
         return made if made.tzinfo else made.replace(tzinfo=UTC)
 
     def score(self, name: str) -> float | None:
         """Return one of its validation scores, such as `miou`, where it has it."""
-        scores = self.record.scores if self.record else None
-        value = (scores or {}).get(name)
-        return float(value) if isinstance(value, int | float) else None
+        return self._scores.get(name)
 
     @property
     def class_scores(self) -> dict[str, float | None]:
         """Validation IoU of each class by its name; empty where there is none."""
-        scores = self.record.scores if self.record else None
-        values = (scores or {}).get("iou")
-        if not isinstance(values, dict):
-            return {}
-        return {
-            str(name): float(value) if isinstance(value, int | float) else None
-            for name, value in values.items()
-        }
+        return dict(self._scores.get("iou", {}))
+
+    @property
+    def _scores(self) -> dict[str, Any]:
+        return (self.record.scores if self.record else None) or {}
 
     @property
     def leak(self) -> str | None:
@@ -177,14 +171,19 @@ def _entry(model_id: str, kind: ModelKind, title: str, path: Path) -> ModelEntry
     record = _record(str(path), facts.st_mtime_ns, facts.st_size)
     named = kind == "run" and record is not None and record.name
     return ModelEntry(
-        id=model_id,
+        id=_shown(model_id),
         kind=kind,
-        title=record.name if named and record else title,
+        title=record.name if named and record else _shown(title),
         path=path,
         record=record,
         size_bytes=facts.st_size,
-        modified=datetime.fromtimestamp(facts.st_mtime, UTC),
+        modified=datetime.fromtimestamp(min(max(facts.st_mtime, 0), _LAST_TIME), UTC),
     )
+
+
+def _shown(name: str) -> str:
+    """Return the name of a file in characters that a page can hold."""
+    return name.encode("utf-8", "replace").decode()
 
 
 @lru_cache(maxsize=512)

@@ -10,13 +10,25 @@ def md_escape(text: object) -> str:
     r"""Return `text` as one line that Markdown shows exactly as it is.
 
     Streamlit's Markdown knows more than emphasis: `:red[...]` colours, `:material/...:`
-    icons, `$...$` formulas, links and typographic arrows. All of it is escaped.
+    icons, `$...$` formulas, links and typographic arrows. All of it is escaped. Halves
+    of characters, as odd file names have them, become question marks.
 
     Example:
         >>> md_escape("a_b.png: 3 * 4")
         'a\\_b\\.png\\: 3 \\* 4'
     """
-    return _SPECIAL.sub(r"\\\1", _LINE_BREAKS.sub(" ", str(text)))
+    whole = str(text).encode("utf-8", "replace").decode()
+    return _SPECIAL.sub(r"\\\1", _LINE_BREAKS.sub(" ", whole))
+
+
+def slug(text: str) -> str:
+    """Return `text` as letters, digits and dashes, for the name of a file.
+
+    Example:
+        >>> slug("run/coast 1")
+        'run-coast-1'
+    """
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in text)
 
 
 def plural(count: int, word: str, words: str | None = None) -> str:

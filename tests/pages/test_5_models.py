@@ -1,6 +1,7 @@
 """The models page, as a person sees it; and the box that lets pages choose a model."""
 
 import json
+import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from terrainlib.ui.models import actions as model_actions
 from terrainlib.ui.models.instant import INSTANT_TITLE
 from terrainlib.ui.models.picker import model_label
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
+from tests.crafted_models import archive, members_of
 from tests.crafted_runs import craft_run
 from tests.models import hide_embedded_models
 
@@ -270,6 +272,60 @@ def test_a_damaged_file_is_named_and_can_only_be_deleted(saved: tuple[Path, Path
     assert "This file is damaged" in texts(page)
     assert [button.label for button in page.button] == ["Delete"]
     assert page.get("download_button") == []
+
+
+def test_odd_files_of_others_leave_the_page_whole_and_can_be_deleted(
+    saved: tuple[Path, Path],
+):
+    files.models_dir().mkdir()
+    odd = {
+        "year-1": ("2026-05-01T12:00:00+00:00", "0001-01-01T00:00:00+14:00"),
+        "year-9999": ("2026-05-01T12:00:00+00:00", "9999-12-31T23:59:59-14:00"),
+        "huge": ("0.5432", "1" + "0" * 400),
+        "deep": ("0.5432", "[" * 5000 + "]" * 5000),
+        "text": ('{"leak": "random: may leak"}', '"x"'),
+        "a b": ("coast", "good"),
+        "a-b": ("coast", "good"),
+        "a\udcff": ("coast", "good"),
+    }
+    for name, (old, new) in odd.items():
+        path = files.models_dir() / f"{name}.keras"
+        path.write_bytes(_reworded(saved[0], old, new))
+        os.utime(path, (0, 2**36))
+
+    page = open_page()
+
+    assert sorted(titles(page)) == sorted(["a?", *list(odd)[:-1]])
+    assert len(page.error) == 5
+    assert [button.label for button in page.button].count("Delete") == len(odd)
+
+    page.button(key="models_delete_added/year-1.keras").click().run()
+    page.button(key="models_question_yes").click().run()
+
+    assert not page.exception
+    assert "year-1" not in titles(page)
+    assert len(page.error) == 4
+    assert not (files.models_dir() / "year-1.keras").exists()
+
+
+def test_an_odd_record_is_refused_by_one_sentence_when_it_is_uploaded(
+    saved: tuple[Path, Path],
+):
+    data = _reworded(saved[0], "0.5432", "1" + "0" * 400)
+
+    page = upload(open_page(), "huge.keras", data)
+
+    (shown,) = page.error
+    assert shown.value.replace("\\", "").startswith("huge.keras: the model description")
+    assert titles(page) == []
+
+
+def _reworded(path: Path, old: str, new: str) -> bytes:
+    """Return a `.keras` file with another text in its metadata."""
+    data = members_of(path.read_bytes())
+    assert old.encode() in data["metadata.json"]
+    data["metadata.json"] = data["metadata.json"].replace(old.encode(), new.encode())
+    return archive(data)
 
 
 def test_both_formats_are_made_on_demand_and_hold_the_record(

@@ -5,20 +5,18 @@ and a Kaggle data set by its name. The choice is shared by the pages and survive
 leaving them. Use it outside of forms: it holds one itself.
 """
 
-import hashlib
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import streamlit as st
 
-from terrainlib import files
-from terrainlib.data.archive import extract_zip
 from terrainlib.data.dataset import Dataset
 from terrainlib.data.kaggle import KAGGLE_DATASET, download_kaggle
 from terrainlib.data.sample import SAMPLE_DIR
-from terrainlib.errors import DatasetError, TerrainError
+from terrainlib.data.uploads import mark_used, unpack_upload
+from terrainlib.errors import TerrainError
+from terrainlib.runs.slot import active_run
 from terrainlib.ui import cached, state
 from terrainlib.ui.errors import errors_shown, show_error
 from terrainlib.ui.text import md_escape, plural
@@ -130,24 +128,18 @@ def _zip(key: str) -> str | None:
         key=f"{key}_zip",
         help=LAYOUT_HELP,
     )
-    known = _remembered("zip") and st.session_state.get(UPLOAD)
+    folder = _remembered("zip")
+    there = folder is not None and mark_used(Path(folder))
+    known = st.session_state.get(UPLOAD) if there else None
     if upload is not None and upload.file_id != known:
         _remember("zip", None)
+        run = active_run()
         with errors_shown("This zip file cannot be opened"), st.spinner("Unpacking…"):
-            _remember("zip", str(_unpack(upload.getvalue(), upload.name)))
+            trained = [Path(run.config.data)] if run else []
+            unpacked = unpack_upload(upload.getvalue(), upload.name, trained)
+            _remember("zip", str(unpacked))
             st.session_state[UPLOAD] = upload.file_id
     return _remembered("zip")
-
-
-def _unpack(data: bytes, name: str) -> Path:
-    """Return the folder of a zip's content, unpacked on its first use."""
-    digest = hashlib.sha256(data).hexdigest()[:32]
-    stem = re.sub(r"[^\w. -]+", "_", Path(name).stem).strip(". ")[:60]
-    target = files.cache_dir() / "uploads" / digest / (stem or "upload")
-    try:
-        return extract_zip(data, target)
-    except DatasetError as error:
-        raise DatasetError(error.message, file=name) from error
 
 
 def _kaggle(key: str) -> str | None:

@@ -12,7 +12,7 @@ from terrainlib.ui.models.yardstick_scores import (
     show_class_chart,
     show_score_table,
 )
-from terrainlib.ui.text import md_escape
+from terrainlib.ui.text import md_escape, slug
 
 _RIGHT: Final = ("Split", "Training")
 COMMAND_HELP: Final = "DATA is the folder of the data set, RUN_DIR a new folder."
@@ -47,7 +47,7 @@ def show_card(
         st.download_button(
             "Card as Markdown",
             data=card_markdown(record),
-            file_name=f"{key}-card.md",
+            file_name=f"{slug(key)}-card.md",
             mime="text/markdown",
             key=f"models_card_file_{key}",
             icon=":material/download:",

@@ -14,7 +14,7 @@ from terrainlib.ui.leaks import leak_note, show_note
 from terrainlib.ui.legend import swatch
 from terrainlib.ui.models import actions as actions
 from terrainlib.ui.models.card_view import show_card
-from terrainlib.ui.text import file_size, md_escape
+from terrainlib.ui.text import file_size, md_escape, slug
 from terrainlib.ui.times import date_text
 
 AHEAD_HELP: Final = (
@@ -34,7 +34,7 @@ def show_model_card(entry: ModelEntry, *, is_default: bool) -> None:
         entry: The model.
         is_default: Whether it is the one the app begins with.
     """
-    with st.container(border=True, key=f"models_card_{_slug(entry.id)}"):
+    with st.container(border=True, key=f"models_card_{entry.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader(md_escape(entry.title), anchor=False, width="content")
             if is_default:
@@ -49,14 +49,14 @@ def show_model_card(entry: ModelEntry, *, is_default: bool) -> None:
             _show_delete(entry)
             return
         _show_scores(entry)
-        show_card(entry.record, _colors(entry), _slug(entry.id))
+        show_card(entry.record, _colors(entry), entry.id)
         _show_buttons(entry, is_default=is_default)
 
 
 def _facts(entry: ModelEntry) -> list[str]:
     """Return preset, data, date and size in a few words each."""
     facts = [entry.preset]
-    pairs = (entry.record.dataset or {}).get("pairs") if entry.record else None
+    pairs = entry.record.dataset.get("pairs") if entry.record else None
     if entry.data:
         facts.append(f"{entry.data}, {pairs} pairs" if pairs else entry.data)
     facts.append(date_text(entry.created, st.context.timezone))
@@ -123,7 +123,7 @@ def _share(value: float | None) -> str:
 
 def _show_buttons(entry: ModelEntry, *, is_default: bool) -> None:
     """Show what can be done with a model."""
-    key = _slug(entry.id)
+    key = entry.id
     link = {"model": entry.id}
     with st.container(horizontal=True, vertical_alignment="center"):
         if not is_default:
@@ -157,7 +157,7 @@ def _show_downloads(entry: ModelEntry, key: str) -> None:
     st.download_button(
         KERAS_FILE,
         data=lambda: actions.keras_bytes(entry),
-        file_name=f"{_slug(entry.title)}.keras",
+        file_name=f"{slug(entry.title)}.keras",
         mime="application/octet-stream",
         key=f"models_keras_{key}",
         icon=":material/download:",
@@ -180,13 +180,8 @@ def _show_delete(entry: ModelEntry) -> None:
     """Show the button that asks before it deletes; embedded models have none."""
     if entry.kind != "embedded" and st.button(
         "Delete",
-        key=f"models_delete_{_slug(entry.id)}",
+        key=f"models_delete_{entry.id}",
         icon=":material/delete:",
         type="tertiary",
     ):
         actions.ask_delete(entry)
-
-
-def _slug(text: str) -> str:
-    """Return a text as letters, digits and dashes, for keys and file names."""
-    return "".join(c if c.isascii() and c.isalnum() else "-" for c in text)

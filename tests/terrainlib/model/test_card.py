@@ -111,8 +111,16 @@ def test_the_command_names_what_differs_from_the_preset() -> None:
     assert fact(record, "Training", "Unlike the preset") == "dropout 0.5, flips False"
 
 
+def test_a_network_of_sizes_that_its_preset_does_not_take_has_a_card() -> None:
+    network = {**NETWORK, "stem_stride": 1, "filters": (4, 8), "image_size": 18}
+    training = TrainingConfig.preset("fast", network=network, epochs=7)
+    record = replace(RECORD, training=training.to_dict())
+
+    assert "filters [4, 8]" in str(fact(record, "Training", "Unlike the preset"))
+
+
 @pytest.mark.parametrize(
-    "training", [{}, {"network": 5}, {"unheard": 1}, {"minutes": "many"}]
+    "training", [{}, {"network": 5}, {"unheard": 1}, {"minutes": 1e9}]
 )
 def test_a_training_that_cannot_be_read_gives_no_command(training: Any) -> None:
     card = model_card(replace(RECORD, training=training))
@@ -208,21 +216,3 @@ def test_the_markdown_holds_table_command_limits_and_notes() -> None:
     assert f"Split: {LEAK_FREE}." in lines
     assert model_card(RECORD).command in lines
     assert lines[-1] == "- Ask before use."
-
-
-def test_strange_values_are_left_out_of_the_card() -> None:
-    record = replace(
-        RECORD,
-        split={"train": 5, "leak": 7},
-        scores={"miou": float("nan"), "iou": [1]},
-        confusion=[["a"]],
-        statistics={"color_mean": "red"},
-        dataset={"pairs": "many"},
-        versions={"keras": 3},
-        yardstick={"iou": 1},
-    )
-
-    card = model_card(record)
-
-    assert card.scores == card.classes == ()
-    assert "None are stored" in card_markdown(record)

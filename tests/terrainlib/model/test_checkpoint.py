@@ -1,6 +1,7 @@
 """Checkpoints: whole or not there, the last two kept."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,26 @@ def test_a_checkpoint_reads_back_as_it_was(tmp_path: Path) -> None:
     for stored, original in zip(loaded.arrays, ARRAYS, strict=True):
         np.testing.assert_array_equal(stored, original)
         assert stored.dtype == original.dtype
+
+
+def test_a_training_gone_wrong_reads_back(tmp_path: Path) -> None:
+    facts = {"loss": [float("nan"), float("inf")]}
+
+    checkpoint.save_checkpoint(tmp_path, 1, ARRAYS, facts)
+
+    loaded = checkpoint.load_latest(tmp_path)
+    assert loaded is not None
+    assert str(loaded.facts) == str(facts)
+
+
+@pytest.mark.parametrize("facts", [[1], 10**400, [[[[[[]]]]]] * 2])
+def test_facts_that_are_none_make_a_damaged_checkpoint(
+    tmp_path: Path, facts: Any
+) -> None:
+    checkpoint.write(tmp_path / "epoch-00001.npz", ARRAYS, facts)
+
+    with pytest.raises(TrainingError, match="damaged"):
+        checkpoint.load_latest(tmp_path)
 
 
 def test_the_last_two_are_kept(tmp_path: Path) -> None:

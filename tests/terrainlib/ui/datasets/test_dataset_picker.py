@@ -1,10 +1,14 @@
 """The box that chooses a data set, apart from any page."""
 
+import io
+import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from terrainlib import files
 from terrainlib.data.dataset import open_dataset
 from terrainlib.ui.datasets.picker import sizes, summary
 from tests.conftest import PAGE_TIMEOUT_S
@@ -101,3 +105,42 @@ def test_the_summary_shows_names_as_text(tmp_path: Path) -> None:
     assert "1 pair" in line
     assert "1 problem" in line
     assert "heights" not in line
+
+
+def _upload(page: AppTest, name: str, data: bytes) -> None:
+    page.segmented_control(key="first_source").set_value("zip").run()
+    page.file_uploader(key="first_zip").upload(name, data).run()
+    assert not page.exception
+
+
+def test_a_zip_is_unpacked_again_where_its_folder_went_out(
+    box: AppTest, tiny_dataset: Path
+) -> None:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as made:
+        for path in tiny_dataset.iterdir():
+            made.write(path, path.name)
+    _upload(box.run(), "my set.zip", data.getvalue())
+    assert box.text[0].value == "6 of my set"
+
+    (upload,) = (files.cache_dir() / "uploads").iterdir()
+    shutil.rmtree(upload)
+    box.run()
+
+    assert not box.exception
+    assert box.text[0].value == "6 of my set"
+    assert upload.is_dir()
+
+
+def test_a_bent_zip_is_refused_by_one_sentence(box: AppTest) -> None:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as made:
+        made.writestr("a.png", "1")
+    bent = bytearray(data.getvalue())
+    bent[bent.index(b"PK\x01\x02") + 6] = 99  # the version it needs: 9.9
+
+    _upload(box.run(), "bent.zip", bytes(bent))
+
+    (shown,) = box.error
+    assert shown.value.startswith("bent\\.zip\\: not a complete zip archive")
+    assert box.text[0].value == "nothing"
