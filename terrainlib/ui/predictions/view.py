@@ -9,6 +9,7 @@ from typing import Final
 
 import streamlit as st
 
+from terrainlib import files
 from terrainlib.data.palette import Classes
 from terrainlib.errors import RunError
 from terrainlib.runs.models import list_models
@@ -192,7 +193,7 @@ def _show_chosen(job: PredictionJob, name: str, classes: Classes) -> None:
 
 def _show_download(job: PredictionJob) -> None:
     """Offer all results as one zip where they are not too large for it."""
-    paths = [path for path in job.files if path.is_file()]
+    paths = [path for path in job.files if files.is_file(path)]
     size = sum(path.stat().st_size for path in paths)
     if not paths:
         return
