@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from terrainlib.runs.folder import list_runs
+from terrainlib.runs.folder import damaged_runs, list_runs
 from terrainlib.runs.launcher import active_run
 from terrainlib.ui.chrome import empty_state, page_header
 from terrainlib.ui.notices import show_notice
@@ -10,6 +10,7 @@ from terrainlib.ui.training import run_actions as actions
 from terrainlib.ui.training.run_table import show_runs
 from terrainlib.ui.training.run_view import show_run
 from terrainlib.ui.training.training_start import show_new_training
+from terrainlib.ui.worker_parts import show_damaged
 
 page_header(
     "Training",
@@ -32,7 +33,7 @@ view = st.segmented_control(
 if view == actions.NEW:
     show_new_training(active)
 elif view == actions.PAST:
-    show_runs(runs)
+    show_runs(runs, damaged_runs())
 else:
     run = actions.find_run(wanted, runs, active)
     if wanted is None:
@@ -40,6 +41,8 @@ else:
     if run is not None:
         actions.put_in_address(run.path.name)
         show_run(run)
+    elif damaged := [one for one in damaged_runs() if one.path.name == wanted]:
+        show_damaged(damaged, actions.ask_delete_damaged, key="training_delete_damaged")
     elif wanted is not None:
         empty_state(
             "This training is not there",

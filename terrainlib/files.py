@@ -13,12 +13,13 @@ import re
 import secrets
 import shutil
 import socket
+import stat
 import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import psutil
 
@@ -206,10 +207,50 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any | None:
     """Return the parsed JSON of `path`, or None where it is missing or unreadable."""
     try:
-        with Path(path).open("rb") as file:
-            return parse_json(file.read(MAX_JSON_BYTES + 1))
+        return parse_json(read_bytes(path, MAX_JSON_BYTES))
     except (OSError, ValueError):
         return None
+
+
+def read_bytes(path: Path, limit_bytes: int) -> bytes:
+    """Return what a file holds that somebody else may have put there.
+
+    Raises:
+        OSError: If it cannot be read, or is no file: a pipe would never end.
+        ValueError: If it is larger than `limit_bytes`.
+    """
+    with open_regular(path) as file:
+        data = file.read(limit_bytes + 1)
+    if len(data) > limit_bytes:
+        raise ValueError(f"larger than {limit_bytes} bytes")
+    return data
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading without waiting for anybody.
+
+    Raises:
+        OSError: If it cannot be read, or is a folder, a pipe or a device.
+    """
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return file
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a path leads to a file, also where nobody may look."""
+    return os.path.isfile(path)  # noqa: PTH113 - that of `Path` may raise
+
+
+def exists(path: Path) -> bool:
+    """Return whether a path leads to something, also where nobody may look."""
+    return os.path.exists(path)  # noqa: PTH110 - that of `Path` may raise
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def parse_json(data: bytes | str, *, finite: bool = True) -> Any:

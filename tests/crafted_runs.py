@@ -11,7 +11,7 @@ from terrainlib.data.palette import KAGGLE_CLASSES, colorize
 from terrainlib.model.config import TrainingConfig
 from terrainlib.runs.folder import RunConfig, create_run
 from terrainlib.runs.metrics import MetricsTable
-from terrainlib.runs.process import write_process
+from terrainlib.runs.process import read_process, write_process
 from terrainlib.runs.status import Status, write_status
 from terrainlib.runs.times import utc_now
 from tests.synthetic import terrain
@@ -78,6 +78,19 @@ def craft_run(
     log = "".join(f"epoch {number + 1} done\n" for number in range(epochs))
     (path / "train.log").write_text(f"reading the data\n{log}")
     return path
+
+
+def worker_pid(path: Path) -> int:
+    """Return the id that `process.json` of a worker's folder names."""
+    record = read_process(path)
+    assert record is not None
+    return record.pid
+
+
+def exit_code(path: Path) -> int | None:
+    """Return how the worker of a folder ended; None where nobody has noted it."""
+    record = read_process(path)
+    return None if record is None else record.exit_code
 
 
 def _rows(

@@ -15,7 +15,7 @@ LIBRARY = ROOT / "terrainlib"
 # Imports run one way: a part may import those after it and itself. (The worker and the
 # command line live on top of `runs`.)
 ORDER = ("pages", "ui", "cli", "runs", "mask", "model", "data", "base")
-BASE = {"__init__", "errors", "files", "metrics", "_gdal"}
+BASE = {"__init__", "errors", "files", "metrics", "types", "_gdal"}
 CLI = {"cli", "__main__"}  # and its private neighbours
 HEAVY = ("tensorflow", "keras", "streamlit", "matplotlib", "sklearn")
 MAY_IMPORT_STREAMLIT = {"pages", "ui"}

@@ -26,6 +26,7 @@ from terrainlib.data.palette import (
     load_classes,
 )
 from terrainlib.errors import DatasetError, ImageError, StorageError
+from terrainlib.types import Byte, Count, PathText, Sentence, Text, known_record
 
 ClassesSource = Literal["classes.json", "kaggle", "found"]
 Progress = Callable[[int, int], None]
@@ -50,6 +51,33 @@ class Scan:
     problems: tuple[Problem, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What is remembered of a check; files are named within the folder.
+
+    Attributes:
+        classes: Name and colour of each.
+        source: Where they come from.
+        pairs: The fields of each `Pair`, in their order.
+        problems: File and sentence of each.
+    """
+
+    classes: tuple[tuple[Text, tuple[Byte, Byte, Byte]], ...]
+    source: ClassesSource
+    pairs: tuple[
+        tuple[
+            PathText,
+            PathText,
+            PathText,
+            PathText | None,
+            tuple[Count, Count],
+            tuple[Count, ...],
+        ],
+        ...,
+    ]
+    problems: tuple[tuple[PathText, Sentence], ...]
+
+
 def fingerprint(stamps: Iterable[Stamp]) -> str:
     """Return 16 hexadecimal digits from all names, sizes and times of change."""
     lines = sorted(f"{s.name}\n{s.size}\n{s.changed}\n" for s in stamps)
@@ -63,7 +91,7 @@ def scan(folder: Path, layout: Layout, progress: Progress | None) -> Scan:
         DatasetError: If `classes.json` is not valid, or no classes can be found.
     """
     memory = _memory(folder, fingerprint(layout.stamps)).with_suffix(".json")
-    remembered = _from_json(folder, files.read_json(memory))
+    remembered = _from_form(folder, known_record(memory, _Form))
     if remembered is None:
         masks = MaskCollector()
         remembered = _check(folder, layout, masks, progress)
@@ -149,32 +177,26 @@ def _to_json(folder: Path, found: Scan) -> dict[str, Any]:
     }
 
 
-def _from_json(folder: Path, value: Any) -> Scan | None:
-    """Return the check of a JSON form, or None where it is not one."""
-    try:
-        return Scan(
-            classes=tuple(
-                TerrainClass(name, (red, green, blue))
-                for name, (red, green, blue) in value["classes"]
-            ),
-            source=value["source"],
-            pairs=tuple(
-                Pair(
-                    id=identifier,
-                    image=folder / image,
-                    mask=folder / mask,
-                    height=folder / height if height else None,
-                    size=(rows, columns),
-                    counts=tuple(counts),
-                )
-                for identifier, image, mask, height, (rows, columns), counts in value[
-                    "pairs"
-                ]
-            ),
-            problems=tuple(Problem(file, text) for file, text in value["problems"]),
-        )
-    except (KeyError, TypeError, ValueError):
+def _from_form(folder: Path, form: _Form | None) -> Scan | None:
+    """Return the check of a JSON form, or None where there is none."""
+    if form is None:
         return None
+    return Scan(
+        classes=tuple(TerrainClass(*entry) for entry in form.classes),
+        source=form.source,
+        pairs=tuple(
+            Pair(
+                id=identifier,
+                image=folder / image,
+                mask=folder / mask,
+                height=folder / height if height else None,
+                size=size,
+                counts=counts,
+            )
+            for identifier, image, mask, height, size, counts in form.pairs
+        ),
+        problems=tuple(Problem(*problem) for problem in form.problems),
+    )
 
 
 def _digest(text: str) -> str:

@@ -10,10 +10,11 @@ import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from terrainlib import files
 from terrainlib.data._cachefiles import (
@@ -25,6 +26,7 @@ from terrainlib.data._cachefiles import (
 )
 from terrainlib.data.dataset import Dataset, Problem, Progress
 from terrainlib.errors import DatasetError
+from terrainlib.types import PathText, Sentence, known_record
 
 _VERSION: Final = 1  # of the content; a change of it makes old caches void
 
@@ -70,6 +72,25 @@ class PairCache:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What a cache's folder says of its arrays.
+
+    Attributes:
+        image_size: Height and width S in px.
+        ids: Ids of the pairs.
+        heights: Whether there are heights.
+        scale: Cached px per original px.
+        skipped: File and sentence of each pair that could not be read.
+    """
+
+    image_size: Annotated[int, Field(ge=1, le=2**16)]
+    ids: tuple[PathText, ...]
+    heights: bool
+    scale: Annotated[float, Field(gt=0, le=1e6)]
+    skipped: tuple[tuple[PathText, Sentence], ...]
+
+
 def build_cache(
     dataset: Dataset,
     image_size: int,
@@ -109,23 +130,24 @@ def build_cache(
 
 def _open(folder: Path) -> PairCache | None:
     """Return a cache that is complete and fits its description, else None."""
-    about: Any = files.read_json(folder / ABOUT_FILE)
+    about = known_record(folder / ABOUT_FILE, _About)
+    if about is None:
+        return None
+    size, ids = about.image_size, about.ids
     try:
-        size = int(about["image_size"])
-        ids = tuple(str(name) for name in about["ids"])
         cache = PairCache(
             images=_mapped(folder / IMAGES_FILE, (len(ids), size, size, 3), "uint8"),
             masks=_mapped(folder / MASKS_FILE, (len(ids), size, size), "uint8"),
             heights=(
                 _mapped(folder / HEIGHTS_FILE, (len(ids), size, size), "float32")
-                if about["heights"]
+                if about.heights
                 else None
             ),
             ids=ids,
-            scale=float(about["scale"]),
-            skipped=tuple(Problem(file, text) for file, text in about["skipped"]),
+            scale=about.scale,
+            skipped=tuple(Problem(*problem) for problem in about.skipped),
         )
-    except (OSError, KeyError, TypeError, ValueError):
+    except (OSError, ValueError):
         return None
     return cache if ids else None
 

@@ -12,19 +12,22 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from terrainlib import files
 from terrainlib.data.dataset import Dataset, Progress
 from terrainlib.data.overlap_geometry import Size, common_polygon, inverted
 from terrainlib.errors import StorageError
+from terrainlib.types import PathText, Share, known_record
 
 _VERSION: Final = 1  # of the search; a change of it makes what was found void
 _FOLDER: Final = "overlaps"
-_Row = tuple[float, float, float]
+_Number = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+_Row = tuple[_Number, _Number, _Number]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,22 @@ class Overlaps:
         return leaky / len(judged) if judged else 0.0
 
 
+_Stored = tuple[PathText, PathText, Share, tuple[_Row, _Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What is remembered of a search.
+
+    Attributes:
+        pairs: The fields of each overlap that is sure, in their order.
+        possible: Those of each that is not.
+    """
+
+    pairs: tuple[_Stored, ...]
+    possible: tuple[_Stored, ...]
+
+
 def find_overlaps(
     dataset: Dataset,
     *,
@@ -122,7 +141,7 @@ def find_overlaps(
         StoppedError: If `should_stop` said so.
     """
     memory = files.cache_dir() / _FOLDER / f"{_key(dataset)}.json"
-    remembered = _from_json(files.read_json(memory), dataset)
+    remembered = _from_form(known_record(memory, _Form), dataset)
     if remembered is not None:
         return remembered
     overlaps = _search(dataset, progress, should_stop)
@@ -134,7 +153,7 @@ def find_overlaps(
 def known_overlaps(dataset: Dataset) -> Overlaps | None:
     """Return what an earlier search found, or None where there was none."""
     memory: Path = files.cache_dir() / _FOLDER / f"{_key(dataset)}.json"
-    return _from_json(files.read_json(memory), dataset)
+    return _from_form(known_record(memory, _Form), dataset)
 
 
 def _search(
@@ -175,23 +194,24 @@ def _to_json(overlaps: Overlaps) -> dict[str, Any]:
     }
 
 
-def _from_json(value: Any, dataset: Dataset) -> Overlaps | None:
-    """Return the overlaps of a JSON form, or None where it is not one."""
-    ids = set(dataset.ids)
-
-    def read(part: Any) -> tuple[Overlap, ...]:
-        read = tuple(
-            Overlap(first, second, float(share), _rows(np.array(matrix, np.float64)))
-            for first, second, share, matrix in part
-        )
-        if any(one.first not in ids or one.second not in ids for one in read):
-            raise ValueError
-        return read
-
-    try:
-        return Overlaps(read(value["pairs"]), read(value["possible"]))
-    except (KeyError, TypeError, ValueError):
+def _from_form(form: _Form | None, dataset: Dataset) -> Overlaps | None:
+    """Return the overlaps of a JSON form, or None where it is none of the data set."""
+    if form is None:
         return None
+    found = Overlaps(
+        tuple(Overlap(*one) for one in form.pairs),
+        tuple(Overlap(*one) for one in form.possible),
+    )
+    ids = set(dataset.ids)
+    every = found.pairs + found.possible
+    known = all({one.first, one.second} <= ids and _can_turn(one) for one in every)
+    return found if known else None
+
+
+def _can_turn(one: Overlap) -> bool:
+    """Whether the map of an overlap has one back."""
+    (a, b, _), (c, d, _) = one.matrix
+    return abs(a * d - b * c) > 1e-9
 
 
 def _key(dataset: Dataset) -> str:

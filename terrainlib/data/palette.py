@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.errors import DatasetError
-from terrainlib.files import read_json, write_json
+from terrainlib.files import is_file, read_json, write_json
+from terrainlib.types import Byte, Text
 
 NO_DATA: Final = 255
 MAX_CLASSES: Final = 64
@@ -32,8 +33,8 @@ class TerrainClass:
         color: Red, green and blue, each 0 to 255.
     """
 
-    name: str
-    color: tuple[int, int, int]
+    name: Text
+    color: tuple[Byte, Byte, Byte]
 
 
 Classes = tuple[TerrainClass, ...]
@@ -168,16 +169,13 @@ def load_classes(path: Path) -> Classes:
         DatasetError: If the file is missing, no JSON, or lists no valid classes.
     """
     path = Path(path)
-    if path.is_file() and path.stat().st_size > MAX_JSON_KB * 1024:
+    if is_file(path) and path.stat().st_size > MAX_JSON_KB * 1024:
         raise DatasetError(
             f"the file is larger than {MAX_JSON_KB} kB, the limit for a list of "
             "classes. Check that it is the right file.",
             file=path.name,
         )
-    try:
-        value = read_json(path)
-    except RecursionError as error:
-        raise _bad(path, "it is nested too deeply") from error
+    value = read_json(path)
     if not isinstance(value, list) or not value:
         raise _bad(path, "it is no list of classes")
     if len(value) > MAX_CLASSES:

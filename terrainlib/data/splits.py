@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 from terrainlib.data._split_search import Choice, as_thousandths, choose
 from terrainlib.data.overlaps import Overlaps
 from terrainlib.errors import DatasetError
+from terrainlib.types import Finite, PathText, Sentence, Text, checked
 
 RANDOM_LEAK: Final = "random: may leak"
 LEAK_FREE: Final = "leak-free: no shared ground found"
@@ -34,14 +35,22 @@ class Split:
             validation patch; sorted.
     """
 
-    method: str
+    method: Text
     seed: int
-    share: float
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    hash: str
-    leak: str = RANDOM_LEAK
-    left_out: tuple[str, ...] = ()
+    share: Finite
+    train: tuple[PathText, ...]
+    validation: tuple[PathText, ...]
+    hash: Text
+    leak: Sentence = RANDOM_LEAK
+    left_out: tuple[PathText, ...] = ()
+
+    def __post_init__(self) -> None:
+        both = set(self.train) & set(self.validation)
+        if both:
+            raise DatasetError(f"{min(both)} both trains and validates.")
+        used = (set(self.train) | set(self.validation)) & set(self.left_out)
+        if used:
+            raise DatasetError(f"{min(used)} is used and left out.")
 
     def ids(self, part: str) -> tuple[str, ...]:
         """Return the ids of `all`, `train` or `validation`.
@@ -76,33 +85,12 @@ class Split:
                 two sides.
         """
         try:
-            split = cls(
-                method=str(values["method"]),
-                seed=int(values["seed"]),
-                share=float(values["share"]),
-                train=_ids(values["train"]),
-                validation=_ids(values["validation"]),
-                hash=str(values["hash"]),
-                leak=str(values.get("leak", RANDOM_LEAK)),
-                left_out=_ids(values.get("left_out", ())),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return checked(cls, values)
+        except ValueError as error:
             raise DatasetError(
-                "The stored split cannot be read; train again to make a new one."
+                f"The stored split cannot be read ({error}); train again to make a new "
+                "one."
             ) from error
-        both = set(split.train) & set(split.validation)
-        if both:
-            raise DatasetError(
-                f"The stored split is not usable: {min(both)} both trains and "
-                "validates; train again to make a new one."
-            )
-        used = set(split.train) | set(split.validation)
-        if used & set(split.left_out):
-            raise DatasetError(
-                f"The stored split is not usable: {min(used & set(split.left_out))} is "
-                "used and left out; train again to make a new one."
-            )
-        return split
 
 
 def leak_free_split(
@@ -247,13 +235,6 @@ def split_hash(train: Iterable[str], validation: Iterable[str]) -> str:
     """Return the 16 hexadecimal digits that name a division, whatever the order."""
     parts = ("\n".join(sorted(train)), "\n".join(sorted(validation)))
     return _digest("\n\n".join(parts))[:16]
-
-
-def _ids(values: Any) -> tuple[str, ...]:
-    """Return a JSON list of ids as a sorted tuple."""
-    if not isinstance(values, (list, tuple)):
-        raise TypeError
-    return tuple(sorted(str(value) for value in values))
 
 
 def _number(seed: int) -> int:

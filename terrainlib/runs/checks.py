@@ -1,7 +1,5 @@
 """What must hold before a training is started or taken up again."""
 
-from pathlib import Path
-
 from terrainlib.data.dataset import Dataset
 from terrainlib.errors import ConfigError, DatasetError, FailureError, RunError
 from terrainlib.model.config import TrainingConfig
@@ -77,26 +75,4 @@ def require_resumable(run: Run) -> None:
             f"has finished ({run.epoch_text}); there is nothing to continue. Start a "
             "new run.",
             file=run.path.name,
-        )
-
-
-def require_deletable(path: Path, home: Path, what: str, *, active: bool) -> None:
-    """Refuse to delete a worker's folder that is in use or not where ours are.
-
-    Args:
-        path: The folder.
-        home: Where such folders lie.
-        what: What lies there, such as `runs`.
-        active: Whether its worker is at it.
-
-    Raises:
-        RunError: With the reason.
-    """
-    if path.resolve().parent != home or path.is_symlink():
-        raise RunError(
-            f"lies outside the folder of the {what}. Delete it by hand.", file=path.name
-        )
-    if active:
-        raise RunError(
-            "is still running. Stop it before you delete it.", file=path.name
         )

@@ -7,6 +7,7 @@ new one; `job` fills it. Nothing here loads TensorFlow.
 import re
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Self
 from terrainlib import files
 from terrainlib.errors import ConfigError, RunError
 from terrainlib.model.config import TrainingConfig
+from terrainlib.runs.damaged import Damaged, damaged_folders, worker_folders
 from terrainlib.runs.logs import end_of_log, last_line
-from terrainlib.runs.metrics import read_rows
+from terrainlib.runs.metrics import read_numbers
 from terrainlib.runs.previews import PreviewInput, preview_inputs, previews
 from terrainlib.runs.status import (
     ACTIVE,
@@ -28,6 +30,7 @@ from terrainlib.runs.status import (
     write_status,
 )
 from terrainlib.runs.times import utc_now
+from terrainlib.types import Moment, PathText, checked, read_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,12 +38,14 @@ if TYPE_CHECKING:
 __all__ = [
     "ACTIVE",
     "TERMINAL",
+    "Damaged",
     "PreviewInput",
     "Run",
     "RunConfig",
     "State",
     "Status",
     "create_run",
+    "damaged_runs",
     "list_runs",
     "log_tail",
     "preview_inputs",
@@ -72,9 +77,9 @@ class RunConfig:
     """
 
     name: str
-    data: str
+    data: PathText
     training: TrainingConfig
-    created: str = ""
+    created: Moment = ""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.name.strip()) <= MAX_NAME_LETTERS:
@@ -101,11 +106,9 @@ class RunConfig:
             ConfigError: If a value is missing or out of its bounds.
         """
         try:
-            name, data = str(values["name"]), str(values["data"])
-            training = TrainingConfig.from_dict(values["training"])
-        except (KeyError, AttributeError, TypeError) as error:
-            raise ConfigError(f"a value is missing or wrong ({error}).") from error
-        return cls(name, data, training, str(values.get("created", "")))
+            return checked(cls, values)
+        except ValueError as error:
+            raise ConfigError(f"{error}.") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,23 +197,11 @@ def read_run(path: Path) -> Run:
         RunError: If `path` is no run folder, or its configuration cannot be used.
     """
     path = Path(path)
-    values = files.read_json(path / CONFIG_FILE)
-    if not isinstance(values, dict):
-        missing = "does not exist" if not path.exists() else "holds no readable run"
-        raise RunError(
-            f"{missing} (a run folder has a {CONFIG_FILE}). Check the path.",
-            file=path.name,
-        )
-    try:
-        config = RunConfig.from_dict(values)
-    except ConfigError as error:
-        raise RunError(
-            f"{CONFIG_FILE} cannot be used: {error.message}", file=path.name
-        ) from error
+    config = _read_config(path)
     status, state = observe(path)
     message = status.message
     if state == "crashed":
-        message = crash_message(path, last_line(log_tail(path)))
+        message = crash_message(path, last_line(log_tail(path)), said=message)
     return Run(path, config, status, state, message)
 
 
@@ -218,14 +209,16 @@ def list_runs(folder: Path | None = None) -> list[Run]:
     """Return the readable runs of `folder` (default: `runs/`), newest first."""
     folder = files.runs_dir() if folder is None else folder
     runs = []
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name.startswith(".") or not (path / CONFIG_FILE).is_file():
-            continue
-        try:
+    for path in worker_folders(folder, CONFIG_FILE):
+        with suppress(RunError):
             runs.append(read_run(path))
-        except RunError:
-            continue
     return sorted(runs, key=lambda run: (run.config.created, run.path.name))[::-1]
+
+
+def damaged_runs(folder: Path | None = None) -> list[Damaged]:
+    """Return the runs of `folder` (default: `runs/`) that cannot be read, by name."""
+    folder = files.runs_dir() if folder is None else folder
+    return damaged_folders(folder, CONFIG_FILE, _read_config, Status)
 
 
 def read_metrics(path: Path) -> "pd.DataFrame":
@@ -236,13 +229,33 @@ def read_metrics(path: Path) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    frame = pd.DataFrame(read_rows(path / METRICS_FILE))
+    frame = pd.DataFrame(read_numbers(path / METRICS_FILE))
     if frame.empty:
         return frame
-    numbers = frame.apply(pd.to_numeric, errors="coerce").dropna(subset=["epoch"])
-    numbers = numbers.drop_duplicates("epoch", keep="last").sort_values("epoch")
+    numbers = frame.drop_duplicates("epoch", keep="last").sort_values("epoch")
     table: pd.DataFrame = numbers.astype({"epoch": int}).reset_index(drop=True)
     return table
+
+
+def _read_config(path: Path) -> RunConfig:
+    """Return what the run in a folder was asked to do.
+
+    Raises:
+        RunError: If the folder is none of a run, or its configuration is damaged.
+    """
+    try:
+        config = read_record(path / CONFIG_FILE, RunConfig)
+    except ValueError as error:
+        raise RunError(
+            f"{CONFIG_FILE} cannot be used: {error}.", file=path.name
+        ) from error
+    if config is None:
+        missing = "holds no run" if files.exists(path) else "does not exist"
+        raise RunError(
+            f"{missing} (a run folder has a {CONFIG_FILE}). Check the path.",
+            file=path.name,
+        )
+    return config
 
 
 def log_tail(path: Path, size_bytes: int = 65536) -> str:

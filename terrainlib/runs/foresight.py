@@ -6,11 +6,13 @@ rest of the work took. No TensorFlow.
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from pydantic import Field
 
 from terrainlib import files
 from terrainlib.data.imagery import read_size
@@ -24,15 +26,34 @@ from terrainlib.model.modelfile import TerrainModel, read_record
 from terrainlib.runs.folder import MODEL_FILE
 from terrainlib.runs.prediction_config import PredictionConfig
 from terrainlib.runs.prediction_folder import results_folder
+from terrainlib.types import checked, known_record
 
 if TYPE_CHECKING:
     from terrainlib.mask.tiles.tiling import Size
 
 SPEEDS_FILE: Final = "prediction_speeds.json"
 _START: Final = "start"
-_NOTHING: Final = {"amount": 1.0, "seconds": 0.0}
+_Positive = Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False)]
 # A smaller image tells less: building the network weighs more in it.
 _SMALLEST_SHARE: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class _Speed:
+    """How long an amount of work took.
+
+    Attributes:
+        amount: How much, such as pixels.
+        seconds: How long.
+    """
+
+    amount: _Positive
+    seconds: _Positive
+
+    @property
+    def pace(self) -> float:
+        """Seconds for one of the amount."""
+        return self.seconds / self.amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +162,15 @@ def remember(model: TerrainModel, made: Made, wanted: Wanted) -> None:
         ),
         (_rest_key(wanted), made.height * made.width, rest),
     ):
-        before = known.get(key, {}).get("amount", 0)
+        before = known[key].amount if key in known else 0
         if amount >= _SMALLEST_SHARE * before and seconds > 0:
-            known[key] = {"amount": amount, "seconds": round(seconds, 4)}
+            known[key] = _Speed(amount, round(seconds, 4))
     _keep(known)
 
 
 def remember_start(seconds: float) -> None:
     """Keep how long a worker took until its model was loaded."""
-    _keep(_known() | {_START: {"amount": 1, "seconds": round(seconds, 2)}})
+    _keep(_known() | {_START: _Speed(1, round(seconds, 2))})
 
 
 def _time(model: TerrainModel) -> None:
@@ -158,7 +179,7 @@ def _time(model: TerrainModel) -> None:
     if key not in known:
         speed = network_speed(model, measure=True)
         if speed is not None:  # counts as little, so that any prediction replaces it
-            _keep(known | {key: {"amount": 1, "seconds": 1 / speed}})
+            _keep(known | {key: _Speed(1, 1 / speed)})
 
 
 class _NotLoaded:
@@ -179,15 +200,11 @@ def _seconds(model: TerrainModel, sizes: list["Size"], wanted: Wanted) -> float 
     network = known.get(_network_key(model))
     if network is None:
         return None
-    rest = known.get(_rest_key(wanted)) or known.get(_rest_key(Wanted()), _NOTHING)
+    rest = known.get(_rest_key(wanted)) or known.get(_rest_key(Wanted()))
     working = sum(_working_pixels(model, size, wanted) for size in sizes)
     pixels = sum(height * width for height, width in sizes)
-    begin = known.get(_START, {}).get("seconds", 0.0)
-    return float(begin + working * _pace(network) + pixels * _pace(rest))
-
-
-def _pace(record: dict[str, float]) -> float:
-    return record["seconds"] / record["amount"]
+    begin = known[_START].seconds if _START in known else 0.0
+    return begin + working * network.pace + (pixels * rest.pace if rest else 0.0)
 
 
 def _working_pixels(model: TerrainModel, size: "Size", wanted: Wanted) -> int:
@@ -224,26 +241,17 @@ def _rest_key(wanted: Wanted) -> str:
     return "-".join(["rest", *(name for name, asked in parts + more + last if asked)])
 
 
-def _known() -> dict[str, dict[str, float]]:
+def _known() -> dict[str, _Speed]:
     """Return what is remembered, without what is damaged."""
-    values = files.read_json(files.cache_dir() / SPEEDS_FILE)
-    if not isinstance(values, dict):
-        return {}
-    return {str(key): item for key, item in values.items() if _is_record(item)}
+    speeds: dict[str, _Speed] = {}
+    remembered = known_record(files.cache_dir() / SPEEDS_FILE, dict[str, Any]) or {}
+    for key, item in remembered.items():
+        with suppress(ValueError):
+            speeds[key] = checked(_Speed, item)
+    return speeds
 
 
-def _is_record(item: Any) -> bool:
-    if not isinstance(item, dict):
-        return False
-    numbers = [item.get("amount"), item.get("seconds")]
-    return all(
-        isinstance(number, int | float) and math.isfinite(number) and number > 0
-        for number in numbers
-    )
-
-
-def _keep(known: dict[str, dict[str, float]]) -> None:
-    try:
-        files.write_json(files.cache_dir() / SPEEDS_FILE, known)
-    except StorageError:
-        return
+def _keep(known: dict[str, _Speed]) -> None:
+    values = {key: asdict(speed) for key, speed in known.items()}
+    with suppress(StorageError):
+        files.write_json(files.cache_dir() / SPEEDS_FILE, values)

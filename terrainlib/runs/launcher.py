@@ -10,12 +10,10 @@ from pathlib import Path
 from terrainlib import files
 from terrainlib.data.dataset import open_dataset
 from terrainlib.errors import RunError
-from terrainlib.runs.checks import (
-    require_deletable,
-    require_resumable,
-    require_trainable,
-)
+from terrainlib.runs.checks import require_resumable, require_trainable
+from terrainlib.runs.damaged import require_deletable
 from terrainlib.runs.folder import (
+    CONFIG_FILE,
     LOG_FILE,
     Run,
     RunConfig,
@@ -23,14 +21,19 @@ from terrainlib.runs.folder import (
     read_run,
 )
 from terrainlib.runs.process import PROCESS_FILE
-from terrainlib.runs.slot import active_run, launching, require_free_slot
+from terrainlib.runs.slot import (
+    active_run,
+    holds_slot,
+    launching,
+    require_free_slot,
+)
 from terrainlib.runs.spawning import (
     child_environment,
     kill_worker,
     module_command,
     spawn_worker,
 )
-from terrainlib.runs.status import STOP_FILE, write_status
+from terrainlib.runs.status import ACTIVE, STOP_FILE, observe, write_status
 from terrainlib.runs.times import utc_now
 
 __all__ = [
@@ -105,15 +108,16 @@ def force_stop(path: Path) -> None:
 
 
 def delete_run(path: Path) -> None:
-    """Delete a run folder with everything in it.
+    """Delete a run folder, damaged or not, with everything in it.
 
     Raises:
         RunError: If it is running, no run folder, or not in the folder of the runs.
         StorageError: If it cannot be deleted.
     """
-    run = read_run(path)
-    require_deletable(run.path, files.runs_dir(), "runs", active=run.active)
-    files.remove_folder(run.path)
+    path = Path(path)
+    active = observe(path)[1] in ACTIVE or holds_slot(path)
+    require_deletable(path, files.runs_dir(), CONFIG_FILE, "runs", active=active)
+    files.remove_folder(path)
 
 
 def mark_starting(run: Run) -> None:

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from terrainlib import files
 from terrainlib.errors import RunError
+from terrainlib.types import PathText, known_record
 
 _HOLD_WAIT_SECONDS: Final = 2.0  # others only try the lock for an instant
 _LAUNCH_WAIT_SECONDS: Final = 20.0
@@ -87,9 +88,20 @@ class WorkerPlace:
 
     def last_holder(self) -> Path | None:
         """Return the folder of the worker that took the place last, if it is known."""
-        record = files.read_json(self.folder() / f".{self.name}.json")
-        path = record.get(self.record) if isinstance(record, dict) else None
-        return Path(path) if isinstance(path, str) else None
+        holders = dict[str, PathText]
+        record = known_record(self.folder() / f".{self.name}.json", holders) or {}
+        path = record.get(self.record)
+        return None if path is None else Path(path)
+
+    def is_held_by(self, path: Path) -> bool:
+        """Return whether the worker of a folder holds the place at this moment.
+
+        Raises:
+            StorageError: If the lock cannot be tried.
+        """
+        holder = self.last_holder()
+        at_it = holder is not None and holder.resolve() == path.resolve()
+        return at_it and not self.is_free()
 
     @contextmanager
     def _locked(

@@ -5,6 +5,8 @@ import re
 import time
 from pathlib import Path
 
+from terrainlib import files
+
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 _CHATTER = re.compile(
     r"WARNING: All log messages before absl::InitializeLog|"
@@ -27,7 +29,7 @@ def end_of_log(path: Path, size_bytes: int = 65536) -> str:
     What TensorFlow says of itself when it starts is left out.
     """
     try:
-        with path.open("rb") as log:
+        with files.open_regular(path) as log:
             log.seek(0, 2)
             start = max(0, log.tell() - size_bytes)
             log.seek(start)

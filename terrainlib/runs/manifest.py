@@ -8,17 +8,21 @@ data would be neither the old one nor a new one.
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Final
+
+from pydantic import Field
 
 from terrainlib import files
 from terrainlib.data._parallel import ordered_map
 from terrainlib.data.dataset import Dataset, Progress
 from terrainlib.errors import RunError, StoppedError
+from terrainlib.types import PathText, known_record
 
 FILES_FILE: Final = "files.json"
 _NAMED: Final = 5
 _UNREADABLE: Final = "unreadable"
 Manifest = Mapping[str, str]
+_Digest = Annotated[str, Field(max_length=64)]
 
 
 def list_files(
@@ -59,8 +63,7 @@ def store_files(run_dir: Path, listed: Manifest) -> None:
 
 def stored_files(run_dir: Path) -> Manifest | None:
     """Return the list of a run folder; None where it has none that can be read."""
-    stored: Any = files.read_json(run_dir / FILES_FILE)
-    return stored if isinstance(stored, dict) else None
+    return known_record(run_dir / FILES_FILE, dict[PathText, _Digest])
 
 
 def require_same(before: Manifest, now: Manifest, folder: Path, *, name: str) -> None:

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from terrainlib import files
 from terrainlib.data.cache import PairCache, build_cache
@@ -22,6 +21,7 @@ from terrainlib.runs.manifest import (
     stored_files,
 )
 from terrainlib.runs.report import Report
+from terrainlib.types import Text, read_record
 
 SPLIT_FILE = "split.json"
 _logger = logging.getLogger(__name__)
@@ -45,6 +45,19 @@ class Material:
     train: PairCache
     validation: PairCache
     left_out: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSplit:
+    """The contents of `split.json`.
+
+    Attributes:
+        fingerprint: That of the data set when it was divided.
+        split: The division.
+    """
+
+    fingerprint: Text
+    split: Split
 
 
 def read_material(
@@ -91,11 +104,27 @@ def read_material(
 
 def read_split(run_dir: Path) -> Split | None:
     """Return the stored division of a run, or None where there is none to read."""
-    stored: Any = files.read_json(run_dir / SPLIT_FILE)
     try:
-        return Split.from_dict(stored["split"])
-    except (DatasetError, KeyError, TypeError):
+        stored = stored_split(run_dir)
+    except RunError:
         return None
+    return None if stored is None else stored.split
+
+
+def stored_split(run_dir: Path) -> StoredSplit | None:
+    """Return what a run folder holds of its division; None where it holds none.
+
+    Raises:
+        RunError: If it is damaged.
+    """
+    try:
+        return read_record(
+            run_dir / SPLIT_FILE, StoredSplit, limit_bytes=files.MAX_JSON_BYTES
+        )
+    except ValueError as error:
+        raise RunError(
+            f"{SPLIT_FILE} cannot be used: {error}. Start a new run.", file=run_dir.name
+        ) from error
 
 
 def _scan(report: Report, should_stop: ShouldStop) -> Callable[[int, int], None]:
@@ -128,19 +157,19 @@ def _stored_split(run: Run, dataset: Dataset, listed: Manifest) -> Split | None:
     Raises:
         RunError: If the data set has changed since.
     """
-    stored = files.read_json(run.path / SPLIT_FILE)
-    if not isinstance(stored, dict):
+    stored = stored_split(run.path)
+    if stored is None:
         return None
     before = stored_files(run.path)
     if before is not None:
         require_same(before, listed, dataset.folder, name=run.path.name)
-    elif stored.get("fingerprint") != dataset.fingerprint:
+    elif stored.fingerprint != dataset.fingerprint:
         raise RunError(
             "the files of the data set have changed since this run was started. "
             "Start a new run.",
             file=run.path.name,
         )
-    return Split.from_dict(stored["split"])
+    return stored.split
 
 
 def _new_split(

@@ -6,26 +6,46 @@ line without its line end, and rows of epochs that are trained again.
 
 import csv
 import io
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 from terrainlib import files
 from terrainlib.errors import StorageError
 
 Row = Mapping[str, object]
 
+MAX_TABLE_BYTES: Final = 64_000_000
+MAX_LINE_CHARACTERS: Final = 16_000  # 64 classes with names of 60 letters take half
+MAX_EPOCH: Final = 10**9
+MAX_VALUE: Final = 1e15
+
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the complete rows of a table as texts; none where it is missing."""
+    """Return the complete rows of a table as texts; none where it is missing.
+
+    Lines that are too long, or have more or fewer cells than the header, are left out.
+    """
     try:
-        text = path.read_bytes().decode("utf-8", errors="replace")
-    except OSError:
+        data = files.read_bytes(path, MAX_TABLE_BYTES)
+    except (OSError, ValueError):
         return []
-    complete = text[: text.rfind("\n") + 1]
-    reader = csv.DictReader(io.StringIO(complete, newline=""))
-    if not reader.fieldnames or "epoch" not in reader.fieldnames:
+    text = data.decode("utf-8", errors="replace")
+    lines = _cells(text[: text.rfind("\n") + 1])
+    header = next(lines, [])
+    if "epoch" not in header:
         return []
-    return [row for row in reader if None not in row and None not in row.values()]
+    whole = (row for row in lines if len(row) == len(header))
+    return [dict(zip(header, row, strict=True)) for row in whole]
+
+
+def read_numbers(path: Path) -> list[dict[str, float]]:
+    """Return the rows of a table that have an epoch; NaN where a cell has no number."""
+    rows = [
+        {name: _number(cell) for name, cell in row.items()} for row in read_rows(path)
+    ]
+    return [r for r in rows if 1 <= r["epoch"] <= MAX_EPOCH and r["epoch"].is_integer()]
 
 
 class MetricsTable:
@@ -90,6 +110,22 @@ class MetricsTable:
         columns = list(rows[-1]) if rows else []
         text = _lines(columns, [dict(zip(columns, columns, strict=True))])
         files.write_bytes(self._path, (text + _lines(columns, rows)).encode())
+
+
+def _cells(text: str) -> Iterator[list[str]]:
+    """Yield the cells of each line; what is wrong with one does not reach the next."""
+    for line in text.split("\n"):
+        if line and len(line) <= MAX_LINE_CHARACTERS:
+            yield next(csv.reader([line.replace("\r", "")]), [])
+
+
+def _number(cell: str) -> float:
+    """Return a cell as a number; NaN where it is none, not finite or beyond reason."""
+    try:
+        number = float(cell)
+    except ValueError:
+        return math.nan
+    return number if abs(number) <= MAX_VALUE else math.nan
 
 
 def _lines(columns: list[str], rows: list[dict[str, str]]) -> str:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
 _logger = logging.getLogger(__name__)
+_NAMED: Final = 5
 _UNKNOWN_PX: Final = 1  # for an image whose header cannot be read
 
 
@@ -252,7 +253,9 @@ def _last_words(made: list[Made], failures: dict[str, str], total: int) -> str:
         if item.stopped:
             words += f" Of {item.name} the upper {item.rows} of {item.height} rows are."
     if failures:
-        words += f" {len(failures)} failed: {', '.join(failures)}."
+        named, more = list(failures)[:_NAMED], len(failures) - _NAMED
+        rest = f" and {more} more" if more > 0 else ""
+        words += f" {len(failures)} failed: {', '.join(named)}{rest}."
     return words
 
 

@@ -11,6 +11,16 @@ from terrainlib.errors import ConfigError
 from terrainlib.mask.products.making import Wanted
 from terrainlib.runs.status import StoredState
 from terrainlib.runs.times import utc_now
+from terrainlib.types import (
+    Count,
+    Moment,
+    PathText,
+    Seconds,
+    Sentence,
+    Share,
+    Text,
+    checked,
+)
 
 MAX_STEM_BYTES: Final = 180  # with what is added, below the 255 of a file's name
 
@@ -28,9 +38,9 @@ class InputImage:
         ConfigError: If the stem cannot begin the name of a file, or a name is no text.
     """
 
-    path: str
-    name: str
-    stem: str
+    path: PathText
+    name: Text
+    stem: Text
 
     def __post_init__(self) -> None:
         unfit = any(mark in self.stem for mark in ("/", "\\", "\0", ":"))
@@ -105,12 +115,12 @@ class PredictionConfig:
             heights come with several images.
     """
 
-    model: str
+    model: PathText
     images: tuple[InputImage, ...]
-    folder: str = ""
+    folder: PathText = ""
     wanted: Wanted = field(default_factory=Wanted)
-    heights: str | None = None
-    created: str = ""
+    heights: PathText | None = None
+    created: Moment = ""
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -159,21 +169,9 @@ class PredictionConfig:
             ConfigError: If a value is missing or out of its bounds.
         """
         try:
-            images = tuple(
-                InputImage(str(item["path"]), str(item["name"]), str(item["stem"]))
-                for item in values["images"]
-            )
-            heights = values.get("heights")
-            return cls(
-                str(values["model"]),
-                images,
-                str(values.get("folder", "")),
-                Wanted.from_dict(values.get("wanted", {})),
-                None if heights is None else str(heights),
-                str(values.get("created", "")),
-            )
-        except (KeyError, AttributeError, TypeError) as error:
-            raise ConfigError(f"a value is missing or wrong ({error}).") from error
+            return checked(cls, values)
+        except ValueError as error:
+            raise ConfigError(f"{error}.") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,16 +193,16 @@ class PredictionStatus:
     """
 
     state: StoredState = "starting"
-    image: int = 0
-    images: int = 0
-    tile: int = 0
-    tiles: int = 0
-    share: float = 0.0
-    seconds: float = 0.0
-    seconds_left: float | None = None
-    heartbeat: str = ""
-    progressed: str = ""
-    message: str = ""
+    image: Count = 0
+    images: Count = 0
+    tile: Count = 0
+    tiles: Count = 0
+    share: Share = 0.0
+    seconds: Seconds = 0.0
+    seconds_left: Seconds | None = None
+    heartbeat: Moment = ""
+    progressed: Moment = ""
+    message: Sentence = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain JSON form."""

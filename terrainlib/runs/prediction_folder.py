@@ -9,15 +9,17 @@ import secrets
 import shutil
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from terrainlib import files
-from terrainlib.errors import ConfigError, RunError
+from terrainlib.errors import RunError
 from terrainlib.mask.products.batch import SHARES_FILE
 from terrainlib.mask.products.making import Made
+from terrainlib.runs.damaged import Damaged, damaged_folders, worker_folders
 from terrainlib.runs.logs import end_of_log, last_line
 from terrainlib.runs.prediction_config import PredictionConfig, PredictionStatus
 from terrainlib.runs.status import (
@@ -29,6 +31,7 @@ from terrainlib.runs.status import (
 )
 from terrainlib.runs.times import utc_now
 from terrainlib.runs.words import PREDICTION
+from terrainlib.types import Sentence, Text, read_record
 
 CONFIG_FILE: Final = "job.json"
 RESULTS_FILE: Final = "results.json"
@@ -39,6 +42,19 @@ INPUTS_FOLDER: Final = "inputs"
 # Polygons and packs of large rasters take their time, and count no tiles.
 STANDSTILL_SECONDS: Final = 1800.0
 _MAX_SLUG_LETTERS: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The contents of `results.json`.
+
+    Attributes:
+        made: What became of the images that are done, in their order.
+        failures: Names of the images that failed, and why.
+    """
+
+    made: tuple[Made, ...] = ()
+    failures: dict[Text, Sentence] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +99,7 @@ class PredictionJob:
         """The finished files of all images, and the table of shares if there is one."""
         finished = [path for made in self.made for path in made.files]
         table = self.folder / SHARES_FILE
-        if len(self.config.images) > 1 and not self.active and table.is_file():
+        if len(self.config.images) > 1 and not self.active and files.is_file(table):
             finished.append(table)
         return tuple(finished)
 
@@ -133,27 +149,20 @@ def read_prediction(path: Path) -> PredictionJob:
         RunError: If it holds none, or its configuration cannot be used.
     """
     path = Path(path)
-    values = files.read_json(path / CONFIG_FILE)
-    if not isinstance(values, dict):
-        missing = "does not exist" if not path.exists() else "holds no prediction"
-        raise RunError(
-            f"{missing} (its folder has a {CONFIG_FILE}). Check the path.",
-            file=path.name,
-        )
-    try:
-        config = PredictionConfig.from_dict(values)
-    except ConfigError as error:
-        raise RunError(
-            f"{CONFIG_FILE} cannot be used: {error.message}", file=path.name
-        ) from error
+    config = _read_config(path)
     status, state = real_state(
         path, PredictionStatus, standstill_seconds=STANDSTILL_SECONDS
     )
     message = status.message
     if state == "crashed":
-        message = crash_message(path, last_line(log_tail(path)), PREDICTION)
-    made, failures = read_results(path)
-    return PredictionJob(path, config, status, state, message, made, failures)
+        log = last_line(log_tail(path))
+        message = crash_message(path, log, PREDICTION, said=message)
+    try:
+        done = read_results(path)
+    except RunError as error:
+        done = Results()
+        message = f"{message} {error.message}".strip()
+    return PredictionJob(path, config, status, state, message, done.made, done.failures)
 
 
 def list_predictions(folder: Path | None = None) -> list[PredictionJob]:
@@ -164,25 +173,36 @@ def list_predictions(folder: Path | None = None) -> list[PredictionJob]:
     """
     folder = files.predictions_dir() if folder is None else folder
     jobs = []
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name.startswith(".") or not (path / CONFIG_FILE).is_file():
-            continue
-        try:
+    for path in worker_folders(folder, CONFIG_FILE):
+        with suppress(RunError):
             jobs.append(read_prediction(path))
-        except RunError:
-            continue
     return sorted(jobs, key=lambda job: (job.config.created, job.path.name))[::-1]
 
 
-def read_results(path: Path) -> tuple[tuple[Made, ...], dict[str, str]]:
-    """Return what became of the images so far, and of which failed, why."""
-    values: Any = files.read_json(path / RESULTS_FILE)
+def damaged_predictions(folder: Path | None = None) -> list[Damaged]:
+    """Return the predictions that cannot be read, by name.
+
+    Args:
+        folder: Where to look, instead of the folder of the predictions.
+    """
+    folder = files.predictions_dir() if folder is None else folder
+    return damaged_folders(folder, CONFIG_FILE, _read_config, PredictionStatus)
+
+
+def read_results(path: Path) -> Results:
+    """Return what became of the images so far; nothing where none is done.
+
+    Raises:
+        RunError: If the file that holds it is damaged.
+    """
+    limit = files.MAX_JSON_BYTES
     try:
-        made = tuple(Made.from_dict(item) for item in values["made"])
-        failures = {str(name): str(why) for name, why in values["failures"].items()}
-    except (KeyError, TypeError, AttributeError, ConfigError):
-        return (), {}
-    return made, failures
+        found = read_record(path / RESULTS_FILE, Results, limit_bytes=limit)
+    except ValueError as error:
+        raise RunError(
+            f"{RESULTS_FILE} cannot be used: {error}.", file=path.name
+        ) from error
+    return found or Results()
 
 
 def write_results(path: Path, made: list[Made], failures: Mapping[str, str]) -> None:
@@ -203,6 +223,29 @@ def results_folder(path: Path, config: PredictionConfig) -> Path:
 def log_tail(path: Path) -> str:
     """Return the end of the log of the prediction in the folder `path`."""
     return end_of_log(path / LOG_FILE)
+
+
+def _read_config(path: Path) -> PredictionConfig:
+    """Return what the prediction in a folder was asked to do.
+
+    Raises:
+        RunError: If the folder is none of a prediction, or its configuration is
+            damaged.
+    """
+    limit = files.MAX_JSON_BYTES  # images by the thousand
+    try:
+        config = read_record(path / CONFIG_FILE, PredictionConfig, limit_bytes=limit)
+    except ValueError as error:
+        raise RunError(
+            f"{CONFIG_FILE} cannot be used: {error}.", file=path.name
+        ) from error
+    if config is None:
+        missing = "holds no prediction" if files.exists(path) else "does not exist"
+        raise RunError(
+            f"{missing} (its folder has a {CONFIG_FILE}). Check the path.",
+            file=path.name,
+        )
+    return config
 
 
 def _with_inputs(

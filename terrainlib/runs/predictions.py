@@ -5,6 +5,7 @@ gone. Nothing here is remembered; the folders of the predictions are the truth.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from terrainlib import files
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import InputError, RunError
 from terrainlib.mask.products.batch import SHARES_FILE
-from terrainlib.runs.checks import require_deletable
+from terrainlib.runs.damaged import Damaged, require_deletable
 from terrainlib.runs.delivery import require_untaken, zip_results
 from terrainlib.runs.foresight import Foresight, foresee, model_outline
 from terrainlib.runs.prediction_config import (
@@ -22,24 +23,28 @@ from terrainlib.runs.prediction_config import (
     input_images,
 )
 from terrainlib.runs.prediction_folder import (
+    CONFIG_FILE,
     LOG_FILE,
     PredictionJob,
     create_prediction,
+    damaged_predictions,
     list_predictions,
     log_tail,
     read_prediction,
 )
 from terrainlib.runs.prediction_slot import SLOT, active_prediction, require_free_slot
 from terrainlib.runs.spawning import kill_worker, module_command, spawn_worker
-from terrainlib.runs.status import STOP_FILE, write_status
+from terrainlib.runs.status import ACTIVE, STOP_FILE, real_state, write_status
 
 __all__ = [
+    "Damaged",
     "Foresight",
     "InputImage",
     "PredictionConfig",
     "PredictionJob",
     "PredictionStatus",
     "active_prediction",
+    "damaged_predictions",
     "delete_prediction",
     "force_stop_prediction",
     "foresee",
@@ -109,18 +114,20 @@ def force_stop_prediction(path: Path) -> None:
 
 
 def delete_prediction(path: Path) -> None:
-    """Delete the folder of a prediction; results in a folder of the person's stay.
+    """Delete a prediction's folder, damaged or not; results in one of yours stay.
 
     Raises:
         RunError: If it is running, holds no prediction, or is not in the folder of the
             predictions.
         StorageError: If it cannot be deleted.
     """
-    job = read_prediction(path)
-    home = files.predictions_dir()
-    require_deletable(job.path, home, "predictions", active=job.active)
-    _sweep(job)
-    files.remove_folder(job.path)
+    path, home = Path(path), files.predictions_dir()
+    state = real_state(path, PredictionStatus)[1]
+    active = state in ACTIVE or SLOT.is_held_by(path)
+    require_deletable(path, home, CONFIG_FILE, "predictions", active=active)
+    with suppress(RunError):  # of a damaged one it is not known where results went
+        _sweep(read_prediction(path))
+    files.remove_folder(path)
 
 
 def worker_command(path: Path) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PREVIEWS = "previews"
-_EPOCH_FOLDER = re.compile(r"epoch-(\d+)")
+_EPOCH_FOLDER = re.compile(r"epoch-([0-9]{1,9})")
 
 
 @dataclass(frozen=True, slots=True)

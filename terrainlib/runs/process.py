@@ -7,17 +7,44 @@ machine's start: it stays the same when somebody sets the clock.
 
 import socket
 import sys
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Final
 
 import psutil
+from pydantic import Field
 
 from terrainlib import files
 from terrainlib.runs.times import utc_now
+from terrainlib.types import Finite, Moment, Text, known_record
 
 PROCESS_FILE: Final = "process.json"
 _SAME_START_SECONDS: Final = 1.0
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRecord:
+    """The contents of `process.json`.
+
+    Attributes:
+        pid: Id of the process.
+        create_time: When it began, by the clock of the machine.
+        since_boot: When it began, in seconds since the machine did; None where that is
+            not known.
+        boot_id: What the kernel called that start of the machine, where it does.
+        host: Name of the machine.
+        started: UTC ISO time at which this was written.
+        exit_code: How it ended; None while it has not, or nobody saw it.
+    """
+
+    pid: Annotated[int, Field(ge=1, lt=2**31)]
+    create_time: Finite = 0.0
+    since_boot: Finite | None = None
+    boot_id: Text | None = None
+    host: Text = ""
+    started: Moment = ""
+    exit_code: Annotated[int, Field(ge=-(2**31), lt=2**32)] | None = None
 
 
 def write_process(path: Path, pid: int | None = None) -> None:
@@ -28,21 +55,20 @@ def write_process(path: Path, pid: int | None = None) -> None:
         psutil.NoSuchProcess: If the process has already ended.
     """
     process = psutil.Process(pid)
-    record = {
-        "pid": process.pid,
-        "create_time": process.create_time(),
-        "since_boot": _since_boot(process),
-        "boot_id": _boot_id(),
-        "host": socket.gethostname(),
-        "started": utc_now(),
-    }
-    files.write_json(path / PROCESS_FILE, record)
+    record = ProcessRecord(
+        pid=process.pid,
+        create_time=process.create_time(),
+        since_boot=_since_boot(process),
+        boot_id=_boot_id(),
+        host=socket.gethostname(),
+        started=utc_now(),
+    )
+    files.write_json(path / PROCESS_FILE, asdict(record))
 
 
-def read_process(path: Path) -> dict[str, Any] | None:
+def read_process(path: Path) -> ProcessRecord | None:
     """Return `process.json` of the run folder `path`, or None."""
-    record = files.read_json(path / PROCESS_FILE)
-    return record if isinstance(record, dict) and "pid" in record else None
+    return known_record(path / PROCESS_FILE, ProcessRecord)
 
 
 def note_exit(path: Path, pid: int, code: int) -> None:
@@ -52,32 +78,31 @@ def note_exit(path: Path, pid: int, code: int) -> None:
         StorageError: If the disk is full, read-only or failing.
     """
     record = read_process(path)
-    if record is not None and record["pid"] == pid:
-        files.write_json(path / PROCESS_FILE, {**record, "exit_code": code})
+    if record is not None and record.pid == pid:
+        files.write_json(path / PROCESS_FILE, asdict(replace(record, exit_code=code)))
 
 
-def find_process(record: dict[str, Any] | None) -> psutil.Process | None:
+def find_process(record: ProcessRecord | None) -> psutil.Process | None:
     """Return the living process of `record`; None for ended and recycled ids."""
     if record is None:
         return None
     try:
-        process = psutil.Process(int(record["pid"]))
+        process = psutil.Process(record.pid)
         same = _is_same(record, process)
         zombie = process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-    except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
+    except psutil.Error:
         return None
     return process if same and not zombie else None
 
 
-def _is_same(record: dict[str, Any], process: psutil.Process) -> bool:
+def _is_same(record: ProcessRecord, process: psutil.Process) -> bool:
     """Whether a living process began when the recorded one did."""
-    since_boot, boot_id = record.get("since_boot"), record.get("boot_id")
-    if since_boot is None or boot_id is None:
-        difference = process.create_time() - float(record["create_time"])
-    elif boot_id != _boot_id():
+    if record.since_boot is None or record.boot_id is None:
+        difference = process.create_time() - record.create_time
+    elif record.boot_id != _boot_id():
         return False
     else:
-        difference = (_since_boot(process) or 0.0) - float(since_boot)
+        difference = (_since_boot(process) or 0.0) - record.since_boot
     return abs(difference) < _SAME_START_SECONDS
 
 

@@ -36,6 +36,11 @@ def launching() -> Iterator[None]:
         yield
 
 
+def holds_slot(run_dir: Path) -> bool:
+    """Return whether the worker of a run folder trains at this moment."""
+    return _PLACE.is_held_by(run_dir)
+
+
 def slot_is_free() -> bool:
     """Return whether nobody trains at this moment; asking makes no file."""
     return _PLACE.is_free()

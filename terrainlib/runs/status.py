@@ -6,14 +6,15 @@ two more.
 
 import socket
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar, get_args
+from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar
 
 from terrainlib import files
 from terrainlib.runs.process import find_process, read_process
 from terrainlib.runs.times import seconds_since
 from terrainlib.runs.words import TRAINING, Words
+from terrainlib.types import Count, Moment, Seconds, Sentence, Share, read_record
 
 StoredState = Literal[
     "starting", "running", "stopping", "stopped", "finished", "failed"
@@ -41,7 +42,9 @@ STOP_FILE = "stop"
 LAUNCH_SECONDS = 60.0  # a new run may take this long until its worker exists
 SILENCE_SECONDS = 30.0  # heartbeats come every 1.5 s
 STANDSTILL_SECONDS = 300.0  # no step, no epoch, no file read
+CLOCKS_APART_SECONDS = 3600.0  # a heartbeat further in the future is none
 _MEMORY_EXIT_CODES = (-9, 137)
+_DAMAGED = f"{STATUS_FILE} is damaged"
 
 
 class Reported(Protocol):
@@ -92,17 +95,17 @@ class Status:
     """
 
     state: StoredState = "starting"
-    epoch: int = 0
-    epochs: int | None = None
-    step: int = 0
-    steps: int = 0
-    seconds: float = 0.0
-    seconds_left: float | None = None
-    best_epoch: int | None = None
-    best_miou: float | None = None
-    heartbeat: str = ""
-    progressed: str = ""
-    message: str = ""
+    epoch: Count = 0
+    epochs: Count | None = None
+    step: Count = 0
+    steps: Count = 0
+    seconds: Seconds = 0.0
+    seconds_left: Seconds | None = None
+    best_epoch: Count | None = None
+    best_miou: Share | None = None
+    heartbeat: Moment = ""
+    progressed: Moment = ""
+    message: Sentence = ""
 
     @property
     def share(self) -> float | None:
@@ -129,16 +132,17 @@ def read_status(path: Path) -> Status:
 def stored_status(path: Path, kind: type[AnyStatus]) -> AnyStatus:
     """Return the status in a worker's folder; `starting` where it has none yet.
 
+    One that cannot be used is no news either, but the message says why.
+
     Args:
         path: The folder.
         kind: The form of its status.
     """
     make: Callable[..., AnyStatus] = kind
-    values = files.read_json(path / STATUS_FILE)
-    if not isinstance(values, dict) or values.get("state") not in get_args(StoredState):
-        return make()
-    known = {field.name for field in fields(kind)}
-    return make(**{name: value for name, value in values.items() if name in known})
+    try:
+        return read_record(path / STATUS_FILE, kind) or make()
+    except ValueError as error:
+        return make(message=f"{_DAMAGED}: {error}.")
 
 
 def write_status(path: Path, status: Reported) -> None:
@@ -173,7 +177,7 @@ def real_state(
     if status.state in TERMINAL:
         return status, status.state
     record = read_process(path)
-    if record is not None and record.get("host") != socket.gethostname():
+    if record is not None and record.host != socket.gethostname():
         return status, _by_heartbeat(status, "crashed")
     if record is None:
         return status, _by_heartbeat(status, "crashed", LAUNCH_SECONDS)
@@ -192,20 +196,27 @@ def _by_heartbeat(
     status: Reported, otherwise: State, limit_seconds: float = SILENCE_SECONDS
 ) -> State:
     """Return the stored state while the heartbeat is fresh."""
-    fresh = seconds_since(status.heartbeat) < limit_seconds
+    silence = seconds_since(status.heartbeat)
+    fresh = -CLOCKS_APART_SECONDS < silence < limit_seconds
     return status.state if fresh else otherwise
 
 
-def crash_message(path: Path, last_line: str, words: Words = TRAINING) -> str:
+def crash_message(
+    path: Path, last_line: str, words: Words = TRAINING, *, said: str = ""
+) -> str:
     """Return the sentence for a worker that ended without a word.
 
     Args:
         path: The worker's folder.
         last_line: Last line of its log.
         words: Those of its kind of work.
+        said: The message of its status.
     """
-    code = (read_process(path) or {}).get("exit_code")
-    if code in _MEMORY_EXIT_CODES:
+    record = read_process(path)
+    code = None if record is None else record.exit_code
+    if said.startswith(_DAMAGED):
+        reason = f"{said} {words.after_loss}"
+    elif code in _MEMORY_EXIT_CODES:
         reason = f"stopped by the system, probably out of memory: {words.after_kill}"
     elif code is not None:
         reason = f"the {words.work} process ended unexpectedly (exit status {code})."

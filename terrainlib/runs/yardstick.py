@@ -8,12 +8,10 @@ is remembered: the next run on the same data and split has it at once. No Tensor
 import argparse
 import hashlib
 import logging
-import math
 import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -31,8 +29,9 @@ from terrainlib.model.baseline import BASELINE_VERSION, fit_baseline
 from terrainlib.model.config import UNetConfig
 from terrainlib.runs.folder import YARDSTICK_FILE, read_run
 from terrainlib.runs.logs import formatter
-from terrainlib.runs.material import SPLIT_FILE
+from terrainlib.runs.material import stored_split
 from terrainlib.runs.process import find_process, read_process
+from terrainlib.types import Amount, Count, Share, Text, checked, known_record
 
 __all__ = ["Yardstick", "keep", "measure", "read_yardstick", "recall"]
 
@@ -55,13 +54,13 @@ class Yardstick:
         split: Hash of the split.
     """
 
-    miou: float
-    pixel_accuracy: float
-    boundary_f1: float | None
-    iou: dict[str, float | None]
-    images: int
-    seconds: float
-    split: str
+    miou: Share
+    pixel_accuracy: Share
+    boundary_f1: Share | None
+    iou: dict[Text, Share | None]
+    images: Count
+    seconds: Amount
+    split: Text
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain JSON form."""
@@ -70,34 +69,20 @@ class Yardstick:
     @classmethod
     def from_dict(cls, values: Any) -> Self | None:
         """Return the yardstick of a JSON form; None where it is not whole."""
-        if not isinstance(values, Mapping) or not isinstance(values.get("iou"), dict):
-            return None
         try:
-            border = values["boundary_f1"]
-            return cls(
-                miou=_share(values["miou"]),
-                pixel_accuracy=_share(values["pixel_accuracy"]),
-                boundary_f1=None if border is None else _share(border),
-                iou={
-                    str(name): None if value is None else _share(value)
-                    for name, value in values["iou"].items()
-                },
-                images=int(values["images"]),
-                seconds=float(values["seconds"]),
-                split=str(values["split"]),
-            )
-        except (KeyError, TypeError, ValueError, OverflowError):
+            return checked(cls, values)
+        except ValueError:
             return None
 
 
 def read_yardstick(run_dir: Path) -> Yardstick | None:
     """Return the yardstick of a run folder; None while or where there is none."""
-    return Yardstick.from_dict(files.read_json(Path(run_dir) / YARDSTICK_FILE))
+    return known_record(Path(run_dir) / YARDSTICK_FILE, Yardstick)
 
 
 def recall(dataset: Dataset, split: Split, network: UNetConfig) -> Yardstick | None:
     """Return what was measured before on the same data, split, size and heights."""
-    found = Yardstick.from_dict(files.read_json(_memory(dataset, split, network)))
+    found = known_record(_memory(dataset, split, network), Yardstick)
     return found if found is not None and found.split == split.hash else None
 
 
@@ -178,14 +163,14 @@ def _give_way_to_worker(run_dir: Path) -> None:
 
 def _split(run_dir: Path, dataset: Dataset) -> Split:
     """Return the division that the run was begun with."""
-    stored = files.read_json(run_dir / SPLIT_FILE)
-    if not isinstance(stored, dict) or stored.get("fingerprint") != dataset.fingerprint:
+    stored = stored_split(run_dir)
+    if stored is None or stored.fingerprint != dataset.fingerprint:
         raise RunError(
             "it holds no division of these data into training and validation. Start "
             "a new run.",
             file=run_dir.name,
         )
-    return Split.from_dict(stored["split"])
+    return stored.split
 
 
 def _memory(dataset: Dataset, split: Split, network: UNetConfig) -> Path:
@@ -201,18 +186,6 @@ def _memory(dataset: Dataset, split: Split, network: UNetConfig) -> Path:
     text = "\n".join(facts).encode("utf-8", "surrogateescape")
     key = hashlib.sha256(text).hexdigest()[:32]
     return files.cache_dir() / "yardsticks" / f"{key}.json"
-
-
-def _share(value: Any) -> float:
-    """Return a number from 0 to 1.
-
-    Raises:
-        ValueError: If it is none.
-    """
-    number = float(value)
-    if not (math.isfinite(number) and 0 <= number <= 1):
-        raise ValueError
-    return number
 
 
 if __name__ == "__main__":

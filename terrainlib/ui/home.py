@@ -15,7 +15,7 @@ import streamlit as st
 from terrainlib import files
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.sample import SAMPLE_DIR, example_scenes
-from terrainlib.runs.folder import Run, list_runs
+from terrainlib.runs.folder import Run, damaged_runs, list_runs
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui import cached, state
 from terrainlib.ui.chrome import APP_NAME, page_card, page_header
@@ -131,7 +131,8 @@ def _show_data() -> None:
 
 def _show_runs(runs: list[Run]) -> None:
     st.markdown("**:material/model_training: Trainings**")
-    if not runs:
+    damaged = damaged_runs()
+    if not runs and not damaged:
         st.markdown("None yet. The sample and two minutes are enough to see one.")
     for run in [run for run in runs if run.active]:
         left = run.status.seconds_left
@@ -143,6 +144,9 @@ def _show_runs(runs: list[Run]) -> None:
         best = run.status.best_miou
         score = f", mIoU {best:.2f}" if best is not None else ""
         st.markdown(f"{icon} {md_escape(run.name)}: {run.state}{score}")
+    if damaged:
+        folders = plural(len(damaged), "damaged folder")
+        st.markdown(f":material/broken_image: {folders}, see Training")
 
 
 def _show_models(models: list[ModelEntry]) -> None:

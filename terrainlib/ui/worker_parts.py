@@ -1,12 +1,13 @@
 """What the pages show of a worker, whatever it works on: title, buttons, state, log."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import streamlit as st
 
+from terrainlib.runs.damaged import Damaged
 from terrainlib.ui.text import md_escape
 
 LOG_HEIGHT_PX: Final = 260
@@ -78,6 +79,38 @@ def force_stop_button(what: str, *, key: str) -> bool:
 def delete_button(*, key: str) -> bool:
     """Show the button that deletes a folder; return whether it was pressed."""
     return st.button("Delete", key=key, icon=":material/delete:", type="tertiary")
+
+
+def show_damaged(
+    entries: Sequence[Damaged], ask_delete: Callable[[str], None], *, key: str
+) -> None:
+    """Show the folders that cannot be read: name, reason, and a button to delete each.
+
+    Args:
+        entries: The folders.
+        ask_delete: Called with the name of the one whose button was pressed.
+        key: What the keys of the buttons begin with; the folder's name follows.
+    """
+    for entry in entries:
+        name = entry.path.name
+        with st.container(
+            horizontal=True,
+            vertical_alignment="center",
+            horizontal_alignment="distribute",
+        ):
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.badge("damaged", icon=":material/broken_image:", color="red")
+                reason = md_escape(entry.reason)
+                st.markdown(f"**{md_escape(name)}** :gray[{reason}]", width="content")
+            if st.button(
+                "Delete",
+                key=f"{key}_{name}",
+                type="tertiary",
+                icon=":material/delete:",
+                disabled=entry.active,
+                help="Its process still runs." if entry.active else None,
+            ):
+                ask_delete(name)
 
 
 def show_badge(words: StateText) -> None:

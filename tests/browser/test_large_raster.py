@@ -63,7 +63,7 @@ def no_prediction_left(app: Server) -> Iterator[None]:
     """End the worker of a prediction that a failed test has left, by its process id."""
     yield
     for folder in (app.home / "predictions").glob("2*"):
-        process = find_process(read_process(folder) or {})
+        process = find_process(read_process(folder))
         if process is not None:
             process.kill()
 

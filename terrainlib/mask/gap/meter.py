@@ -29,6 +29,7 @@ from terrainlib.mask.gap._windows import (
 )
 from terrainlib.model.looks import Looks
 from terrainlib.model.statistics import LOOKS_KEY
+from terrainlib.types import Count, Finite, Sentence
 
 FloatArray = NDArray[np.float32]
 Flags = NDArray[np.bool_]
@@ -76,12 +77,12 @@ class Gap:
     """
 
     level: Level
-    reasons: tuple[str, ...]
-    distance: float | None = None
-    strange_share: float | None = None
-    windows: int = 0
-    different_share: float = 0.0
-    scale_factor: float | None = None
+    reasons: tuple[Sentence, ...]
+    distance: Finite | None = None
+    strange_share: Finite | None = None
+    windows: Count = 0
+    different_share: Finite = 0.0
+    scale_factor: Finite | None = None
     rough: bool = False
 
     @property

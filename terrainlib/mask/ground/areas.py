@@ -5,17 +5,19 @@ too much in the other. The errors on a model's validation images tell how much i
 between the classes on average, and how much that differs from image to image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from typing import Annotated, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from terrainlib.errors import InputError
 from terrainlib.mask.ground._area_errors import Counts, Shares
 from terrainlib.mask.ground._area_validation import Validation, validation_of
 from terrainlib.mask.tables import csv_bytes
+from terrainlib.types import Count, Finite, Sentence, Text, checked
 
 __all__ = [
     "AreaTable",
@@ -30,6 +32,11 @@ _NO_ERRORS: Final = (
     "The model file holds no errors on validation images of its own: the areas are "
     "those of the mask, and how far off they are is not known."
 )
+
+
+_AboutAShare = Annotated[  # as it was rounded
+    float, Field(ge=-0.001, le=1.001, allow_inf_nan=False)
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +58,34 @@ class ClassArea:
         margin_square_metres: Half of the 95 % interval.
     """
 
-    name: str
-    pixels: int
-    square_metres: float | None
-    share: float
-    adjusted_share: float | None = None
-    low_share: float | None = None
-    high_share: float | None = None
-    adjusted_pixels: float | None = None
-    margin_pixels: float | None = None
-    adjusted_square_metres: float | None = None
-    margin_square_metres: float | None = None
+    name: Text
+    pixels: Count
+    square_metres: Finite | None
+    share: _AboutAShare
+    adjusted_share: _AboutAShare | None = None
+    low_share: _AboutAShare | None = None
+    high_share: _AboutAShare | None = None
+    adjusted_pixels: Finite | None = None
+    margin_pixels: Finite | None = None
+    adjusted_square_metres: Finite | None = None
+    margin_square_metres: Finite | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AreaForm:
+    """The plain form of a table of areas, as JSON has it.
+
+    Attributes:
+        classes: The rows of the table.
+        pixels: As those of the table.
+        square_metres: As that of the table.
+        notes: As those of the table.
+    """
+
+    classes: tuple[ClassArea, ...]
+    pixels: Count
+    square_metres: Finite | None
+    notes: tuple[Sentence, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +112,16 @@ class AreaTable:
             "classes": [asdict(row) for row in self.rows],
             "notes": list(self.notes),
         }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the table of a JSON form.
+
+        Raises:
+            ValueError: If it is none.
+        """
+        form = checked(AreaForm, values)
+        return cls(form.classes, form.pixels, form.square_metres, form.notes)
 
     def to_csv(self) -> bytes:
         """Return the table as UTF-8 CSV, one row a class; unknown cells are empty.

@@ -1,19 +1,35 @@
 """What is wanted of an image, and what became of it: plain values that can be kept."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
-from typing import Any, Final, Literal, Self
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
+
+from pydantic import ConfigDict, Field
 
 from terrainlib.errors import ConfigError
+from terrainlib.mask.gap.meter import Gap
+from terrainlib.mask.ground.areas import AreaForm
 from terrainlib.mask.pack.target import PackTarget
 from terrainlib.mask.sharpen import MAX_AMOUNT
 from terrainlib.mask.tiles.bands import Plane
 from terrainlib.mask.tiles.feeding import MAX_SCALE, MIN_SCALE
+from terrainlib.mask.tiles.seams import SeamCertificate
 from terrainlib.mask.vectors.polygons import SmallestArea
+from terrainlib.types import (
+    Amount,
+    Count,
+    FilePath,
+    Seconds,
+    Sentence,
+    Share,
+    Text,
+    checked,
+    fits,
+)
 
 Tiling = Literal["exact", "blend", "whole"]
+_Band = Annotated[int, Field(ge=1, le=2**16)]
+_T = TypeVar("_T")
 TILINGS: Final[tuple[str, ...]] = ("exact", "blend", "whole")
 
 
@@ -38,6 +54,8 @@ class Wanted:
         ConfigError: If one of them is out of its bounds.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
     soft: bool = False
     probabilities: bool = False
     sharpen: float | None = None
@@ -46,20 +64,12 @@ class Wanted:
     pack: PackTarget | None = None
     tiling: Tiling = "exact"
     scale: float | None = None
-    bands: tuple[int, int, int] | None = None
+    bands: tuple[_Band, _Band, _Band] | None = None
 
     def __post_init__(self) -> None:
-        for option in ("soft", "probabilities", "vectors"):
-            if not isinstance(getattr(self, option), bool):
-                raise ConfigError(f"{option} must be true or false.")
-        if self.tiling not in TILINGS:
-            raise ConfigError(
-                f"the tiling must be exact, blend or whole, not {self.tiling!r}. "
-                "Choose one of them."
-            )
         _within("amount of sharpening", self.sharpen, 0.0, MAX_AMOUNT)
         _within("scale", self.scale, MIN_SCALE, MAX_SCALE)
-        if self.bands is not None and not _are_bands(self.bands):
+        if self.bands is not None and (len(self.bands) != 3 or min(self.bands) < 1):
             raise ConfigError(
                 f"bands are three numbers from 1 on, not {self.bands!r}. Name those to "
                 "use as red, green and blue."
@@ -85,23 +95,7 @@ class Wanted:
         Raises:
             ConfigError: If an option is unknown, of a wrong type or out of its bounds.
         """
-        try:
-            _only_known(cls, values)
-            read = dict(values)
-            if isinstance(read.get("smallest"), Mapping):
-                read["smallest"] = SmallestArea(**read["smallest"])
-            if isinstance(read.get("pack"), Mapping):
-                read["pack"] = PackTarget(**read["pack"])
-            if isinstance(read.get("bands"), list):
-                read["bands"] = tuple(read["bands"])
-            wanted = cls(**read)
-            fits = isinstance(wanted.smallest, SmallestArea)
-            fits &= wanted.pack is None or isinstance(wanted.pack, PackTarget)
-        except TypeError as error:
-            raise ConfigError(f"an option is of a wrong type ({error}).") from error
-        if not fits:
-            raise ConfigError("smallest and pack must be objects, or left out.")
-        return wanted
+        return _read(cls, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,22 +124,22 @@ class Made:
         missing: Those of the notes that tell what was wanted and could not be made.
     """
 
-    name: str
-    files: tuple[Path, ...]
-    height: int
-    width: int
-    rows: int
+    name: Text
+    files: tuple[FilePath, ...]
+    height: Count
+    width: Count
+    rows: Count
     stopped: bool
-    shares: dict[str, float]
-    areas: dict[str, Any]
-    gap: dict[str, Any]
-    unsure_share: float
-    seams: dict[str, Any] | None
-    notes: tuple[str, ...]
-    seconds: float
-    network_seconds: float
-    megapixels_per_second: float
-    missing: tuple[str, ...] = ()
+    shares: dict[Text, Share]
+    areas: Annotated[dict[str, Any], fits(AreaForm)]
+    gap: Annotated[dict[str, Any], fits(Gap)]
+    unsure_share: Share
+    seams: Annotated[dict[str, Any], fits(SeamCertificate)] | None
+    notes: tuple[Sentence, ...]
+    seconds: Seconds
+    network_seconds: Seconds
+    megapixels_per_second: Amount
+    missing: tuple[Sentence, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain JSON form."""
@@ -159,40 +153,19 @@ class Made:
         Raises:
             ConfigError: If it is none of this class.
         """
-        try:
-            _only_known(cls, values)
-            read = dict(values)
-            read["files"] = tuple(Path(path) for path in read["files"])
-            read["notes"] = tuple(map(str, read["notes"]))
-            read["missing"] = tuple(map(str, read.get("missing", ())))
-            return cls(**read)
-        except (TypeError, KeyError) as error:
-            raise ConfigError(
-                f"a result is incomplete or of a wrong type ({error})."
-            ) from error
+        return _read(cls, values)
 
 
-def _only_known(cls: Any, values: Mapping[str, Any]) -> None:
-    names = [item.name for item in fields(cls)]
-    if strangers := sorted(set(values) - set(names)):
-        raise ConfigError(
-            f"unknown option {strangers[0]!r}. Known: {', '.join(sorted(names))}."
-        )
+def _read(cls: type[_T], values: Mapping[str, Any]) -> _T:
+    try:
+        return checked(cls, values)
+    except ValueError as error:
+        raise ConfigError(f"{error}.") from error
 
 
-def _within(option: str, value: Any, low: float, high: float) -> None:
-    if value is None:
-        return
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and low <= value <= high):
+def _within(option: str, value: float | None, low: float, high: float) -> None:
+    if value is not None and not low <= value <= high:
         raise ConfigError(
             f"the {option} must be {low:g} to {high:g}, not {value!r}. Choose a number "
             "in that range."
         )
-
-
-def _are_bands(bands: Any) -> bool:
-    return len(bands) == 3 and all(
-        isinstance(band, int) and not isinstance(band, bool) and band >= 1
-        for band in bands
-    )

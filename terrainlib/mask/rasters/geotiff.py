@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from terrainlib.data.imagery import Georeference
 from terrainlib.data.palette import NO_DATA, Classes, TerrainClass
 from terrainlib.errors import ImageError
+from terrainlib.files import parse_json
 from terrainlib.mask.rasters.gdalwork import grid_options, open_raster
 from terrainlib.mask.rasters.rasterfile import Layout
 from terrainlib.mask.rasters.rastersink import RasterSink
 from terrainlib.mask.tiles.bands import Band, Plane
+from terrainlib.types import checked
 
 Bytes = NDArray[np.uint8]
 
@@ -173,17 +175,16 @@ def read_class_geotiff(
 
 def _read_classes(data: Any, path: Path) -> Classes:
     """Return the classes that an open file names."""
-    listed: list[TerrainClass] = []
-    with suppress(ValueError, TypeError, KeyError):
-        for item in json.loads(data.tags().get("CLASSES", "[]")):
-            red, green, blue = map(int, item["color"])
-            listed.append(TerrainClass(str(item["name"]), (red, green, blue)))
-    if not listed or data.count != 1 or data.dtypes != ("uint8",):
+    classes: Classes = ()
+    with suppress(ValueError):
+        listed = parse_json(data.tags().get("CLASSES", "[]"))
+        classes = checked(tuple[TerrainClass, ...], listed)
+    if not classes or data.count != 1 or data.dtypes != ("uint8",):
         raise ImageError(
             "is no class mask that names its classes. Give one that was written here.",
             file=path.name,
         )
-    return tuple(listed)
+    return classes
 
 
 def class_tags(classes: Classes) -> dict[str, str]:

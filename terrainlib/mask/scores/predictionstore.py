@@ -6,6 +6,7 @@ that was cut off goes on where it ended. No TensorFlow.
 
 import hashlib
 import json
+import math
 import re
 import shutil
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from terrainlib.mask.rasters.export import index_png
 from terrainlib.mask.scores.reliability import Reliability
 from terrainlib.mask.scores.scoring import MaskArray, PairScore, ScoredPair
 from terrainlib.model.baseline import PixelClassifier
+from terrainlib.types import Amount, Count, Share, checked
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
@@ -31,6 +33,21 @@ INDEX_FILE: Final = "index.json"
 _FORMAT: Final = 2
 _COUNTS: Final = "terrain-counts"
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,80}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What was counted on an image, as its file holds it.
+
+    Attributes:
+        confusion: Pixels by class of the truth and of the prediction.
+        boundary_f1: Agreement of the borders; None where it is not known.
+        reliability: `Reliability.to_lists`; None where it is not known.
+    """
+
+    confusion: tuple[tuple[Count, ...], ...]
+    boundary_f1: Share | None
+    reliability: tuple[tuple[Amount, ...], ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +75,11 @@ class PredictionStore:
         size = len(self.classes)
         try:
             with PillowImage.open(self._path(identifier)) as picture:
-                values = json.loads(picture.info[_COUNTS])
-            confusion = np.array(values["confusion"], np.int64).reshape(size, size)
-            border = values["boundary_f1"]
-            border = float("nan") if border is None else float(border)
-            bins = values["reliability"]
+                values = files.parse_json(picture.info[_COUNTS])
+            counted = checked(_Counted, values)
+            confusion = np.array(counted.confusion, np.int64).reshape(size, size)
+            border = math.nan if counted.boundary_f1 is None else counted.boundary_f1
+            bins = counted.reliability
             reliability = None if bins is None else Reliability.from_lists(bins)
             return PairScore(identifier, confusion, border, reliability)
         except (OSError, SyntaxError, ValueError, KeyError, TypeError):
@@ -160,7 +177,7 @@ def _remove_outdated(parent: Path, facts: dict[str, Any]) -> None:
     for index in parent.glob(f"*/{INDEX_FILE}"):
         other = files.read_json(index)
         there = other if isinstance(other, dict) else {}
-        if there.get("model") != facts["model"] or there["data"] == facts["data"]:
+        if there.get("model") != facts["model"] or there.get("data") == facts["data"]:
             shutil.rmtree(index.parent, ignore_errors=True)
 
 

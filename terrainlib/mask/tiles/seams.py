@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from terrainlib.mask.tiles.blocks import Block
 from terrainlib.mask.tiles.tilepass import TilePass
 from terrainlib.mask.tiles.tiling import Grid, Size, Span, round_up
+from terrainlib.types import Count, Finite
 
 MAX_WINDOWS: Final = 8
 _HALF_PX: Final = 32  # of the square around a border that is compared
@@ -29,8 +30,8 @@ class SeamCertificate:
         windows: How many were compared.
     """
 
-    largest_difference: float
-    windows: int
+    largest_difference: Finite
+    windows: Count
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,13 +4,14 @@ Stopping and deleting happen in callbacks, so that the page that is drawn next a
 shows the new state. What went wrong, or well, is left as a notice for that page.
 """
 
+from pathlib import Path
 from typing import Final
 
 import streamlit as st
 
 from terrainlib.errors import RunError
 from terrainlib.runs import predictions
-from terrainlib.runs.predictions import PredictionConfig, PredictionJob
+from terrainlib.runs.predictions import Damaged, PredictionConfig, PredictionJob
 from terrainlib.ui import state
 from terrainlib.ui.models.picker import QUERY_NAME
 from terrainlib.ui.notices import ask, leave_notice, noticed
@@ -81,7 +82,7 @@ def delete_jobs(names: list[str]) -> None:
     """Delete predictions with the results that lie in their folders."""
     with noticed("Not everything was deleted"):
         for name in names:
-            predictions.delete_prediction(_by_name(name).path)
+            predictions.delete_prediction(_folder_of(name))
             if st.session_state.get(state.STUDIO_JOB) == name:
                 leave()
         several = plural(len(names), "prediction was", "predictions were")
@@ -113,6 +114,38 @@ def ask_delete(jobs: list[PredictionJob]) -> None:
         lambda: delete_jobs(names),
         key=_QUESTION,
     )
+
+
+def ask_delete_damaged(name: str) -> None:
+    """Ask before the folder of a prediction that cannot be read is deleted."""
+    ask(
+        "Delete this prediction?",
+        f"**{md_escape(name)}**: everything in this damaged folder is deleted from the "
+        "disk. This cannot be undone.",
+        "Delete",
+        lambda: delete_jobs([name]),
+        key=_QUESTION,
+    )
+
+
+def find_damaged(name: str) -> list[Damaged]:
+    """Return the damaged folder of this name, or nothing.
+
+    Args:
+        name: A folder's name, from a link: not to be trusted.
+    """
+    entries = predictions.damaged_predictions()
+    return [entry for entry in entries if entry.path.name == name]
+
+
+def _folder_of(name: str) -> Path:
+    """Return the folder of a prediction, damaged or not, by its name.
+
+    Raises:
+        RunError: If there is none (any more).
+    """
+    damaged = find_damaged(name)
+    return damaged[0].path if damaged else _by_name(name).path
 
 
 def _by_name(name: str) -> PredictionJob:

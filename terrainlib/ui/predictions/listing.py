@@ -4,24 +4,33 @@ from typing import Final
 
 import streamlit as st
 
-from terrainlib.runs.predictions import PredictionJob, list_predictions
-from terrainlib.ui.predictions.actions import ask_delete, watch
+from terrainlib.runs.predictions import (
+    PredictionJob,
+    damaged_predictions,
+    list_predictions,
+)
+from terrainlib.ui.predictions.actions import ask_delete, ask_delete_damaged, watch
 from terrainlib.ui.predictions.words import state_text
 from terrainlib.ui.text import md_escape, plural
 from terrainlib.ui.times import date_text, parse_time
+from terrainlib.ui.worker_parts import show_damaged
 
 SHOWN: Final = 20
 
 
 def show_earlier_jobs() -> None:
-    """Show the predictions on this machine, newest first; nothing if there are none."""
-    jobs = list_predictions()
-    if not jobs:
+    """Show the predictions on this machine, newest first; nothing if there are none.
+
+    Those that cannot be read come first, so that they can be deleted.
+    """
+    jobs, damaged = list_predictions(), damaged_predictions()
+    if not jobs and not damaged:
         return
     with st.expander(
-        f"Predictions of large images and batches ({len(jobs)})",
+        f"Predictions of large images and batches ({len(jobs) + len(damaged)})",
         icon=":material/history:",
     ):
+        show_damaged(damaged, ask_delete_damaged, key="studio_job_delete_damaged")
         for job in jobs[:SHOWN]:
             _show_job(job)
         if len(jobs) > SHOWN:

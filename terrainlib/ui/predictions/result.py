@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import streamlit as st
 
+from terrainlib import files
 from terrainlib.data.palette import Classes, TerrainClass
-from terrainlib.mask.gap.meter import Gap, Level
-from terrainlib.mask.ground.areas import AreaTable, ClassArea
+from terrainlib.mask.gap.meter import Gap
+from terrainlib.mask.ground.areas import AreaTable
 from terrainlib.mask.products.making import Made
 from terrainlib.runs.predictions import InputImage, PredictionJob
+from terrainlib.types import checked
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.legend import show_legend
 from terrainlib.ui.predictions.words import made_text, mask_file, seams_text
@@ -57,7 +59,7 @@ def show_made(job: PredictionJob, made: Made, classes: Classes) -> None:
 def show_source(job: PredictionJob, image: InputImage) -> None:
     """Show an image in small, if it is still where it was."""
     path = Path(image.path)
-    if not path.is_file():
+    if not files.is_file(path):
         st.caption("The image is not where it was any more.")
         return
     picture = PictureFile.on_disk(path)
@@ -70,7 +72,7 @@ def show_source(job: PredictionJob, image: InputImage) -> None:
 
 def show_files(paths: tuple[Path, ...]) -> None:
     """Show the folder of files, their names and sizes."""
-    there = [path for path in paths if path.is_file()]
+    there = [path for path in paths if files.is_file(path)]
     if not there:
         st.info("The files are not in their folder any more.")
         return
@@ -83,20 +85,10 @@ def show_files(paths: tuple[Path, ...]) -> None:
     st.markdown("\n".join(listed))
 
 
-def area_table_of(values: Mapping[str, Any]) -> AreaTable | None:
-    """Return a table of areas from its plain form; None where it is none."""
-    try:
-        rows = tuple(ClassArea(**row) for row in values["classes"])
-        notes = tuple(map(str, values["notes"]))
-        return AreaTable(rows, values["pixels"], values["square_metres"], notes)
-    except (KeyError, TypeError):
-        return None
-
-
 def _show_mask(made: Made) -> None:
     """Show the class mask in small."""
     path = mask_file(made)
-    if path is None or not path.is_file():
+    if path is None or not files.is_file(path):
         st.caption("The mask is not in its folder any more.")
         return
     with errors_shown("The mask cannot be shown here"):
@@ -106,14 +98,12 @@ def _show_mask(made: Made) -> None:
 
 def _show_gap(values: Mapping[str, Any]) -> None:
     """Say whether the image looks like the training images."""
-    level = values.get("level")
-    known = next((name for name in get_args(Level) if name == level), None)
-    if known is not None:
-        st.markdown(gap_in_words(Gap(known, tuple(values.get("reasons", ())))))
+    if values:
+        st.markdown(gap_in_words(checked(Gap, values)))
 
 
 def _show_areas(made: Made, classes: Classes) -> None:
-    table = area_table_of(made.areas)
+    table = AreaTable.from_dict(made.areas) if made.areas else None
     if table is None or not table.rows:
         return
     grey = tuple(TerrainClass(row.name, _GREY) for row in table.rows)

@@ -9,6 +9,7 @@ from typing import Final
 
 import streamlit as st
 
+from terrainlib import files
 from terrainlib.data.palette import Classes
 from terrainlib.errors import RunError
 from terrainlib.runs.models import list_models
@@ -23,7 +24,9 @@ from terrainlib.ui.download_failures import explained, show_failures
 from terrainlib.ui.legend import show_legend
 from terrainlib.ui.predictions.actions import (
     ask_delete,
+    ask_delete_damaged,
     ask_force_stop,
+    find_damaged,
     find_job,
     leave,
     stop_job,
@@ -37,6 +40,7 @@ from terrainlib.ui.worker_parts import (
     delete_button,
     force_stop_button,
     show_badge,
+    show_damaged,
     show_log,
     stop_button,
     titled,
@@ -54,10 +58,14 @@ def show_watched(name: str) -> None:
     if job is not None:
         show_job(job)
         return
-    empty_state(
-        "This prediction is not there",
-        "It may have been deleted. Go back to the studio to see the others.",
-    )
+    damaged = find_damaged(name)
+    if damaged:
+        show_damaged(damaged, ask_delete_damaged, key="studio_job_delete_damaged")
+    else:
+        empty_state(
+            "This prediction is not there",
+            "It may have been deleted. Go back to the studio to see the others.",
+        )
     st.button(
         "Back to the studio",
         key="studio_job_leave",
@@ -192,7 +200,7 @@ def _show_chosen(job: PredictionJob, name: str, classes: Classes) -> None:
 
 def _show_download(job: PredictionJob) -> None:
     """Offer all results as one zip where they are not too large for it."""
-    paths = [path for path in job.files if path.is_file()]
+    paths = [path for path in job.files if files.is_file(path)]
     size = sum(path.stat().st_size for path in paths)
     if not paths:
         return

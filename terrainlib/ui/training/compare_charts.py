@@ -29,8 +29,12 @@ def compare_table(
     for name, metrics in runs.items():
         if column not in metrics or metrics.empty:
             continue
-        minutes = pd.to_numeric(metrics["seconds"], errors="coerce").cumsum() / 60
-        x = metrics["epoch"] if against == "epochs" else minutes
+        if against == "epochs":
+            x = metrics["epoch"]
+        elif "seconds" in metrics:
+            x = pd.to_numeric(metrics["seconds"], errors="coerce").cumsum() / 60
+        else:
+            continue
         values = pd.to_numeric(metrics[column], errors="coerce")
         parts.append(pd.DataFrame({"x": x, "value": values, "curve": name}))
     filled = [part for part in parts if len(part)] or parts

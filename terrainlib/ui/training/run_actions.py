@@ -4,6 +4,7 @@ All but starting happens in callbacks, so that the page that is drawn next alrea
 the new state. What went wrong, or well, is left as a notice for that page.
 """
 
+from pathlib import Path
 from typing import Final
 
 import streamlit as st
@@ -11,7 +12,7 @@ import streamlit as st
 from terrainlib import files
 from terrainlib.errors import RunError
 from terrainlib.runs import launcher
-from terrainlib.runs.folder import Run, RunConfig, list_runs
+from terrainlib.runs.folder import Run, RunConfig, damaged_runs, list_runs
 from terrainlib.ui.notices import ask, leave_notice, noticed
 from terrainlib.ui.text import md_escape, plural
 
@@ -90,7 +91,7 @@ def delete_runs(names: list[str]) -> None:
     """Delete run folders with their models."""
     with noticed("Not everything was deleted"):
         for name in names:
-            launcher.delete_run(_by_name(name).path)
+            launcher.delete_run(_folder_of(name))
             if st.query_params.get(RUN_QUERY) == name:
                 del st.query_params[RUN_QUERY]
         several = plural(len(names), "training was", "trainings were")
@@ -122,6 +123,30 @@ def ask_delete(runs: list[Run]) -> None:
         lambda: delete_runs(names),
         key=_QUESTION,
     )
+
+
+def ask_delete_damaged(name: str) -> None:
+    """Ask before a run folder that cannot be read is deleted, by its name."""
+    ask(
+        "Delete this training?",
+        f"**{md_escape(name)}**: everything in this damaged folder is deleted from the "
+        "disk, models included. This cannot be undone.",
+        "Delete",
+        lambda: delete_runs([name]),
+        key=_QUESTION,
+    )
+
+
+def _folder_of(name: str) -> Path:
+    """Return the folder of a run, damaged or not, by its name.
+
+    Raises:
+        RunError: If there is none (any more).
+    """
+    for entry in damaged_runs():
+        if entry.path.name == name:
+            return entry.path
+    return _by_name(name).path
 
 
 def _by_name(name: str) -> Run:

@@ -7,16 +7,21 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from terrainlib.runs.folder import Run
+from terrainlib.runs.folder import Damaged, Run
 from terrainlib.runs.yardstick import read_yardstick
 from terrainlib.ui.chrome import empty_state
 from terrainlib.ui.datasets.split_view import run_split
 from terrainlib.ui.leaks import leak_note, show_note
 from terrainlib.ui.times import parse_time, viewer_zone
 from terrainlib.ui.training.compare_charts import compare_spec, compare_table
-from terrainlib.ui.training.run_actions import ask_delete, show_in_view
+from terrainlib.ui.training.run_actions import (
+    ask_delete,
+    ask_delete_damaged,
+    show_in_view,
+)
 from terrainlib.ui.training.run_text import state_text
 from terrainlib.ui.training.training_charts import filled
+from terrainlib.ui.worker_parts import show_damaged
 
 METRICS: Final = {
     "val_miou": "Validation mIoU",
@@ -29,14 +34,27 @@ METRICS: Final = {
 }
 
 
-def show_runs(runs: list[Run]) -> None:
-    """Show the table, what can be done with a choice of its rows, and their curves."""
-    if not runs:
+def show_runs(runs: list[Run], damaged: list[Damaged]) -> None:
+    """Show all trainings, and below them the folders that cannot be read.
+
+    Args:
+        runs: The runs.
+        damaged: The folders of runs that cannot be read.
+    """
+    if runs:
+        _show_table(runs)
+    elif not damaged:
         empty_state(
             "No training yet",
             "Start one under New training; it is listed here from then on.",
         )
-        return
+    if damaged:
+        st.subheader("Damaged folders", anchor=False)
+        show_damaged(damaged, ask_delete_damaged, key="training_delete_damaged")
+
+
+def _show_table(runs: list[Run]) -> None:
+    """Show the table, what can be done with a choice of its rows, and their curves."""
     st.caption("Choose one to open or delete it, several to lay their curves together.")
     event = st.dataframe(
         runs_frame(runs, st.context.timezone),

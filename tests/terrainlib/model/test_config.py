@@ -40,12 +40,12 @@ def test_a_change_of_none_keeps_the_presets_value() -> None:
         ({"batch_size": 0}, "batch size must be 1 to 512, not 0"),
         ({"epochs": 3, "minutes": 2}, "either in epochs or in minutes"),
         ({"minutes": float("nan")}, "minutes must be 0.05 to 10080, not nan"),
-        ({"learning_rate": "fast"}, "learning rate must be 1e-07 to 1, not 'fast'"),
-        ({"schedule": "magic"}, "schedule must be one of warm_up, one_cycle"),
+        ({"learning_rate": "fast"}, "`learning_rate`: Input should be a valid number"),
+        ({"schedule": "magic"}, "`schedule`: Input should be 'warm_up', 'one_cycle'"),
         ({"crop_size": 100}, "crop size must be a multiple of 8 px .* Use 96"),
         ({"crop_size": 256}, "crop size must be 8 to 128, not 256"),
         ({"crop_size": 0}, "crop size must be 8 to 128, not 0"),
-        ({"batchsize": 4}, "unknown option 'batchsize'. Known: averaging"),
+        ({"batchsize": 4}, "unknown option 'batchsize'"),
     ],
 )
 def test_a_training_out_of_bounds_is_refused(
@@ -61,8 +61,8 @@ def test_a_training_out_of_bounds_is_refused(
         ({"image_size": 100}, "must be a multiple of 8 px .* not 100. Use 96"),
         ({"filters": (8,)}, "levels in filters must be 2 to 6, not 1"),
         ({"filters": (8, 5000)}, "filters must be 1 to 1024, not 5000"),
-        ({"filters": None}, "of a wrong type"),
-        ({"classes": True}, "classes must be 2 to 64, not True"),
+        ({"filters": None}, "`filters`: Input should be a valid array"),
+        ({"classes": True}, "`classes`: Input should be a valid integer"),
         ({"dropout": 1}, "dropout must be 0 to 0.9, not 1"),
     ],
 )

@@ -105,9 +105,9 @@ def test_without_a_folder_of_runs_there_are_none() -> None:
     ("text", "words"),
     [
         (None, "does not exist"),
-        ("", "holds no readable run"),
-        ("[1]", "holds no readable run"),
-        ('{"name": "x"}', "config.json cannot be used: a value is missing"),
+        ("", "config.json cannot be used: Expecting value"),
+        ("[1]", "config.json cannot be used: Input should be an object"),
+        ('{"name": "x"}', "config.json cannot be used: `data` is missing"),
         (
             '{"name": "x", "data": "y", "training": {"epochs": -1, "network": {}}}',
             "epochs must be 1 to",

@@ -19,6 +19,7 @@ from terrainlib.runs.folder import Run, RunConfig, create_run, list_runs, read_r
 from terrainlib.runs.process import find_process, read_process
 from terrainlib.runs.slot import active_run, require_free_slot, training_slot
 from terrainlib.runs.status import Status, read_status, write_status
+from tests.crafted_runs import exit_code, worker_pid
 from tests.synthetic import write_folders_dataset
 
 
@@ -176,9 +177,9 @@ def test_a_worker_killed_by_the_system_is_reaped_and_explained(
     config: RunConfig,
 ) -> None:
     path = launcher.start(config)
-    pid = (read_process(path) or {})["pid"]
+    pid = worker_pid(path)
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: "exit_code" in (read_process(path) or {}))
+    wait_for(lambda: exit_code(path) is not None)
     assert not psutil.pid_exists(pid)
     run = run_now(path)
     assert run.state == "crashed"
@@ -190,10 +191,10 @@ def test_a_stopped_run_is_continued_by_a_new_process(config: RunConfig) -> None:
     path = launcher.start(config)
     launcher.stop(path)
     launcher.force_stop(path)
-    first = (read_process(path) or {})["pid"]
+    first = worker_pid(path)
     assert launcher.resume(path) == path
     assert not (path / "stop").exists()
-    second = (read_process(path) or {})["pid"]
+    second = worker_pid(path)
     assert second != first
     assert run_now(path).state == "starting"
     assert run_now(path).message == ""
@@ -247,7 +248,11 @@ def test_neither_a_running_training_nor_other_folders_are_deleted(
     write_status(outside, Status("stopped"))
     with pytest.raises(RunError, match="lies outside the folder of the runs"):
         launcher.delete_run(outside)
-    with pytest.raises(RunError, match="no readable run"):
-        launcher.delete_run(tmp_path)
+    notes = files.runs_dir() / "notes"
+    notes.mkdir()
+    with pytest.raises(RunError, match="is none of the runs"):
+        launcher.delete_run(notes)
+    with pytest.raises(RunError, match="does not exist"):
+        launcher.delete_run(tmp_path / "gone")
     assert path.is_dir()
     assert outside.is_dir()

@@ -57,9 +57,19 @@ def test_it_is_called_after_its_first_image() -> None:
     assert several.name == "a.png and 2 more"
 
 
-@pytest.mark.parametrize("values", [{}, {"model": "m"}, {"model": "m", "images": [1]}])
-def test_an_incomplete_configuration_is_refused(values: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match="a value is missing or wrong"):
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({}, "`model` is missing"),
+        ({"model": "m"}, "`images` is missing"),
+        ({"model": "m", "images": [1]}, "`images.0`: Input should be an object"),
+        ({"model": "m" * 5000, "images": []}, "`model`: no path of a file"),
+    ],
+)
+def test_an_incomplete_configuration_is_refused(
+    values: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
         PredictionConfig.from_dict(values)
 
 

@@ -35,6 +35,7 @@ from terrainlib.runs.predictions import (
 )
 from terrainlib.runs.process import find_process, read_process
 from terrainlib.runs.slot import require_free_slot
+from tests.crafted_runs import exit_code, worker_pid
 from tests.imagefiles import encode, pattern, tiff, write
 from tests.models import write_model
 
@@ -102,7 +103,7 @@ def test_a_batch_runs_to_its_end_and_a_bad_file_stops_nobody(
     path = start_prediction(config(model, good, bad, more, wanted=wanted))
     first = read_process(path)
     assert first is not None
-    assert os.getsid(first["pid"]) == first["pid"] != os.getsid(0)
+    assert os.getsid(first.pid) == first.pid != os.getsid(0)
     assert path.parent == files.predictions_dir()
     assert active_prediction() is not None
     require_free_slot()  # a training may run beside
@@ -169,8 +170,8 @@ def test_a_killed_worker_has_crashed_and_leaves_nothing_torn(
     path = start_prediction(config(model, *images, folder=str(target)))
     wait_for(lambda: read_prediction(path).status.image == 2)
     wait_for(lambda: read_prediction(path).status.tile > 0)
-    os.kill(read_process(path)["pid"], signal.SIGKILL)  # type: ignore[index]
-    wait_for(lambda: "exit_code" in (read_process(path) or {}))
+    os.kill(worker_pid(path), signal.SIGKILL)
+    wait_for(lambda: exit_code(path) is not None)
 
     job = read_prediction(path)
     assert job.state == "crashed"

@@ -67,10 +67,19 @@ def test_a_status_reads_back_as_it_was_written(tmp_path: Path) -> None:
     assert read_status(tmp_path) == status
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"state": "dancing"}', "\x00"])
-def test_an_unreadable_status_is_no_news(tmp_path: Path, text: str) -> None:
-    (tmp_path / "status.json").write_text(text)
+def test_without_a_status_there_is_no_news(tmp_path: Path) -> None:
     assert read_status(tmp_path) == Status()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"state": "dancing"}', "\x00"])
+def test_an_unreadable_status_is_no_news_but_says_so(tmp_path: Path, text: str) -> None:
+    (tmp_path / "status.json").write_text(text)
+    status = read_status(tmp_path)
+    assert replace(status, message="") == Status()
+    assert status.message.startswith("status.json is damaged: ")
+    assert crash_message(tmp_path, "", said=status.message) == (
+        f"{status.message} Resume continues from the last checkpoint."
+    )
 
 
 def test_the_share_counts_whole_epochs_and_the_steps_of_the_running_one() -> None:
@@ -102,7 +111,8 @@ def test_a_stop_file_shows_as_stopping_at_once(
     [
         {"heartbeat": ago(module.SILENCE_SECONDS + 5)},
         {"progressed": ago(module.STANDSTILL_SECONDS + 5)},
-        {"heartbeat": "yesterday"},
+        {"heartbeat": ""},
+        {"heartbeat": ago(-module.CLOCKS_APART_SECONDS - 60)},
     ],
 )
 def test_a_living_worker_that_is_silent_or_stands_still_is_stalled(
@@ -215,8 +225,11 @@ def test_a_worker_on_another_machine_is_judged_by_its_heartbeat(tmp_path: Path) 
     "record",
     [None, {}, {"pid": "x", "create_time": 0}, {"pid": 2**40, "create_time": 0}],
 )
-def test_a_damaged_process_record_finds_no_process(record: dict[str, object]) -> None:
-    assert find_process(record) is None
+def test_a_damaged_process_record_finds_no_process(
+    tmp_path: Path, record: dict[str, object]
+) -> None:
+    files.write_json(tmp_path / PROCESS_FILE, record)
+    assert find_process(read_process(tmp_path)) is None
 
 
 @pytest.mark.parametrize(

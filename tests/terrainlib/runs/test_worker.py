@@ -13,6 +13,7 @@ from terrainlib.runs import launcher
 from terrainlib.runs.folder import RunConfig, log_tail, read_run
 from terrainlib.runs.process import find_process, read_process
 from terrainlib.runs.slot import slot_is_free
+from tests.crafted_runs import exit_code, worker_pid
 
 PATIENCE_S = 240  # TensorFlow alone takes 7 s, more on a busy machine
 
@@ -40,8 +41,8 @@ def test_a_worker_survives_kill_by_resume_and_sigterm_by_saving(
     assert read_run(path).state == "running"
     assert not slot_is_free()
 
-    os.kill(read_process(path)["pid"], signal.SIGKILL)  # type: ignore[index]
-    wait_for(path, lambda: "exit_code" in (read_process(path) or {}))
+    os.kill(worker_pid(path), signal.SIGKILL)
+    wait_for(path, lambda: exit_code(path) is not None)
     crashed = read_run(path)
     assert crashed.state == "crashed"
     assert "probably out of memory" in crashed.message
@@ -51,7 +52,7 @@ def test_a_worker_survives_kill_by_resume_and_sigterm_by_saving(
     launcher.resume(path)
     wait_for(path, lambda: read_run(path).status.epoch > trained)
     asked = time.monotonic()
-    os.kill(read_process(path)["pid"], signal.SIGTERM)  # type: ignore[index]
+    os.kill(worker_pid(path), signal.SIGTERM)
     wait_for(path, lambda: not read_run(path).active)
     assert time.monotonic() - asked < 30
     stopped = read_run(path)
@@ -61,7 +62,7 @@ def test_a_worker_survives_kill_by_resume_and_sigterm_by_saving(
     assert epochs == list(range(1, stopped.status.epoch + 1))
     assert stopped.status.epoch > trained
     wait_for(path, lambda: find_process(read_process(path)) is None)
-    assert "exit_code" not in (read_process(path) or {})
+    assert exit_code(path) is None
     assert "ends: stopped" in log_tail(path)
 
 
