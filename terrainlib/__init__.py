@@ -7,18 +7,15 @@ then name neither other files nor network addresses to be opened in their place.
 
 import os
 
-from terrainlib._gdal import GDAL_SKIP
+from terrainlib._gdal import CLOSED, GDAL_SKIP
 
 _ENVIRONMENT = {
-    # GeoTIFF in and out; everything that could reach a network or another file is off.
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no side-car files (.ovr, .msk, .aux)
-    "GDAL_PAM_ENABLED": "NO",
-    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
     "OPENCV_IO_MAX_IMAGE_PIXELS": "100000000",
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }
 for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
-os.environ["GDAL_SKIP"] = GDAL_SKIP  # whatever it was: this is no matter of taste
+# Whatever it was: this is no matter of taste.
+os.environ.update(CLOSED, GDAL_SKIP=GDAL_SKIP)
 
 __version__ = "0.1.0"

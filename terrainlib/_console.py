@@ -1,9 +1,11 @@
 """What the commands show: progress on standard error, results on standard output."""
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -16,7 +18,10 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from terrainlib.errors import TerrainError
+from terrainlib.errors import FailureError, TerrainError
+from terrainlib.files import storage_error
+
+_logger = logging.getLogger(__name__)
 
 Counter = Callable[[int, int], None]
 
@@ -78,6 +83,19 @@ def note(text: str) -> None:
 def complain(error: TerrainError) -> None:
     """Print the line for one bad file of a batch."""
     sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+
+
+def in_words(problem: Exception) -> TerrainError:
+    """Return whatever a command may meet as an error with one sentence."""
+    if isinstance(problem, TerrainError):
+        return problem
+    if isinstance(problem, MemoryError):
+        return FailureError("the memory is not enough. Use a smaller image or batch.")
+    if isinstance(problem, OSError):
+        path = Path(str(problem.filename)) if problem.filename else Path()
+        return storage_error(path, problem)
+    _logger.error("unexpected error", exc_info=problem)
+    return FailureError(f"unexpected error: {type(problem).__name__}: {problem}")
 
 
 def decimal(value: float | None) -> str:

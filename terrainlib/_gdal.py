@@ -1,9 +1,9 @@
-"""GDAL's drivers that stay off: all but those the project reads and writes with.
+"""What of GDAL stays closed: drivers, files beside a raster, and the network.
 
-Left on are GTiff, COG, PNG, JPEG, GPKG, GeoJSON and the two that keep data in memory.
-Many of the others reach out for other files or for the network when they open a file
-(VRT, WMS, WCS, HTTP, STACIT ...). The list holds every driver that GDAL 3.10 has in
-rasterio's wheels; a test compares it with the drivers that are really there.
+Left on are the drivers GTiff, COG, PNG, JPEG, GPKG, GeoJSON and the two that keep data
+in memory. Many of the others reach out for other files or for the network when they
+open a file (VRT, WMS, WCS, HTTP, STACIT ...). The list holds every driver that
+rasterio's wheels bring; a test compares it with the drivers that are really there.
 """
 
 from typing import Final
@@ -43,3 +43,12 @@ def _names(listed: str) -> str:
 
 GDAL_SKIP: Final = _names(_SKIPPED)
 GDAL_SKIP_VECTOR: Final = _names(f"{_SKIPPED}, {_SKIPPED_VECTOR}")
+
+# Process-wide, and again wherever GDAL is put to work.
+CLOSED: Final = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no side-car files (.ovr, .msk, .aux)
+    "GDAL_PAM_ENABLED": "NO",
+    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
+    "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",  # whatever an address ends with
+    "PROJ_NETWORK": "OFF",
+}

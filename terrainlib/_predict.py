@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from terrainlib import files
-from terrainlib._console import Counter, complain, note, progress_bar, say
+from terrainlib._console import Counter, complain, in_words, note, progress_bar, say
 from terrainlib._predict_names import Names, find_images
 from terrainlib._predict_text import say_after, say_before
 from terrainlib.errors import (
     ConfigError,
-    FailureError,
     InputError,
     StoppedError,
     TerrainError,
@@ -108,13 +107,11 @@ class _Batch:
         """Do the work for one image and keep what comes of it."""
         try:
             made = work()
-        except TerrainError as error:
+        except Exception as problem:  # noqa: BLE001 - no image ends the batch
+            error = in_words(problem)
             error.file = error.file or path.name
-            self._fail(path, error)
-            return
-        except MemoryError:
-            sentence = "the memory is not enough for this image. Use a smaller one."
-            self._fail(path, FailureError(sentence, file=path.name))
+            self.errors.append(error)
+            self.failures[path.name] = error.message
             return
         self.made.append(made)
         self.errors += [InputError(text, file=made.name) for text in made.missing]
@@ -123,9 +120,13 @@ class _Batch:
 
     def write_shares(self, folder: Path) -> None:
         """Write the table of class shares, where there are any."""
-        if self.made:
+        if not self.made:
+            return
+        try:
             table = shares_csv(self.made, self.failures)
             files.write_bytes(folder / SHARES_FILE, table)
+        except TerrainError as error:  # the masks are there all the same
+            self.errors.append(error)
 
     def end(self, folder: Path) -> int:
         """Say how it went; return the exit status."""
@@ -138,10 +139,6 @@ class _Batch:
         for bad in self.errors:
             complain(bad)
         return max((bad.exit_status for bad in self.errors), default=0)
-
-    def _fail(self, path: Path, error: TerrainError) -> None:
-        self.errors.append(error)
-        self.failures[path.name] = error.message
 
 
 def _stopped(made: Made) -> StoppedError:

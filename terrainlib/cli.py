@@ -22,7 +22,6 @@ from terrainlib._arguments import (
     with_bare_pack,
 )
 from terrainlib.errors import FailureError, TerrainError
-from terrainlib.files import storage_error
 
 EXIT_USAGE: Final = 2
 PRESETS: Final = ("fast", "notebook", "best")
@@ -47,7 +46,6 @@ Of several images, or a folder, class_shares.csv lists the share of each class, 
 what failed. A bad image does not stop the others; the exit status is 2 then.
 Ctrl-C keeps the finished rows of the image at work in its mask and begins no other;
 the exit status is 1. A second Ctrl-C ends at once."""
-_logger = logging.getLogger(__name__)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -73,12 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         module, command = options.command
         status: int = getattr(importlib.import_module(module), command)(options)
-    except (TerrainError, KeyboardInterrupt, MemoryError, OSError) as problem:
-        return _complain(_in_words(problem))
-    except Exception as problem:
-        _logger.exception("unexpected error")
-        text = f"unexpected error: {type(problem).__name__}: {problem}"
-        return _complain(FailureError(text))
+    except KeyboardInterrupt:
+        return _complain(FailureError("interrupted."))
+    except Exception as problem:  # noqa: BLE001 - every end is one sentence
+        from terrainlib._console import in_words
+
+        return _complain(in_words(problem))
     return status
 
 
@@ -225,18 +223,6 @@ def _add_sharpen(commands: "argparse._SubParsersAction[_Parser]") -> None:
     add("--method", choices=("laplacian", "unsharp"), default="laplacian")
     add("--radius", metavar="R", type=number, default=1.0, help="of unsharp, in px")
     parser.set_defaults(command=("terrainlib._sharpen", "sharpen_image"))
-
-
-def _in_words(problem: BaseException) -> TerrainError:
-    """Return what a command may meet as an error with one sentence."""
-    if isinstance(problem, TerrainError):
-        return problem
-    if isinstance(problem, KeyboardInterrupt):
-        return FailureError("interrupted.")
-    if isinstance(problem, OSError):
-        path = Path(str(problem.filename)) if problem.filename else Path()
-        return storage_error(path, problem)
-    return FailureError("the memory is not enough. Use a smaller image or batch.")
 
 
 def _complain(error: TerrainError) -> int:

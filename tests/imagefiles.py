@@ -12,6 +12,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from PIL import Image
+from rasterio import Affine
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
@@ -73,6 +74,7 @@ def tiff(pixels: NDArray[Any], *, mask: Any = None, **profile: Any) -> bytes:
     interpretation = profile.pop("colorinterp", None)
     colormap = profile.pop("colormap", None)
     descriptions = profile.pop("descriptions", None)
+    tags = profile.pop("tags", {})
     height, width, count = pixels.shape
     options = {"driver": "GTiff", "dtype": pixels.dtype, "count": count, **profile}
     with (
@@ -88,10 +90,61 @@ def tiff(pixels: NDArray[Any], *, mask: Any = None, **profile: Any) -> bytes:
                 data.descriptions = descriptions
             if colormap:
                 data.write_colormap(1, colormap)
+            for domain, items in tags.items():
+                data.update_tags(ns=domain, **items)
             data.write(np.moveaxis(pixels, -1, 0))
             if mask is not None:
                 data.write_mask(mask)
         return memory.read()
+
+
+def naming_overviews(target: object, pixels: NDArray[Any] | None = None) -> bytes:
+    """Return a GeoTIFF whose metadata name a file as its overviews."""
+    tags = {"OVERVIEWS": {"OVERVIEW_FILE": str(target)}}
+    return tiff(pattern() if pixels is None else pixels, tags=tags)
+
+
+_GEOGRAPHIC = (
+    'GEOGCS["WGS 84",DATUM["d",SPHEROID["s",6378137,298.25]{datum}],'
+    'PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]]'
+)
+_PLANE = (
+    'PROJCS["{name}",' + _GEOGRAPHIC + ',PROJECTION["Mercator"],'
+    'PARAMETER["False_Easting",0],PARAMETER["False_Northing",0],'
+    'PARAMETER["Central_Meridian",0],PARAMETER["Standard_Parallel_1",0],'
+    'UNIT["Meter",1]{plane}]'
+)
+GRIDS = {
+    "datum": {"datum": ',EXTENSION["PROJ4_GRIDS","{target}"]'},
+    "plane": {"plane": ',extension ("PROJ4","+proj=merc +nadgrids={target} +no_defs")'},
+}
+
+
+def naming_a_grid(target: object, where: str = "datum", **profile: Any) -> bytes:
+    """Return a GeoTIFF whose reference system names a file of shifts.
+
+    GDAL writes a system with a long name; the text takes the place of that one's.
+    """
+    parts = {"name": "N" * 400, "datum": "", "plane": ""}
+    place = {"crs": _PLANE.format(**parts), "transform": Affine.scale(10, -10)}
+    data = tiff(pattern(), **place, GEOTIFF_KEYS_FLAVOR="ESRI_PE", **profile)
+    start = data.index(b"ESRI PE String = ") + len("ESRI PE String = ")
+    end = data.index(b"|", start)
+    text = _PLANE.format(**{**parts, "name": "N", **GRIDS[where]})
+    text = text.replace("{target}", str(target)).ljust(end - start)
+    assert len(text) == end - start
+    return data[:start] + text.encode() + data[end:]
+
+
+def placed_at(transform: tuple[float, ...], **profile: Any) -> bytes:
+    """Return a GeoTIFF with the six numbers of a transform, whatever they are."""
+    marks = (3.25, 0.125, 500_001.5, 0.375, -7.75, 5_000_002.5)
+    data = tiff(pattern(), transform=Affine(*marks), **profile)
+    for mark, number in zip(marks, transform, strict=True):
+        before = struct.pack("<d", mark)
+        assert data.count(before) == 1
+        data = data.replace(before, struct.pack("<d", number))
+    return data
 
 
 def vrt(source: str, extra: str = "") -> bytes:

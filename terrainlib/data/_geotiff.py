@@ -4,6 +4,7 @@ Pixels are read in strips of whole blocks, never by one call, so that what is mi
 noticed where it is missing.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,11 +20,13 @@ from terrainlib.data._opentiff import (
     open_overview,
     open_tiff,
 )
-from terrainlib.data._raster import Georeference, Raster
+from terrainlib.data._raster import Georeference, Raster, Transform
 from terrainlib.data._source import OpenSource, damaged
 from terrainlib.data._windows import Triple, Window, whole
 
 _STRIP_MB: Final = 32
+_FARTHEST: Final = 1e15  # in any unit: no place on the Earth is so far from another
+_SMALLEST: Final = 1e-12  # side of a pixel as a share of that: less is lost in rounding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,6 +119,7 @@ def open_picture(
         with faults(lambda: damaged(source.name)):
             data = tiff.data
             choice = choose(_marks(data), bands, source.name)
+            georeference, place_notes = read_place(data)
             picture = TiffPicture(
                 tiff,
                 choice,
@@ -123,8 +127,8 @@ def open_picture(
                 _maximum(data),
                 data.nodata,
                 _is_masked(data),
-                source.notes + _page_notes(data) + choice.notes,
-                _georeference(data),
+                source.notes + _page_notes(data) + place_notes + choice.notes,
+                georeference,
             )
         yield picture
 
@@ -237,12 +241,19 @@ def _is_masked(data: Any) -> bool:
 
 
 def _page_notes(data: Any) -> tuple[str, ...]:
-    pages = len(data.subdatasets)
+    pages = sum(key.endswith("_NAME") for key in data.tags(ns="SUBDATASETS"))
     return (f"{pages} pages; page 1 is used",) if pages > 1 else ()
 
 
-def _georeference(data: Any) -> Georeference | None:
-    """Return where the pixels lie, or None where the file does not say."""
+def read_place(data: Any) -> tuple[Georeference | None, tuple[str, ...]]:
+    """Return where the pixels lie, and what is to be known of that.
+
+    Args:
+        data: Rasterio's data set.
+
+    Returns:
+        None where the file does not say, or nowhere where pixels could lie.
+    """
     from rasterio.errors import CRSError
 
     try:
@@ -250,6 +261,23 @@ def _georeference(data: Any) -> Georeference | None:
     except CRSError:
         wkt = ""
     if not wkt and data.transform.is_identity:
-        return None
+        return None, ()
     a, b, c, d, e, f = tuple(data.transform)[:6]
-    return Georeference(wkt, (a, b, c, d, e, f), data.nodata)
+    if not _is_place((a, b, c, d, e, f), data.height, data.width):
+        note = "its georeference is no place on the Earth; read as a plain picture"
+        return None, (note,)
+    return Georeference(wkt, (a, b, c, d, e, f), data.nodata), ()
+
+
+def _is_place(transform: Transform, height: int, width: int) -> bool:
+    """Say whether pixels have places of their own: finite, apart, and not in a line."""
+    a, b, c, d, e, f = transform
+    farthest = max(
+        abs(a) * width + abs(b) * height + abs(c),
+        abs(d) * width + abs(e) * height + abs(f),
+    )
+    if not (all(map(math.isfinite, transform)) and farthest <= _FARTHEST):
+        return False
+    across, down = math.hypot(a, d), math.hypot(b, e)
+    apart = min(across, down) > _SMALLEST * farthest
+    return apart and abs(a * e - b * d) > _SMALLEST * across * down

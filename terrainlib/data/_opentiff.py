@@ -1,8 +1,9 @@
 """An open TIFF file: GDAL's GTiff driver and nothing else, read by window.
 
-Files beside the TIFF (world files, overviews, masks) are not looked at: they could
-name other files. GDAL's data sets are not safe for threads, so that one lock guards
-each; its cache of decoded blocks is bounded, for all files together.
+Every TIFF file is opened here. Files beside it (world files, overviews, masks) are not
+looked at: they could name other files; a TIFF that names some itself is refused.
+GDAL's data sets are not safe for threads, so that one lock guards each; its cache of
+decoded blocks is bounded, for all files together.
 """
 
 import threading
@@ -14,20 +15,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from terrainlib._gdal import CLOSED
 from terrainlib.data._quiet import unsaid
 from terrainlib.data._source import OpenSource, check_pixels, cut_off, damaged
-from terrainlib.data._tiff import read_state
+from terrainlib.data._tiff import names_a_grid, read_state
 from terrainlib.data._windows import Window
-from terrainlib.errors import ImageError
+from terrainlib.errors import ImageError, TerrainError
 
 CACHE_MB: Final = 256  # holds 1,400 rows of 30,000 px with three 16-bit bands
 _MAX_BLOCK_MB: Final = 1024
-_CLOSED: Final = {
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_PAM_ENABLED": "NO",
-    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
-    "GDAL_CACHEMAX": CACHE_MB * 1_000_000,
-}
+_OPTIONS: Final = {**CLOSED, "GDAL_CACHEMAX": CACHE_MB * 1_000_000}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,14 +112,20 @@ def open_tiff(source: OpenSource, *, in_parts: bool = False) -> Iterator[OpenTif
         in_parts: Whether it may have more pixels than are read at once.
 
     Raises:
-        ImageError: If it is cut off or damaged, or has pixels or blocks that cannot be
-            read.
+        ImageError: If it is cut off or damaged, names other files, or has pixels or
+            blocks that cannot be read.
     """
     from rasterio.io import MemoryFile
 
     state, share = read_state(source.handle, source.size)
     if state == "cut":
         raise cut_off(source.name, share)
+    if names_a_grid(source.handle, source.size):
+        raise ImageError(
+            "its coordinate reference system names a file, and other files are not "
+            "opened. Save it with a system from the EPSG register.",
+            file=source.name,
+        )
     with ExitStack() as stack:
         place: Any = source.path
         if place is None:
@@ -157,11 +160,13 @@ def faults(told: Callable[[], ImageError]) -> Iterator[None]:
     from rasterio._err import CPLE_BaseError
     from rasterio.errors import RasterioError
 
-    # The last two come from headers and from the texts in them.
-    wrong = (RasterioError, CPLE_BaseError, UnicodeDecodeError)
+    # The last three come from what headers and the texts in them say.
+    wrong = (RasterioError, CPLE_BaseError, KeyError, TypeError, ValueError)
     try:
-        with rasterio.Env(**_CLOSED):
+        with rasterio.Env(**_OPTIONS):
             yield
+    except TerrainError:
+        raise
     except wrong as error:
         raise told() from error
 
@@ -177,6 +182,12 @@ def _opened(source: OpenSource, place: Any, **options: Any) -> Iterator[OpenTiff
             with unsaid(category=NotGeoreferencedWarning):
                 data = rasterio.open(place, driver="GTiff", **options)
             stack.enter_context(data)
+            if data.get_tag_item("OVERVIEW_FILE", "OVERVIEWS") is not None:
+                raise ImageError(
+                    "it names another file for its overviews, and other files are not "
+                    "opened. Save it with its overviews inside.",
+                    file=source.name,
+                )
             together = data.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL"
             overviews = tuple(data.overviews(1))
         yield OpenTiff(source, data, place, overviews, together)

@@ -11,6 +11,9 @@ from terrainlib.data._windows import Window
 ALPHA_NOTE: Final = "alpha dropped; fully transparent pixels have no data"
 
 
+Transform = tuple[float, float, float, float, float, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Georeference:
     """Where the pixels of a GeoTIFF lie on the Earth.
@@ -23,7 +26,7 @@ class Georeference:
     """
 
     crs_wkt: str
-    transform: tuple[float, float, float, float, float, float]
+    transform: Transform
     nodata: float | None
 
 

@@ -150,7 +150,7 @@ class _Batch:
                 self._made.append(made)
             _logger.info("%s: %d rows, %.1f s", image.name, made.rows, made.seconds)
             if not made.stopped:
-                remember(model, made, self._job.config.wanted)
+                self._remember(model, made)
         write_results(self._job.path, self._made, self._failures)
 
     def _make(self, model: "TerrainModel", image: InputImage) -> Made:
@@ -173,6 +173,13 @@ class _Batch:
             )
             given = deliver(made.files, folder)
             return replace(made, name=image.name, files=given)
+
+    def _remember(self, model: "TerrainModel", made: Made) -> None:
+        """Keep how fast it was; nobody misses it where that cannot be done."""
+        try:
+            remember(model, made, self._job.config.wanted)
+        except Exception:
+            _logger.exception("%s: its speed is not kept", made.name)
 
     def _note_failure(self, image: InputImage, error: TerrainError) -> None:
         """Keep what is wrong with an image, in a sentence that names it once."""
@@ -263,6 +270,6 @@ def _pixels(image: InputImage) -> int:
     """Return how many pixels an image has, as its header says."""
     try:
         height, width = read_size(Path(image.path), in_parts=True)
-    except TerrainError:
+    except Exception:  # noqa: BLE001 - its prediction will tell
         return _UNKNOWN_PX
     return height * width

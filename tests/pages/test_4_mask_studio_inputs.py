@@ -25,7 +25,7 @@ from terrainlib.runs.predictions import (
 )
 from terrainlib.runs.status import StoredState, write_status
 from terrainlib.ui import state, store
-from tests.imagefiles import encode, tiff, write
+from tests.imagefiles import encode, naming_overviews, tiff, write
 from tests.models import KERAS_COPY_WARNING, hide_embedded_models, write_model
 from tests.synthetic import terrain
 
@@ -92,6 +92,25 @@ def open_path(typed: object) -> AppTest:
     page.button(key=f"{state.STUDIO_PATH}_open").click().run()  # heights have their own
     assert not page.exception
     return page
+
+
+@pytest.mark.parametrize("source", ["machine", "upload"])
+def test_an_image_that_names_its_overviews_is_one_sentence(
+    home: Path, tmp_path: Path, source: str
+) -> None:
+    secret = write(tmp_path, "secret.png", encode(terrain(16, seed=1)[0]))
+    path = write(tmp_path, "land.tif", naming_overviews(secret))
+    if source == "machine":
+        page = open_path(path)
+    else:
+        page = visit()
+        page.segmented_control(key=state.STUDIO_SOURCE).set_value("upload").run()
+        box = page.file_uploader(key=state.STUDIO_UPLOAD)
+        box.upload("land.tif", path.read_bytes(), "image/tiff").run()
+    assert not page.exception
+    [error] = page.error
+    assert "it names another file for its overviews" in error.value
+    assert not page.get("imgs")
 
 
 def press(page: AppTest, label: str) -> AppTest:

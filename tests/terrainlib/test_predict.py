@@ -4,6 +4,8 @@ import csv
 import io
 import os
 import signal
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from terrainlib.data.sample import SCENES_DIR
 from terrainlib.mask.pack.pack import PackTarget
 from terrainlib.mask.products.making import Made
 from terrainlib.mask.vectors.polygons import SmallestArea
-from tests.imagefiles import encode, tiff, write
+from tests.imagefiles import encode, naming_overviews, placed_at, tiff, write
 from tests.models import KERAS_COPY_WARNING, write_model
 from tests.synthetic import terrain
 
@@ -151,6 +153,86 @@ def test_a_folder_gives_a_table_of_shares_and_of_what_failed(
         line for line in capsys.readouterr().err.splitlines() if "error: " in line
     ]
     assert [line.split(": ")[1] for line in errors] == ["b.tif", "d.tif"]
+
+
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("so what"), OSError("gone"), MemoryError()]
+)
+def test_what_nobody_foresaw_in_one_image_does_not_stop_the_others(
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        write(folder, name, encode(terrain(40, seed=3)[0]))
+    real = _predict.predict_file
+
+    def fail(first: Any, path: Path, *words: Any, **options: Any) -> Made:
+        if path.name == "a.png":
+            raise error
+        return real(first, path, *words, **options)
+
+    monkeypatch.setattr(_predict, "predict_file", fail)
+    assert run(model, folder, "--out", out) == 1
+    assert listing(out) == ["b_mask.png", "class_shares.csv"]
+    rows = csv.DictReader(io.StringIO((out / "class_shares.csv").read_text()))
+    assert [(row["image"], row["state"]) for row in rows] == [
+        ("b.png", "done"),
+        ("a.png", "failed"),
+    ]
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("error: ")
+
+
+NAN, INFINITE = float("nan"), float("inf")
+NOWHERE = {
+    "not a number": (10, 0, NAN, 0, -10, 5e6),
+    "infinite": (INFINITE, 0, 5e5, 0, -10, 5e6),
+    "in a line": (10, 10, 5e5, 10, 10, 5e6),
+    "all in one place": (0, 0, 5e5, 0, 0, 5e6),
+    "lost in rounding": (1e-20, 0, 5e5, 0, -1e-20, 5e6),
+    "beyond all bounds": (10, 0, 1e300, 0, -10, 5e6),
+}
+
+
+@pytest.mark.parametrize("transform", NOWHERE.values(), ids=NOWHERE)
+@pytest.mark.parametrize("crs", ["EPSG:32633", None])
+def test_a_georeference_that_is_no_place_is_told_and_left_out(
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    transform: tuple[float, ...],
+    crs: str | None,
+) -> None:
+    image = write(tmp_path, "land.tif", placed_at(transform, crs=crs))
+    out = tmp_path / "out"
+    assert run(model, image, "--out", out, "--vectors") == 0
+    assert listing(out) == ["land.gpkg", "land_mask.png"]
+    said = capsys.readouterr().err
+    assert "note: land.tif: its georeference is no place on the Earth; read as" in said
+
+
+def test_an_image_that_names_files_fails_alone(model: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    write(folder, "a.tif", naming_overviews(tmp_path / "pipe"))
+    write(folder, "b.png", encode(terrain(40, seed=3)[0]))
+    words = ("-m", "terrainlib", "predict", model, folder, "--out", out)
+    ended = subprocess.run(
+        [sys.executable, *map(str, words)],
+        timeout=120,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert "error: a.tif: it names another file for its overviews" in ended.stderr
+    assert listing(out) == ["b_mask.png", "class_shares.csv"]
 
 
 def test_probabilities_of_a_picture_are_one_sentence(

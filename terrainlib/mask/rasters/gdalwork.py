@@ -6,9 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from terrainlib._gdal import CLOSED
+from terrainlib.data._opentiff import open_tiff
 from terrainlib.data._quiet import unsaid
+from terrainlib.data._source import open_source
 from terrainlib.data.imagery import Georeference
-from terrainlib.errors import StorageError
+from terrainlib.errors import ImageError, StorageError
 
 _CACHE_MB: Final = 64
 _FULL_DISK_MB: Final = 32
@@ -30,6 +33,7 @@ def gdal_work(path: Path, scratch: Path) -> Iterator[None]:
     from rasterio.errors import RasterioError
 
     options = {
+        **CLOSED,
         "GDAL_CACHEMAX": _CACHE_MB,
         "GDAL_TIFF_INTERNAL_MASK": True,
         "CPL_TMPDIR": str(scratch),
@@ -37,7 +41,7 @@ def gdal_work(path: Path, scratch: Path) -> Iterator[None]:
     try:
         with rasterio.Env(**options):
             yield
-    except (RasterioError, CPLE_BaseError) as error:
+    except (RasterioError, CPLE_BaseError, ImageError) as error:
         raise write_failure(path) from error
 
 
@@ -53,13 +57,48 @@ def write_failure(path: Path) -> StorageError:
     return StorageError(reason, file=path.name)
 
 
-def open_raster(path: Any, mode: str = "r", **options: Any) -> Any:
-    """Open a raster as `rasterio.open` does; it need not lie anywhere on the Earth."""
+def create_raster(path: Any, **options: Any) -> Any:
+    """Create a raster as `rasterio.open` does; it need not lie anywhere on the Earth.
+
+    Args:
+        path: A file, or the name of one in memory. GDAL deletes what an older file of
+            that name names: so that one goes first.
+        options: What it holds.
+    """
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 
+    if isinstance(path, Path):
+        path.unlink(missing_ok=True)
     with unsaid(category=NotGeoreferencedWarning):
-        return rasterio.open(path, mode, **options)
+        return rasterio.open(path, "w", **options)
+
+
+@contextmanager
+def reopened(path: Path, driver: str) -> Iterator[Any]:
+    """Open a raster that was written here.
+
+    Args:
+        path: The file.
+        driver: GDAL's name of its format.
+
+    Raises:
+        ImageError: If it is a TIFF that is damaged or names other files.
+    """
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning
+
+    if driver == "PNG":
+        with unsaid(category=NotGeoreferencedWarning):
+            data = rasterio.open(path, driver=driver)
+        with data:
+            yield data
+        return
+    with (
+        open_source(path, in_parts=True) as source,
+        open_tiff(source, in_parts=True) as tiff,
+    ):
+        yield tiff.data
 
 
 def grid_options(georeference: Georeference | None) -> dict[str, Any]:

@@ -12,11 +12,14 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from terrainlib.data._geotiff import read_place
+from terrainlib.data._opentiff import faults
+from terrainlib.data._source import damaged
 from terrainlib.data.imagery import Georeference
 from terrainlib.data.palette import NO_DATA, Classes, TerrainClass
 from terrainlib.errors import ImageError
 from terrainlib.files import parse_json
-from terrainlib.mask.rasters.gdalwork import grid_options, open_raster
+from terrainlib.mask.rasters.gdalwork import create_raster, grid_options, reopened
 from terrainlib.mask.rasters.rasterfile import Layout
 from terrainlib.mask.rasters.rastersink import RasterSink
 from terrainlib.mask.tiles.bands import Band, Plane
@@ -119,9 +122,8 @@ def geotiff_mask(
 
     height, width = mask.shape
     with rasterio.MemoryFile() as memory:
-        with open_raster(
+        with create_raster(
             memory.name,
-            "w",
             driver="COG",
             height=height,
             width=width,
@@ -151,26 +153,15 @@ def read_class_geotiff(
     Raises:
         ImageError: If the file is missing, damaged, none of these, or larger.
     """
-    from rasterio.errors import RasterioError
-
-    try:
-        with open_raster(path, driver="GTiff") as data:
-            classes = _read_classes(data, path)
-            if data.height * data.width > max_megapixels * 1e6:
-                raise ImageError(
-                    f"{data.width} x {data.height} pixels; the limit is "
-                    f"{max_megapixels:g} megapixels. Cut the image into parts.",
-                    file=path.name,
-                )
-            a, b, c, d, e, f = tuple(data.transform)[:6]
-            wkt = data.crs.to_wkt() if data.crs else ""
-            placed = bool(wkt) or not data.transform.is_identity
-            grid = Georeference(wkt, (a, b, c, d, e, f), NO_DATA) if placed else None
-            return data.read(1), classes, grid
-    except RasterioError as error:
-        raise ImageError(
-            "is missing or damaged. Write the class mask again.", file=path.name
-        ) from error
+    with reopened(path, "COG") as data, faults(lambda: damaged(path.name)):
+        classes = _read_classes(data, path)
+        if data.height * data.width > max_megapixels * 1e6:
+            raise ImageError(
+                f"{data.width} x {data.height} pixels; the limit is "
+                f"{max_megapixels:g} megapixels. Cut the image into parts.",
+                file=path.name,
+            )
+        return data.read(1), classes, read_place(data)[0]
 
 
 def _read_classes(data: Any, path: Path) -> Classes:

@@ -18,9 +18,10 @@ from terrainlib.data.imagery import Georeference
 from terrainlib.errors import InputError
 from terrainlib.files import atomic_path, require_free_space, scratch_folder
 from terrainlib.mask.rasters.gdalwork import (
+    create_raster,
     gdal_work,
     grid_options,
-    open_raster,
+    reopened,
     write_failure,
 )
 
@@ -150,12 +151,10 @@ class RasterFile:
         final = self._folder / "final"
         with gdal_work(self.path, self._folder):
             self._close()
-            rasterio.shutil.copy(
-                self._folder / "scratch.tif",
-                final,
-                driver=self.layout.driver,
-                **self.layout.options,
-            )
+            with reopened(self._folder / "scratch.tif", "GTiff") as data:
+                rasterio.shutil.copy(
+                    data, final, driver=self.layout.driver, **self.layout.options
+                )
             self._compare(final)
         with atomic_path(self.path) as temporary:
             final.replace(temporary)
@@ -172,9 +171,8 @@ class RasterFile:
 
     def _create(self) -> Any:
         """Open the scratch file."""
-        return open_raster(
+        return create_raster(
             self._folder / "scratch.tif",
-            "w",
             width=self.layout.width,
             height=self.layout.height,
             count=self.layout.count,
@@ -199,9 +197,8 @@ class RasterFile:
         """Read everything back: GDAL does not report each failure of a disk."""
         from rasterio.windows import Window
 
-        driver = "GTiff" if self.layout.driver == "COG" else self.layout.driver
         height, width = self.layout.height, self.layout.width
-        with open_raster(final, driver=driver) as data:
+        with reopened(final, self.layout.driver) as data:
             for number, expected in enumerate(self._sums):
                 row = number * STEP_ROWS
                 window = Window(0, row, width, min(STEP_ROWS, height - row))

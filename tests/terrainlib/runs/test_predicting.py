@@ -17,7 +17,7 @@ from terrainlib.runs.prediction_folder import (
     read_prediction,
 )
 from terrainlib.runs.prediction_slot import SLOT
-from tests.imagefiles import encode, pattern, write
+from tests.imagefiles import encode, naming_overviews, pattern, write
 from tests.models import KERAS_COPY_WARNING, write_model
 
 pytestmark = pytest.mark.filterwarnings(KERAS_COPY_WARNING)
@@ -155,6 +155,30 @@ def test_what_nobody_foresaw_in_one_image_does_not_stop_the_others(
     assert [item.name for item in ended.made] == ["d.png"]
     left = [item.name for item in ended.folder.iterdir()]
     assert sorted(left) == ["class_shares.csv", "d_mask.png"]
+
+
+def test_neither_the_size_nor_the_speed_of_an_image_stops_a_prediction(
+    job: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(predicting, "read_size", fail)
+    monkeypatch.setattr(predicting, "remember", fail)
+    ended = run(job("a.png", "b.png"))
+    assert (ended.state, ended.failures) == ("finished", {})
+    assert [item.name for item in ended.made] == ["a.png", "b.png"]
+
+
+def test_an_image_that_names_files_fails_alone(
+    job: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = job("a.png", "b.png")
+    write(tmp_path / "images", "a.png", naming_overviews("/nowhere"))
+    ended = run(path)
+    assert [item.name for item in ended.made] == ["b.png"]
+    assert list(ended.failures) == ["a.png"]
+    assert "names another file for its overviews" in ended.failures["a.png"]
 
 
 def test_a_table_that_cannot_be_written_loses_no_mask(

@@ -239,7 +239,7 @@ def test_a_class_geotiff_without_a_place_is_traced_in_pixels(tmp_path):
 
 
 def test_other_files_are_no_class_masks(tmp_path):
-    with pytest.raises(ImageError, match=r"^no\.tif: is missing or damaged"):
+    with pytest.raises(ImageError, match=r"^no\.tif: there is no such file"):
         trace_geotiff(tmp_path / "no.tif")
     profile = {"driver": "GTiff", "height": 4, "width": 4, "count": 1, "crs": 3035}
     transform = rasterio.Affine(*PLACED)
