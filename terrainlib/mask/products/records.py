@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from terrainlib.errors import ConfigError
-from terrainlib.mask.pack.target import PackTarget
+from terrainlib.mask.pack.pack import PackTarget
 from terrainlib.mask.sharpen import MAX_AMOUNT
 from terrainlib.mask.tiles.bands import Plane
 from terrainlib.mask.tiles.feeding import MAX_SCALE, MIN_SCALE
