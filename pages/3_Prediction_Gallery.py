@@ -5,11 +5,10 @@ import streamlit as st
 from terrainlib.ui.chrome import page_header
 from terrainlib.ui.datasets.parts import caution, has_seen, pick_part
 from terrainlib.ui.datasets.picker import pick_dataset
-from terrainlib.ui.gallery.cleaning_view import show_cleaning_effect
 from terrainlib.ui.gallery.predictions import Wanted, predictions
 from terrainlib.ui.gallery.rows import show_prediction_rows
 from terrainlib.ui.gallery.score_report import show_score_report
-from terrainlib.ui.gallery.sharpening_curve_view import show_sharpening_curve
+from terrainlib.ui.gallery.settings import show_settings
 from terrainlib.ui.gallery.yardstick_report import show_yardstick
 from terrainlib.ui.models.picker import pick_entry
 
@@ -39,7 +38,6 @@ show_score_report(
     gallery.evaluation, gallery.classes, caution(part, entry.leak, seen=seen)
 )
 show_yardstick(wanted, gallery.evaluation, "gallery")
-show_sharpening_curve(gallery, wanted, "gallery")
-show_cleaning_effect(gallery, wanted, "gallery")
+show_settings(gallery, wanted, "gallery")
 st.subheader("Images", anchor=False)
 show_prediction_rows(gallery, wanted, "gallery")

@@ -14,8 +14,8 @@ from streamlit.testing.v1 import AppTest
 from terrainlib.data.dataset import Dataset
 from terrainlib.data.overlaps import Overlaps
 from terrainlib.data.palette import load_classes
-from terrainlib.errors import StoppedError
-from terrainlib.ui.datasets import overlap_search, overlap_view
+from terrainlib.errors import ImageError, StoppedError
+from terrainlib.ui.datasets import overlaps as section
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
 from tests.overlapping import OVERLAPPING, write_overlapping_dataset
 from tests.synthetic import write_folders_dataset, write_kaggle_dataset
@@ -292,7 +292,7 @@ def test_shared_ground_of_a_small_set_is_found_counted_and_drawn(
     assert "1 of 7 patches validates" in texts(page)
     assert "Random split" in page.get("vega_lite_chart")[-1].proto.alt
     assert any("Map of 5 patches in 2 groups" in alt for alt in pictures(page))
-    assert "2 patches without overlap" in texts(page)
+    assert "It shows 5 of 7 patches" in texts(page)
 
 
 def test_the_pairs_that_share_ground_are_listed_and_shown_side_by_side(
@@ -313,10 +313,24 @@ def test_the_pairs_that_share_ground_are_listed_and_shown_side_by_side(
         "Patch 0004 with the shared ground outlined",
         "Patch 0005 with the shared ground outlined",
     ]
-    choice = next(box for box in page.selectbox if box.label == "Overlaps of")
-    choice.set_value("0001").run()
+    assert "**0004** and **0005** share" in texts(page)
+
+
+def test_a_pair_that_cannot_be_read_any_more_gives_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path) -> None:
+        raise ImageError("cannot be read.", file=Path(path).name)
+
+    page = open_folder(write_overlapping_dataset(tmp_path / "cut"))
+    page = until(page, lambda page: "Overlapping pairs" in metrics(page))
+    view = next(
+        box for box in page.segmented_control if box.label == "Show overlaps as"
+    )
+    monkeypatch.setattr(section, "read_image", fail)
+    view.set_value("Side by side").run()
     assert not page.exception
-    assert "**0001** and **0002** share 34% of their ground" in texts(page)
+    assert "0004_t.png: cannot be read." in errors(page)
 
 
 def test_without_shared_ground_one_line_says_so(tmp_path: Path) -> None:
@@ -342,8 +356,8 @@ def test_a_large_set_is_searched_when_asked_and_the_search_can_be_stopped(
             time.sleep(0.01)
         raise StoppedError("stopped, as asked.")
 
-    monkeypatch.setattr(overlap_view, "SMALL_DATASET", 3)
-    monkeypatch.setattr(overlap_search, "find_overlaps", search)
+    monkeypatch.setattr(section, "SMALL_DATASET", 3)
+    monkeypatch.setattr(section, "find_overlaps", search)
     page = open_folder(write_overlapping_dataset(tmp_path / "large"))
     assert "Compares all 7 patches" in texts(page)
     page.button(key="preview_look").click().run()
@@ -362,7 +376,7 @@ def keys(page: AppTest) -> list[str | None]:
 def test_a_search_that_ends_shows_what_it_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(overlap_view, "SMALL_DATASET", 3)
+    monkeypatch.setattr(section, "SMALL_DATASET", 3)
     page = open_folder(write_overlapping_dataset(tmp_path / "large"))
     page.button(key="preview_look").click().run()
     page = until(page, lambda page: "Overlapping pairs" in metrics(page))

@@ -12,7 +12,9 @@ from streamlit.testing.v1 import AppTest
 from terrainlib.data.dataset import open_dataset
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.splits import random_split
+from terrainlib.errors import DatasetError
 from terrainlib.model.config import UNetConfig
+from terrainlib.ui.gallery import settings
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
 from tests.models import hide_embedded_models
 from tests.synthetic import write_folders_dataset, write_kaggle_dataset
@@ -229,58 +231,46 @@ def test_a_prediction_deleted_meanwhile_is_offered_to_be_made_again(
         picture.write_bytes(data)
 
 
-def test_the_sharpening_curve_is_drawn_when_asked_for_and_then_kept(
+def test_settings_are_scored_when_asked_for_and_then_kept(
     fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = predict(open_page(fresh))
     assert len(page.get("vega_lite_chart")) == 4
-    button = page.button(key="gallery_curve")
-    assert button.label == "Sharpen and score 2 images"
+    button = page.button(key="gallery_settings")
+    assert button.label == "Score the settings on 2 images"
     button.click().run()
     assert not page.exception
-    assert_curve(page)
+    assert_settings(page)
     forbid_tensorflow(monkeypatch)
-    assert_curve(open_page(fresh))
+    page = open_page(fresh)
+    assert_settings(page)
+    choice = page.segmented_control(key="gallery_settings_score")
+    choice.set_value("boundary_f1").run()
+    assert not page.exception
+    assert_settings(page, "Boundary F1")
 
 
-def assert_curve(page: AppTest) -> None:
+def assert_settings(page: AppTest, score: str = "mIoU") -> None:
     charts = [c.proto.alt or "" for c in page.get("vega_lite_chart")]
-    assert sum("against the amount of sharpening" in text for text in charts) == 2
-    words = [m.value for m in page.markdown if "class mask itself" in m.value]
-    assert len(words) == 2
-    assert words[0].startswith("- mIoU: ")
-    assert words[1].startswith("- Boundary F1: ")
+    for kind in ("sharpening", "cleaning"):
+        assert sum(f"Line chart, {score} by {kind}" in text for text in charts) == 1
+    answers = [m.value for m in page.markdown if m.value.startswith(("Yes: ", "No: "))]
+    assert len(answers) == 1
+    assert f" the {score} " in answers[0]
     labels = [item.label for item in page.get("download_button")]
     assert labels.count("CSV") == 5
-    assert "gallery_curve" not in [button.key for button in page.button]
+    assert "gallery_settings" not in [button.key for button in page.button]
 
 
-def test_cleaning_shows_what_it_does_to_the_scores(judged: Path) -> None:
-    page = open_all(judged)
-    assert page.button(key="gallery_clean").disabled
-    page.slider(key="gallery_sieve").set_value(20).run()
-    page.button(key="gallery_clean").click().run()
+def test_settings_that_cannot_be_scored_give_one_sentence(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_given: Any, **_options: Any) -> None:
+        raise DatasetError("none of the pairs can be read.", file="tiny")
+
+    page = predict(open_page(fresh))
+    monkeypatch.setattr(settings, "score_settings", fail)
+    page.button(key="gallery_settings").click().run()
     assert not page.exception
-    shown = metrics(page)
-    assert shown["mIoU, cleaned"].endswith("%")
-    assert shown["Boundary F1, cleaned"].endswith("%")
-    assert 0 < float(shown["Pixels changed"].rstrip("%")) < 100
-    assert any("leaning like this" in item.value for item in page.markdown)
-    # other settings have not been scored yet
-    page.select_slider(key="gallery_median").set_value(5).run()
-    assert "mIoU, cleaned" not in metrics(page)
-
-
-def test_cleaning_a_prediction_that_is_gone_says_so(judged: Path, home: Path) -> None:
-    page = open_page(judged)
-    name = row_names(page)[0]
-    picture = next((home / "cache" / "predictions").rglob(f"{name}.png"))
-    data = picture.read_bytes()
-    picture.unlink()
-    try:
-        page.slider(key="gallery_fill").set_value(8).run()
-        page.button(key="gallery_clean").click().run()
-        assert any("is gone from the disk" in item.value for item in page.error)
-        assert not page.exception
-    finally:
-        picture.write_bytes(data)
+    (error,) = page.error
+    assert error.value.replace("\\", "") == "tiny: none of the pairs can be read."

@@ -7,48 +7,124 @@ same bytes.
 """
 
 import io
+import json
+import math
+import re
+import unicodedata
 import zipfile
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
 
 from terrainlib import files
-from terrainlib.mask.pack._content import PackContent
-from terrainlib.mask.pack._files import entries, facts_of, heights_of
-from terrainlib.mask.pack._planes import make_planes
-from terrainlib.mask.pack.target import (
-    ENGINES,
-    FITS,
-    MAX_SOURCE_MEGAPIXELS,
-    SIZES,
-    Frame,
-    PackTarget,
-    frame_of,
-)
+from terrainlib.data.imagery import Georeference
+from terrainlib.data.palette import NO_DATA, Classes
+from terrainlib.errors import ConfigError, ImageError
+from terrainlib.mask.ground.equal_area import corner_places, read_crs
+from terrainlib.mask.pack.planes import Frame, make_heights, make_planes
+from terrainlib.mask.pack.text import readme
+from terrainlib.mask.rasters.export import encode_png, index_png, mask_png
+from terrainlib.mask.tiles.bands import Bytes
 
-__all__ = [
-    "ENGINES",
-    "FITS",
-    "MAX_SOURCE_MEGAPIXELS",
-    "SIZES",
-    "PackContent",
-    "PackTarget",
-    "pack_bytes",
-    "write_pack",
-]
+Engine = Literal["source", "unity", "unreal"]
+Fit = Literal["crop", "stretch"]
+ENGINES: Final[tuple[Engine, ...]] = get_args(Engine)
+FITS: Final[tuple[Fit, ...]] = get_args(Fit)
+SIZES: Final[dict[Engine, tuple[int, ...]]] = {
+    "source": (),
+    "unity": tuple(2**n + 1 for n in range(5, 13)),
+    "unreal": (127, 253, 505, 1009, 2017, 4033, 8129),
+}
+MAX_SOURCE_MEGAPIXELS: Final = 80
 
-Progress = Callable[[int, int], None]
-
+_CHANNELS: Final = ("red", "green", "blue", "alpha")
+_HIGHEST: Final = 65535
+# Unreal keeps a height as 16 bits: (value - 32768) / 128 centimetres, times the scale.
+_UNREAL_STEPS: Final = 128
+_UNREAL_MIDDLE: Final = 32768
 _DATE: Final = (1980, 1, 1, 0, 0, 0)
 _MODE: Final = 0o644 << 16
 
 
+@dataclass(frozen=True, slots=True)
+class PackTarget:
+    """What a pack is made for.
+
+    Attributes:
+        engine: `source` keeps the image's own size, `unity` and `unreal` give a square
+            of one of the sizes that these engines take.
+        size_px: Size of the heightmap, one of `SIZES`; None for `source`. The weights
+            of Unity have one pixel less (its control textures are powers of two), those
+            of Unreal the same size.
+        fit: How a square comes of an image that is none: `crop` takes the middle,
+            `stretch` keeps all and makes pixels that are longer one way.
+
+    Raises:
+        ConfigError: If one of them is none of these.
+    """
+
+    engine: Engine = "source"
+    size_px: int | None = None
+    fit: Fit = "crop"
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise ConfigError(
+                f"a pack is made for one of {', '.join(ENGINES)}, not for "
+                f"{self.engine!r}. Choose one of them."
+            )
+        if self.fit not in FITS:
+            raise ConfigError(
+                f"the image is fitted by one of {', '.join(FITS)}, not by "
+                f"{self.fit!r}. Choose one of them."
+            )
+        sizes = SIZES[self.engine]
+        if self.size_px not in (sizes or (None,)):
+            listed = f"heightmaps of {', '.join(map(str, sizes))} px"
+            raise ConfigError(
+                f"{self.engine.capitalize()} takes {listed if sizes else 'no size'}, "
+                f"not {self.size_px!r}. Choose what it takes."
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackContent:
+    """What goes into a pack.
+
+    Attributes:
+        weights: (H, W, K) uint8 in 255ths of the classes, summing to 255, or to 0 where
+            there is no data. A memory map will do; it is read by rows.
+        classes: The K classes.
+        mask: (H, W) uint8 class mask, 255 = no data.
+        height: (H, W) float32 in metres, NaN where there is none; None without.
+        georeference: Where the image's pixels lie, for true scales; None if not known.
+        name: What the pack shows, for its text.
+
+    Raises:
+        ImageError: If sizes or the number of classes do not fit.
+    """
+
+    weights: Bytes
+    classes: Classes
+    mask: Bytes
+    height: NDArray[np.float32] | None = None
+    georeference: Georeference | None = None
+    name: str = "Terrain"
+
+    def __post_init__(self) -> None:
+        size = (*self.mask.shape, len(self.classes))
+        _check_size("weights", self.weights, size, self.name)
+        if self.height is not None:
+            _check_size("heights", self.height, size[:2], self.name)
+
+
 def write_pack(
-    path: Path,
-    content: PackContent,
-    target: PackTarget | None = None,
-    *,
-    progress: Progress | None = None,
+    path: Path, content: PackContent, target: PackTarget | None = None
 ) -> None:
     """Write a pack as a zip file, atomically.
 
@@ -56,63 +132,224 @@ def write_pack(
         path: The zip file.
         content: What goes in.
         target: Engine and size; None keeps the image's size.
-        progress: Called with the numbers of files done and in all.
 
     Raises:
         ImageError: If the image is too large for its own size, or has no data.
         StorageError: If the disk is full, read-only or failing; the old file is intact.
     """
-    path = Path(path)
     target = target or PackTarget()
-    frame = frame_of(target, content.size, content.name)
-    files.require_free_space(path.parent, _most_bytes(frame, len(content.classes)))
-    with files.atomic_path(path) as temporary, temporary.open("wb") as stream:
-        _write(stream, content, target, frame, progress)
-
-
-def pack_bytes(content: PackContent, target: PackTarget | None = None) -> bytes:
-    """Return a pack as the bytes of a zip file, for small ones.
-
-    Args:
-        content: What goes in.
-        target: Engine and size; None keeps the image's size.
-
-    Raises:
-        ImageError: If the image is too large for its own size, or has no data.
-    """
-    target = target or PackTarget()
-    frame = frame_of(target, content.size, content.name)
-    stream = io.BytesIO()
-    _write(stream, content, target, frame, None)
-    return stream.getvalue()
-
-
-def _write(
-    stream: Any,
-    content: PackContent,
-    target: PackTarget,
-    frame: Frame,
-    progress: Progress | None,
-) -> None:
-    """Make everything and put it into a zip, one file after the other."""
-    planes = make_planes(content.weights, content.valid, content.mask, frame)
-    values, heights = heights_of(content, frame)
-    facts = facts_of(content, target, frame, planes, heights)
-    with zipfile.ZipFile(stream, "w") as archive:
-        made = entries(content, facts, planes, values)
-        for done, (file, data) in enumerate(made, start=1):
+    frame = frame_of(target, content.mask.shape, content.name)
+    count = len(content.classes)
+    most = math.prod(frame.size) * (count + 4 * ((count + 3) // 4) + 5)
+    files.require_free_space(path.parent, most + 4 * math.prod(frame.height_size))
+    with files.atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as pack:
+        for file, data in _files(content, target, frame):
             info = zipfile.ZipInfo(file, _DATE)
             info.create_system = 3
             info.external_attr = _MODE
             packed = file.endswith(".png")  # compressed by itself
             info.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
-            archive.writestr(info, data)
-            if progress is not None:
-                progress(done, len(facts.files))
+            pack.writestr(info, data)
 
 
-def _most_bytes(frame: Frame, count: int) -> int:
-    """Return what the files need at most, uncompressed."""
-    pixels = frame.size[0] * frame.size[1]
-    heights = frame.height_size[0] * frame.height_size[1]
-    return pixels * (count + 4 * ((count + 3) // 4) + 5) + 4 * heights
+def frame_of(target: PackTarget, size: tuple[int, int], name: str) -> Frame:
+    """Return what of an image a target shows.
+
+    Args:
+        target: Engine and size.
+        size: (H, W) of the image in px.
+        name: Name for messages.
+
+    Raises:
+        ImageError: If the image is too large for its own size to be kept.
+    """
+    height, width = size
+    if target.engine == "source" or target.size_px is None:
+        if height * width > MAX_SOURCE_MEGAPIXELS * 10**6:
+            raise ImageError(
+                f"{width:,} x {height:,} px are too many for a pack at the image's own "
+                f"size; the limit is {MAX_SOURCE_MEGAPIXELS} megapixels. Choose a size "
+                "for Unity or Unreal.",
+                file=name,
+            )
+        return Frame(slice(0, height), slice(0, width), size, size)
+    side = min(size)
+    left_out = [length - side if target.fit == "crop" else 0 for length in size]
+    rows, columns = (
+        slice(out // 2, out // 2 + length - out)
+        for out, length in zip(left_out, size, strict=True)
+    )
+    square = (target.size_px, target.size_px)
+    if target.engine == "unreal":
+        return Frame(rows, columns, square, square, corners=True, weight_corners=True)
+    cells = (target.size_px - 1, target.size_px - 1)
+    return Frame(rows, columns, cells, square, corners=True)
+
+
+def pixel_size(
+    georeference: Georeference | None, height: int, width: int
+) -> tuple[float, float] | None:
+    """Return how wide and high the pixel in the image's middle is, in metres.
+
+    Along the ellipsoid, whatever the units of the reference system; None where that is
+    not known.
+    """
+    crs = read_crs(georeference)
+    if crs is None or georeference is None or crs.geodetic_crs is None:
+        return None
+    from pyproj import Transformer
+    from pyproj.exceptions import ProjError
+
+    rows = height / 2 + np.array([0.0, 0.0, -0.5, 0.5])
+    columns = width / 2 + np.array([-0.5, 0.5, 0.0, 0.0])
+    x, y = corner_places(georeference, rows, columns)
+    ground = crs.geodetic_crs.to_2d()
+    try:
+        to_ground = Transformer.from_crs(crs, ground, always_xy=True)
+    except ProjError:
+        return None
+    lon, lat = (np.asarray(part) for part in to_ground.transform(x, y))
+    geod = crs.get_geod()
+    if geod is None or not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+        return None
+    unit = math.degrees(ground.axis_info[0].unit_conversion_factor)
+    lon, lat = lon * unit, lat * unit
+    _, _, lengths = geod.inv(lon[[0, 2]], lat[[0, 2]], lon[[1, 3]], lat[[1, 3]])
+    across, down = (float(length) for length in lengths)
+    return (across, down) if across > 0 and down > 0 else None
+
+
+def _check_size(
+    what: str, plane: NDArray[Any], size: tuple[int, ...], name: str
+) -> None:
+    if plane.shape != size:
+        found, needed = (" x ".join(map(str, one)) for one in (plane.shape, size))
+        raise ImageError(
+            f"the {what} are {found}, but {needed} are needed (rows x columns, and the "
+            "classes of weights). Give what belongs to this image.",
+            file=name,
+        )
+
+
+def _files(
+    content: PackContent, target: PackTarget, frame: Frame
+) -> Iterator[tuple[str, bytes]]:
+    """Give the files of a pack by name, each made when its turn comes."""
+    planes, mask = make_planes(content.weights, content.mask, frame)
+    unknown = mask == NO_DATA
+    heights = None if content.height is None else make_heights(content.height, frame)
+    numbers = _numbers(content, target, frame, heights)
+    numbers |= {"no_data_file": "no_data.png" if unknown.any() else None}
+    palette = _palette(content.classes)
+    text = readme(numbers, palette, SIZES).replace("\n", "\r\n")
+    yield "README.txt", text.encode("utf-8-sig")
+    yield "pack.json", _json(numbers)
+    yield "palette.json", _json(palette)
+    for item, plane in zip(palette, planes, strict=True):
+        yield item["weight"], encode_png(plane)
+    for number, item in enumerate(palette[::4]):
+        rgba = np.zeros((*frame.size, 4), np.uint8)  # channels without a class are 0
+        for channel, plane in enumerate(planes[4 * number : 4 * number + 4]):
+            rgba[..., channel] = plane
+        yield item["splat"], encode_png(rgba)
+    yield "class_index.png", index_png(mask, content.classes)
+    yield "class_colors.png", mask_png(mask, content.classes)
+    if numbers["no_data_file"]:
+        yield numbers["no_data_file"], encode_png(unknown * np.uint8(255))
+    if heights is not None:
+        png, raw = numbers["height_files"]
+        values = _as_16_bits(heights)
+        grey = io.BytesIO()
+        PillowImage.fromarray(values).save(grey, "PNG", compress_level=4)
+        yield png, grey.getvalue()
+        yield raw, values.astype("<u2").tobytes()
+
+
+def _range(metres: NDArray[np.float32]) -> tuple[float, float]:
+    return float(metres.min()), float(metres.max())
+
+
+def _as_16_bits(metres: NDArray[np.float32]) -> NDArray[np.uint16]:
+    low, high = _range(metres)
+    scale = _HIGHEST / (high - low) if high > low else 0.0
+    return np.rint((metres.astype(np.float64) - low) * scale).astype(np.uint16)
+
+
+def _numbers(
+    content: PackContent,
+    target: PackTarget,
+    frame: Frame,
+    heights: NDArray[np.float32] | None,
+) -> dict[str, Any]:
+    """Return sizes, ground and heights for programs, and for the text."""
+    rows, columns = frame.rows, frame.columns
+    part = [columns.stop - columns.start, rows.stop - rows.start]
+    pixel = pixel_size(content.georeference, *content.mask.shape)
+    ground = [px * metres for px, metres in zip(part, pixel or (1.0, 1.0), strict=True)]
+    gaps = [max(px - frame.corners, 1) for px in frame.height_size[::-1]]
+    spacing = [length / count for length, count in zip(ground, gaps, strict=True)]
+    low, high = (0.0, 0.0) if heights is None else _range(heights)
+    raw = "raw" if target.engine == "unity" else "r16"  # what their file dialogs show
+    of_heights: dict[str, Any] = {
+        "height_size_px": list(frame.height_size[::-1]),
+        "height_m": {"at_0": low, "at_65535": high},
+        "height_files": ["height_16bit.png", f"height.{raw}"],
+    }
+    if heights is None:
+        of_heights = {"height_size_px": None, "height_m": None, "height_files": []}
+    return {
+        "name": _plain(content.name),
+        "engine": target.engine,
+        "fit": target.fit,
+        "image_size_px": list(content.mask.shape[::-1]),
+        "part_px": {
+            "left": columns.start,
+            "top": rows.start,
+            "width": part[0],
+            "height": part[1],
+        },
+        "size_px": list(frame.size[::-1]),
+        **of_heights,
+        "no_data_file": None,
+        "pixel_m": None if pixel is None else list(pixel),
+        "ground_m": ground,
+        "height_spacing_m": spacing,
+        "unreal": {
+            "scale": [
+                *(100 * metres for metres in spacing),
+                100 * (high - low) * _UNREAL_STEPS / _HIGHEST,
+            ],
+            "location_z_cm": 100 * (low + (high - low) * _UNREAL_MIDDLE / _HIGHEST),
+        },
+    }
+
+
+def _palette(classes: Classes) -> list[dict[str, Any]]:
+    """Return the classes with the files that hold them; reads as a `classes.json`."""
+    return [
+        {
+            "index": number,
+            "name": item.name,
+            "color": list(item.color),
+            "weight": f"weights/{number}_{_safe(item.name)}.png",
+            "splat": f"splat/splat_{number // 4}.png",
+            "channel": _CHANNELS[number % 4],
+        }
+        for number, item in enumerate(classes)
+    ]
+
+
+def _json(value: Any) -> bytes:
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()
+
+
+def _safe(name: str) -> str:
+    """Return a name as part of a file name that every system and engine takes."""
+    ascii_only = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9]+", "_", ascii_only).strip("_")[:40] or "class"
+
+
+def _plain(name: str) -> str:
+    """Return a name on one line, without what cannot be printed."""
+    return "".join(sign for sign in name if sign.isprintable())[:80] or "Terrain"

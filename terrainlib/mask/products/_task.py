@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from terrainlib.data.scene import Heights, Scene
 from terrainlib.errors import ConfigError, ImageError, InputError
 from terrainlib.mask.ground.pixels import mean_area
-from terrainlib.mask.pack.target import frame_of
+from terrainlib.mask.pack.pack import frame_of
 from terrainlib.mask.prediction import MAX_WHOLE_MEGAPIXELS
 from terrainlib.mask.products._sinks import NamesSink, PlaneFile, SharpenedPngSink
 from terrainlib.mask.products.records import Wanted

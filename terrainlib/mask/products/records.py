@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from terrainlib.errors import ConfigError
 from terrainlib.mask.gap.meter import Gap
 from terrainlib.mask.ground.areas import AreaForm
-from terrainlib.mask.pack.target import PackTarget
+from terrainlib.mask.pack.pack import PackTarget
 from terrainlib.mask.sharpen import MAX_AMOUNT
 from terrainlib.mask.tiles.bands import Plane
 from terrainlib.mask.tiles.feeding import MAX_SCALE, MIN_SCALE

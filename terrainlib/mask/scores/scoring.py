@@ -1,6 +1,6 @@
 """Predicting the pairs of a data set and counting what is right, pair by pair.
 
-What `evaluation`, `gallery` and `sharpening_curve` have in common: which pairs, whose
+What `evaluation`, `gallery` and `settings` have in common: which pairs, whose
 classes, in batches. TensorFlow is loaded by the first prediction.
 """
 

@@ -12,7 +12,7 @@ import streamlit as st
 from terrainlib.data.dataset import Dataset
 from terrainlib.data.overlaps import Overlaps
 from terrainlib.data.splits import Split
-from terrainlib.mask.overlap_map import PART_COLORS, Part
+from terrainlib.mask.overlapmap import PART_COLORS, Part
 from terrainlib.model.config import TrainingConfig
 from terrainlib.runs.material import SPLIT_FILE, read_split
 from terrainlib.ui import cached

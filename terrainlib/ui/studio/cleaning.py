@@ -1,6 +1,7 @@
 """The class mask of the mask studio after cleaning, and what follows from it."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import streamlit as st
@@ -11,10 +12,13 @@ from terrainlib.mask.ground.areas import AreaTable, area_table, class_square_met
 from terrainlib.mask.ground.pixels import row_areas
 from terrainlib.mask.postprocess import PostProcessing
 from terrainlib.ui import state, store
-from terrainlib.ui.gallery.cleaning_view import pick_cleaning
 from terrainlib.ui.studio.live_pictures import class_layer
 from terrainlib.ui.studio.live_view import ViewLayer
 from terrainlib.ui.studio.masks import MadeMask
+
+MEDIANS: Final = (0, *range(3, 16, 2))
+MAX_SLIDER_PX: Final = 400
+_STEP_PX: Final = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +73,46 @@ def pick_clean_mask(made: MadeMask) -> CleanMask:
     return clean
 
 
+def pick_cleaning(key: str) -> PostProcessing:
+    """Show one slider for each way of cleaning; they stay as they are for the session.
+
+    Args:
+        key: Start of the widgets' keys, one a page.
+    """
+    grid = st.grid(3, min_column_width=220)
+    with grid.cell():
+        median = st.select_slider(
+            "Median, px",
+            MEDIANS,
+            format_func=_off,
+            key=f"{key}_median",
+            persist_state="session",
+            help="Every pixel takes the class that most pixels in a window of this "
+            "width have.",
+        )
+    with grid.cell():
+        sieve = st.slider(
+            "Sieve, px",
+            0,
+            MAX_SLIDER_PX,
+            step=_STEP_PX,
+            key=f"{key}_sieve",
+            persist_state="session",
+            help="Regions smaller than this take the class of their largest neighbour.",
+        )
+    with grid.cell():
+        fill = st.slider(
+            "Fill holes, px",
+            0,
+            MAX_SLIDER_PX,
+            step=_STEP_PX,
+            key=f"{key}_fill",
+            persist_state="session",
+            help="What one class encloses, up to this size, takes that class.",
+        )
+    return PostProcessing(median, sieve, fill)
+
+
 def cleaning_in_words(clean: CleanMask) -> str:
     """Return what cleaning did, and to what."""
     if clean.settings.changes_nothing:
@@ -94,3 +138,7 @@ def _areas(made: MadeMask, index: NDArray[np.uint8]) -> AreaTable:
         ground = class_square_metres(index, per_row, count)
     names = [item.name for item in made.classes]
     return area_table(names, pixels.astype(np.int64), made.validation, ground)
+
+
+def _off(size: int) -> str:
+    return str(size) if size else "off"

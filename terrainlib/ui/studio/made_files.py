@@ -15,7 +15,7 @@ from terrainlib.data.imagery import read_height
 from terrainlib.data.palette import NO_DATA, colorize
 from terrainlib.errors import ConfigError
 from terrainlib.mask.confidence import confidence_picture
-from terrainlib.mask.pack.pack import PackContent, PackTarget, pack_bytes
+from terrainlib.mask.pack.pack import PackContent, PackTarget, write_pack
 from terrainlib.mask.rasters import export
 from terrainlib.mask.rasters.geotiff import (
     SoftRasterSink,
@@ -156,6 +156,7 @@ def pack_zip(mask: StudioMask, target: PackTarget) -> bytes:
     Raises:
         ImageError: If the image is too large for its own size, has no data, or its
             heights do not fit.
+        StorageError: If the disk is full, read-only or failing.
     """
     made = mask.made
     height = None
@@ -169,7 +170,8 @@ def pack_zip(mask: StudioMask, target: PackTarget) -> bytes:
         georeference=made.georeference,
         name=mask.stem,
     )
-    return pack_bytes(content, target)
+    name = f"{mask.stem}_pack.zip"
+    return _written(name, lambda path: write_pack(path, content, target))
 
 
 def _polygons(mask: StudioMask, smallest: SmallestArea) -> TerrainPolygons:

@@ -3,7 +3,9 @@
 import io
 import json
 import re
+import tempfile
 import zipfile
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,12 +21,16 @@ from terrainlib.data.palette import (
     load_classes,
 )
 from terrainlib.errors import ConfigError, ImageError, StorageError
-from terrainlib.mask.pack import _planes as planes_module
-from terrainlib.mask.pack._ground import pixel_size
-from terrainlib.mask.pack._planes import axis_of, make_heights, make_planes, resampled
-from terrainlib.mask.pack.pack import PackContent, PackTarget, pack_bytes, write_pack
-from terrainlib.mask.pack.target import frame_of
-from terrainlib.mask.tiles.result import Prediction
+from terrainlib.mask.pack import planes as planes_module
+from terrainlib.mask.pack.pack import (
+    PackContent,
+    PackTarget,
+    frame_of,
+    pixel_size,
+    write_pack,
+)
+from terrainlib.mask.pack.planes import axis_of, make_heights, make_planes, resampled
+from terrainlib.mask.tiles.bands import quantized
 from tests.synthetic import terrain
 
 PALETTE = (
@@ -35,15 +41,18 @@ PALETTE = (
 
 
 def weights_of(count, height, width, seed=0):
-    """Return probabilities of `count` classes."""
+    """Return probabilities of `count` classes in 255ths."""
     rng = np.random.default_rng(seed)
     values = rng.random((height, width, count), np.float32) ** 4 + np.float32(1e-3)
-    return values / values.sum(-1, keepdims=True)
+    return quantized(values)
 
 
-def content_of(count=7, size=(48, 60), **more):
-    weights = weights_of(count, *size)
-    return PackContent(weights, PALETTE[:count], **more)
+def content_of(count=7, size=(48, 60), *, valid=True, **more):
+    """Return weights and their most probable classes, nothing where `valid` is not."""
+    weights = weights_of(count, *size) * np.atleast_3d(np.asarray(valid, np.uint8))
+    mask = weights.argmax(-1).astype(np.uint8)
+    mask[weights.sum(-1) == 0] = NO_DATA
+    return PackContent(weights, PALETTE[:count], **{"mask": mask, **more})
 
 
 def heights_of(height, width):
@@ -51,7 +60,10 @@ def heights_of(height, width):
 
 
 def opened(content, target=None):
-    return zipfile.ZipFile(io.BytesIO(pack_bytes(content, target)))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "pack.zip")
+        write_pack(path, content, target)
+        return zipfile.ZipFile(io.BytesIO(path.read_bytes()))
 
 
 def picture(archive, name):
@@ -96,32 +108,25 @@ def test_weights_sum_to_255_in_every_pixel_and_splat_maps_hold_the_same(count, t
     assert f"splat/splat_{(count + 3) // 4}.png" not in archive.namelist()
 
 
-def test_at_the_images_size_weights_are_the_probabilities():
+def test_at_the_images_size_weights_come_out_as_they_are():
     content = content_of(7)
-    weights = weights_in(opened(content))
-    assert np.abs(weights / 255 - content.weights).max() < 1 / 255
-
-
-def test_weights_in_255ths_come_out_as_they_are():
-    weights = weights_in(opened(content_of(7)))
-    again = weights_in(opened(PackContent(weights, KAGGLE_CLASSES)))
-    assert np.array_equal(again, weights)
+    assert np.array_equal(weights_in(opened(content)), content.weights)
 
 
 @pytest.mark.parametrize("count", [2, 7, 9])
-def test_the_class_index_is_the_most_probable_class_with_its_palette(count):
+def test_the_class_index_is_the_mask_with_its_palette(count):
     content = content_of(count)
     archive = opened(content)
     image = PillowImage.open(io.BytesIO(archive.read("class_index.png")))
     assert image.mode == "P"
     index = np.array(image)
-    assert np.array_equal(index, content.weights.argmax(-1))
+    assert np.array_equal(index, content.mask)
     table = color_table(PALETTE[:count])
     assert np.array_equal(np.array(image.convert("RGB")), table[index])
     assert np.array_equal(picture(archive, "class_colors.png"), table[index])
 
 
-def test_a_cleaned_mask_takes_the_place_of_the_most_probable_classes():
+def test_a_mask_of_another_size_takes_the_nearest_classes():
     mask = terrain(60, 1)[1][:48]
     archive = opened(content_of(7, mask=mask), PackTarget("unity", 33))
     index = picture(archive, "class_index.png")
@@ -146,8 +151,10 @@ def test_the_palette_says_where_each_class_is(tmp_path):
 
 def test_names_of_files_are_plain_whatever_the_classes_are_called():
     twins = (TerrainClass("Öde", (1, 2, 3)), TerrainClass("!?", (4, 5, 6)))
-    weights = weights_of(2, 8, 8)
-    names = opened(PackContent(weights, twins, name="../a\nb")).namelist()
+    content = PackContent(
+        weights_of(2, 8, 8), twins, np.zeros((8, 8), np.uint8), name="../a\nb"
+    )
+    names = opened(content).namelist()
     assert "weights/0_Ode.png" in names
     assert "weights/1_class.png" in names
     assert all(re.fullmatch(r"[A-Za-z0-9_./]+", name) for name in names)
@@ -343,9 +350,9 @@ def test_pixels_without_data_take_the_nearest_weights_and_are_named(target):
 
 
 def test_the_nearest_weights_are_taken_exactly():
-    weights = weights_of(3, 6, 8)
-    weights[:, :3] = 0
-    content = PackContent(weights, PALETTE[:3])
+    valid = np.ones((6, 8), bool)
+    valid[:, :3] = False
+    content = content_of(3, (6, 8), valid=valid)
     made = weights_in(opened(content))
     for column in range(3):
         assert np.array_equal(made[:, column], made[:, 3])
@@ -366,9 +373,9 @@ def test_heights_that_are_all_missing_are_no_heights():
 
 
 def test_an_image_without_data_is_refused():
-    content = content_of(valid=np.zeros((48, 60), bool))
+    content = content_of(valid=False)
     with pytest.raises(ImageError, match="no pixel of it has data"):
-        pack_bytes(content)
+        opened(content)
 
 
 @pytest.mark.parametrize(
@@ -383,7 +390,7 @@ def test_squares_are_resampled_as_opencv_does(length, count):
     assert np.abs(resampled(values, axis, across) - expected).max() < 1e-5
 
 
-def test_corners_go_from_rim_to_rim():
+def test_corners_go_from_edge_to_edge():
     ramp = np.arange(10, dtype=np.float32)[:, None] + 0.5  # the value is the place
     for count in (11, 31):
         axis = axis_of(10, count, corners=True)
@@ -413,26 +420,12 @@ def test_constant_ground_stays_constant(length, count, corners):
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: f"{t.engine}-{t.size_px}")
 def test_rows_in_bands_give_what_all_together_give(target, monkeypatch):
-    weights = weights_of(5, 90, 70)
+    content = content_of(5, (90, 70))
     frame = frame_of(target, (90, 70), "x")
-    whole = make_planes(weights, None, None, frame)
+    whole = make_planes(content.weights, content.mask, frame)
     monkeypatch.setattr(planes_module, "_BAND_VALUES", 3 * 5 * 129)
-    parts = make_planes(weights, None, None, frame)
-    assert np.array_equal(parts.weights, whole.weights)
-    assert np.array_equal(parts.mask, whole.mask)
-
-
-def test_a_prediction_is_packed_with_its_own_classes():
-    valid = np.ones((12, 10), bool)
-    valid[0, 0] = False
-    small = weights_of(7, 6, 5)
-    soft = np.zeros((6, 5, 3), np.float32)
-    prediction = Prediction(KAGGLE_CLASSES, valid, small, soft)
-    heights = np.ones((12, 10), np.float32)
-    content = PackContent.of(prediction, height=heights, name="scene.tif")
-    archive = opened(content)
-    assert np.array_equal(picture(archive, "class_index.png"), prediction.classes)
-    assert "scene.tif" in text_of(archive)
+    parts = make_planes(content.weights, content.mask, frame)
+    assert all(map(np.array_equal, parts, whole))
 
 
 def test_the_smallest_images_are_packed():
@@ -447,20 +440,12 @@ def test_the_same_content_gives_the_same_bytes(tmp_path):
     content = content_of(height=heights_of(48, 60))
     before = content.weights.copy()
     target = PackTarget("unity", 33)
-    data = pack_bytes(content, target)
-    write_pack(tmp_path / "deep" / "pack.zip", content, target)
-    assert (tmp_path / "deep" / "pack.zip").read_bytes() == data
+    first, second = tmp_path / "deep" / "pack.zip", tmp_path / "again.zip"
+    write_pack(first, content, target)
+    write_pack(second, content, target)
+    assert first.read_bytes() == second.read_bytes()
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["pack.zip"]
     assert np.array_equal(content.weights, before)
-
-
-def test_progress_counts_the_files(tmp_path):
-    seen = []
-    path = tmp_path / "pack.zip"
-    content = content_of(height=heights_of(48, 60))
-    write_pack(path, content, progress=lambda *numbers: seen.append(numbers))
-    count = len(zipfile.ZipFile(path).namelist())
-    assert seen == [(n, count) for n in range(1, count + 1)]
 
 
 def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch):
@@ -480,10 +465,10 @@ def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("unity", 1024), "33, 65, 129, 257, 513, 1025, 2049, 4097 px, not of 1024"),
-        (("unity",), "not of None"),
-        (("unreal", 1025), "127, 253, 505, 1009, 2017, 4033, 8129 px, not of 1025"),
-        (("source", 512), "takes no size, not 512"),
+        (("unity", 1024), "33, 65, 129, 257, 513, 1025, 2049, 4097 px, not 1024"),
+        (("unity",), "not None"),
+        (("unreal", 1025), "127, 253, 505, 1009, 2017, 4033, 8129 px, not 1025"),
+        (("source", 512), "Source takes no size, not 512"),
         (("cryengine", 512), "source, unity, unreal, not for 'cryengine'"),
         (("unity", 33, "pad"), "crop, stretch, not by 'pad'"),
     ],
@@ -495,17 +480,27 @@ def test_sizes_that_no_engine_takes_are_refused(options, words):
 
 def test_an_image_too_large_for_its_own_size_is_refused():
     huge = np.broadcast_to(np.uint8(255), (9000, 9000, 1))
-    content = PackContent(huge, PALETTE[:1], name="huge.tif")
+    water = np.broadcast_to(np.uint8(0), (9000, 9000))
+    content = PackContent(huge, PALETTE[:1], water, name="huge.tif")
     with pytest.raises(ImageError, match=r"huge.tif: 9,000 x 9,000 px .* 80 mega"):
-        pack_bytes(content)
+        opened(content)
     assert (weights_in(opened(content, PackTarget("unity", 33))) == 255).all()
 
 
 def test_content_that_does_not_fit_together_is_refused():
-    weights = weights_of(3, 4, 5)
-    with pytest.raises(ImageError, match="of 3 classes, and 2 classes"):
-        PackContent(weights, PALETTE[:2])
-    with pytest.raises(ImageError, match="float32 or uint8, not"):
-        PackContent(weights.astype(np.float64), PALETTE[:3])
-    with pytest.raises(ImageError, match=r"heights are 5 x 4 and the weights 4 x 5"):
-        PackContent(weights, PALETTE[:3], height=np.zeros((5, 4), np.float32))
+    weights, mask = weights_of(3, 4, 5), np.zeros((4, 5), np.uint8)
+    with pytest.raises(ImageError, match="weights are 4 x 5 x 3, but 4 x 5 x 2 are"):
+        PackContent(weights, PALETTE[:2], mask)
+    with pytest.raises(ImageError, match="heights are 5 x 4, but 4 x 5 are needed"):
+        PackContent(weights, PALETTE[:3], mask, np.zeros((5, 4), np.float32))
+
+
+def test_the_guide_is_wrapped_and_leaves_nothing_to_fill_in():
+    content = content_of(9, height=heights_of(48, 60), name="a {name} [heights]")
+    text = text_of(opened(content))
+    assert text.startswith(
+        "a {name} [heights]: terrain masks for world building\r\n==="
+    )
+    assert max(map(len, text.splitlines())) <= 78
+    rest = text.replace("a {name} [heights]", "")
+    assert not set("{}[]#$") & set(rest)

@@ -10,8 +10,8 @@ import pytest
 from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.overlaps import Overlaps
 from terrainlib.errors import ImageError, StoppedError
-from terrainlib.ui.datasets import overlap_search
-from terrainlib.ui.datasets.overlap_search import search_of, start_search
+from terrainlib.ui.datasets import overlaps as section
+from terrainlib.ui.datasets.overlaps import search_of, start_search
 from tests.synthetic import write_kaggle_dataset
 
 WAIT_SECONDS = 30
@@ -39,7 +39,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
                 raise StoppedError("stopped, as asked.")
         return Overlaps(())
 
-    monkeypatch.setattr(overlap_search, "find_overlaps", search)
+    monkeypatch.setattr(section, "find_overlaps", search)
     return opened
 
 
@@ -90,7 +90,7 @@ def test_what_went_wrong_is_kept_for_the_page(
     def fail(*_given: Any, **_options: Any) -> Overlaps:
         raise ImageError("cannot be read.", file="0001_t.png")
 
-    monkeypatch.setattr(overlap_search, "find_overlaps", fail)
+    monkeypatch.setattr(section, "find_overlaps", fail)
     search = start_search(dataset)
     assert search.ended.wait(WAIT_SECONDS)
     assert str(search.error) == "0001_t.png: cannot be read."

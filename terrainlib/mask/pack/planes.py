@@ -1,31 +1,49 @@
 """Resampling of weights, masks and heights for a pack, rows by rows.
 
 A pixel is a square of ground. Values stand either for squares (n squares over the
-length) or for corners of squares (n points from rim to rim, as a terrain's heights).
+length) or for corners of squares (n points from edge to edge, as a terrain's heights).
 Shrinking averages the ground around each; enlarging goes in a straight line from
 centre to centre.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data.palette import NO_DATA
 from terrainlib.errors import ImageError
-from terrainlib.mask.pack.target import Frame
 from terrainlib.mask.tiles.bands import Bytes, quantized
 
 FloatArray = NDArray[np.float32]
 
 _BAND_VALUES: Final = 2**22
-_KNOWN_SHARE: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Axis:
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Which pixels of the image go into a pack, and on how many they come.
+
+    Attributes:
+        rows: Rows of the image.
+        columns: Columns of the image.
+        size: (h, w) of weights and masks in px.
+        height_size: (h, w) of the heightmap in px.
+        corners: Whether heights lie on the corners of the ground's squares, from edge
+            to edge, or in their middles.
+        weight_corners: The same for weights.
+    """
+
+    rows: slice
+    columns: slice
+    size: tuple[int, int]
+    height_size: tuple[int, int]
+    corners: bool = False
+    weight_corners: bool = False
+
+
+class Axis(NamedTuple):
     """How n values come of L along one side.
 
     Attributes:
@@ -38,33 +56,9 @@ class Axis:
     weights: FloatArray
     nearest: NDArray[np.int64]
 
-    @property
-    def keeps(self) -> bool:
-        """Whether the values stay what they are."""
-        return bool(self.weights.shape[1] == 1)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Planes:
-    """Weights and class mask at the size of a pack.
-
-    Attributes:
-        weights: (K, h, w) uint8, summing to 255 in every pixel.
-        mask: (h, w) uint8 class indices, 255 = no data.
-    """
-
-    weights: Bytes
-    mask: Bytes
-
 
 def axis_of(length: int, count: int, *, corners: bool) -> Axis:
-    """Return how `count` values come of `length`.
-
-    Args:
-        length: Source values, at least 1.
-        count: Values wanted, at least 1, or 2 for corners.
-        corners: Whether they stand for corners, rim to rim, or for squares.
-    """
+    """Return how `count` values come of `length`, both at least 1 (2 for corners)."""
     step = length / (count - 1 if corners else count)
     centers = (np.arange(count) + (0.0 if corners else 0.5)) * step
     nearest = np.minimum(centers.astype(np.int64), length - 1)
@@ -92,49 +86,43 @@ def resampled(values: FloatArray, down: Axis, across: Axis) -> FloatArray:
     return _along(_along(values, down, 0), across, 1)
 
 
-def make_planes(
-    weights: NDArray[Any],
-    valid: NDArray[np.bool_] | None,
-    mask: Bytes | None,
-    frame: Frame,
-) -> Planes:
+def make_planes(weights: Bytes, mask: Bytes, frame: Frame) -> tuple[Bytes, Bytes]:
     """Bring weights and mask to the size of a frame.
 
     Pixels without data count nothing; where nothing else is around, the weights are
-    those of the nearest pixel with data, and the mask says no data.
+    those of the nearest pixel with data.
 
     Args:
-        weights: (H, W, K) float32 probabilities or uint8 in 255ths, or 0 in all
-            classes where there is no data. Not modified.
-        valid: (H, W) bool, False where there is no data; None if the weights say so.
-        mask: (H, W) uint8 class mask to show; None for the most probable classes.
+        weights: (H, W, K) uint8 in 255ths, 0 in all classes where there is no data. Not
+            modified.
+        mask: (H, W) uint8 class mask, 255 = no data.
         frame: Which part, and which size.
+
+    Returns:
+        (K, h, w) uint8 that sum to 255 in every pixel, and the (h, w) mask.
 
     Raises:
         ImageError: If there is no data at all.
     """
+    source, count = weights[frame.rows, frame.columns], weights.shape[2]
     rows, columns = frame.size
-    source = weights[frame.rows, frame.columns]
-    down = axis_of(source.shape[0], rows, corners=frame.weight_corners)
-    across = axis_of(source.shape[1], columns, corners=frame.weight_corners)
-    unknown = None if valid is None else ~valid[frame.rows, frame.columns]
-    count = weights.shape[2]
+    down, across = (
+        axis_of(length, wanted, corners=frame.weight_corners)
+        for length, wanted in zip(source.shape[:2], frame.size, strict=True)
+    )
     planes = np.zeros((count, rows, columns), np.uint8)
-    index = np.full((rows, columns), NO_DATA, np.uint8)
     empty = np.zeros((rows, columns), bool)
     band = max(1, _BAND_VALUES // (max(source.shape[1], columns) * count))
     for start in range(0, rows, band):
-        here = slice(start, min(start + band, rows))
-        values = resampled(*_rows_for(source, unknown, down, here), across)
-        known = values.sum(axis=-1)
-        some = known > 1e-6
+        here = slice(start, start + band)
+        first = down.first[here]
+        top, stop = int(first[0]), int(first[-1]) + down.weights.shape[1]
+        part = Axis(first - top, down.weights[here], down.nearest[here])
+        near = source[top:stop].astype(np.float32) / np.float32(255)
+        values = resampled(near, part, across)
+        some = values.sum(axis=-1) > 1e-6
         planes[:, here][:, some] = quantized(values[some]).T
-        best = values.argmax(axis=-1).astype(np.uint8)
-        index[here] = np.where(known >= _KNOWN_SHARE, best, NO_DATA)
         empty[here] = ~some
-    if mask is not None:
-        part = mask[frame.rows, frame.columns]
-        index = part[down.nearest[:, None], across.nearest[None, :]]
     if empty.all():
         raise ImageError(
             "no pixel of it has data, so there is nothing to pack. Choose another part "
@@ -142,24 +130,27 @@ def make_planes(
         )
     if empty.any():
         for plane in planes:
-            fill_from_nearest(plane, empty)
-    return Planes(planes, index)
+            _fill_from_nearest(plane, empty)
+    shown = mask[frame.rows, frame.columns]
+    return planes, shown[down.nearest[:, None], across.nearest[None, :]]
 
 
-def make_heights(height: FloatArray, frame: Frame) -> FloatArray:
+def make_heights(height: FloatArray, frame: Frame) -> FloatArray | None:
     """Bring heights to the size of a frame; missing ones are filled from the nearest.
 
     Args:
-        height: (H, W) float32 in metres, NaN where there is none, not everywhere.
+        height: (H, W) float32 in metres, NaN where there is none. Not modified.
         frame: Which part, and which size.
 
     Returns:
-        (h, w) float32 in metres, all of them numbers.
+        (h, w) float32 in metres, all of them numbers; None where none is known.
     """
     part = height[frame.rows, frame.columns].astype(np.float32)
     missing = ~np.isfinite(part)
+    if missing.all():
+        return None
     if missing.any():
-        fill_from_nearest(part, missing)
+        _fill_from_nearest(part, missing)
     down, across = (
         axis_of(length, count, corners=frame.corners)
         for length, count in zip(part.shape, frame.height_size, strict=True)
@@ -167,13 +158,8 @@ def make_heights(height: FloatArray, frame: Frame) -> FloatArray:
     return resampled(part, down, across)
 
 
-def fill_from_nearest(plane: NDArray[Any], empty: NDArray[np.bool_]) -> None:
-    """Give empty pixels the value of the nearest that is not, in place.
-
-    Args:
-        plane: (H, W) of any type.
-        empty: (H, W) bool, not True everywhere.
-    """
+def _fill_from_nearest(plane: NDArray[Any], empty: NDArray[np.bool_]) -> None:
+    """Give empty pixels the value of the nearest that is not, in place."""
     _, labels = cv2.distanceTransformWithLabels(
         empty.view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -182,31 +168,16 @@ def fill_from_nearest(plane: NDArray[Any], empty: NDArray[np.bool_]) -> None:
     plane[empty] = values[labels[empty]]
 
 
-def _rows_for(
-    source: NDArray[Any], unknown: NDArray[np.bool_] | None, down: Axis, here: slice
-) -> tuple[FloatArray, Axis]:
-    """Return the source rows that some rows come of, and how they do."""
-    first = down.first[here]
-    stop = min(int(first[-1]) + down.weights.shape[1], source.shape[0])
-    start = int(first[0])
-    values = source[start:stop].astype(np.float32)
-    if source.dtype == np.uint8:
-        values /= np.float32(255)
-    if unknown is not None:
-        values[unknown[start:stop]] = 0
-    return values, Axis(first - start, down.weights[here], down.nearest[here])
-
-
 def _along(values: FloatArray, axis: Axis, side: int) -> FloatArray:
-    """Resample along the rows (0) or the columns (1)."""
-    if axis.keeps:
+    """Resample along the rows (0) or the columns (1), a tap after the other."""
+    if axis.weights.shape[1] == 1:
         return np.take(values, axis.first, axis=side)
     shape = [1] * values.ndim
     shape[side] = -1
     last = values.shape[side] - 1
-    total: FloatArray | None = None
+    total = np.float32(0)
     for tap in range(axis.weights.shape[1]):
         picked = np.take(values, np.minimum(axis.first + tap, last), axis=side)
         picked *= axis.weights[:, tap].reshape(shape)
-        total = picked if total is None else np.add(total, picked, out=total)
-    return values if total is None else total
+        total = np.add(total, picked, out=picked)
+    return np.asarray(total)
