@@ -1,20 +1,19 @@
 """What is wanted of an image, and what became of it: plain values that can be kept."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 from terrainlib.errors import ConfigError
 from terrainlib.mask.pack.target import PackTarget
-from terrainlib.mask.sharpen import MAX_AMOUNT
+from terrainlib.mask.sharpen import check_amount
 from terrainlib.mask.tiles.bands import Plane
-from terrainlib.mask.tiles.feeding import MAX_SCALE, MIN_SCALE
+from terrainlib.mask.tiles.feeding import check_scale
 from terrainlib.mask.vectors.polygons import SmallestArea
 
-Tiling = Literal["exact", "blend", "whole"]
-TILINGS: Final[tuple[str, ...]] = ("exact", "blend", "whole")
+# What older records hold beside today's: how tiles met, and what comparing them showed.
+_FORMER: Final = frozenset({"tiling", "seams"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,6 @@ class Wanted:
         vectors: Polygons of the classes.
         smallest: The smallest area that gets a polygon of its own.
         pack: A world-builder's pack; None for none.
-        tiling: `exact`, `blend`, or `whole` for one pass over a small image.
         scale: Working px per image px instead of the model's own, 0.001 to 16.
         bands: Numbers, from 1, of the bands to use as red, green and blue; None for
             the file's own.
@@ -44,7 +42,6 @@ class Wanted:
     vectors: bool = False
     smallest: SmallestArea = field(default_factory=SmallestArea)
     pack: PackTarget | None = None
-    tiling: Tiling = "exact"
     scale: float | None = None
     bands: tuple[int, int, int] | None = None
 
@@ -52,13 +49,10 @@ class Wanted:
         for option in ("soft", "probabilities", "vectors"):
             if not isinstance(getattr(self, option), bool):
                 raise ConfigError(f"{option} must be true or false.")
-        if self.tiling not in TILINGS:
-            raise ConfigError(
-                f"the tiling must be exact, blend or whole, not {self.tiling!r}. "
-                "Choose one of them."
-            )
-        _within("amount of sharpening", self.sharpen, 0.0, MAX_AMOUNT)
-        _within("scale", self.scale, MIN_SCALE, MAX_SCALE)
+        if self.sharpen is not None:
+            check_amount(self.sharpen)
+        if self.scale is not None:
+            check_scale(self.scale)
         if self.bands is not None and not _are_bands(self.bands):
             raise ConfigError(
                 f"bands are three numbers from 1 on, not {self.bands!r}. Name those to "
@@ -86,8 +80,7 @@ class Wanted:
             ConfigError: If an option is unknown, of a wrong type or out of its bounds.
         """
         try:
-            _only_known(cls, values)
-            read = dict(values)
+            read = _only_known(cls, values)
             if isinstance(read.get("smallest"), Mapping):
                 read["smallest"] = SmallestArea(**read["smallest"])
             if isinstance(read.get("pack"), Mapping):
@@ -121,8 +114,6 @@ class Made:
         gap: How the image compares with the training images: the attributes of `Gap`,
             and its `title`.
         unsure_share: Share of the pixels with data that the model is unsure of, 0 to 1.
-        seams: `largest_difference` and `windows` of the seam certificate; None where
-            there are no seams.
         notes: What to know about the image and its files, for people.
         seconds: That all of it took.
         network_seconds: Of these, in the network.
@@ -140,7 +131,6 @@ class Made:
     areas: dict[str, Any]
     gap: dict[str, Any]
     unsure_share: float
-    seams: dict[str, Any] | None
     notes: tuple[str, ...]
     seconds: float
     network_seconds: float
@@ -160,8 +150,7 @@ class Made:
             ConfigError: If it is none of this class.
         """
         try:
-            _only_known(cls, values)
-            read = dict(values)
+            read = _only_known(cls, values)
             read["files"] = tuple(Path(path) for path in read["files"])
             read["notes"] = tuple(map(str, read["notes"]))
             read["missing"] = tuple(map(str, read.get("missing", ())))
@@ -172,23 +161,15 @@ class Made:
             ) from error
 
 
-def _only_known(cls: Any, values: Mapping[str, Any]) -> None:
+def _only_known(cls: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a JSON form without those of former times."""
+    read = {key: value for key, value in values.items() if key not in _FORMER}
     names = [item.name for item in fields(cls)]
-    if strangers := sorted(set(values) - set(names)):
+    if unknown := sorted(set(read) - set(names)):
         raise ConfigError(
-            f"unknown option {strangers[0]!r}. Known: {', '.join(sorted(names))}."
+            f"unknown option {unknown[0]!r}. Known: {', '.join(sorted(names))}."
         )
-
-
-def _within(option: str, value: Any, low: float, high: float) -> None:
-    if value is None:
-        return
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and low <= value <= high):
-        raise ConfigError(
-            f"the {option} must be {low:g} to {high:g}, not {value!r}. Choose a number "
-            "in that range."
-        )
+    return read
 
 
 def _are_bands(bands: Any) -> bool:

@@ -283,7 +283,7 @@ def test_what_is_no_model_is_refused_before_anything_is_made(
 
 def test_a_model_that_needs_heights_is_refused_without(tmp_path: Path) -> None:
     image = picture(tmp_path, "one.png")
-    with pytest.raises(InputError, match="uses the height of the land"):
+    with pytest.raises(InputError, match="this model needs the heights"):
         start_prediction(PredictionConfig("default-height", input_images([image])))
 
 
