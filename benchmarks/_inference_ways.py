@@ -13,6 +13,7 @@ file for its output of the first one.
 
 import importlib
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -30,7 +31,6 @@ from numpy.typing import NDArray
 from benchmarks._worker import Channel
 from terrainlib.data.imagery import read_image
 from terrainlib.data.sample import SCENES_DIR
-from terrainlib.mask.tiles._openvino import nothing_reported
 from terrainlib.mask.tiles.inference import run_network
 from terrainlib.model.config import PRESETS, UNetConfig
 from terrainlib.model.modelfile import load_model
@@ -180,6 +180,23 @@ def cut(image: FloatArray, tile: int) -> list[FloatArray]:
 
 def _each(call: Callable[[FloatArray], FloatArray]) -> Run:
     return lambda tiles: [call(tile) for tile in tiles]
+
+
+@contextmanager
+def nothing_reported() -> Iterator[None]:
+    """Keep OpenVINO from telling a statistics service of each import and conversion.
+
+    Where the package for that cannot be imported, it does without.
+    """
+    name = "openvino_telemetry"
+    there = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if there is not None:
+            sys.modules[name] = there
 
 
 @contextmanager

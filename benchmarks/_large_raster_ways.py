@@ -1,9 +1,10 @@
-"""Two ways through a large raster, and a worker that goes one of them.
+"""Ways through a large raster, and a worker that goes one of them.
 
 The options it is told at its start:
 
 - `way`: `terrainlib`, which predicts all of it by `predict_file`, or `predict`, which
-  predicts the tiles of a part one by one with Keras' own loop, as a notebook would;
+  predicts the tiles of a part one by one with Keras' own loop, as a notebook would, or
+  `seams`, which predicts again where the tiles of the first way met, and compares;
 - `model`, `image`, `folder`: what to predict with, what, and where the mask goes;
 - `part` and `tile`: sides in px of the part, from the upper left corner, and of its
   tiles, which have no margins.
@@ -20,14 +21,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rasterio
+from rasterio.windows import Window
 
 from benchmarks._inference_ways import peak_memory
 from benchmarks._worker import Channel
 from terrainlib.data.scene import open_scene
+from terrainlib.mask.prediction import predict_image
 from terrainlib.mask.products.making import Wanted, predict_file
+from terrainlib.mask.tiles.feeding import geometry_of
+from terrainlib.mask.tiles.streaming import grid_of
+from terrainlib.mask.tiles.tiling import round_up
 from terrainlib.model.modelfile import TerrainModel, load_model
 
 _EVERY_S = 2.0  # between two messages
+_WINDOWS = 8  # that are predicted again
+_HALF_PX = 32  # of the square around a corner of tiles that is compared
 
 Tell = Callable[[int, int], None]
 
@@ -41,8 +50,45 @@ def terrainlib(
     return {
         "megapixels": made.height * made.width / 1e6,
         "network": made.network_seconds,
-        "seams": made.seams,
     }
+
+
+def seams(model: TerrainModel, options: dict[str, Any], _tell: Tell) -> dict[str, Any]:
+    """Predict again across corners of tiles, and compare with what was written.
+
+    Each window has a corner of four tiles in its middle and is predicted in one pass;
+    what lies nearer to its edge than the model sees is not compared.
+    """
+    image, mask = Path(options["image"]), Path(options["folder"]) / "large_mask.tif"
+    windows = pixels = differing = 0
+    with open_scene(image) as scene, rasterio.open(mask) as written:
+        size = (scene.height, scene.width)
+        geometry = geometry_of(model, size, None)
+        grid = grid_of(model, geometry, wants=(), name=image.name)
+        half = round_up(grid.margin + _HALF_PX, grid.multiple)
+        corners = [
+            (row, column)
+            for row in (span.core.start for span in grid.rows[1:])
+            for column in (span.core.start for span in grid.columns[1:])
+            if half <= min(row, column)
+            and row + half <= size[0]
+            and column + half <= size[1]
+        ]
+        chosen = np.linspace(0, len(corners) - 1, min(_WINDOWS, len(corners)))
+        for row, column in (corners[round(number)] for number in chosen):
+            place = (
+                slice(row - half, row + half),
+                slice(column - half, column + half),
+            )
+            again = predict_image(model, scene.read(place)[0], tiling="whole").classes
+            inner = slice(half - _HALF_PX, half + _HALF_PX)
+            side = 2 * _HALF_PX
+            corner = Window(column - _HALF_PX, row - _HALF_PX, side, side)
+            seen = written.read(1, window=corner)
+            windows += 1
+            pixels += seen.size
+            differing += int(np.count_nonzero(again[inner, inner] != seen))
+    return {"windows": windows, "compared": pixels, "differing": differing}
 
 
 def predict(model: TerrainModel, options: dict[str, Any], tell: Tell) -> dict[str, Any]:
@@ -66,7 +112,7 @@ def predict(model: TerrainModel, options: dict[str, Any], tell: Tell) -> dict[st
     return {"megapixels": side * side / 1e6, "network": network}
 
 
-WAYS = {way.__name__: way for way in (terrainlib, predict)}
+WAYS = {way.__name__: way for way in (terrainlib, predict, seams)}
 
 
 def main() -> None:

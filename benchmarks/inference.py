@@ -92,12 +92,6 @@ COMPARED = (
     _onnx("ONNX Runtime"),
 )
 VARIANTS = (
-    Way(
-        "terrainlib, OpenVINO",
-        "terrainlib",
-        environment={"TERRAINLIB_RUNTIME": "openvino"},
-        needs=("openvino",),
-    ),
     _openvino("OpenVINO, for any size", fixed=False),
     _openvino("OpenVINO, a tile a core", streams=_CORES),
     _openvino("OpenVINO, bfloat16", precision="bf16"),

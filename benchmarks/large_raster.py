@@ -9,7 +9,8 @@ predicts the tiles of a part with Keras' `predict`, called for each tile as a no
 would, before the large one and after it: on a machine that others use as well that
 shows how steady it was. Both read, decode and keep the classes; only the first one
 gives tiles a margin, writes a file and checks it. What Keras compiles for its first
-tile is not timed, what the library builds is.
+tile is not timed, what the library builds is. In the end a third one predicts again
+where tiles met, and compares with the file.
 
 Memory is the peak of the resident set above that of the same process with the model
 loaded, sampled 50 times a second.
@@ -69,11 +70,19 @@ def main() -> None:
         large = _measured(ours, "terrainlib")
         after = _measured(keras, "Keras' predict")
         agreement = _agreement(folder, options.part)
+        again = stack.enter_context(_worker({**told, "way": "seams"}))
+        again.hear()
+        seams = _measured(again, "where tiles met")
     print_results(options, large, [before, after], agreement)
+    print(
+        f"Predicted again across {seams['windows']} corners of its tiles: of "
+        f"{seams['compared']:,} pixels {seams['differing']:,} have another class."
+    )
     if options.json:
         values = {"side": options.side, "cores": _CORES, "agreement": agreement}
         files.write_json(
-            options.json, {**values, "large": large, "predict": [before, after]}
+            options.json,
+            {**values, "large": large, "predict": [before, after], "seams": seams},
         )
 
 
@@ -203,11 +212,6 @@ def print_results(
         f"The classes of the part agree on {agreement:.2%} of the pixels; without a "
         "margin tiles err at their borders."
     )
-    if large["seams"]:
-        print(
-            f"Predicted again across {large['seams']['windows']} borders of its tiles: "
-            f"largest difference {large['seams']['largest_difference']:.1e}."
-        )
 
 
 def _print_row(name: str, values: dict[str, Any]) -> None:

@@ -29,7 +29,6 @@ from terrainlib.data.scene import scene_of
 from terrainlib.mask.gap.scene import scene_gap
 from terrainlib.mask.prediction import predict_image
 from terrainlib.mask.rasters.export import to_bytes
-from terrainlib.mask.tiles.keptprobabilities import classes_and_margins
 from terrainlib.model.modelfile import load_model
 from terrainlib.ui.studio.live_pictures import confidence_layer, view_pictures
 from tests.browser.conftest import ROOT, free_port, serve, wait_for_run
@@ -133,7 +132,7 @@ def _steps(files: list[Path]) -> dict[str, list[float]]:
         with step("predicting"):
             prediction = predict_image(model, image)
         with step("classes, margins, soft mask"):
-            index, margins = classes_and_margins(prediction)
+            index, margins = prediction.classes_and_margins()
             soft = to_bytes(prediction.soft)
         with step("pictures of the view"):
             view_pictures(file.name, image, soft, model.classes)

@@ -19,8 +19,8 @@ from terrainlib.errors import (
 )
 from terrainlib.mask.products.batch import SHARES_FILE, shares_csv
 from terrainlib.mask.products.making import Made, Wanted, predict_file
-from terrainlib.mask.sharpen import MAX_AMOUNT
 from terrainlib.mask.vectors.polygons import SmallestArea
+from terrainlib.model.inputs import require_heights
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
@@ -72,7 +72,7 @@ class _Work:
     def predict(self, path: Path, should_stop: Callable[[], bool]) -> Made:
         """Predict one image, and say what is to be known of it."""
         stem = self.names.take(path)
-        say_before(path, self.model, self.wanted)
+        say_before(path, self.model, self.wanted, self.options.out)
         made = predict_file(
             self.model,
             path,
@@ -83,7 +83,7 @@ class _Work:
             progress=self.count,
             should_stop=should_stop,
         )
-        say_after(made)
+        say_after(made, self.model, self.wanted)
         return made
 
 
@@ -161,12 +161,6 @@ def _wanted(options: argparse.Namespace, images: list[Path]) -> Wanted:
     Raises:
         InputError: If they do not fit together, with the option's name.
     """
-    if options.sharpen is not None and not 0 <= options.sharpen <= MAX_AMOUNT:
-        raise ConfigError(
-            f"--sharpen must be 0 to {MAX_AMOUNT:g}, not {options.sharpen:g}."
-        )
-    if options.scale is not None and options.scale <= 0:
-        raise ConfigError(f"--scale must be greater than 0, not {options.scale:g}.")
     if options.min_area is not None and not options.vectors:
         raise ConfigError("--min-area is the smallest polygon. Add --vectors.")
     if options.height_file is not None and len(images) != 1:
@@ -184,7 +178,6 @@ def _wanted(options: argparse.Namespace, images: list[Path]) -> Wanted:
         vectors=options.vectors,
         smallest=options.min_area or SmallestArea(),
         pack=options.pack,
-        tiling=options.tiling,
         scale=options.scale,
         bands=options.bands,
     )
@@ -196,12 +189,7 @@ def _check_height(options: argparse.Namespace, model: "TerrainModel") -> None:
     Raises:
         InputError: If the model needs heights.
     """
-    if model.config.height and options.height_file is None:
-        raise InputError(
-            "uses the height of the land. Give it with --height-file, for one IMAGE at "
-            "a time, or use a model without height.",
-            file=model.name,
-        )
+    require_heights(model.config, options.height_file, file=model.name)
     if options.height_file is None or model.config.height:
         return
     text = f"{model.name} does not use the height; "

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Final
 
 from terrainlib._console import note
 from terrainlib.data.imagery import read_size
-from terrainlib.data.scene import list_bands, open_scene
+from terrainlib.data.scene import list_bands
 from terrainlib.errors import TerrainError
 from terrainlib.mask.products.making import Made, Wanted
 
 if TYPE_CHECKING:
-    from terrainlib.mask.tiles.estimate import Estimate
     from terrainlib.model.modelfile import TerrainModel
+    from terrainlib.runs.estimate import Estimate
 
 LONG_MEGAPIXELS: Final = 16  # from here on it is told before what it takes
 
 
-def say_before(path: Path, model: "TerrainModel", wanted: Wanted) -> None:
+def say_before(path: Path, model: "TerrainModel", wanted: Wanted, folder: Path) -> None:
     """Tell which bands could be chosen, and what a large image takes.
 
     Says nothing of a file that cannot be read: its prediction will.
@@ -26,6 +26,7 @@ def say_before(path: Path, model: "TerrainModel", wanted: Wanted) -> None:
         path: The image.
         model: The model.
         wanted: What is to be made of it.
+        folder: Where that goes.
     """
     with suppress(TerrainError):
         if wanted.bands is None and (bands := list_bands(path)).asks:
@@ -35,28 +36,27 @@ def say_before(path: Path, model: "TerrainModel", wanted: Wanted) -> None:
                 f"numbers, such as --bands {bands.default[2]},{bands.default[1]},"
                 f"{bands.default[0]}; the file has {listed}"
             )
-        size = _size(path)
-        if size[0] * size[1] < LONG_MEGAPIXELS * 1e6:
-            return
-        from terrainlib.mask.tiles.estimate import estimate
+        size = read_size(path, in_parts=True)
+        if is_long(size):
+            from terrainlib.runs.estimate import estimate, measure_speed
 
-        foreseen = estimate(
-            model,
-            size,
-            scale=wanted.scale,
-            blended=wanted.tiling == "blend",
-            wants=wanted.planes,
-            measure=True,
-        )
-        note(f"{path.name}: {_foreseen(size, foreseen)}")
+            measure_speed(model)
+            told = estimate(model, [size], wanted, folder)
+            note(f"{path.name}: {_estimate_text(size, told)}")
 
 
-def say_after(made: Made) -> None:
-    """Tell what is known of an image and its mask.
+def say_after(made: Made, model: "TerrainModel", wanted: Wanted) -> None:
+    """Tell what is known of an image and its mask; remember what a large one took.
 
     Args:
         made: What became of it.
+        model: The model.
+        wanted: What was to be made of it.
     """
+    if is_long((made.height, made.width)) and not made.stopped:
+        from terrainlib.runs.estimate import remember
+
+        remember(model, made, wanted)
     for text in made.notes:
         if text not in made.missing:
             note(f"{made.name}: {text}")
@@ -65,13 +65,6 @@ def say_after(made: Made) -> None:
     shares = sorted(made.shares.items(), key=lambda item: -item[1])
     listed = ", ".join(f"{name} {share:.1%}" for name, share in shares if share)
     note(f"{made.name}: {listed}; unsure of {made.unsure_share:.1%}")
-    if made.seams is not None:
-        windows = made.seams["windows"]
-        borders = f"{windows} border{'s' if windows > 1 else ''} of tiles"
-        note(
-            f"{made.name}: predicted again across {borders}, the largest difference is "
-            f"{made.seams['largest_difference']:.1e}"
-        )
     if made.gap["level"] == "different":
         reasons = "; ".join(made.gap["reasons"])
         note(f"{made.name}: {made.gap['title']} ({reasons})")
@@ -87,17 +80,14 @@ def in_time(seconds: float) -> str:
     return f"{seconds / 3600:.1f} hours"
 
 
-def _foreseen(size: tuple[int, int], foreseen: "Estimate") -> str:
-    tiles = f"{foreseen.tiles} tile{'s' if foreseen.tiles > 1 else ''}"
+def is_long(size: tuple[int, int]) -> bool:
+    """Return whether an image (H, W) is so large that it is told what it takes."""
+    return size[0] * size[1] >= LONG_MEGAPIXELS * 1e6
+
+
+def _estimate_text(size: tuple[int, int], told: "Estimate") -> str:
+    tiles = f"{told.tiles} tile{'s' if told.tiles > 1 else ''}"
     text = f"{size[1]} x {size[0]} px in {tiles}, about "
-    if foreseen.seconds is not None:
-        text += f"{in_time(foreseen.seconds)} and "
-    return f"{text}{foreseen.bytes / 1e6:.0f} MB of memory beside the model"
-
-
-def _size(path: Path) -> tuple[int, int]:
-    """Return (H, W) in px of an image of any size."""
-    if path.suffix.lower() not in (".tif", ".tiff"):
-        return read_size(path)
-    with open_scene(path) as scene:
-        return scene.height, scene.width
+    if told.seconds is not None:
+        text += f"{in_time(told.seconds)} and "
+    return f"{text}{told.bytes / 1e6:.0f} MB of memory beside the model"

@@ -159,13 +159,6 @@ def _add_predict(commands: "argparse._SubParsersAction[_Parser]") -> None:
     _add_kinds(parser)
     add("--scale", metavar="S", type=number, help="working px per image px")
     add(
-        "--tiling",
-        choices=("exact", "blend", "whole"),
-        default="exact",
-        help="tiles that give what one pass gives (exact, the default), tiles that "
-        "overlap by half and are mixed (blend), or one pass over a small image (whole)",
-    )
-    add(
         "--bands",
         metavar="R,G,B",
         type=bands,

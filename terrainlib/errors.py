@@ -4,7 +4,8 @@ A message is one sentence: what is wrong, the limit, what to do. `file` names th
 at fault, by its name alone; `str(error)` puts it in front.
 """
 
-from typing import ClassVar
+from numbers import Real
+from typing import Any, ClassVar
 
 
 class TerrainError(Exception):
@@ -66,3 +67,17 @@ class StorageError(FailureError):
 
 class TrainingError(FailureError):
     """A training that cannot go on."""
+
+
+def require_number(what: str, value: Any, low: float, high: float) -> None:
+    """Refuse what is no number, or one out of its bounds.
+
+    Raises:
+        ConfigError: Naming both bounds.
+    """
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (number and low <= value <= high):
+        raise ConfigError(
+            f"the {what} must be {low:g} to {high:g}, not {value!r}. Choose a number "
+            "in that range."
+        )

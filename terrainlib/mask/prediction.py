@@ -11,25 +11,17 @@ from numpy.typing import NDArray
 
 from terrainlib.data.imagery import Image
 from terrainlib.errors import ConfigError, InputError, StoppedError
-from terrainlib.mask.tiles.blocks import final_blocks
 from terrainlib.mask.tiles.inference import run_network
 from terrainlib.mask.tiles.preparation import Prepared, prepare
 from terrainlib.mask.tiles.result import Prediction, finish, planes_of, snap_to_classes
 from terrainlib.mask.tiles.tilepass import Progress, ShouldStop, TilePass, Watch
-from terrainlib.mask.tiles.tiling import (
-    TILE_SIZE_PX,
-    Grid,
-    Span,
-    blend_grid,
-    exact_grid,
-)
+from terrainlib.mask.tiles.tiling import TILE_SIZE_PX, Grid, Span, exact_grid
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
 __all__ = [
     "MAX_WHOLE_MEGAPIXELS",
-    "TILINGS",
     "Prediction",
     "Tiling",
     "as_image",
@@ -39,8 +31,7 @@ __all__ = [
 ]
 
 FloatArray = NDArray[np.float32]
-Tiling = Literal["exact", "whole", "blend"]
-TILINGS: Final[tuple[Tiling, ...]] = get_args(Tiling)
+Tiling = Literal["exact", "whole"]
 MAX_WHOLE_MEGAPIXELS: Final = 8
 _BATCH_PX: Final = 512**2
 
@@ -60,15 +51,14 @@ def predict_image(  # noqa: PLR0913 - a fixed name; the options are keywords
 
     The network works at the model's resolution; its probabilities are enlarged to the
     image's size before the most probable class is taken. `exact` cuts a large image
-    into tiles and gives what `whole` gives, within 1e-4, in bounded memory; `blend`
-    lets tiles overlap by half and mixes them, for about four times the work.
+    into tiles and gives what `whole` gives, within 1e-4, in bounded memory.
 
     Args:
         model: The model.
         image: An `Image`, or (H, W, 3) float32 RGB in [0, 1].
         height: (H, W) float32 in metres, NaN where there is none; needed by models
             that use heights, ignored by others.
-        tiling: `exact`, `blend`, or `whole` for one pass over the whole image.
+        tiling: `exact`, or `whole` for one pass over the whole image.
         scale: Working px per image px, instead of the model's own.
         progress: Called with the numbers of tiles done and in all.
         should_stop: Asked before each batch of tiles; large tiles go one by one.
@@ -153,12 +143,9 @@ def _run_tiled(
     model: "TerrainModel", pixels: FloatArray, grid: Grid, watch: Watch
 ) -> FloatArray:
     """Return the planes of the network's output for padded pixels (H, W, C)."""
-    watch.total = len(grid)
-    watch.report(0)
     planes: FloatArray | None = None
-    tiles = TilePass(model, grid, _Held(pixels), watch)
-    for block in final_blocks(model, tiles):
-        part = block.part(block.rows, block.columns)
+    for block in TilePass(model, grid, _Held(pixels), watch).blocks():
+        part = block.core()
         if part is not None:
             if planes is None:
                 planes = np.empty((*grid.size, part.shape[-1]), np.float32)
@@ -174,8 +161,7 @@ def _grid(
     model: "TerrainModel", pixels: FloatArray, tiling: Tiling, tile_size: int
 ) -> Grid:
     size = (pixels.shape[0], pixels.shape[1])
-    make = blend_grid if tiling == "blend" else exact_grid
-    return make(
+    return exact_grid(
         size,
         receptive_field=model.record.receptive_field,
         multiple=model.config.size_multiple,
@@ -196,10 +182,9 @@ def _groups(ready: Sequence[Prepared]) -> list[list[int]]:
 
 
 def _check_tiling(tiling: str) -> None:
-    if tiling not in TILINGS:
+    if tiling not in get_args(Tiling):
         raise ConfigError(
-            f"the tiling must be exact, blend or whole, not {tiling!r}. Choose one of "
-            "them."
+            f"the tiling must be exact or whole, not {tiling!r}. Choose one of them."
         )
 
 

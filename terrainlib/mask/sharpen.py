@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.errors import ConfigError, ImageError
+from terrainlib.errors import ConfigError, ImageError, require_number
 
 Method = Literal["laplacian", "unsharp"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
@@ -81,6 +81,15 @@ def sharpen(
     return cast("_Pixels", sharp)
 
 
+def check_amount(amount: Any) -> None:
+    """Refuse an amount of sharpening out of its bounds.
+
+    Raises:
+        ConfigError: If it is none from 0 to 10.
+    """
+    require_number("sharpening amount", amount, 0.0, MAX_AMOUNT)
+
+
 def laplacian_kernel(amount: float) -> NDArray[np.float32]:
     """Return the (3, 3) float32 kernel identity + amount x Laplacian-8.
 
@@ -132,16 +141,8 @@ def _check_options(amount: float, method: str, radius: float) -> None:
             f"the sharpening method must be one of {', '.join(METHODS)}, not "
             f"{method!r}. Choose one of them."
         )
-    for option, value, low, high in (
-        ("amount", amount, 0.0, MAX_AMOUNT),
-        ("radius", radius, MIN_RADIUS_PX, MAX_RADIUS_PX),
-    ):
-        number = isinstance(value, int | float | np.number)
-        if not (number and low <= value <= high):
-            raise ConfigError(
-                f"the sharpening {option} must be {low:g} to {high:g}, not {value!r}. "
-                "Choose a number in that range."
-            )
+    check_amount(amount)
+    require_number("sharpening radius", radius, MIN_RADIUS_PX, MAX_RADIUS_PX)
 
 
 def _check_image(image: NDArray[Any]) -> None:

@@ -4,6 +4,8 @@ Training, the gallery and the studio all come through here, so that a model sees
 prediction what it saw in training. No TensorFlow.
 """
 
+from typing import cast
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -36,12 +38,30 @@ def network_input(
     """
     if not config.height:
         return np.asarray(rgb, dtype=np.float32)
-    if height is None:
+    require_heights(config, height)
+    metres = relief(cast("FloatArray", height))
+    return np.concatenate([rgb, metres[..., None]], axis=-1, dtype=np.float32)
+
+
+def require_heights(
+    config: UNetConfig, heights: object, *, file: str | None = None
+) -> None:
+    """Refuse a network that uses heights where there are none.
+
+    Args:
+        config: Shape of the network.
+        heights: The heights, as an array or a file; None without.
+        file: The image or the model, for the message.
+
+    Raises:
+        InputError: If they are missing.
+    """
+    if config.height and heights is None:
         raise InputError(
-            "this model needs the heights beside the image, and there are none. "
-            "Give a height file of the image's size, or use a model for images alone."
+            "this model needs the heights beside the image, and there are none. Give a "
+            "height file of the image's size, or use a model for images alone.",
+            file=file,
         )
-    return np.concatenate([rgb, relief(height)[..., None]], axis=-1, dtype=np.float32)
 
 
 def relief(height: FloatArray) -> FloatArray:

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ACTIVE",
     "TERMINAL",
-    "Damaged",
     "PreviewInput",
     "Run",
     "RunConfig",

@@ -27,7 +27,7 @@ from terrainlib.mask.products.batch import SHARES_FILE, shares_csv
 from terrainlib.mask.products.making import Made, file_names, predict_file
 from terrainlib.runs.delivery import deliver, require_untaken
 from terrainlib.runs.ending import ending_in_words, memory_in_words, unexpected
-from terrainlib.runs.foresight import remember, remember_start
+from terrainlib.runs.estimate import remember, remember_start
 from terrainlib.runs.prediction_config import InputImage, PredictionStatus
 from terrainlib.runs.prediction_folder import (
     PredictionJob,

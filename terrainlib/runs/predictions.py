@@ -13,9 +13,10 @@ from terrainlib import files
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import InputError, RunError
 from terrainlib.mask.products.batch import SHARES_FILE
-from terrainlib.runs.damaged import Damaged, require_deletable
+from terrainlib.model.inputs import require_heights
+from terrainlib.runs.damaged import require_deletable
 from terrainlib.runs.delivery import require_untaken, zip_results
-from terrainlib.runs.foresight import Foresight, foresee, model_outline
+from terrainlib.runs.estimate import Estimate, estimate_job, model_outline
 from terrainlib.runs.prediction_config import (
     InputImage,
     PredictionConfig,
@@ -37,8 +38,7 @@ from terrainlib.runs.spawning import kill_worker, module_command, spawn_worker
 from terrainlib.runs.status import ACTIVE, STOP_FILE, real_state, write_status
 
 __all__ = [
-    "Damaged",
-    "Foresight",
+    "Estimate",
     "InputImage",
     "PredictionConfig",
     "PredictionJob",
@@ -46,8 +46,8 @@ __all__ = [
     "active_prediction",
     "damaged_predictions",
     "delete_prediction",
+    "estimate_job",
     "force_stop_prediction",
-    "foresee",
     "input_images",
     "list_predictions",
     "log_tail",
@@ -138,12 +138,7 @@ def worker_command(path: Path) -> list[str]:
 def _checked(config: PredictionConfig, uploads: set[str]) -> PredictionConfig:
     """Return the configuration with whole paths, or refuse what cannot go well."""
     outline = model_outline(config.model)
-    if outline.config.height and config.heights is None:
-        raise InputError(
-            "uses the height of the land. Add the heights of the one image, or use a "
-            "model without height.",
-            file=outline.name,
-        )
+    require_heights(outline.config, config.heights, file=outline.name)
 
     def whole(path: str) -> str:
         return path if path in uploads else str(Path(path).absolute())

@@ -59,7 +59,7 @@ def test_everything_asked_for_lies_on_the_images_own_grid(
     model: Path, europe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    options = ("--soft", "--probabilities", "--sharpen", "2", "--tiling", "blend")
+    options = ("--soft", "--probabilities", "--sharpen", "2")
     more = ("--vectors", "--min-area", "20", "--pack", "unity:33")
     assert run(model, europe, "--out", out, *options, *more) == 0
     assert listing(out) == [

@@ -7,10 +7,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from terrainlib.data.scene import Heights, Scene
-from terrainlib.errors import ConfigError, ImageError, InputError
+from terrainlib.errors import ConfigError, ImageError
 from terrainlib.mask.ground.pixels import mean_area
 from terrainlib.mask.pack.pack import frame_of
-from terrainlib.mask.prediction import MAX_WHOLE_MEGAPIXELS
 from terrainlib.mask.products._sinks import NamesSink, PlaneFile, SharpenedPngSink
 from terrainlib.mask.products.records import Wanted
 from terrainlib.mask.rasters.geotiff import (
@@ -25,7 +24,7 @@ from terrainlib.mask.rasters.pngfile import (
 )
 from terrainlib.mask.rasters.rastersink import RasterSink
 from terrainlib.mask.tiles.bands import Sink
-from terrainlib.mask.tiles.feeding import geometry_of
+from terrainlib.mask.tiles.feeding import check_heights
 from terrainlib.mask.vectors.polygons import MAX_MEGAPIXELS
 
 if TYPE_CHECKING:
@@ -85,11 +84,6 @@ class Task:
     def size(self) -> tuple[int, int]:
         """(H, W) of the image, px."""
         return self.scene.height, self.scene.width
-
-    @property
-    def padded(self) -> tuple[int, int]:
-        """(H', W') as the network takes the whole image, px."""
-        return geometry_of(self.model, self.size, self.wanted.scale).padded
 
     @property
     def placed(self) -> bool:
@@ -156,7 +150,7 @@ def check(task: Task) -> None:
         raise ConfigError(
             f"names of files cannot begin with {task.stem!r}. Use letters and digits."
         )
-    _check_heights(task)
+    check_heights(task.model, task.scene, task.heights)
     _check_sizes(task)
     _check_place(task)
 
@@ -200,24 +194,6 @@ def _sink(task: Task, ending: str) -> FileSink:
     )
 
 
-def _check_heights(task: Task) -> None:
-    scene, heights = task.scene, task.heights
-    if heights is None:
-        if task.model.config.height:
-            raise InputError(
-                "the model needs the heights beside the image, and there are none. "
-                "Give a height file of the image's size, or use a model for images "
-                "alone.",
-                file=scene.name,
-            )
-    elif (heights.height, heights.width) != task.size:
-        raise ImageError(
-            f"{heights.width} x {heights.height} px, but {scene.name} has "
-            f"{scene.width} x {scene.height}. Use heights on the image's own grid.",
-            file=heights.name,
-        )
-
-
 def _check_sizes(task: Task) -> None:
     """Refuse what is too large for a file that is wanted, or for one pass."""
     wanted, (height, width) = task.wanted, task.size
@@ -241,15 +217,6 @@ def _check_sizes(task: Task) -> None:
         )
     if wanted.pack is not None:
         frame_of(wanted.pack, task.size, task.scene.name)
-    if wanted.tiling == "whole":
-        rows, columns = task.padded
-        if rows * columns > MAX_WHOLE_MEGAPIXELS * _MILLION:
-            raise InputError(
-                f"{rows * columns / _MILLION:.1f} megapixels are too many for one "
-                f"pass; the limit is {MAX_WHOLE_MEGAPIXELS}. Use the tiling 'exact': "
-                "it gives the same mask.",
-                file=task.scene.name,
-            )
 
 
 def _check_place(task: Task) -> None:

@@ -131,17 +131,13 @@ def _run(
     should_stop: ShouldStop | None,
 ) -> _Done:
     """Predict the image, all sinks at once; their files are complete afterwards."""
-    wanted, classes = task.wanted, task.model.classes
-    whole = wanted.tiling == "whole"
     options = StreamOptions(
         heights=task.heights,
-        tiling="blend" if wanted.tiling == "blend" else "exact",
-        scale=wanted.scale,
-        tile_size=max(task.padded) if whole else None,
+        scale=task.wanted.scale,
         progress=progress,
         should_stop=should_stop,
     )
-    ground = GroundTally(task.scene.georeference, task.size[1], len(classes))
+    ground = GroundTally(task.scene.georeference, task.size[1], len(task.model.classes))
     files = tuple(outputs.files)
     with suppress(StoppedError), ExitStack() as stack:
         for sink in outputs.sinks:
@@ -187,7 +183,6 @@ def _made(task: Task, done: _Done, extras: Extras, gap: Gap, seconds: float) -> 
         areas=table.to_dict(),
         gap=_plain({**asdict(gap), "title": gap.title}),
         unsure_share=report.unsure / max(1, known),
-        seams=None if report.seams is None else asdict(report.seams),
         notes=(*notes, *extras.notes, *extras.missing),
         seconds=seconds,
         network_seconds=report.network_seconds,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Self, TypeVar
 
 from pydantic import ConfigDict, Field
 
@@ -10,10 +10,9 @@ from terrainlib.errors import ConfigError
 from terrainlib.mask.gap.meter import Gap
 from terrainlib.mask.ground.areas import AreaForm
 from terrainlib.mask.pack.pack import PackTarget
-from terrainlib.mask.sharpen import MAX_AMOUNT
+from terrainlib.mask.sharpen import check_amount
 from terrainlib.mask.tiles.bands import Plane
-from terrainlib.mask.tiles.feeding import MAX_SCALE, MIN_SCALE
-from terrainlib.mask.tiles.seams import SeamCertificate
+from terrainlib.mask.tiles.feeding import check_scale
 from terrainlib.mask.vectors.polygons import SmallestArea
 from terrainlib.types import (
     Amount,
@@ -27,10 +26,10 @@ from terrainlib.types import (
     fits,
 )
 
-Tiling = Literal["exact", "blend", "whole"]
 _Band = Annotated[int, Field(ge=1, le=2**16)]
 _T = TypeVar("_T")
-TILINGS: Final[tuple[str, ...]] = ("exact", "blend", "whole")
+# What older records hold beside today's: how tiles met, and what comparing them showed.
+_FORMER: Final = frozenset({"tiling", "seams"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,6 @@ class Wanted:
         vectors: Polygons of the classes.
         smallest: The smallest area that gets a polygon of its own.
         pack: A world-builder's pack; None for none.
-        tiling: `exact`, `blend`, or `whole` for one pass over a small image.
         scale: Working px per image px instead of the model's own, 0.001 to 16.
         bands: Numbers, from 1, of the bands to use as red, green and blue; None for
             the file's own.
@@ -62,13 +60,14 @@ class Wanted:
     vectors: bool = False
     smallest: SmallestArea = field(default_factory=SmallestArea)
     pack: PackTarget | None = None
-    tiling: Tiling = "exact"
     scale: float | None = None
     bands: tuple[_Band, _Band, _Band] | None = None
 
     def __post_init__(self) -> None:
-        _within("amount of sharpening", self.sharpen, 0.0, MAX_AMOUNT)
-        _within("scale", self.scale, MIN_SCALE, MAX_SCALE)
+        if self.sharpen is not None:
+            check_amount(self.sharpen)
+        if self.scale is not None:
+            check_scale(self.scale)
         if self.bands is not None and (len(self.bands) != 3 or min(self.bands) < 1):
             raise ConfigError(
                 f"bands are three numbers from 1 on, not {self.bands!r}. Name those to "
@@ -115,8 +114,6 @@ class Made:
         gap: How the image compares with the training images: the attributes of `Gap`,
             and its `title`.
         unsure_share: Share of the pixels with data that the model is unsure of, 0 to 1.
-        seams: `largest_difference` and `windows` of the seam certificate; None where
-            there are no seams.
         notes: What to know about the image and its files, for people.
         seconds: That all of it took.
         network_seconds: Of these, in the network.
@@ -134,7 +131,6 @@ class Made:
     areas: Annotated[dict[str, Any], fits(AreaForm)]
     gap: Annotated[dict[str, Any], fits(Gap)]
     unsure_share: Share
-    seams: Annotated[dict[str, Any], fits(SeamCertificate)] | None
     notes: tuple[Sentence, ...]
     seconds: Seconds
     network_seconds: Seconds
@@ -158,14 +154,6 @@ class Made:
 
 def _read(cls: type[_T], values: Mapping[str, Any]) -> _T:
     try:
-        return checked(cls, values)
+        return checked(cls, {k: v for k, v in values.items() if k not in _FORMER})
     except ValueError as error:
         raise ConfigError(f"{error}.") from error
-
-
-def _within(option: str, value: float | None, low: float, high: float) -> None:
-    if value is not None and not low <= value <= high:
-        raise ConfigError(
-            f"the {option} must be {low:g} to {high:g}, not {value!r}. Choose a number "
-            "in that range."
-        )

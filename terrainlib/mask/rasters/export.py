@@ -14,7 +14,8 @@ from PIL import Image as PillowImage
 from PIL.PngImagePlugin import PngInfo
 
 from terrainlib.data.palette import Classes, colorize
-from terrainlib.errors import ConfigError, ImageError
+from terrainlib.errors import ImageError, require_number
+from terrainlib.mask.tiles.bands import to_bytes
 
 __all__ = [
     "encode_png",
@@ -29,13 +30,6 @@ Bytes = NDArray[np.uint8]
 _PNG_COMPRESSION: Final = (
     4  # a tenth larger than the smallest, at three times the speed
 )
-
-
-def to_bytes(picture: NDArray[Any]) -> Bytes:
-    """Return pixels as uint8: floats in [0, 1] are scaled, rounded and clipped."""
-    if picture.dtype == np.uint8:
-        return picture
-    return np.asarray(np.rint(np.clip(picture, 0, 1) * 255), np.uint8)
 
 
 def overlay(rgb: NDArray[Any], mask_rgb: NDArray[Any], opacity: float) -> Bytes:
@@ -53,10 +47,7 @@ def overlay(rgb: NDArray[Any], mask_rgb: NDArray[Any], opacity: float) -> Bytes:
         ConfigError: If the opacity is not 0 to 1.
         ImageError: If the sizes differ.
     """
-    if not 0 <= opacity <= 1:
-        raise ConfigError(
-            f"the opacity must be 0 to 1, not {opacity!r}. Choose a number in between."
-        )
+    require_number("opacity", opacity, 0, 1)
     if rgb.shape != mask_rgb.shape:
         raise ImageError(
             f"the image is {rgb.shape} and the mask {mask_rgb.shape}; both must have "

@@ -6,7 +6,7 @@ width from the top to the bottom, and whoever writes or counts takes them one by
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,13 @@ class Sink(Protocol):
 
     def write(self, band: Band) -> None:
         """Take one band."""
+
+
+def to_bytes(picture: NDArray[Any]) -> Bytes:
+    """Return pixels as uint8: floats in [0, 1] are scaled, rounded and clipped."""
+    if picture.dtype == np.uint8:
+        return picture
+    return np.asarray(np.rint(np.clip(picture, 0, 1) * 255), np.uint8)
 
 
 def quantized(probabilities: NDArray[np.float32]) -> Bytes:

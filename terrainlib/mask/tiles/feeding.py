@@ -7,17 +7,21 @@ TensorFlow.
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.scene import Heights, Scene
-from terrainlib.errors import ConfigError, ImageError, InputError
+from terrainlib.errors import ImageError, require_number
 from terrainlib.mask.tiles.resampling import Resizer, Size
 from terrainlib.mask.tiles.tiling import round_up
 from terrainlib.model.baseline import PixelClassifier
-from terrainlib.model.inputs import RELIEF_WINDOW_PX, network_input
+from terrainlib.model.inputs import (
+    RELIEF_WINDOW_PX,
+    network_input,
+    require_heights,
+)
 from terrainlib.model.pixelfeatures import classifier_input
 
 if TYPE_CHECKING:
@@ -87,7 +91,9 @@ def geometry_of(model: "TerrainModel", size: Size, scale: float | None) -> Geome
     Raises:
         ConfigError: If `scale` is out of bounds.
     """
-    factor = model.scale if scale is None else _checked_scale(scale)
+    if scale is not None:
+        check_scale(scale)
+    factor = model.scale if scale is None else float(scale)
     if factor is None:
         working = (model.config.image_size, model.config.image_size)
     else:
@@ -128,7 +134,9 @@ class Feed:
         self.channels = model.config.input_channels
         self._model = model
         self._scene = scene
-        self._heights = _checked_heights(model, scene, heights)
+        self._heights = heights if model.config.height else None
+        if model.config.height:
+            check_heights(model, scene, heights)
 
     @property
     def rows_at_once(self) -> int:
@@ -211,27 +219,24 @@ class Feed:
         return np.pad(pixels, ((0, 0), (0, missing), (0, 0)), mode="reflect")
 
 
-def _checked_scale(scale: float) -> float:
-    if not MIN_SCALE <= scale <= MAX_SCALE:
-        raise ConfigError(
-            f"the scale must be {MIN_SCALE:g} to {MAX_SCALE:g} working pixels per "
-            f"image pixel, not {scale!r}. Leave it out to use the model's own."
-        )
-    return float(scale)
+def check_scale(scale: Any) -> None:
+    """Refuse working pixels per image pixel out of their bounds.
+
+    Raises:
+        ConfigError: If they are none from 0.001 to 16.
+    """
+    require_number("scale", scale, MIN_SCALE, MAX_SCALE)
 
 
-def _checked_heights(
-    model: "TerrainModel", scene: Scene, heights: Heights | None
-) -> Heights | None:
-    """Return the heights where the model uses them; raise where they do not fit."""
-    if not model.config.height:
-        return None
+def check_heights(model: "TerrainModel", scene: Scene, heights: Heights | None) -> None:
+    """Refuse heights that a model needs and are missing, or of another size.
+
+    Raises:
+        InputError: Naming the image.
+    """
+    require_heights(model.config, heights, file=scene.name)
     if heights is None:
-        raise InputError(
-            "the model needs the heights beside the image, and there are none. "
-            "Give a height file of the image's size, or use a model for images alone.",
-            file=scene.name,
-        )
+        return
     if (heights.height, heights.width) != (scene.height, scene.width):
         raise ImageError(
             f"the heights are {heights.height} x {heights.width} and the image is "
@@ -239,4 +244,3 @@ def _checked_heights(
             "same size. Give the heights that belong to this image.",
             file=scene.name,
         )
-    return heights

@@ -7,17 +7,30 @@ TensorFlow.
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data.palette import NO_DATA, Classes, soft_colors
+from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.mask.confidence import unsure_pixels
-from terrainlib.mask.tiles.bands import Band, Bytes, Plane, no_data_band, quantized
-from terrainlib.mask.tiles.blocks import Block
+from terrainlib.mask.tiles.bands import (
+    Band,
+    Bytes,
+    Plane,
+    no_data_band,
+    quantized,
+    to_bytes,
+)
 from terrainlib.mask.tiles.feeding import Geometry, Known
 from terrainlib.mask.tiles.resampling import FloatArray
+from terrainlib.mask.tiles.result import (
+    best_two,
+    margin_bytes,
+    probabilities_of,
+    soft_of,
+)
+from terrainlib.mask.tiles.tilepass import Block
 
 BAND_PX: Final = 8 * 2**20  # of a band that is handed on
 _PIXELS_AT_ONCE: Final = 2**16  # so that what is computed stays in the cache
@@ -43,7 +56,6 @@ class Finisher:
 
     Args:
         classes: The K classes.
-        colors: Whether the planes begin with three of colours.
         geometry: The sizes of the image.
         wants: What the bands hold beside the classes.
         write: Takes each band.
@@ -55,8 +67,6 @@ class Finisher:
         geometry: Geometry,
         wants: Collection[Plane],
         write: Callable[[Band], None],
-        *,
-        colors: bool,
     ) -> None:
         self.tally = Tally(np.zeros(256, np.int64))
         self._open = Tally(np.zeros(256, np.int64))  # of the row of tiles at work
@@ -65,7 +75,6 @@ class Finisher:
         self._up = geometry.up
         self._wants = wants
         self._write = write
-        self._colors = colors
         self._band: Band | None = None
         self._covered = 0
 
@@ -116,7 +125,7 @@ class Finisher:
             if known is not None:
                 inside = known[some.start - rows.start : some.stop - rows.start]
             if block.planes is None:
-                depth = len(self._classes) + 3 * self._colors
+                depth = len(self._classes)
                 planes = np.zeros((some.stop - start, width, depth), np.float32)
             else:
                 planes = self._up.part(block.planes, block.origin, some, columns)
@@ -132,8 +141,9 @@ class Finisher:
         known: Known | None,
     ) -> None:
         """Write the pixels of some planes (h, w, P) into the band, and count them."""
-        probabilities = planes[..., -len(self._classes) :]
-        classes, margins = best_two(probabilities)
+        probabilities = probabilities_of(planes, self._classes)
+        classes, best, second = best_two(probabilities)
+        margins = margin_bytes(best, second)
         if known is not None:
             classes[~known] = NO_DATA
             margins[~known] = 0
@@ -143,18 +153,12 @@ class Finisher:
         if band.margin is not None:
             band.margin[place] = margins
         if band.soft is not None:
-            colors = planes[..., :3] if self._colors else None
-            band.soft[place] = _known(self._soft(colors, probabilities), known)
+            soft = to_bytes(soft_of(planes, self._classes))
+            band.soft[place] = _known(soft, known)
         if band.weights is not None:
             if known is not None:  # zeros there would be divided by their sum
                 probabilities = np.where(known[..., None], probabilities, np.float32(1))
             band.weights[place] = _known(quantized(probabilities), known)
-
-    def _soft(self, colors: FloatArray | None, probabilities: FloatArray) -> Bytes:
-        if colors is None:
-            colors = soft_colors(probabilities, self._classes)
-        scaled = np.rint(np.clip(colors, 0, 1) * np.float32(255))
-        return np.asarray(scaled, np.uint8)
 
     def _hand_on(self) -> None:
         band, self._band, self._covered = self._band, None, 0
@@ -179,31 +183,6 @@ class Finisher:
                 )
             )
             self.tally.rows = band.rows.start + stop
-
-
-def best_two(probabilities: FloatArray) -> tuple[Bytes, Bytes]:
-    """Return the most probable class and how far it is ahead of the second.
-
-    Args:
-        probabilities: (h, w, K) float32 in [0, 1].
-
-    Returns:
-        (h, w) uint8, the first of equally probable classes; (h, w) uint8, the
-        difference to the second best in 255ths, rounded down.
-    """
-    stack = np.ascontiguousarray(np.moveaxis(probabilities, -1, 0))
-    best, second = stack[0].copy(), np.zeros(stack.shape[1:], np.float32)
-    classes = np.zeros(stack.shape[1:], np.uint8)
-    lower = np.empty_like(best)
-    for number, plane in enumerate(stack[1:], start=1):
-        # Later classes have higher numbers: the maximum keeps the last that was better.
-        better: NDArray[Any] = (plane > best).view(np.uint8) * np.uint8(number)
-        np.maximum(classes, better, out=classes)
-        np.maximum(second, np.minimum(plane, best, out=lower), out=second)
-        np.maximum(best, plane, out=best)
-    best -= second
-    best *= np.float32(255)
-    return classes, best.astype(np.uint8)
 
 
 def _known(values: Bytes, known: Known | None) -> Bytes:

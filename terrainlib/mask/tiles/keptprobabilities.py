@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 
 from terrainlib.data.palette import NO_DATA
 from terrainlib.mask.tiles.bands import Band, Bytes, quantized
-from terrainlib.mask.tiles.finishing import best_two
-from terrainlib.mask.tiles.resampling import FloatArray, Resizer, Size
-from terrainlib.mask.tiles.result import Prediction
+from terrainlib.mask.tiles.resampling import FloatArray, Size
+from terrainlib.mask.tiles.result import Prediction, enlarged, strips
 
-_PIXELS_AT_ONCE: Final = 2**18
 _STEPS: Final = np.float32(2**16 - 1)
 
 
@@ -43,7 +41,7 @@ class KeptProbabilities:
 
     def rows(self, start: int, stop: int) -> FloatArray:
         """Return some rows at the image's size, (stop - start, W, K) float32."""
-        steps = _enlarged(self.working, self.size, slice(start, stop))
+        steps = enlarged(self.working, self.size, slice(start, stop))
         return np.divide(steps, _STEPS, out=steps)
 
     def weights(self, mask: Bytes) -> Bytes:
@@ -73,41 +71,3 @@ class KeptProbabilities:
         weights = quantized(self.rows(rows.start, rows.stop))
         weights[mask[rows] == NO_DATA] = 0
         return weights
-
-
-def classes_and_margins(prediction: Prediction) -> tuple[Bytes, Bytes]:
-    """Return the class mask of a prediction, and how sure it is.
-
-    Returns:
-        (H, W) uint8, the most probable class, 255 where there is no data; (H, W) uint8,
-        probability of the best class minus that of the second best in 255ths, 0 where
-        there is no data.
-    """
-    height, width = prediction.valid.shape
-    classes = np.empty((height, width), np.uint8)
-    margins = np.empty((height, width), np.uint8)
-    for rows in strips((height, width)):
-        planes = _enlarged(prediction.working_probabilities, (height, width), rows)
-        classes[rows], margins[rows] = best_two(planes)
-    classes[~prediction.valid] = NO_DATA
-    margins[~prediction.valid] = 0
-    return classes, margins
-
-
-def strips(size: Size) -> Iterator[slice]:
-    """Yield the rows of an image, some at a time, so that little is held at once."""
-    height, width = size
-    step = max(1, _PIXELS_AT_ONCE // width)
-    for start in range(0, height, step):
-        yield slice(start, min(start + step, height))
-
-
-def _enlarged(
-    working: NDArray[np.float32] | NDArray[np.uint16], size: Size, rows: slice
-) -> FloatArray:
-    """Return rows of (h, w, K) values at the image's size."""
-    resizer = Resizer.between((working.shape[0], working.shape[1]), size)
-    columns = slice(0, size[1])
-    sources = resizer.rows.window(rows.start, rows.stop)
-    values = np.ascontiguousarray(working[sources], np.float32)
-    return resizer.part(values, (sources.start, 0), rows, columns)

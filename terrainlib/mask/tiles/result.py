@@ -4,21 +4,25 @@ Everything is kept at the network's resolution and enlarged when it is asked for
 No TensorFlow.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.palette import NO_DATA, Classes, color_table, soft_colors
 from terrainlib.mask.tiles.preparation import Prepared
-from terrainlib.mask.tiles.resampling import Resizer
+from terrainlib.mask.tiles.resampling import Resizer, Size
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
+Bytes = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
+
+_PIXELS_AT_ONCE: Final = 2**18
 
 
 @dataclass(frozen=True)
@@ -43,50 +47,107 @@ class Prediction:
     @cached_property
     def probabilities(self) -> FloatArray:
         """(H, W, K) float32 in [0, 1], summing to 1 along K; enlarged bilinearly."""
-        result = np.empty((*self.valid.shape, len(self.palette)), np.float32)
-        for number in range(len(self.palette)):
-            result[..., number] = self.plane(number)
+        result = np.empty((*self._size, len(self.palette)), np.float32)
+        for rows in strips(self._size):
+            result[rows] = enlarged(self.working_probabilities, self._size, rows)
         return result
 
     @cached_property
-    def classes(self) -> NDArray[np.uint8]:
+    def classes(self) -> Bytes:
         """(H, W) uint8, the most probable class; 255 where the image has no data."""
         return self.most_probable()[0]
 
     @cached_property
     def soft(self) -> FloatArray:
         """(H, W, 3) float32 in [0, 1], the soft mask; black without data."""
-        soft = np.clip(self._enlarge.whole(self.working_soft), 0, 1)
+        soft = np.empty((*self._size, 3), np.float32)
+        for rows in strips(self._size):
+            np.clip(enlarged(self.working_soft, self._size, rows), 0, 1, out=soft[rows])
         soft[~self.valid] = 0
         return soft
 
-    def most_probable(self) -> tuple[NDArray[np.uint8], FloatArray]:
+    def most_probable(self) -> tuple[Bytes, FloatArray]:
         """Return the most probable class of each pixel and its probability.
 
         Returns:
             (H, W) uint8, 255 where the image has no data; (H, W) float32 in [0, 1].
         """
-        # One class at a time: a third of the memory of all probabilities together.
-        best = self.plane(0).copy()
-        index = np.zeros(self.valid.shape, np.uint8)
-        for number in range(1, len(self.palette)):
-            plane = self.plane(number)
-            better = plane > best
-            index[better] = number
-            np.copyto(best, plane, where=better)
+        index = np.empty(self._size, np.uint8)
+        probability = np.empty(self._size, np.float32)
+        for rows, classes, best, _ in self._best_two():
+            index[rows], probability[rows] = classes, best
         index[~self.valid] = NO_DATA
-        return index, best
+        return index, probability
+
+    def classes_and_margins(self) -> tuple[Bytes, Bytes]:
+        """Return the class mask, and how sure it is.
+
+        Returns:
+            (H, W) uint8, the most probable class, 255 where there is no data; (H, W)
+            uint8, see `margin_bytes`, 0 where there is no data.
+        """
+        index, margins = np.empty(self._size, np.uint8), np.empty(self._size, np.uint8)
+        for rows, classes, best, second in self._best_two():
+            index[rows], margins[rows] = classes, margin_bytes(best, second)
+        index[~self.valid] = NO_DATA
+        margins[~self.valid] = 0
+        return index, margins
 
     @property
-    def _enlarge(self) -> Resizer:
-        height, width = self.valid.shape
-        rows, columns = self.working_probabilities.shape[:2]
-        return Resizer.between((rows, columns), (height, width))
+    def _size(self) -> Size:
+        return self.valid.shape[0], self.valid.shape[1]
 
-    def plane(self, number: int) -> FloatArray:
-        """Return the probability of one class, (H, W) float32."""
-        plane = np.ascontiguousarray(self.working_probabilities[..., number])
-        return self._enlarge.whole(plane)
+    def _best_two(self) -> Iterator[tuple[slice, Bytes, FloatArray, FloatArray]]:
+        """Yield rows, and the best two classes there; no data is not looked at."""
+        for rows in strips(self._size):
+            planes = enlarged(self.working_probabilities, self._size, rows)
+            yield rows, *best_two(planes)
+
+
+def strips(size: Size) -> Iterator[slice]:
+    """Yield the rows of an image, some at a time, so that little is held at once."""
+    height, width = size
+    step = max(1, _PIXELS_AT_ONCE // width)
+    for start in range(0, height, step):
+        yield slice(start, min(start + step, height))
+
+
+def enlarged(
+    working: FloatArray | NDArray[np.uint16], size: Size, rows: slice
+) -> FloatArray:
+    """Return rows of (h, w, K) values at the image's size."""
+    resizer = Resizer.between((working.shape[0], working.shape[1]), size)
+    sources = resizer.rows.window(rows.start, rows.stop)
+    values = np.ascontiguousarray(working[sources], np.float32)
+    return resizer.part(values, (sources.start, 0), rows, slice(0, size[1]))
+
+
+def best_two(probabilities: FloatArray) -> tuple[Bytes, FloatArray, FloatArray]:
+    """Return the most probable class, and the probabilities of the best two.
+
+    Args:
+        probabilities: (h, w, K) float32 in [0, 1].
+
+    Returns:
+        (h, w) uint8, the first of equally probable classes; (h, w) float32 its
+        probability; (h, w) float32 that of the second best, 0 of one class.
+    """
+    stack = np.ascontiguousarray(np.moveaxis(probabilities, -1, 0))
+    best, second = stack[0].copy(), np.zeros(stack.shape[1:], np.float32)
+    classes = np.zeros(stack.shape[1:], np.uint8)
+    lower = np.empty_like(best)
+    for number, plane in enumerate(stack[1:], start=1):
+        # Later classes have higher numbers: the maximum keeps the last that was better.
+        better: NDArray[Any] = (plane > best).view(np.uint8) * np.uint8(number)
+        np.maximum(classes, better, out=classes)
+        np.maximum(second, np.minimum(plane, best, out=lower), out=second)
+        np.maximum(best, plane, out=best)
+    return classes, best, second
+
+
+def margin_bytes(best: FloatArray, second: FloatArray) -> Bytes:
+    """Return how far the best class is ahead, (h, w) in 255ths, rounded down."""
+    return ((best - second) * np.float32(255)).astype(np.uint8)
 
 
 def planes_of(model: "TerrainModel", output: FloatArray) -> FloatArray:
@@ -117,12 +178,27 @@ def finish(model: "TerrainModel", planes: FloatArray, prepared: Prepared) -> Pre
     """
     rows, columns = prepared.geometry.working
     planes = planes[:rows, :columns]
-    probabilities = planes[..., -len(model.classes) :]
-    if model.config.output == "colors":
-        soft = planes[..., :3]
-    else:
-        soft = soft_colors(probabilities, model.classes)
-    return Prediction(model.classes, prepared.valid, probabilities, soft)
+    return Prediction(
+        model.classes,
+        prepared.valid,
+        probabilities_of(planes, model.classes),
+        soft_of(planes, model.classes),
+    )
+
+
+def probabilities_of(planes: FloatArray, classes: Classes) -> FloatArray:
+    """Return the probabilities (h, w, K) of the planes of `planes_of`."""
+    return planes[..., -len(classes) :]
+
+
+def soft_of(planes: FloatArray, classes: Classes) -> FloatArray:
+    """Return the soft mask (h, w, 3) float32 of the planes of `planes_of`.
+
+    Enlarging before or after it comes to the same, but for rounding.
+    """
+    if planes.shape[-1] > len(classes):
+        return planes[..., :3]
+    return soft_colors(planes, classes)
 
 
 def snap_to_classes(rgb: NDArray[Any], classes: Classes) -> NDArray[np.uint8]:

@@ -40,15 +40,13 @@ class SceneRows:
     Args:
         feed: The scene.
         grid: The tiles.
-        kept: Rows above a row of tiles to keep as long as that.
     """
 
-    def __init__(self, feed: Feed, grid: Grid, kept: int) -> None:
+    def __init__(self, feed: Feed, grid: Grid) -> None:
         self._feed = feed
         self._grid = grid
-        self._kept = kept
-        held = min(grid.size[0], grid.tile[0] + kept)
-        self._pixels = np.empty((held, grid.size[1], feed.channels), np.float32)
+        shape = (grid.tile[0], grid.size[1], feed.channels)
+        self._pixels = np.empty(shape, np.float32)
         self._top = 0
         self._end = 0
         self._known: list[_Strip] = []
@@ -66,7 +64,7 @@ class SceneRows:
         Raises:
             ImageError: If the scene cannot be read there.
         """
-        self._drop(max(0, rows.start - self._kept))
+        self._drop(rows.start)
         height, padded = self._feed.geometry.working[0], self._feed.geometry.padded[0]
         while self._end < min(rows.stop, height):
             strip = next(self._source)

@@ -6,35 +6,48 @@ when the network runs.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.palette import NO_DATA
 from terrainlib.data.scene import Heights, Scene
-from terrainlib.errors import ConfigError
+from terrainlib.errors import InputError
 from terrainlib.mask.tiles.background import Behind
 from terrainlib.mask.tiles.bands import Band, Plane, Sink
-from terrainlib.mask.tiles.blocks import Block, final_blocks
-from terrainlib.mask.tiles.estimate import grid_of, remember_speed, ring_of
-from terrainlib.mask.tiles.feeding import Feed, Known
-from terrainlib.mask.tiles.finishing import Finisher
+from terrainlib.mask.tiles.feeding import PIXELS_AT_ONCE, Feed, Geometry, Known
+from terrainlib.mask.tiles.finishing import BAND_PX, Finisher
 from terrainlib.mask.tiles.scenerows import SceneRows
-from terrainlib.mask.tiles.seams import SeamCertificate, SeamCheck, rows_kept
-from terrainlib.mask.tiles.tilepass import Progress, ShouldStop, TilePass, Watch
-from terrainlib.mask.tiles.tiling import round_up
+from terrainlib.mask.tiles.tilepass import (
+    Block,
+    Progress,
+    ShouldStop,
+    TilePass,
+    Watch,
+    batch_size,
+)
+from terrainlib.mask.tiles.tiling import Grid, Size, exact_grid, round_up
+from terrainlib.model.baseline import PixelClassifier
+from terrainlib.model.footprint import activation_values
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
-StreamTiling = Literal["exact", "blend"]
-STREAM_TILINGS: Final[tuple[StreamTiling, ...]] = get_args(StreamTiling)
-
+MAX_BUFFER_BYTES: Final = 4 * 2**30
+_TILE_PX: Final = (
+    800  # smaller than those of images in memory: half of it for 1/10 more
+)
+_BUFFER_BYTES: Final = 256 * 2**20  # for rows of tiles, before their height is lowered
 _BLOCKS_WAITING: Final = 2
+_BLOCKS_HELD: Final = 2 + _BLOCKS_WAITING  # with the one being given and the one taken
+_READ_BYTES_PER_PX: Final = 64  # of the rows just being read and resampled
+# Memory of a pass, in values that all convolutions give together: measured.
+_VALUES_HELD: Final = 1.3
+_CLASSIFIER_BYTES_PER_PX: Final = 600  # 21 features in float64, and sums over windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +56,18 @@ class StreamOptions:
 
     Attributes:
         heights: Its heights, needed by models that use them, ignored by others.
-        tiling: `exact`, which gives what one pass would give, or `blend`, which lets
-            tiles overlap by half and mixes them, for about four times the work.
         scale: Working px per image px, instead of the model's own.
         tile_size: Largest size of the tiles in working px; None lets memory and speed
             decide.
         progress: Called with the numbers of tiles done and in all.
         should_stop: Asked before each batch of tiles.
-        certificate: Whether to predict once more across tile borders, and compare.
     """
 
     heights: Heights | None = None
-    tiling: StreamTiling = "exact"
     scale: float | None = None
     tile_size: int | None = None
     progress: Progress | None = None
     should_stop: ShouldStop | None = None
-    certificate: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,10 +83,8 @@ class StreamReport:
         stopped: Whether it ended early because it was asked to.
         seconds: That it took.
         network_seconds: Of these, in the network.
-        tiles: Tiles predicted, and windows predicted again.
+        tiles: Tiles predicted.
         megapixels_per_second: Finished pixels of the image, over all seconds.
-        seams: What predicting again across tile borders has shown; None where there
-            are none, or where that was not wanted.
     """
 
     counts: NDArray[np.int64]
@@ -90,7 +96,6 @@ class StreamReport:
     network_seconds: float
     tiles: int
     megapixels_per_second: float
-    seams: SeamCertificate | None
 
 
 def predict_scene(
@@ -135,58 +140,34 @@ class _Run:
         sink: Sink | Sequence[Sink],
         options: StreamOptions,
     ) -> None:
-        _check(options)
         self._model = model
         self._sinks = tuple(sink) if isinstance(sink, Sequence) else (sink,)
         feed = Feed(model, scene, options.heights, options.scale)
-        self._ring = ring_of(feed.geometry)
+        self._size = feed.geometry.size
         wants: set[Plane] = {plane for sink in self._sinks for plane in sink.wants}
         grid = grid_of(
             model,
             feed.geometry,
-            blended=options.tiling == "blend",
             wants=wants,
             name=scene.name,
             tile_size=options.tile_size,
         )
+        self.source = SceneRows(feed, grid)
         self._watch = Watch(options.progress, options.should_stop)
-        kept = max(rows_kept(grid), round_up(2 * self._ring, grid.multiple))
-        self.source = SceneRows(feed, grid, kept + grid.multiple)
-        self._tiles = TilePass(model, grid, self.source, self._watch)
-        self._finisher = Finisher(
-            model.classes,
-            feed.geometry,
-            wants,
-            self._hand_on,
-            colors=model.config.output == "colors",
-        )
-        working, outputs = feed.geometry.working, model.config.output_channels
-        self._seams: SeamCheck | None = None
-        if options.certificate:
-            self._seams = SeamCheck(self._tiles, working, outputs, self._ring)
-        self._size = feed.geometry.size
+        ring = _ring_of(feed.geometry)
+        self._tiles = TilePass(model, grid, self.source, self._watch, ring=ring)
+        self._finisher = Finisher(model.classes, feed.geometry, wants, self._hand_on)
 
     def predict(self) -> None:
         """Run over all tiles."""
-        windows = self._seams.windows if self._seams else 0
-        self._watch.total = len(self._tiles.grid) + windows
-        self._watch.report(0)
-        after_row = self._seams.after_row if self._seams else None
-        blocks = final_blocks(
-            self._model, self._tiles, ring=self._ring, after_row=after_row
-        )
         with Behind(self._finisher.take, _BLOCKS_WAITING) as finishing:
-            for block in blocks:
-                if self._seams is not None:
-                    self._seams.observe(block)
+            for block in self._tiles.blocks():
                 finishing.put(self._job(block))
         self._finisher.end()
 
     def report(self, seconds: float) -> StreamReport:
         """Return what was done."""
         tally, tiles = self._finisher.tally, self._tiles
-        pixels = tiles.grid.tile[0] * tiles.grid.tile[1] * tiles.batch * tiles.batches
-        remember_speed(self._model, pixels, tiles.seconds)
         return StreamReport(
             counts=tally.counts[: len(self._model.classes)],
             no_data=int(tally.counts[NO_DATA]),
@@ -197,7 +178,6 @@ class _Run:
             network_seconds=tiles.seconds,
             tiles=self._watch.done,
             megapixels_per_second=tally.rows * self._size[1] / 1e6 / seconds,
-            seams=self._seams.certificate if self._seams else None,
         )
 
     def _job(self, block: Block) -> tuple[Block, Known | None]:
@@ -208,9 +188,91 @@ class _Run:
             sink.write(band)
 
 
-def _check(options: StreamOptions) -> None:
-    if options.tiling not in STREAM_TILINGS:
-        raise ConfigError(
-            f"the tiling must be exact or blend, not {options.tiling!r}. Choose one "
-            "of them."
+def grid_of(
+    model: "TerrainModel",
+    geometry: Geometry,
+    *,
+    wants: Collection[Plane],
+    name: str,
+    tile_size: int | None = None,
+) -> Grid:
+    """Return the tiles of a large image: as large as memory and speed allow.
+
+    Where the image is wide, its tiles are less high and wider.
+
+    Args:
+        model: The model.
+        geometry: The sizes of the image.
+        wants: What is wanted beside the classes.
+        name: Name of the image, for messages.
+        tile_size: Largest size of a tile in working px, instead of that.
+
+    Raises:
+        InputError: If even the lowest rows of tiles would not fit into memory.
+    """
+    row = _row_bytes(model, geometry, wants)
+    field = model.record.receptive_field + _ring_of(geometry)
+    multiple = model.config.size_multiple
+    sides: Size | int
+    if tile_size is None:
+        least = 4 * round_up(field, multiple)
+        height = max(least, min(_TILE_PX, _BUFFER_BYTES // row))
+        sides = (height, max(_TILE_PX, _TILE_PX**2 // height))
+    else:
+        sides = tile_size
+    grid = exact_grid(
+        geometry.padded, receptive_field=field, multiple=multiple, tile_size=sides
+    )
+    if grid.tile[0] * row > MAX_BUFFER_BYTES:
+        raise InputError(
+            f"{geometry.size[1]} px are too wide: {grid.tile[0] * row / 2**30:.1f} GiB "
+            f"would be needed; the limit is {MAX_BUFFER_BYTES / 2**30:.0f}. Use a "
+            "smaller scale, ask for the classes alone, or cut the image.",
+            file=name,
         )
+    return grid
+
+
+def memory_bytes(
+    model: "TerrainModel", geometry: Geometry, grid: Grid, wants: Collection[Plane]
+) -> int:
+    """Return what predicting a large image takes above the loaded model, about.
+
+    Args:
+        model: The model.
+        geometry: The sizes of the image.
+        grid: Its tiles, from `grid_of`.
+        wants: What is wanted beside the classes.
+    """
+    tile = grid.tile[0] * grid.tile[1]
+    if isinstance(model.network, PixelClassifier):
+        network: float = _CLASSIFIER_BYTES_PER_PX
+    else:
+        side = 16 * model.config.size_multiple
+        network = 4 * _VALUES_HELD * activation_values(model.config, side) / side**2
+    planes = len(model.classes) + 3 * (model.config.output == "colors")
+    pixels = geometry.size[0] * geometry.size[1]
+    return int(
+        _row_bytes(model, geometry, wants) * grid.tile[0]
+        + network * batch_size(grid) * tile
+        + 4 * planes * _BLOCKS_HELD * tile
+        + _READ_BYTES_PER_PX * min(PIXELS_AT_ONCE, pixels)
+        + 2 * min(BAND_PX, pixels)
+    )
+
+
+def _ring_of(geometry: Geometry) -> int:
+    """Return how many working px around a part the image's pixels there depend on."""
+    return max(geometry.up.rows.reach, geometry.up.columns.reach)
+
+
+def _row_bytes(
+    model: "TerrainModel", geometry: Geometry, wants: Collection[Plane]
+) -> int:
+    """Return what one working row takes in all that holds rows over the full width."""
+    depth = len(model.classes)
+    finished = 1 + 3 * ("soft" in wants) + depth * ("weights" in wants)
+    finished += "margin" in wants
+    read = 2 * 4 * model.config.input_channels * geometry.padded[1]  # held, and ahead
+    image_pixels = geometry.size[0] * geometry.size[1] / geometry.working[0]
+    return max(1, int(read + image_pixels * finished))

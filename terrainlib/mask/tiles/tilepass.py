@@ -1,10 +1,10 @@
-"""One pass of a network over an image, tile by tile, in batches of one shape.
+"""One pass of a network over an image: tiles in batches, their output in final blocks.
 
 It loads TensorFlow when the network runs, not before.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.mask.tiles.inference import run_network
-from terrainlib.mask.tiles.tiling import Grid, Span
+from terrainlib.mask.tiles.result import planes_of
+from terrainlib.mask.tiles.tiling import Grid, Size, Span
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
@@ -68,6 +69,34 @@ class Watch:
         return self.stopped
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """A part of a network's output that is final.
+
+    Attributes:
+        rows: Rows of the padded image that are final, at the working resolution.
+        columns: Columns that are.
+        planes: (h, w, P) float32 as `result.planes_of` gives them, for these rows and
+            columns and some around them; None where the image has no data.
+        origin: Row and column of `planes[0, 0]`.
+    """
+
+    rows: slice
+    columns: slice
+    planes: FloatArray | None
+    origin: Size
+
+    def core(self) -> FloatArray | None:
+        """Return the planes of its own rows and columns, without those around."""
+        if self.planes is None:
+            return None
+        top, left = self.origin
+        return self.planes[
+            self.rows.start - top : self.rows.stop - top,
+            self.columns.start - left : self.columns.stop - left,
+        ]
+
+
 def batch_size(grid: Grid) -> int:
     """Return how many tiles of a row go through the network together."""
     together = max(1, BATCH_PX // (grid.tile[0] * grid.tile[1]))
@@ -82,7 +111,8 @@ class TilePass:
         model: The model.
         grid: The tiles.
         source: What they are cut from.
-        watch: Who follows; its total is the caller's.
+        watch: Who follows.
+        ring: Px around a block that its planes hold as well, where the image has any.
 
     Attributes:
         grid: The tiles.
@@ -92,36 +122,42 @@ class TilePass:
     """
 
     def __init__(
-        self, model: "TerrainModel", grid: Grid, source: Input, watch: Watch
+        self,
+        model: "TerrainModel",
+        grid: Grid,
+        source: Input,
+        watch: Watch,
+        *,
+        ring: int = 0,
     ) -> None:
+        self.grid = grid
+        self.batch = batch_size(grid)
         self.seconds = 0.0
         self.batches = 0
-        self.grid = grid
         self._model = model
         self._source = source
         self._watch = watch
-        self.batch = batch_size(grid)
+        self._ring = ring
 
-    def advance(self, rows: Span) -> None:
-        """Make the input of a row of tiles available."""
-        self._source.advance(rows)
+    def blocks(self) -> Iterator[Block]:
+        """Run the pass and yield its output from the top, row of tiles by row of tiles.
 
-    def report(self, tiles: int) -> None:
-        """Tell who follows that some more are done."""
-        self._watch.report(tiles)
-
-    def run(self, rows: Span) -> Iterator[tuple[Span, FloatArray | None]]:
-        """Predict a row of tiles, without those that nobody needs.
-
-        Yields:
-            Where each tile lies, and its output (h, w, O) float32; None for a tile in
-            whose part of the image there is no data. It ends early where `should_stop`
-            says so.
+        It ends early where `should_stop` says so.
         """
+        self._watch.total = len(self.grid)
+        self._watch.report(0)
+        for rows in self.grid.rows:
+            self._source.advance(rows)
+            yield from self._row(rows)
+            if self._watch.stopped:
+                return
+
+    def _row(self, rows: Span) -> Iterator[Block]:
+        """Predict a row of tiles, without those in whose core there is no data."""
         needed = []
         for column in self.grid.columns:
-            if self._source.empty(*self._decided(rows, column)):
-                yield column, None
+            if self._source.empty(rows.core, column.core):
+                yield Block(rows.core, column.core, None, (0, 0))
                 self._watch.report(1)
             else:
                 needed.append(column)
@@ -129,26 +165,36 @@ class TilePass:
             if self._watch.stop():
                 return
             group = needed[first : first + self.batch]
-            places = [slice(column.start, column.stop) for column in group]
-            outputs = self.outputs(slice(rows.start, rows.stop), places)
-            yield from zip(group, outputs, strict=True)
+            outputs = self._outputs(rows, group)
+            for column, output in zip(group, outputs, strict=True):
+                yield self._block(rows, column, output)
             self._watch.report(len(group))
 
-    def _decided(self, rows: Span, column: Span) -> tuple[slice, slice]:
-        """Return the pixels that a tile has a say in."""
-        if self.grid.blended:
-            return slice(rows.start, rows.stop), slice(column.start, column.stop)
-        return rows.core, column.core
-
-    def outputs(self, rows: slice, places: Sequence[slice]) -> FloatArray:
+    def _outputs(self, rows: Span, group: list[Span]) -> FloatArray:
         """Return the network's output for tiles, at most a batch, (n, h, w, O)."""
-        height, width = self.grid.tile
-        first = self._source.pixels(rows, places[0])
-        batch = np.zeros((self.batch, height, width, first.shape[-1]), np.float32)
-        for number, columns in enumerate(places):
-            batch[number] = self._source.pixels(rows, columns)
+        lines = slice(rows.start, rows.stop)
+        tiles = [self._source.pixels(lines, slice(c.start, c.stop)) for c in group]
+        batch = np.zeros((self.batch, *tiles[0].shape), np.float32)
+        for number, tile in enumerate(tiles):
+            batch[number] = tile
         start = time.perf_counter()
-        result = run_network(self._model.network, batch)[: len(places)]
+        result = run_network(self._model.network, batch)[: len(group)]
         self.seconds += time.perf_counter() - start
         self.batches += 1
         return result
+
+    def _block(self, rows: Span, column: Span, output: FloatArray) -> Block:
+        down, across = (_around(span, self._ring) for span in (rows, column))
+        part = output[
+            down.start - rows.start : down.stop - rows.start,
+            across.start - column.start : across.stop - column.start,
+        ]
+        planes = planes_of(self._model, part)
+        return Block(rows.core, column.core, planes, (down.start, across.start))
+
+
+def _around(span: Span, ring: int) -> slice:
+    """Return a tile's core with a ring, within the tile."""
+    return slice(
+        max(span.core.start - ring, span.start), min(span.core.stop + ring, span.stop)
+    )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from terrainlib.data.imagery import Georeference
 from terrainlib.data.palette import Classes
-from terrainlib.errors import ConfigError, ImageError
+from terrainlib.errors import ConfigError, ImageError, require_number
 from terrainlib.mask.ground.equal_area import equal_area_plane, is_degrees, read_crs
 from terrainlib.mask.ground.pixels import mean_area
 from terrainlib.mask.rasters.geotiff import read_class_geotiff
@@ -55,11 +55,7 @@ class SmallestArea:
     unit: Literal["px", "m2"] = "px"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.value <= MAX_SMALLEST:
-            raise ConfigError(
-                f"the smallest area must be 0 to {MAX_SMALLEST:g}, not {self.value!r}. "
-                "Choose a number in between."
-            )
+        require_number("smallest area", self.value, 0, MAX_SMALLEST)
 
     def pixels(self, pixel_m2: float | None) -> int:
         """Return it in px.

@@ -11,7 +11,8 @@ import streamlit as st
 
 from terrainlib.errors import RunError
 from terrainlib.runs import predictions
-from terrainlib.runs.predictions import Damaged, PredictionConfig, PredictionJob
+from terrainlib.runs.damaged import Damaged
+from terrainlib.runs.predictions import PredictionConfig, PredictionJob
 from terrainlib.ui import state
 from terrainlib.ui.models.picker import QUERY_NAME
 from terrainlib.ui.notices import ask, leave_notice, noticed

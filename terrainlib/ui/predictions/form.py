@@ -1,6 +1,6 @@
 """The questions before a prediction of its own: what is made, how, where it goes."""
 
-from typing import Final, Literal
+from typing import Final
 
 import streamlit as st
 
@@ -13,11 +13,6 @@ from terrainlib.ui import state
 from terrainlib.ui.studio.opened_input import Opened
 from terrainlib.ui.studio.product_choices import pick_pack_target, pick_smallest_area
 
-TILINGS: Final[dict[str, str]] = {"exact": "Exact", "blend": "Blended"}
-_TILING_HELP: Final = (
-    "Exact gives what one pass over the whole image would give. Blended lets tiles "
-    "overlap by half and mixes them, for about four times the work."
-)
 _SCALE_HELP: Final = (
     "How many pixels the network sees for one pixel of the image. Smaller is faster "
     "and coarser; the model's own is the one it was trained at."
@@ -49,7 +44,6 @@ def ask_wanted(opened: Opened, model_scale: float | None) -> Wanted:
     )
     smallest = _ask_polygons(on_earth=overview.metres is not None)
     pack = _ask_pack((overview.height, overview.width))
-    tiling = _ask_tiling()
     return Wanted(
         soft=soft,
         probabilities=probabilities and placed,
@@ -57,7 +51,6 @@ def ask_wanted(opened: Opened, model_scale: float | None) -> Wanted:
         vectors=smallest is not None,
         smallest=smallest or SmallestArea(),
         pack=pack,
-        tiling=tiling,
         scale=_ask_scale(model_scale),
         bands=opened.chosen.bands,
     )
@@ -122,20 +115,6 @@ def _ask_pack(size: tuple[int, int]) -> PackTarget | None:
         "Unreal, Godot and Blender.",
     )
     return pick_pack_target(_key("pack"), size) if wanted else None
-
-
-def _ask_tiling() -> Literal["exact", "blend"]:
-    chosen = st.segmented_control(
-        "Tiles",
-        list(TILINGS),
-        format_func=TILINGS.__getitem__,
-        default="exact",
-        required=True,
-        help=_TILING_HELP,
-        key=_key("tiling"),
-        persist_state="session",
-    )
-    return "blend" if chosen == "blend" else "exact"
 
 
 def _ask_scale(model_scale: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""What became of one image of a prediction: mask, areas, seams, files."""
+"""What became of one image of a prediction: mask, areas, files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from terrainlib.runs.predictions import InputImage, PredictionJob
 from terrainlib.types import checked
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.legend import show_legend
-from terrainlib.ui.predictions.words import made_text, mask_file, seams_text
+from terrainlib.ui.predictions.words import made_text, mask_file
 from terrainlib.ui.studio.areas_view import show_areas
 from terrainlib.ui.studio.gap import gap_in_words
 from terrainlib.ui.studio.image_overview import image_overview, mask_overview
@@ -45,9 +45,7 @@ def show_made(job: PredictionJob, made: Made, classes: Classes) -> None:
     st.caption(md_escape(made_text(made)))
     _show_gap(made.gap)
     _show_areas(made, classes)
-    for text in (_unsure_text(made), seams_text(made.seams)):
-        if text:
-            st.markdown(text)
+    st.markdown(_unsure_text(made))
     for note in made.missing:
         st.warning(md_escape(_sentence(note)), icon=":material/info:")
     said = [note for note in made.notes if note not in made.missing]

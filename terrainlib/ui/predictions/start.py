@@ -12,7 +12,7 @@ from terrainlib.runs.models import ModelEntry
 from terrainlib.runs.predictions import (
     PredictionConfig,
     active_prediction,
-    foresee,
+    estimate_job,
     input_images,
 )
 from terrainlib.ui.errors import errors_shown
@@ -119,7 +119,7 @@ def _ask_and_start(opened: Opened, entry: ModelEntry) -> None:
 
 def _show_estimate(config: PredictionConfig) -> None:
     """Say what it will take."""
-    foreseen = foresee(config)
-    st.markdown(f":material/schedule: {estimate_text(foreseen)}")
-    if foreseen.needed_disk_mb > foreseen.free_disk_mb:
+    told = estimate_job(config)
+    st.markdown(f":material/schedule: {estimate_text(told)}")
+    if told.needed_disk_mb > told.free_disk_mb:
         st.warning("The disk has less room than that.", icon=":material/warning:")

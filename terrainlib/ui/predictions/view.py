@@ -101,7 +101,6 @@ def _facts(job: PredictionJob) -> list[str]:
     }
     facts = [f"model: {_model_title(job.config.model)}"]
     facts.append(", ".join(["class mask", *(name for name in made if made[name])]))
-    facts.append("blended tiles" if wanted.tiling == "blend" else "exact tiles")
     started = parse_time(job.config.created)
     if started:
         facts.append(f"started {date_text(started, st.context.timezone)}")

@@ -1,12 +1,11 @@
 """How predictions of their own are put into words: states, progress, what came out."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from terrainlib.mask.products.making import Made
-from terrainlib.runs.predictions import Foresight, PredictionJob
-from terrainlib.ui.text import duration, file_size, plural
+from terrainlib.runs.predictions import Estimate, PredictionJob
+from terrainlib.ui.text import duration, file_size
 from terrainlib.ui.times import finish_time
 from terrainlib.ui.worker_parts import StateText
 
@@ -80,24 +79,6 @@ def progress_text(job: PredictionJob, timezone: str | None) -> str:
     return text[:1].upper() + text[1:]
 
 
-def seams_text(seams: Mapping[str, Any] | None) -> str:
-    """Return the seam certificate in a sentence; empty where there are no seams.
-
-    Example:
-        >>> seams_text({"largest_difference": 4.2e-7, "windows": 8})
-        'Across tile borders the prediction differs by at most 0.0000004 (8 windows \
-predicted again).'
-    """
-    if not seams:
-        return ""
-    largest, windows = float(seams["largest_difference"]), int(seams["windows"])
-    again = f"({plural(windows, 'window')} predicted again)"
-    if largest == 0:
-        return f"Across tile borders the prediction does not differ at all {again}."
-    digits = f"{largest:.7f}" if largest >= 5e-8 else "0.0000001"
-    return f"Across tile borders the prediction differs by at most {digits} {again}."
-
-
 def made_text(made: Made) -> str:
     """Return in one line how long an image took and how much of it is done."""
     pixels = made.height * made.width / 1e6
@@ -116,15 +97,15 @@ def largest_class(made: Made) -> str:
     return f"{name} {made.shares[name]:.0%}"
 
 
-def estimate_text(foreseen: Foresight) -> str:
+def estimate_text(told: Estimate) -> str:
     """Return in a sentence what a prediction will take."""
-    parts = [] if foreseen.seconds is None else [duration(foreseen.seconds)]
-    parts.append(f"{file_size(foreseen.bytes)} of memory")
-    needed = file_size(foreseen.needed_disk_mb * 1e6)
-    free = file_size(foreseen.free_disk_mb * 1e6)
+    parts = [] if told.seconds is None else [duration(told.seconds)]
+    parts.append(f"{file_size(told.bytes)} of memory")
+    needed = file_size(told.needed_disk_mb * 1e6)
+    free = file_size(told.free_disk_mb * 1e6)
     parts.append(f"at most {needed} on the disk ({free} free)")
     text = f"Takes about {' · '.join(parts)}."
-    if foreseen.seconds is None:
+    if told.seconds is None:
         text += " How long is known after the first prediction on this machine."
     return text
 

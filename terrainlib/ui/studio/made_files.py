@@ -25,8 +25,7 @@ from terrainlib.mask.rasters.geotiff import (
 from terrainlib.mask.rasters.rastersink import RasterSink
 from terrainlib.mask.sharpen import sharpen
 from terrainlib.mask.tiles.bands import Band
-from terrainlib.mask.tiles.keptprobabilities import strips
-from terrainlib.mask.tiles.result import snap_to_classes
+from terrainlib.mask.tiles.result import snap_to_classes, strips
 from terrainlib.mask.vectors.polygons import SmallestArea, TerrainPolygons, trace_mask
 from terrainlib.mask.vectors.vectorfile import write_geojson, write_geopackage
 from terrainlib.ui.studio.cleaning import CleanMask

@@ -21,10 +21,7 @@ from terrainlib.mask.gap.meter import Gap
 from terrainlib.mask.gap.scene import scene_gap
 from terrainlib.mask.ground.areas import Validation, validation_of
 from terrainlib.mask.rasters.export import to_bytes
-from terrainlib.mask.tiles.keptprobabilities import (
-    KeptProbabilities,
-    classes_and_margins,
-)
+from terrainlib.mask.tiles.keptprobabilities import KeptProbabilities
 from terrainlib.ui import cached, store
 from terrainlib.ui.models.instant import model_of, stamp_of
 from terrainlib.ui.pictures import encode_jpeg, shrink
@@ -176,7 +173,7 @@ def make_mask(
     except (TerrainError, MemoryError):
         choose_scale(subject, None)
         raise
-    index, margins = classes_and_margins(prediction)
+    index, margins = prediction.classes_and_margins()
     soft = to_bytes(prediction.soft)
     with ThreadPoolExecutor(2) as beside:  # encoding leaves Python to other threads
         probabilities = beside.submit(KeptProbabilities.of, prediction)

@@ -74,27 +74,6 @@ def test_exact_tiles_give_what_one_pass_gives_at_every_scale(
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_blended_tiles_give_nearly_what_one_pass_gives(random_models, preset):
-    model, image = random_models[preset], noise(700, 540)
-    blended = predict_image(model, image, tiling="blend", tile_size=512)
-    whole = predict_image(model, image, tiling="whole")
-    differences = np.abs(blended.soft - whole.soft)
-    assert 0 < differences.max() < 0.1
-    assert differences.mean() < 0.001
-    assert np.abs(blended.probabilities.sum(axis=-1) - 1).max() < 1e-5
-    rim = np.ones(differences.shape, bool)
-    rim[1:-1, 1:-1] = False
-    assert differences[rim].max() < 0.1  # no taper there
-
-
-def test_blending_changes_nothing_where_one_tile_holds_the_image(random_models):
-    model, image = random_models["fast"], noise(90, 60)
-    blended = predict_image(model, image, tiling="blend")
-    whole = predict_image(model, image, tiling="whole")
-    assert np.abs(blended.probabilities - whole.probabilities).max() < 1e-6
-
-
-@pytest.mark.parametrize("preset", PRESETS)
 def test_a_margin_below_the_receptive_field_would_show(random_models, preset):
     model, image = random_models[preset], noise(64, 1300)
     whole = predict_image(model, image, tiling="whole").soft
@@ -249,7 +228,7 @@ def test_heights_are_ignored_by_models_without(color_model):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"tiling": "fast"}, "must be exact, blend or whole, not 'fast'"),
+        ({"tiling": "fast"}, "must be exact or whole, not 'fast'"),
         ({"scale": 0}, "scale must be 0.001 to 16"),
         ({"scale": float("nan")}, "scale must be 0.001 to 16"),
     ],

@@ -11,6 +11,7 @@ import pytest
 
 from terrainlib import files
 from terrainlib.errors import RunError, TerrainError
+from terrainlib.runs.estimate import SPEEDS_FILE, estimate_job
 from terrainlib.runs.folder import (
     damaged_runs,
     list_runs,
@@ -20,7 +21,6 @@ from terrainlib.runs.folder import (
     read_metrics,
     read_run,
 )
-from terrainlib.runs.foresight import SPEEDS_FILE, foresee
 from terrainlib.runs.launcher import delete_run
 from terrainlib.runs.manifest import stored_files
 from terrainlib.runs.material import read_split, stored_split
@@ -182,7 +182,7 @@ def test_remembered_speeds_and_holders_of_the_slot_may_be_nonsense(
 ) -> None:
     speeds = f'{{"start": {VALUES[value]}, "rest": {{"amount": {VALUES[value]}}}}}'
     files.write_bytes(files.cache_dir() / SPEEDS_FILE, speeds.encode())
-    foresee(PredictionConfig("default", input_images([tmp_path / "no.png"])))
+    estimate_job(PredictionConfig("default", input_images([tmp_path / "no.png"])))
     for folder, name in ((files.runs_dir(), "run"), (files.predictions_dir(), "job")):
         text = f'{{"{name}": {VALUES[value]}, "prediction": {VALUES[value]}}}'
         files.write_bytes(folder / ".train.json", text.encode())

@@ -135,7 +135,7 @@ def test_a_batch_runs_to_its_end_and_a_bad_file_stops_nobody(
     assert active_prediction() is None
     assert "ends: finished" in log_tail(path)
 
-    again = predictions.foresee(config(model, good, wanted=wanted))
+    again = predictions.estimate_job(config(model, good, wanted=wanted))
     assert again.seconds is not None
     assert again.seconds > 0
 
@@ -284,7 +284,7 @@ def test_what_is_no_model_is_refused_before_anything_is_made(
 
 def test_a_model_that_needs_heights_is_refused_without(tmp_path: Path) -> None:
     image = picture(tmp_path, "one.png")
-    with pytest.raises(InputError, match="uses the height of the land"):
+    with pytest.raises(InputError, match="this model needs the heights"):
         start_prediction(PredictionConfig("default-height", input_images([image])))
 
 

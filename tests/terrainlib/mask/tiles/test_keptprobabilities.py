@@ -9,11 +9,8 @@ from terrainlib.data.imagery import Image
 from terrainlib.data.palette import NO_DATA
 from terrainlib.mask.confidence import margin
 from terrainlib.mask.prediction import predict_image
-from terrainlib.mask.tiles import keptprobabilities as module
-from terrainlib.mask.tiles.keptprobabilities import (
-    KeptProbabilities,
-    classes_and_margins,
-)
+from terrainlib.mask.tiles import result as module
+from terrainlib.mask.tiles.keptprobabilities import KeptProbabilities
 from terrainlib.mask.tiles.result import Prediction
 from terrainlib.model.modelfile import TerrainModel
 from tests.synthetic import terrain
@@ -37,7 +34,7 @@ def _pixels_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 def test_classes_are_those_of_the_prediction_and_margins_those_of_its_probabilities(
     prediction: Prediction,
 ):
-    classes, margins = classes_and_margins(prediction)
+    classes, margins = prediction.classes_and_margins()
 
     np.testing.assert_array_equal(classes, prediction.classes)
     expected = margin(prediction.probabilities) * 255

@@ -1,15 +1,8 @@
 """Tiles: every pixel once, aligned, and with its surroundings."""
 
-import numpy as np
 import pytest
 
-from terrainlib.mask.tiles.tiling import (
-    Grid,
-    blend_grid,
-    blend_weights,
-    exact_grid,
-    round_up,
-)
+from terrainlib.mask.tiles.tiling import Grid, exact_grid, round_up
 
 SIZES = [(16, 16), (96, 64), (704, 1312), (512, 512), (528, 3008), (2048, 16)]
 FIELDS = [(26, 16), (119, 16), (0, 8), (54, 8)]
@@ -21,11 +14,10 @@ def axes(grid: Grid):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("field", "multiple"), FIELDS)
-@pytest.mark.parametrize("make", [exact_grid, blend_grid])
 def test_tiles_have_one_shape_on_the_pooling_grid_and_cores_that_follow_each_other(
-    size, field, multiple, make
+    size, field, multiple
 ):
-    grid = make(size, receptive_field=field, multiple=multiple, tile_size=256)
+    grid = exact_grid(size, receptive_field=field, multiple=multiple, tile_size=256)
     for spans, length, tile in axes(grid):
         end = 0
         for span in spans:
@@ -46,28 +38,6 @@ def test_each_core_has_its_surroundings_or_the_real_border(size, field, multiple
         for span in spans:
             assert span.start == 0 or span.core.start - span.start >= field
             assert span.stop == length or span.stop - span.core.stop >= field
-
-
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("field", "multiple"), FIELDS)
-def test_blended_tiles_overlap_by_about_half(size, field, multiple):
-    grid = blend_grid(size, receptive_field=field, multiple=multiple, tile_size=256)
-    for spans, _, tile in axes(grid):
-        steps = np.diff([span.start for span in spans])
-        assert (steps <= tile // 2 + multiple).all()
-        assert (steps > 0).all()
-
-
-@pytest.mark.parametrize("length", [256, 512, 704, 3008])
-def test_the_weights_of_blended_tiles_sum_to_one_even_at_the_rim(length):
-    grid = blend_grid((length, 16), receptive_field=26, multiple=16, tile_size=256)
-    total = np.zeros(length)
-    weights = blend_weights(grid.rows)
-    for span, weight in zip(grid.rows, weights, strict=True):
-        assert (weight > 0).all()
-        total[span.start : span.stop] += weight
-    assert np.abs(total - 1).max() < 1e-6
-    assert weights[0][0] == weights[-1][-1] == 1
 
 
 def test_a_small_image_is_one_tile():

@@ -3,11 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from terrainlib.mask.products.making import Made
 from terrainlib.runs.predictions import (
-    Foresight,
+    Estimate,
     PredictionConfig,
     PredictionJob,
     PredictionStatus,
@@ -20,7 +18,6 @@ from terrainlib.ui.predictions.words import (
     made_text,
     mask_file,
     progress_text,
-    seams_text,
     state_text,
 )
 
@@ -35,7 +32,6 @@ MADE = Made(
     areas={},
     gap={},
     unsure_share=0.1,
-    seams=None,
     notes=(),
     seconds=60.0,
     network_seconds=50.0,
@@ -72,26 +68,6 @@ def test_before_the_first_tile_progress_is_what_the_worker_says():
     assert progress_text(job(), "UTC") == "Loading the model"
 
 
-@pytest.mark.parametrize(
-    ("largest", "words"),
-    [
-        (0.0, "does not differ at all"),
-        (1e-9, "at most 0.0000001"),
-        (4.2e-7, "at most 0.0000004"),
-        (0.0312, "at most 0.0312000"),
-    ],
-)
-def test_the_seam_certificate_is_a_sentence(largest: float, words: str):
-    text = seams_text({"largest_difference": largest, "windows": 8})
-
-    assert words in text
-    assert "8 windows predicted again" in text
-
-
-def test_without_seams_nothing_is_said_of_them():
-    assert seams_text(None) == ""
-
-
 def test_a_result_says_how_long_it_took():
     assert made_text(MADE) == "30 megapixels in 1 min (0.5 megapixels a second)"
 
@@ -113,7 +89,7 @@ def test_the_mask_is_found_among_the_files():
 
 
 def test_an_estimate_names_time_memory_and_disk():
-    text = estimate_text(Foresight(75.0, 712_000_000, 30.0, 5000.0, 60.0))
+    text = estimate_text(Estimate(9, 712_000_000, 75.0, 30.0, 60.0, 5000.0))
 
     assert text == (
         "Takes about 1 min 15 s · 712 MB of memory · at most 60.0 MB on the disk "

@@ -3,23 +3,28 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from terrainlib import files
 from terrainlib.data.sample import example_scenes
 from terrainlib.errors import ModelFileError
-from terrainlib.mask.products.making import Made, Wanted
+from terrainlib.mask.products.making import Made, Wanted, predict_file
+from terrainlib.model.config import UNetConfig
 from terrainlib.model.modelfile import load_model
-from terrainlib.runs import foresight
-from terrainlib.runs.foresight import (
+from terrainlib.runs import estimate as module
+from terrainlib.runs.estimate import (
     SPEEDS_FILE,
-    foresee,
+    estimate,
+    estimate_job,
+    measure_speed,
     model_outline,
     remember,
     remember_start,
 )
 from terrainlib.runs.prediction_config import PredictionConfig, input_images
 from tests.imagefiles import encode, pattern, write
+from tests.mask_models import ColorReader, make_model
 from tests.models import KERAS_COPY_WARNING, write_model
 
 SCENES = [scene.image for scene in example_scenes()]
@@ -37,7 +42,6 @@ def made(height: int, width: int, seconds: float, network: float) -> Made:
         areas={},
         gap={},
         unsure_share=0,
-        seams=None,
         notes=(),
         seconds=seconds,
         network_seconds=network,
@@ -50,11 +54,11 @@ def config(*images: Path, **options: object) -> PredictionConfig:
 
 
 def seconds(image: Path, wanted: Wanted | None = None) -> float | None:
-    return foresee(config(image, wanted=wanted or Wanted())).seconds
+    return estimate_job(config(image, wanted=wanted or Wanted())).seconds
 
 
 def test_size_memory_and_disk_are_known_without_any_prediction() -> None:
-    one, both = foresee(config(SCENES[0])), foresee(config(*SCENES))
+    one, both = estimate_job(config(SCENES[0])), estimate_job(config(*SCENES))
     assert one.seconds is None
     assert 0 < one.megapixels < both.megapixels
     assert one.bytes > 0
@@ -63,15 +67,18 @@ def test_size_memory_and_disk_are_known_without_any_prediction() -> None:
 
 
 def test_more_that_is_wanted_needs_more_room() -> None:
-    plain = foresee(config(SCENES[0])).needed_disk_mb
+    plain = estimate_job(config(SCENES[0])).needed_disk_mb
     full = Wanted(soft=True, probabilities=True, vectors=True, sharpen=1.0)
-    assert foresee(config(SCENES[0], wanted=full)).needed_disk_mb > 5 * plain
+    assert estimate_job(config(SCENES[0], wanted=full)).needed_disk_mb > 5 * plain
 
 
 def test_an_image_that_cannot_be_read_counts_nothing(tmp_path: Path) -> None:
     bad = write(tmp_path, "bad.png", b"nothing")
-    assert foresee(config(bad, tmp_path / "missing.png")).megapixels == 0
-    with_bad, alone = foresee(config(bad, SCENES[0])), foresee(config(SCENES[0]))
+    assert estimate_job(config(bad, tmp_path / "missing.png")).megapixels == 0
+    with_bad, alone = (
+        estimate_job(config(bad, SCENES[0])),
+        estimate_job(config(SCENES[0])),
+    )
     assert replace(with_bad, free_disk_mb=0) == replace(alone, free_disk_mb=0)
 
 
@@ -81,13 +88,37 @@ def test_a_model_that_is_loaded_is_timed_once(
 ) -> None:
     path = write_model(tmp_path)
     wanted = PredictionConfig(str(path), input_images(SCENES[:1]))
-    assert foresee(wanted).seconds is None
-    known = foresee(wanted, loaded=load_model(path)).seconds
+    assert estimate_job(wanted).seconds is None
+    measure_speed(load_model(path))
+    known = estimate_job(wanted).seconds
     assert known is not None
     assert known > 0
-    assert foresee(wanted).seconds == known
-    monkeypatch.setattr(foresight, "network_speed", None)  # not asked again
-    assert foresee(wanted, loaded=model_outline(str(path))).seconds == known
+    monkeypatch.setattr(module, "run_network", None)  # not run again
+    measure_speed(model_outline(str(path)))
+    assert estimate_job(wanted).seconds == known
+
+
+def test_the_tiles_are_those_that_are_predicted(tmp_path: Path) -> None:
+    rgb = np.zeros((700, 1500, 3), np.uint8)
+    net = UNetConfig.preset("fast", image_size=32)
+    model = make_model(ColorReader(net), net)
+    image = write(tmp_path, "a.png", encode(rgb))
+    seen: list[int] = []
+    predict_file(
+        model,
+        image,
+        tmp_path,
+        "a",
+        Wanted(),
+        progress=lambda _done, total: seen.append(total),
+    )
+    told = estimate(model, [(700, 1500)], Wanted(), tmp_path)
+    assert told.tiles == seen[-1] > 1
+    coarse = estimate(model, [(700, 1500)], Wanted(scale=0.5), tmp_path)
+    assert coarse.tiles < told.tiles
+    assert coarse.bytes < told.bytes
+    more = estimate(model, [(700, 1500)], Wanted(soft=True), tmp_path)
+    assert more.bytes > told.bytes
 
 
 def test_what_a_prediction_took_is_what_the_next_one_will_take(tmp_path: Path) -> None:
@@ -133,4 +164,4 @@ def test_a_damaged_memory_is_none(tmp_path: Path, text: str) -> None:
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     images = input_images(SCENES[:1])
     with pytest.raises(ModelFileError, match=r"^gone\.keras: is missing or no model"):
-        foresee(PredictionConfig(str(tmp_path / "gone.keras"), images))
+        estimate_job(PredictionConfig(str(tmp_path / "gone.keras"), images))
