@@ -7,7 +7,8 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from terrainlib.runs.folder import Damaged, Run
+from terrainlib.runs.damaged import Damaged
+from terrainlib.runs.folder import Run
 from terrainlib.runs.yardstick import read_yardstick
 from terrainlib.ui.chrome import empty_state
 from terrainlib.ui.datasets.split_view import run_split
