@@ -153,7 +153,7 @@ def _segmentation_models() -> Any:
 def _plain(config: UNetConfig) -> Any:
     """Return a function that makes the notebook's layers with classes as output."""
     from terrainlib.model.network import build_unet
-    from terrainlib.model.receptive_field import graph_of
+    from terrainlib.model.reading.layers import graph_of
 
     changes = {"output": "classes", "classes": config.classes, "height": config.height}
     graph = graph_of(build_unet(UNetConfig.preset("notebook", **changes)))

@@ -16,7 +16,7 @@ from benchmarks._torch_network import TorchNetwork, parameters, torch
 from benchmarks._worker import Channel
 from terrainlib.data.cache import PairCache
 from terrainlib.model.config import TrainingConfig
-from terrainlib.model.description import read_graph
+from terrainlib.model.reading.layers import read_graph
 
 
 class TorchLoop:

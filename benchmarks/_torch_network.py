@@ -9,7 +9,7 @@ import importlib
 from collections import Counter
 from typing import Any
 
-from terrainlib.model.graph import Graph, Layer, channels
+from terrainlib.model.reading.layers import Graph, Layer
 
 torch: Any = importlib.import_module("torch")  # an extra: unknown to the type checker
 nn: Any = torch.nn
@@ -25,17 +25,18 @@ class TorchNetwork(nn.Module):  # type: ignore[misc]
 
     def __init__(self, graph: Graph, *, logits: bool = False) -> None:
         super().__init__()
-        self.steps = [(layer.name, layer.inputs) for layer in graph.layers]
-        self.output = graph.output
-        counts = channels(graph)
-        uses = Counter(name for layer in graph.layers for name in layer.inputs)
-        kinds = {layer.name: layer.kind for layer in graph.layers}
+        layers = graph.layers.values()
+        self.steps = [(layer.name, layer.inputs) for layer in layers]
+        self.output = graph.output.name
+        uses = Counter(name for layer in layers for name in layer.inputs)
         self.parts = nn.ModuleDict()
-        for layer in graph.layers:
-            incoming = sum(counts[name] for name in layer.inputs)
-            bare = logits and layer.name == graph.output
-            source = layer.inputs[0] if layer.inputs else ""
-            own = kinds.get(source) == "BatchNormalization" and uses[source] == 1
+        for layer in layers:
+            sources = [graph.layers[name] for name in layer.inputs]
+            incoming = sum(source.channels for source in sources)
+            bare = logits and layer is graph.output
+            own = bool(sources) and (
+                sources[0].kind == "BatchNormalization" and uses[sources[0].name] == 1
+            )
             self.parts[_key(layer.name)] = _part(layer, incoming, bare=bare, own=own)
 
     def forward(self, image: Any) -> Any:
@@ -90,10 +91,10 @@ def _part(layer: Layer, incoming: int, *, bare: bool, own: bool) -> Any:
     simple = {
         "InputLayer": nn.Identity,
         "Concatenate": _Joined,
-        "MaxPooling2D": lambda: nn.MaxPool2d(options["kernel"], options["stride"]),
-        "UpSampling2D": lambda: nn.Upsample(scale_factor=options["stride"]),
+        "MaxPooling2D": lambda: nn.MaxPool2d(layer.kernel, layer.stride),
+        "UpSampling2D": lambda: nn.Upsample(scale_factor=layer.stride),
         "AveragePooling2D": lambda: nn.AvgPool2d(
-            options["kernel"], 1, options["kernel"] // 2, count_include_pad=False
+            layer.kernel, 1, layer.kernel // 2, count_include_pad=False
         ),
         "Dropout": lambda: nn.Dropout(options["rate"]),
         "Activation": lambda: _activation(options["activation"], inplace=own),
@@ -119,14 +120,14 @@ def _part(layer: Layer, incoming: int, *, bare: bool, own: bool) -> Any:
 def _convolution(layer: Layer, incoming: int) -> list[Any]:
     """Return a convolution with Keras' padding: what is odd goes to the end."""
     options = layer.options
-    kernel, stride = options["kernel"], options["stride"]
+    kernel, stride = layer.kernel, layer.stride
     total = kernel - stride if options["padding"] == "same" else 0
     before, odd = total // 2, total % 2
     transposed = layer.kind == "Conv2DTranspose"
     kind = nn.ConvTranspose2d if transposed else nn.Conv2d
     padding = before if transposed or not odd else 0
     convolution = kind(
-        incoming, options["filters"], kernel, stride, padding, bias=options["bias"]
+        incoming, options["filters"], kernel, stride, padding, bias=options["use_bias"]
     )
     if not odd:
         return [convolution]

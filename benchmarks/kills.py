@@ -25,7 +25,7 @@ from benchmarks._small_training import small_training
 from benchmarks._worker import stop_in_order
 from terrainlib.errors import TerrainError
 from terrainlib.model.modelfile import load_model
-from terrainlib.model.weights import checksum, weights_of
+from terrainlib.model.reading.hdf5 import checksum, weights_of
 from terrainlib.runs import launcher
 from terrainlib.runs.folder import MODEL_FILE, Run, RunConfig, log_tail, read_run
 from terrainlib.runs.process import find_process, read_process

@@ -24,9 +24,8 @@ def write_model(folder: Path, name: str = "tiny", *, height: bool = False) -> Pa
     """
     import keras
 
-    from terrainlib.model.modelfile import save_model
+    from terrainlib.model.modelfile import receptive_field, save_model
     from terrainlib.model.network import build_unet
-    from terrainlib.model.receptive_field import receptive_field
     from terrainlib.model.record import ModelRecord
 
     config = UNetConfig(image_size=32, filters=(4, 8), height=height)

@@ -5,9 +5,10 @@ from its layer list (`notebookfile`). Everything else is refused with one senten
 is in a file is never run, and Keras never deserialises it here.
 """
 
+import io
 import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -16,17 +17,22 @@ from terrainlib.data.palette import Classes
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import ModelFileError
 from terrainlib.model.config import UNetConfig
-from terrainlib.model.description import read_graph
-from terrainlib.model.modelcheck import (
-    kind_of,
+from terrainlib.model.reading.archive import (
+    is_archive,
     not_a_model,
     opened,
     require_size,
     sentences,
 )
-from terrainlib.model.modelreader import build_network, check_file, find_record
-from terrainlib.model.modelwriter import HDF5_FILE, KERAS_FILE, save_model
-from terrainlib.model.receptive_field import receptive_field
+from terrainlib.model.reading.hdf5 import checksum
+from terrainlib.model.reading.layers import graph_of, half_width, read_graph
+from terrainlib.model.reading.notebook import build_network, find_record
+from terrainlib.model.reading.writer import (
+    CHECKSUM_KEY,
+    HDF5_FILE,
+    KERAS_FILE,
+    save_model,
+)
 from terrainlib.model.record import ModelRecord
 
 __all__ = [
@@ -34,7 +40,6 @@ __all__ = [
     "KERAS_FILE",
     "ModelRecord",
     "TerrainModel",
-    "inspect_upload",
     "install_model",
     "load_model",
     "read_record",
@@ -84,15 +89,14 @@ def load_model(model: str | Path) -> TerrainModel:
     path = _find(model)
     name = str(model) if str(model) in EMBEDDED_MODELS else path.name
     with sentences(name):
-        checked = check_file(_read(path), _name_of(path))
-        network = build_network(checked)
+        record, network = _read_model(_read(path), _name_of(path))
     return TerrainModel(
         network=network,
-        classes=checked.record.terrain_classes(),
-        config=checked.config,
-        scale=checked.record.scale,
-        record=checked.record,
-        name=checked.record.name,
+        classes=record.terrain_classes(),
+        config=record.unet_config(),
+        scale=record.scale,
+        record=record,
+        name=record.name,
         path=path,
     )
 
@@ -108,27 +112,15 @@ def read_record(path: str | Path) -> ModelRecord | None:
     """
     path = Path(path)
     try:
-        with sentences(path.name), _regular(path).open("rb") as stream:
-            size = path.stat().st_size
-            with opened(stream, size, record_only=True) as contents:
-                graph = read_graph(contents.description)
-                return find_record(contents, graph, _name_of(path))
+        with (
+            sentences(path.name),
+            _regular(path).open("rb") as stream,
+            opened(stream, path.stat().st_size) as contents,
+        ):
+            graph = read_graph(contents.description)
+            return find_record(contents, graph, _name_of(path))
     except ModelFileError:
         return None
-
-
-def inspect_upload(data: bytes, name: str) -> ModelRecord:
-    """Check the bytes of an uploaded model file and return its record.
-
-    Args:
-        data: The bytes.
-        name: The file's name, for messages.
-
-    Raises:
-        ModelFileError: If it is not a model of this app or of the original notebook.
-    """
-    with sentences(name):
-        return check_file(data, _stem(name)).record
 
 
 def install_model(data: bytes, name: str) -> Path:
@@ -147,10 +139,10 @@ def install_model(data: bytes, name: str) -> Path:
         StorageError: If it cannot be written.
     """
     with sentences(name):
-        build_network(check_file(data, _stem(name)))
+        _read_model(data, _stem(name))
     folder = files.models_dir()
     files.require_free_space(folder, len(data))
-    suffix = ".keras" if kind_of(data[:_HEAD_BYTES]) == "keras" else ".h5"
+    suffix = ".keras" if is_archive(data[:_HEAD_BYTES]) else ".h5"
     path = _reserve(folder, _slug(_stem(name)), suffix)
     try:
         files.write_bytes(path, data)
@@ -158,6 +150,54 @@ def install_model(data: bytes, name: str) -> Path:
         path.unlink(missing_ok=True)
         raise
     return path
+
+
+def receptive_field(config: UNetConfig) -> int:
+    """Return the half-width of the receptive field of a U-Net.
+
+    It builds the network once, with one filter a layer, and so loads TensorFlow.
+
+    Args:
+        config: Shape of the network.
+
+    Returns:
+        The largest distance, in px of the network's input along a row or a column, at
+        which an input pixel can change an output pixel.
+    """
+    from terrainlib.model.network import build_unet
+
+    thin = replace(config, filters=(1,) * len(config.filters))
+    return half_width(graph_of(build_unet(thin)))
+
+
+def _read_model(data: bytes, name: str) -> tuple[ModelRecord, Any]:
+    """Return record and network of a file, every step checked before the next.
+
+    Layers, record and weights are read as data; only then is a network built, by our
+    own code, and given its weights.
+
+    Args:
+        data: The bytes of the file.
+        name: What the model is called where its record does not say.
+
+    Raises:
+        ModelFileError: If it is not a model of this app or of the original notebook.
+    """
+    with opened(io.BytesIO(data), len(data)) as contents:
+        graph = read_graph(contents.description)
+        record = find_record(contents, graph, name)
+        weights = contents.weights(graph)
+    expected = contents.record.get(CHECKSUM_KEY) if contents.record else None
+    if expected is not None and expected != checksum(weights):
+        raise ModelFileError(
+            "damaged (checksum does not match). Upload or copy it again."
+        )
+    config, ours = record.unet_config(), contents.record is not None
+    network = build_network(graph, config, ours=ours)
+    for layer in network.layers:
+        if layer.weights:
+            layer.set_weights(weights[layer.name])
+    return record, network
 
 
 def _find(model: str | Path) -> Path:
@@ -206,7 +246,7 @@ def _read(path: Path) -> bytes:
     """Return the bytes of a file that begins like a model and is not too large."""
     try:
         with _regular(path).open("rb") as stream:
-            kind_of(stream.read(_HEAD_BYTES))
+            is_archive(stream.read(_HEAD_BYTES))
             require_size(path.stat().st_size)
             stream.seek(0)
             return stream.read()

@@ -35,7 +35,7 @@ def test_same_weights_give_the_same_output(preset: str) -> None:
 
     from benchmarks._torch_network import TorchNetwork, parameters
     from terrainlib.model.network import build_unet
-    from terrainlib.model.receptive_field import graph_of
+    from terrainlib.model.reading.layers import graph_of
 
     keras.utils.set_random_seed(0)
     network = build_unet(UNetConfig.preset(preset, filters=(4, 6, 8)))

@@ -49,7 +49,7 @@ RECORD = ModelRecord(
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """`model.keras` and `TerrainMaskGenerator.h5` of a tiny network."""
-    from terrainlib.model.modelwriter import save_model
+    from terrainlib.model.modelfile import save_model
     from terrainlib.model.network import build_unet
 
     return save_model(build_unet(CONFIG), RECORD, tmp_path_factory.mktemp("saved"))
@@ -156,7 +156,7 @@ def test_a_model_shows_preset_data_date_size_and_scores(trained: Path):
 
 
 def test_a_model_without_scores_says_where_they_come_from(saved: tuple[Path, Path]):
-    from terrainlib.model.modelwriter import save_model
+    from terrainlib.model.modelfile import save_model
     from terrainlib.model.network import build_unet
 
     bare = replace(RECORD, scores=None, split=None)

@@ -5,8 +5,13 @@ from pathlib import Path
 
 from terrainlib import files
 from terrainlib.errors import ModelFileError
-from terrainlib.model.modelfile import install_model, load_model
-from terrainlib.model.modelwriter import HDF5_FILE, KERAS_FILE, save_model
+from terrainlib.model.modelfile import (
+    HDF5_FILE,
+    KERAS_FILE,
+    install_model,
+    load_model,
+    save_model,
+)
 from terrainlib.runs.models import ModelEntry, find_model, set_default
 from terrainlib.ui.notices import ask, leave_notice, noticed
 from terrainlib.ui.text import md_escape

@@ -6,7 +6,7 @@ import streamlit as st
 
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.model.card import overall_scores
-from terrainlib.model.modelwriter import HDF5_FILE, KERAS_FILE
+from terrainlib.model.modelfile import HDF5_FILE, KERAS_FILE
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.models import ModelEntry
 from terrainlib.ui import state

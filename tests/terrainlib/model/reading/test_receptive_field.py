@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from terrainlib.model.config import PRESETS, UNetConfig
-from terrainlib.model.graph import Graph, Layer
+from terrainlib.model.modelfile import receptive_field
 from terrainlib.model.network import build_unet
-from terrainlib.model.receptive_field import half_width, receptive_field
+from terrainlib.model.reading.layers import graph_of, half_width
 
 
 def measured_reach(config: UNetConfig) -> int:
@@ -56,13 +56,7 @@ def test_the_number_of_filters_does_not_matter() -> None:
 
 
 def test_one_convolution_reaches_half_its_kernel() -> None:
-    options = {"kernel": 5, "stride": 1, "padding": "same", "filters": 1, "bias": True}
-    graph = Graph(
-        (
-            Layer("InputLayer", "in", (), {"shape": (None, None, 3)}),
-            Layer("Conv2D", "out", ("in",), options),
-        ),
-        "out",
-    )
+    image = keras.Input((None, None, 3))
+    network = keras.Model(image, keras.layers.Conv2D(1, 5, padding="same")(image))
 
-    assert half_width(graph) == 2
+    assert half_width(graph_of(network)) == 2

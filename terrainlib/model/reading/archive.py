@@ -1,4 +1,4 @@
-"""Model files opened as data: the archive, its limits, and the JSON inside.
+"""Model files opened as data: `.keras` archives and HDF5, their limits, and their JSON.
 
 The kind is decided by content, never by the file's name. Whatever is wrong becomes one
 sentence; nothing in a file is run, deserialised or written. No Keras, no TensorFlow.
@@ -9,19 +9,17 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, Final, Literal
+from typing import Any, BinaryIO, Final
 
 import h5py
 
 from terrainlib import files
 from terrainlib.errors import ModelFileError
-from terrainlib.model.allowlist import shortened
-from terrainlib.model.hdf5check import SIGNATURE, Hdf5, open_hdf5, read_text, walk
-
-Kind = Literal["keras", "h5"]
+from terrainlib.model.reading.hdf5 import SIGNATURE, Weights, read_text, read_weights
+from terrainlib.model.reading.layers import Graph, shortened
 
 MAX_FILE_MB: Final = 2048
 MAX_MEMBERS: Final = 64
@@ -33,6 +31,13 @@ WEIGHTS: Final = "model.weights.h5"
 RECORD_KEY: Final = "terrain"
 RECORD_ATTRIBUTE: Final = "terrain_config"
 _ZIP_SIGNATURE: Final = b"PK\x03\x04"
+_HINT: Final = "Upload model.keras from a run folder."
+_HINT_BOTH: Final = "Upload model.keras or TerrainMaskGenerator.h5 from a run folder."
+_DAMAGED: Final = "damaged (checksum does not match). Upload or copy it again."
+_CUT_OFF: Final = (
+    "the file is cut off or damaged (not a complete .keras archive or HDF5 file). "
+    "Upload or copy it again."
+)
 _DAMAGES: Final = (
     OSError,
     RuntimeError,
@@ -53,18 +58,32 @@ class Contents:
     """What lies in a model file.
 
     Attributes:
-        kind: `keras` or `h5`.
+        in_archive: Whether it is a `.keras` archive; else it is HDF5.
         description: Parsed JSON of the layers, as Keras wrote it.
         record: Parsed JSON of our record, None where there is none.
-        weights: The walked weights; None where only the record was asked for.
         keras_version: The version that wrote it, empty where it does not say.
+        source: The open file.
+        size: Its bytes.
     """
 
-    kind: Kind
+    in_archive: bool
     description: Any
     record: Any | None
-    weights: Hdf5 | None
     keras_version: str
+    source: zipfile.ZipFile | h5py.File
+    size: int
+
+    def weights(self, graph: Graph) -> Weights:
+        """Return the weights of the file's layers, every one of them checked.
+
+        Raises:
+            ModelFileError: If they are not plainly there, or are not those of `graph`.
+        """
+        if isinstance(self.source, h5py.File):
+            return read_weights(self.source, self.size, graph, in_archive=False)
+        data = _member(self.source, WEIGHTS, MAX_FILE_MB * 2**20)
+        with h5py.File(io.BytesIO(data), "r") as file:
+            return read_weights(file, len(data), graph, in_archive=True)
 
 
 @contextmanager
@@ -81,37 +100,22 @@ def sentences(name: str) -> Iterator[None]:
         if error.file is not None:
             raise
         raise ModelFileError(error.message, file=file) from error
-    except RecursionError as error:
-        raise ModelFileError(
-            "the model description cannot be read: it is nested too deeply.", file=file
-        ) from error
-    except zipfile.BadZipFile as error:
-        wrong_sum = "CRC" in str(error)
-        raise ModelFileError(_DAMAGED if wrong_sum else _CUT_OFF, file=file) from error
     except _DAMAGES as error:
-        raise ModelFileError(_CUT_OFF, file=file) from error
+        wrong_sum = isinstance(error, zipfile.BadZipFile) and "CRC" in str(error)
+        raise ModelFileError(_DAMAGED if wrong_sum else _CUT_OFF, file=file) from error
 
 
-_DAMAGED: Final = "damaged (checksum does not match). Upload or copy it again."
-_CUT_OFF: Final = (
-    "the file is cut off or damaged (not a complete .keras archive or HDF5 file). "
-    "Upload or copy it again."
-)
-
-
-def kind_of(head: bytes) -> Kind:
-    """Return the kind of a file from its first bytes.
+def is_archive(head: bytes) -> bool:
+    """Return whether a model file is a `.keras` archive, from its first bytes.
 
     Raises:
         ModelFileError: If it is empty, or neither a zip archive nor HDF5.
     """
     if not head:
         raise ModelFileError("the file is empty. Upload or copy it again.")
-    if head.startswith(_ZIP_SIGNATURE):
-        return "keras"
-    if head.startswith(SIGNATURE):
-        return "h5"
-    raise not_a_model()
+    if not head.startswith((_ZIP_SIGNATURE, SIGNATURE)):
+        raise not_a_model()
+    return head.startswith(_ZIP_SIGNATURE)
 
 
 def not_a_model() -> ModelFileError:
@@ -136,15 +140,12 @@ def require_size(size: int) -> None:
 
 
 @contextmanager
-def opened(
-    stream: BinaryIO, size: int, *, record_only: bool = False
-) -> Iterator[Contents]:
+def opened(stream: BinaryIO, size: int) -> Iterator[Contents]:
     """Open a model file as data.
 
     Args:
         stream: The file, open for reading, at its start.
         size: Its size in bytes.
-        record_only: Leave the weights alone, which makes it fast.
 
     Yields:
         What lies in it, valid inside the `with` block.
@@ -153,56 +154,43 @@ def opened(
         ModelFileError: If it is not a model file, damaged, or breaks a limit.
     """
     require_size(size)
-    kind = kind_of(stream.read(len(SIGNATURE)))
+    in_archive = is_archive(stream.read(len(SIGNATURE)))
     stream.seek(0)
-    with ExitStack() as stack:
-        if kind == "h5":
-            file = stack.enter_context(open_hdf5(stream))
-            weights = None if record_only else walk(file, size)
-            yield _hdf5_contents(file, weights)
-        else:
-            yield _archive_contents(stream, stack, record_only=record_only)
+    if in_archive:
+        with zipfile.ZipFile(stream) as archive:
+            yield _archive_contents(archive, size)
+    else:
+        with h5py.File(stream, "r") as file:
+            yield _hdf5_contents(file, size)
 
 
-def _hdf5_contents(file: h5py.File, weights: Hdf5 | None) -> Contents:
+def _hdf5_contents(file: h5py.File, size: int) -> Contents:
     text = read_text(file, "model_config", MAX_DESCRIPTION_BYTES)
     if text is None:
-        raise ModelFileError(
-            "holds weights only, no model description. Upload model.keras or "
-            "TerrainMaskGenerator.h5 from a run folder."
-        )
+        raise ModelFileError(f"holds weights only, no model description. {_HINT_BOTH}")
     record = read_text(file, RECORD_ATTRIBUTE, MAX_RECORD_BYTES)
     return Contents(
-        kind="h5",
+        in_archive=False,
         description=_parse(text),
         record=None if record is None else _parse(record),
-        weights=weights,
         keras_version=read_text(file, "keras_version", 100) or "",
+        source=file,
+        size=size,
     )
 
 
-def _archive_contents(
-    stream: BinaryIO, stack: ExitStack, *, record_only: bool
-) -> Contents:
-    archive = stack.enter_context(zipfile.ZipFile(stream))
+def _archive_contents(archive: zipfile.ZipFile, size: int) -> Contents:
     _check_members(archive)
-    metadata = _parse(_member(archive, METADATA, MAX_RECORD_BYTES).decode("utf-8"))
-    description = _parse(
-        _member(archive, CONFIG, MAX_DESCRIPTION_BYTES).decode("utf-8")
-    )
-    weights = None
-    if not record_only:
-        data = _member(archive, WEIGHTS, MAX_FILE_MB * 2**20)
-        file = stack.enter_context(open_hdf5(io.BytesIO(data)))
-        weights = walk(file, len(data))
+    metadata = _parse(_member(archive, METADATA, MAX_RECORD_BYTES))
     if not isinstance(metadata, dict):
         raise not_a_model()
     return Contents(
-        kind="keras",
-        description=description,
+        in_archive=True,
+        description=_parse(_member(archive, CONFIG, MAX_DESCRIPTION_BYTES)),
         record=metadata.get(RECORD_KEY),
-        weights=weights,
         keras_version=shortened(metadata.get("keras_version", "")),
+        source=archive,
+        size=size,
     )
 
 
@@ -220,12 +208,10 @@ def _check_members(archive: zipfile.ZipFile) -> None:
         if name not in expected or name in names[:number]:
             raise ModelFileError(
                 f"the archive contains the unexpected member '{shortened(name)}'. "
-                "Upload model.keras from a run folder."
+                f"{_HINT}"
             )
     if missing := sorted(expected - set(names)):
-        raise ModelFileError(
-            f"the archive lacks {missing[0]}. Upload model.keras from a run folder."
-        )
+        raise ModelFileError(f"the archive lacks {missing[0]}. {_HINT}")
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit_bytes: int) -> bytes:
@@ -233,24 +219,22 @@ def _member(archive: zipfile.ZipFile, name: str, limit_bytes: int) -> bytes:
     member = archive.getinfo(name)
     if member.compress_type != zipfile.ZIP_STORED and name == WEIGHTS:
         raise ModelFileError(
-            "the weights are packed, as no model that Keras saved is. "
-            "Upload model.keras from a run folder."
+            f"the weights are packed, as no model that Keras saved is. {_HINT}"
         )
     if member.file_size > limit_bytes:
         what = "model description" if name != WEIGHTS else "weights member"
         raise ModelFileError(
-            f"the {what} is larger than {limit_bytes / 2**20:g} MiB. "
-            "Upload model.keras from a run folder."
+            f"the {what} is larger than {limit_bytes / 2**20:g} MiB. {_HINT}"
         )
     return archive.read(member)
 
 
-def _parse(text: str) -> Any:
+def _parse(text: str | bytes) -> Any:
     """Parse JSON and refuse what is larger or nested deeper than any model's."""
     try:
         return files.parse_json(text)
     except ValueError as error:
         raise ModelFileError(
             f"the model description cannot be read: it is no JSON of ours ({error}). "
-            "Upload model.keras or TerrainMaskGenerator.h5 from a run folder."
+            f"{_HINT_BOTH}"
         ) from error

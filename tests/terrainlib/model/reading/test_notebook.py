@@ -11,8 +11,8 @@ import pytest
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.errors import ModelFileError
 from terrainlib.model.modelfile import load_model, read_record, save_model
-from terrainlib.model.notebookfile import level_filters
-from terrainlib.model.receptive_field import graph_of
+from terrainlib.model.reading.layers import graph_of
+from terrainlib.model.reading.notebook import level_filters
 from tests.crafted_models import (
     ORIGINAL_NAME,
     keras2_form,
@@ -118,6 +118,55 @@ def test_a_file_in_the_forms_of_keras_2_predicts_the_same(
     found = predict(load_model(old).network)
 
     np.testing.assert_array_equal(found, keras_predicts(original))
+
+
+def variant(normalised: bool) -> keras.Model:
+    """Return a U-Net as others write it, with nearly every option changed."""
+    layers = keras.layers
+
+    def block(x, filters: int):
+        if not normalised:
+            x = layers.Conv2D(
+                filters,
+                3,
+                padding="same",
+                activation="elu",
+                kernel_regularizer="l2",
+                kernel_initializer="glorot_normal",
+            )(x)
+            return layers.Dropout(0.1)(x)
+        x = layers.Conv2D(filters, 5, padding="same", use_bias=False)(x)
+        x = layers.BatchNormalization(epsilon=1e-4, momentum=0.8, center=False)(x)
+        return layers.Activation("tanh")(x)
+
+    image = keras.Input((SIZE, SIZE, 3))
+    first = block(image, 2)
+    second = block(layers.MaxPooling2D((2, 2))(first), 3)
+    x = block(layers.MaxPooling2D(2, padding="same")(second), 4)
+    for filters, skip in ((3, second), (2, first)):
+        kernel, padding = (3, "same") if normalised else (2, "valid")
+        x = layers.Conv2DTranspose(filters, kernel, strides=2, padding=padding)(x)
+        x = block(layers.concatenate([skip, x, x]), filters)
+    small = layers.Conv2D(2, 3, strides=2, padding="same", activation="gelu")(image)
+    large = layers.AveragePooling2D(3, 1, padding="same")(layers.UpSampling2D()(small))
+    x = layers.Concatenate()([x, large])
+    return keras.Model(image, layers.Conv2D(3, 1, activation="sigmoid")(x))
+
+
+@pytest.mark.parametrize("normalised", [True, False])
+def test_a_u_net_of_another_hand_predicts_what_it_predicts_in_keras(
+    normalised: bool, tmp_path: Path
+) -> None:
+    network = variant(normalised)
+    randomize(network)
+    path = save(network, tmp_path / "variant.h5")
+    old = tmp_path / "old.h5"
+    keras2_form(path, old)
+
+    for name in (path, old):
+        model = load_model(name)
+        assert model.config.filters == SMALL
+        np.testing.assert_array_equal(predict(model.network), predict(network))
 
 
 def test_its_record_names_the_notebook_the_kaggle_classes_and_no_scale(

@@ -16,15 +16,15 @@ import numpy as np
 from terrainlib import files
 from terrainlib.data._quiet import unsaid
 from terrainlib.errors import ModelFileError
-from terrainlib.model.modelcheck import (
+from terrainlib.model.reading.archive import (
     MAX_RECORD_BYTES,
     METADATA,
     RECORD_ATTRIBUTE,
     RECORD_KEY,
 )
-from terrainlib.model.receptive_field import graph_of
+from terrainlib.model.reading.hdf5 import HDF5_GROUP, checksum, weights_of
+from terrainlib.model.reading.layers import graph_of
 from terrainlib.model.record import ModelRecord
-from terrainlib.model.weights import HDF5_GROUP, checksum, weights_of
 
 KERAS_FILE: Final = "model.keras"
 HDF5_FILE: Final = "TerrainMaskGenerator.h5"
@@ -56,21 +56,16 @@ def save_model(network: Any, record: ModelRecord, folder: Path) -> tuple[Path, P
     text = _record_text(plain, record)
     size = 4 * sum(int(np.prod(weight.shape)) for weight in plain.weights)
     files.require_free_space(folder, 6 * size)
-    hdf5 = hdf5_bytes(plain, text)
-    archive = keras_bytes(plain, text, folder)
+    hdf5 = _hdf5_bytes(plain, text)
+    archive = _keras_bytes(plain, text, folder)
     paths = (folder / KERAS_FILE, folder / HDF5_FILE)
     files.write_bytes(paths[0], archive)
     files.write_bytes(paths[1], hdf5)
     return paths
 
 
-def hdf5_bytes(network: Any, record: str) -> bytes:
-    """Return the HDF5 form of a network, laid out as Keras lays it out.
-
-    Args:
-        network: The `keras.Model`, not compiled.
-        record: JSON text of the record.
-    """
+def _hdf5_bytes(network: Any, record: str) -> bytes:
+    """Return the HDF5 form of a network, laid out as Keras lays it out."""
     import keras
 
     buffer = io.BytesIO()
@@ -94,17 +89,8 @@ def hdf5_bytes(network: Any, record: str) -> bytes:
     return buffer.getvalue()
 
 
-def keras_bytes(network: Any, record: str, folder: Path) -> bytes:
-    """Return the `.keras` form of a network: Keras' own, with our record beside.
-
-    Args:
-        network: The `keras.Model`, not compiled.
-        record: JSON text of the record.
-        folder: Where Keras may write its temporary file.
-
-    Raises:
-        StorageError: If the disk is full, read-only or failing.
-    """
+def _keras_bytes(network: Any, record: str, folder: Path) -> bytes:
+    """Return the `.keras` form of a network: Keras' own, with our record beside."""
     try:
         with files.scratch_folder(folder) as temporary:
             path = temporary / KERAS_FILE

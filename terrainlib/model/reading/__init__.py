@@ -1,0 +1,1 @@
+"""Model files as data: opened, checked layer by layer, read and written."""
