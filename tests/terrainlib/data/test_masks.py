@@ -83,7 +83,7 @@ EMPTY = np.zeros((12, 16), bool)
 EMPTY[2:5, 3:9] = True
 WITH_GAPS = {
     "index 255": encode(np.where(EMPTY, 255, INDEX).astype(np.uint8)),
-    "index 65535": encode(np.where(EMPTY, 65535, INDEX).astype(np.uint16)),
+    "index 65535": encode(np.where(EMPTY, 65535, INDEX.astype(np.uint16))),
     "no-data value": tiff(np.where(EMPTY, 9, INDEX).astype(np.uint8), nodata=9),
     "negative no-data value": tiff(
         np.where(EMPTY, -1, INDEX).astype(np.int16), nodata=-1
