@@ -83,10 +83,10 @@ EMPTY = np.zeros((12, 16), bool)
 EMPTY[2:5, 3:9] = True
 WITH_GAPS = {
     "index 255": encode(np.where(EMPTY, 255, INDEX).astype(np.uint8)),
-    "index 65535": encode(np.where(EMPTY, 65535, INDEX).astype(np.uint16)),
+    "index 65535": encode(np.where(EMPTY, 65535, INDEX.astype(np.uint16))),
     "no-data value": tiff(np.where(EMPTY, 9, INDEX).astype(np.uint8), nodata=9),
     "negative no-data value": tiff(
-        np.where(EMPTY, -1, INDEX).astype(np.int16), nodata=-1
+        np.where(EMPTY, -1, INDEX.astype(np.int16)), nodata=-1
     ),
     "not a number": tiff(np.where(EMPTY, np.nan, INDEX).astype(np.float32)),
     "alpha 0": encode(np.dstack([COLORS, np.where(EMPTY, 0, 255).astype(np.uint8)])),
