@@ -57,13 +57,19 @@ def _healthy(url: str) -> bool:
 
 @contextlib.contextmanager
 def serve(script: Path, home: Path, port: int | None = None) -> Iterator[Server]:
-    """Run an app on a free port of 127.0.0.1 and end it by its process id."""
+    """Run an app on a free port of 127.0.0.1 and end it by its process id.
+
+    Folders beside its home, as those of the tests, may be opened.
+    """
     home.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
     log = home / "server.log"
     command = [sys.executable, "-m", "streamlit", "run", str(script)]
     command += ["--server.port", str(port), "--server.headless", "true"]
-    environment = os.environ | {"TERRAINLIB_HOME": str(home)}
+    environment = os.environ | {
+        "TERRAINLIB_HOME": str(home),
+        "TERRAINLIB_FOLDERS": str(home.parent),
+    }
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
