@@ -112,7 +112,7 @@ def read(path: Path) -> Checkpoint | None:
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             names = sorted(name for name in stored.files if name != _FACTS)
-            facts = json.loads(stored[_FACTS].tobytes())
+            facts = files.parse_json(stored[_FACTS].tobytes())
             return Checkpoint(tuple(stored[name] for name in names), facts)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
