@@ -5,6 +5,7 @@ parsed JSON value against one.
 """
 
 import json
+import re
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -37,7 +38,7 @@ def _moment(text: str) -> str:
 def _place(path: Path | str) -> Path | str:
     """Refuse what no system takes for a path, so that asking for it never fails."""
     data = str(path).encode()
-    longest = max(map(len, data.split(b"/")))
+    longest = max(map(len, re.split(rb"[/\\]", data)))
     if b"\0" in data or len(data) > _MAX_PATH_BYTES or longest > _MAX_NAME_BYTES:
         raise ValueError("no path of a file")
     return path
@@ -119,7 +120,7 @@ def read_record(
 
 
 def known_record(
-    path: Path, kind: type[Kind], *, limit_bytes: int = files.MAX_JSON_BYTES
+    path: Path, kind: type[Kind], *, limit_bytes: int = RECORD_BYTES
 ) -> Kind | None:
     """Return what a JSON file holds, or None where it is missing or does not fit."""
     try:

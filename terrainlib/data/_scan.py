@@ -91,7 +91,8 @@ def scan(folder: Path, layout: Layout, progress: Progress | None) -> Scan:
         DatasetError: If `classes.json` is not valid, or no classes can be found.
     """
     memory = _memory(folder, fingerprint(layout.stamps)).with_suffix(".json")
-    remembered = _from_form(folder, known_record(memory, _Form))
+    limit = files.MAX_JSON_BYTES
+    remembered = _from_form(folder, known_record(memory, _Form, limit_bytes=limit))
     if remembered is None:
         masks = MaskCollector()
         remembered = _check(folder, layout, masks, progress)

@@ -130,7 +130,8 @@ def build_cache(
 
 def _open(folder: Path) -> PairCache | None:
     """Return a cache that is complete and fits its description, else None."""
-    about = known_record(folder / ABOUT_FILE, _About)
+    limit = files.MAX_JSON_BYTES
+    about = known_record(folder / ABOUT_FILE, _About, limit_bytes=limit)
     if about is None:
         return None
     size, ids = about.image_size, about.ids

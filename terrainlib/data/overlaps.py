@@ -22,7 +22,7 @@ from terrainlib import files
 from terrainlib.data.dataset import Dataset, Progress
 from terrainlib.data.overlap_geometry import Size, common_polygon, inverted
 from terrainlib.errors import StorageError
-from terrainlib.types import PathText, Share, known_record
+from terrainlib.types import PathText, known_record
 
 _VERSION: Final = 1  # of the search; a change of it makes what was found void
 _FOLDER: Final = "overlaps"
@@ -107,7 +107,8 @@ class Overlaps:
         return leaky / len(judged) if judged else 0.0
 
 
-_Stored = tuple[PathText, PathText, Share, tuple[_Row, _Row]]
+_Estimate = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
+_Stored = tuple[PathText, PathText, _Estimate, tuple[_Row, _Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def find_overlaps(
         StoppedError: If `should_stop` said so.
     """
     memory = files.cache_dir() / _FOLDER / f"{_key(dataset)}.json"
-    remembered = _from_form(known_record(memory, _Form), dataset)
+    remembered = _remembered(memory, dataset)
     if remembered is not None:
         return remembered
     overlaps = _search(dataset, progress, should_stop)
@@ -153,7 +154,7 @@ def find_overlaps(
 def known_overlaps(dataset: Dataset) -> Overlaps | None:
     """Return what an earlier search found, or None where there was none."""
     memory: Path = files.cache_dir() / _FOLDER / f"{_key(dataset)}.json"
-    return _from_form(known_record(memory, _Form), dataset)
+    return _remembered(memory, dataset)
 
 
 def _search(
@@ -194,8 +195,9 @@ def _to_json(overlaps: Overlaps) -> dict[str, Any]:
     }
 
 
-def _from_form(form: _Form | None, dataset: Dataset) -> Overlaps | None:
-    """Return the overlaps of a JSON form, or None where it is none of the data set."""
+def _remembered(memory: Path, dataset: Dataset) -> Overlaps | None:
+    """Return what was found before, or None where nothing of this data set was."""
+    form = known_record(memory, _Form, limit_bytes=files.MAX_JSON_BYTES)
     if form is None:
         return None
     found = Overlaps(

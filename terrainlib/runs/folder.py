@@ -236,6 +236,14 @@ def read_metrics(path: Path) -> "pd.DataFrame":
     return table
 
 
+def log_tail(path: Path, size_bytes: int = 65536) -> str:
+    """Return the end of the log of the run folder `path` as plain text.
+
+    What TensorFlow says of itself when it starts is left out.
+    """
+    return end_of_log(path / LOG_FILE, size_bytes)
+
+
 def _read_config(path: Path) -> RunConfig:
     """Return what the run in a folder was asked to do.
 
@@ -255,14 +263,6 @@ def _read_config(path: Path) -> RunConfig:
             file=path.name,
         )
     return config
-
-
-def log_tail(path: Path, size_bytes: int = 65536) -> str:
-    """Return the end of the log of the run folder `path` as plain text.
-
-    What TensorFlow says of itself when it starts is left out.
-    """
-    return end_of_log(path / LOG_FILE, size_bytes)
 
 
 def _free_folder(config: RunConfig) -> Path:

@@ -4,6 +4,7 @@ The place is a file lock, and the kernel frees it when its holder dies, however 
 Whether the file exists therefore says nothing; only trying the lock does.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -93,15 +94,18 @@ class WorkerPlace:
         path = record.get(self.record)
         return None if path is None else Path(path)
 
+    def holder_is(self, path: Path) -> bool:
+        """Return whether the worker of a folder took the place last."""
+        holder = self.last_holder()
+        return holder is not None and os.path.realpath(holder) == os.path.realpath(path)
+
     def is_held_by(self, path: Path) -> bool:
         """Return whether the worker of a folder holds the place at this moment.
 
         Raises:
             StorageError: If the lock cannot be tried.
         """
-        holder = self.last_holder()
-        at_it = holder is not None and holder.resolve() == path.resolve()
-        return at_it and not self.is_free()
+        return self.holder_is(path) and not self.is_free()
 
     @contextmanager
     def _locked(

@@ -63,7 +63,11 @@ def store_files(run_dir: Path, listed: Manifest) -> None:
 
 def stored_files(run_dir: Path) -> Manifest | None:
     """Return the list of a run folder; None where it has none that can be read."""
-    return known_record(run_dir / FILES_FILE, dict[PathText, _Digest])
+    return known_record(
+        run_dir / FILES_FILE,
+        dict[PathText, _Digest],
+        limit_bytes=files.MAX_JSON_BYTES,
+    )
 
 
 def require_same(before: Manifest, now: Manifest, folder: Path, *, name: str) -> None:

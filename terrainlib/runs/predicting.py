@@ -34,7 +34,7 @@ from terrainlib.runs.prediction_folder import (
     read_prediction,
     write_results,
 )
-from terrainlib.runs.prediction_slot import SLOT, busy_sentence, holder_is
+from terrainlib.runs.prediction_slot import SLOT, busy_sentence
 from terrainlib.runs.process import write_process
 from terrainlib.runs.report import StatusReport
 from terrainlib.runs.status import STOP_FILE, StoredState, write_status
@@ -85,7 +85,7 @@ def _slot(job: PredictionJob) -> Iterator[None]:
         try:
             stack.enter_context(SLOT.held(job.path, busy_sentence))
         except RunError as error:
-            if not holder_is(job.path):
+            if not SLOT.holder_is(job.path):
                 failed = replace(job.status, state="failed", message=str(error))
                 write_status(job.path, failed)
             raise

@@ -1,6 +1,5 @@
 """One prediction of large images or many at a time; it may run beside a training."""
 
-from pathlib import Path
 from typing import Final
 
 from terrainlib import files
@@ -32,12 +31,6 @@ def require_free_slot() -> None:
     active = active_prediction()
     if active is not None or not SLOT.is_free():
         raise RunError(busy_sentence(active))
-
-
-def holder_is(path: Path) -> bool:
-    """Return whether the prediction in a folder was the last to take the slot."""
-    holder = SLOT.last_holder()
-    return holder is not None and holder.resolve() == path.resolve()
 
 
 def busy_sentence(job: PredictionJob | None = None) -> str:

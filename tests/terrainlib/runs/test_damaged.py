@@ -37,6 +37,7 @@ from terrainlib.runs.slot import active_run, training_slot
 from terrainlib.runs.status import Status, write_status
 from terrainlib.runs.times import utc_now
 from terrainlib.runs.yardstick import read_yardstick
+from terrainlib.ui.text import duration
 from tests.damaged_records import (
     DEEP,
     PREDICTION_RECORDS,
@@ -66,6 +67,12 @@ def look_at_runs(path: Path) -> bool:
     for run in runs:
         assert 0 <= (run.status.share or 0.0) <= 1
         assert run.epoch_text.startswith("epoch ")
+        status = run.status
+        assert 0 <= (status.best_miou or 0.0) <= 1
+        assert status.epoch >= 0 <= status.seconds < 1e11
+        assert duration(status.seconds_left or 0.0)
+        assert run.config.training.network.size_multiple > 1
+        assert Path(run.config.data).parts
         assert len(run.message) < 5_000
         metrics = run.metrics
         assert metrics.empty or metrics["epoch"].between(1, 10**9).all()

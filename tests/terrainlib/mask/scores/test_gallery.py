@@ -1,5 +1,6 @@
 """The gallery: computed once, kept, taken up again, thrown away when outdated."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +11,13 @@ from terrainlib import files
 from terrainlib.data.dataset import open_dataset, read_pair
 from terrainlib.data.palette import KAGGLE_CLASSES, colorize
 from terrainlib.errors import ConfigError, InputError, StoppedError
+from terrainlib.mask.rasters.export import index_png
 from terrainlib.mask.scores import gallery as module
 from terrainlib.mask.scores import scoring
 from terrainlib.mask.scores.evaluation import evaluate
 from terrainlib.mask.scores.gallery import error_map, error_picture, open_gallery
-from terrainlib.mask.scores.predictionstore import open_store
+from terrainlib.mask.scores.predictionstore import PredictionStore, open_store
+from tests.damaged_records import VALUES, places, with_field
 
 
 @pytest.fixture
@@ -215,3 +218,44 @@ def test_an_error_map_tells_right_wrong_and_not_scored():
     colors = error_picture(errors)[0].tolist()
     assert colors[1] == list(module.WRONG_COLOR)
     assert colors[2] == colors[3] == [0, 0, 0]
+
+
+def test_counts_that_are_nonsense_are_counted_anew(tmp_path):
+    two = KAGGLE_CLASSES[:2]
+    store = PredictionStore(tmp_path, two)
+    bins = [[1] * 15, [0.5] * 15, [1] * 15]
+    whole = {"confusion": [[3, 0], [1, 2]], "boundary_f1": 0.5, "reliability": bins}
+
+    def write(text):
+        mask = np.zeros((2, 2), np.uint8)
+        data = index_png(mask, two, texts={"terrain-counts": text})
+        (tmp_path / "a.png").write_bytes(data)
+
+    write(json.dumps(whole))
+    assert store.read_counts("a").confusion.sum() == 6
+    texts = [
+        with_field(whole, at, VALUES[name]).decode()
+        for at in [*places(whole)][:12]
+        for name in VALUES
+        if name != "long"
+    ]
+    for text in ["", "[", "1", VALUES["deep"], *texts]:
+        write(text)
+        counted = store.read_counts("a")
+        assert counted is None or counted.confusion.min() >= 0
+
+
+def test_an_index_that_is_nonsense_is_replaced(painted, model):
+    store = open_store(model, painted)
+    index = store.folder / "index.json"
+    whole = json.loads(index.read_text())
+    for at in places(whole):
+        for name in ("null", "text", "deep", "object"):
+            index.write_bytes(with_field(whole, at, VALUES[name]))
+            assert open_store(model, painted).folder == store.folder
+            assert json.loads(index.read_text()) == whole
+    other = store.folder.with_name("other")
+    other.mkdir()
+    (other / "index.json").write_text(json.dumps({"model": whole["model"]}))
+    index.unlink()
+    open_store(model, painted)
