@@ -1,14 +1,14 @@
 """Model files: saved for everybody, loaded as data.
 
 A file of ours is rebuilt by our own code from its record; an original notebook file
-from its layer list (`notebookfile`). Everything else is refused with one sentence. What
-is in a file is never run, and Keras never deserialises it here.
+from its layer list (`reading.notebook`). Everything else is refused with one sentence.
+What is in a file is never run, and Keras never deserialises it here.
 """
 
 import io
 import re
 import stat
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from terrainlib.model.reading.archive import (
     sentences,
 )
 from terrainlib.model.reading.hdf5 import checksum
-from terrainlib.model.reading.layers import graph_of, half_width, read_graph
+from terrainlib.model.reading.layers import read_graph
 from terrainlib.model.reading.notebook import build_network, find_record
 from terrainlib.model.reading.writer import (
     CHECKSUM_KEY,
@@ -153,21 +153,17 @@ def install_model(data: bytes, name: str) -> Path:
 
 
 def receptive_field(config: UNetConfig) -> int:
-    """Return the half-width of the receptive field of a U-Net.
+    """Return the half-width of the receptive field of the U-Net of a configuration.
 
-    It builds the network once, with one filter a layer, and so loads TensorFlow.
-
-    Args:
-        config: Shape of the network.
+    Every level reaches twice as far as the one above it, so that all of them together
+    reach in proportion to the size of the coarsest pixel; what is taken off is what the
+    finest level lacks of its share. `half_width` finds the same in the layers.
 
     Returns:
         The largest distance, in px of the network's input along a row or a column, at
         which an input pixel can change an output pixel.
     """
-    from terrainlib.model.network import build_unet
-
-    thin = replace(config, filters=(1,) * len(config.filters))
-    return half_width(graph_of(build_unet(thin)))
+    return 8 * config.size_multiple - (6 if config.stem_stride == 1 else 10)
 
 
 def _read_model(data: bytes, name: str) -> tuple[ModelRecord, Any]:

@@ -52,7 +52,7 @@ class Layer:
     @property
     def enlarges(self) -> bool:
         """Whether its result is larger than what it is given."""
-        return self.kind in ("Conv2DTranspose", "UpSampling2D")
+        return self.kind in _ENLARGING
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +167,7 @@ _LAYERS: Final[dict[str, tuple[str, ...]]] = {
     "Dropout": ("rate",),
     "Concatenate": (),
 }
+_ENLARGING: Final = ("Conv2DTranspose", "UpSampling2D")
 _ACTIVATIONS: Final = "linear relu sigmoid softmax tanh elu selu gelu silu"
 # What an option may be: one of these values, or a number within these bounds.
 _VALUES: Final[dict[str, tuple[Any, ...]]] = {
@@ -201,19 +202,25 @@ _WITHOUT_EFFECT: Final = re.compile(
     "name|trainable|seed|synchronized|fused|renorm_momentum|renorm_clipping"
     "|.*_(initializer|regularizer|constraint)"
 )
-# Which classes a description may name, and from where; Keras 2 names no modules.
+# Which classes a description may name, by module; Keras 2 leaves the module out.
 _NETWORKS: Final = {"Functional", "Model"}
-_SETTINGS: Final = (
+_POLICIES: Final = {"DTypePolicy", "Policy"}
+_INITIALIZERS: Final = (
     "Zeros Ones Constant RandomNormal RandomUniform TruncatedNormal VarianceScaling "
-    "GlorotNormal GlorotUniform HeNormal HeUniform LecunNormal LecunUniform Orthogonal "
-    "L1 L2 L1L2 DTypePolicy Policy __keras_tensor__ __tuple__ TensorShape"
+    "GlorotNormal GlorotUniform HeNormal HeUniform LecunNormal LecunUniform Orthogonal"
 )
-_CLASSES: Final = {*_LAYERS, *_NETWORKS, *_SETTINGS.split()}
-_MODULES: Final = (
-    *(None, "keras", "keras.layers", "keras.models", "keras.src.models.functional"),
-    *("keras.initializers", "keras.regularizers"),
-    *("keras.dtype_policies", "keras.mixed_precision"),
-)
+_CLASSES: Final[dict[str, set[str]]] = {
+    "keras": _NETWORKS | _POLICIES,
+    "keras.models": _NETWORKS,
+    "keras.src.models.functional": _NETWORKS,
+    "keras.layers": set(_LAYERS),
+    "keras.initializers": set(_INITIALIZERS.split()),
+    "keras.regularizers": {"L1", "L2", "L1L2"},
+    "keras.dtype_policies": _POLICIES,
+    "keras.mixed_precision": _POLICIES,
+}
+_DATA: Final = {"__keras_tensor__", "__tuple__", "TensorShape"}
+_KNOWN: Final = _DATA.union(*_CLASSES.values())
 
 
 def _read_options(kind: str, layer: str, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,6 +228,9 @@ def _read_options(kind: str, layer: str, config: Mapping[str, Any]) -> dict[str,
     left = dict(config)
     if "batch_input_shape" in left:  # Keras 2
         left["batch_shape"] = left.pop("batch_input_shape")
+    if isinstance(policy := left.get("dtype"), dict):  # Keras 3
+        settings = policy.get("config")
+        left["dtype"] = settings.get("name") if isinstance(settings, dict) else "?"
     options = {name: _plain(left.pop(name, None)) for name in _LAYERS[kind]}
     for name, value in options.items():
         if not _is_allowed(name, value):
@@ -228,18 +238,16 @@ def _read_options(kind: str, layer: str, config: Mapping[str, Any]) -> dict[str,
     for name, value in left.items():
         allowed = _DEFAULTS.get(name, (None, False))
         if not (_is_one_of(_plain(value), allowed) or _WITHOUT_EFFECT.fullmatch(name)):
-            raise _unsupported(layer, name, _plain(value))
+            raise _unsupported(layer, name, value)
     if misfit := _misfit(kind, options):
         raise _unsupported(layer, misfit, options[misfit])
     return options
 
 
 def _plain(value: Any) -> Any:
-    """Return one side of a square, the name of a policy; else the value itself."""
+    """Return one side of a square; else the value itself."""
     if isinstance(value, list) and len(value) <= 2 and set(map(type, value)) == {int}:
         return value[0] if value[0] == value[-1] else value
-    if isinstance(value, Mapping) and isinstance(value.get("config"), Mapping):
-        return value["config"].get("name", value)
     return value
 
 
@@ -314,8 +322,9 @@ def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
 def _check_class(item: Mapping[str, Any]) -> None:
     kind, module = item["class_name"], item.get("module")
     named = isinstance(kind, str) and isinstance(module, str | None)
-    known = named and kind in _CLASSES
-    if known and module in _MODULES and item.get("registered_name") in (None, kind):
+    known = named and kind in _KNOWN
+    there = known and (module is None or kind in _CLASSES.get(module, ()))
+    if there and item.get("registered_name") in (None, kind):
         return
     package = str(module or "keras").partition(".")[0]
     ours = package in {"keras", "tensorflow", *sys.stdlib_module_names}
@@ -391,8 +400,7 @@ def _measured(
         )
     side = options.get("size", options.get("pool_size", 1))  # of what has no kernel
     kernel, stride = options.get("kernel_size", side), options.get("strides", side)
-    enlarges = kind in ("Conv2DTranspose", "UpSampling2D")
-    shrink = sizes.pop() * (Fraction(1, stride) if enlarges else stride)
+    shrink = sizes.pop() * (Fraction(1, stride) if kind in _ENLARGING else stride)
     if not 1 <= shrink <= MAX_DOWNSAMPLING:
         raise ModelFileError(
             f"layer {name!r} changes the image's size too much: between 1 and "
@@ -401,7 +409,7 @@ def _measured(
     weights: dict[str, tuple[int, ...]] = {}
     if "kernel_size" in options:
         # A transposed convolution's kernel is stored the other way round.
-        ends = (channels, incoming) if enlarges else (incoming, channels)
+        ends = (channels, incoming) if kind in _ENLARGING else (incoming, channels)
         weights["kernel"] = (kernel, kernel, *ends)
         if options["use_bias"]:
             weights["bias"] = (channels,)

@@ -221,6 +221,14 @@ DESCRIPTIONS = {
     ),
     "batch": (set_option("image", "batch_shape", [64, 16, 16, 3]), "batch_shape"),
     "activation": (set_option("mask", "activation", "evil"), "activation = evil"),
+    "a layer as activation": (
+        set_option(
+            "down1_conv1_relu",
+            "activation",
+            {"class_name": "Activation", "config": {"name": "relu"}},
+        ),
+        "has activation = ",
+    ),
     "type": (set_option("mask", "dtype", "float16"), "dtype = float16"),
     "axis": (set_option("up1_concat", "axis", 1), "axis = 1"),
     "unknown option": (set_option("mask", "lora_rank", 4), "lora_rank = 4"),

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from terrainlib.model.config import PRESETS, UNetConfig
+from terrainlib.model.config import MAX_LEVELS, PRESETS, UNetConfig
 from terrainlib.model.modelfile import receptive_field
 from terrainlib.model.network import build_unet
 from terrainlib.model.reading.layers import graph_of, half_width
@@ -48,11 +48,16 @@ def test_two_levels_by_hand() -> None:
     assert receptive_field(UNetConfig(filters=(1, 1), stem_stride=1)) == 10
 
 
-def test_the_number_of_filters_does_not_matter() -> None:
-    narrow = UNetConfig(filters=(1, 1, 1))
-    wide = UNetConfig(filters=(3, 5, 7))
+@pytest.mark.parametrize("levels", range(2, MAX_LEVELS + 1))
+@pytest.mark.parametrize("stem_stride", [1, 2])
+def test_layers_and_configuration_reach_equally_far(
+    stem_stride: int, levels: int
+) -> None:
+    config = UNetConfig(
+        filters=tuple(range(1, levels + 1)), stem_stride=stem_stride, dropout=0.1
+    )
 
-    assert receptive_field(narrow) == receptive_field(wide)
+    assert half_width(graph_of(build_unet(config))) == receptive_field(config)
 
 
 def test_one_convolution_reaches_half_its_kernel() -> None:
