@@ -134,7 +134,7 @@ def test_a_batch_runs_to_its_end_and_a_bad_file_stops_nobody(
     assert active_prediction() is None
     assert "ends: finished" in log_tail(path)
 
-    again = predictions.foresee(config(model, good, wanted=wanted))
+    again = predictions.estimate_job(config(model, good, wanted=wanted))
     assert again.seconds is not None
     assert again.seconds > 0
 

@@ -12,9 +12,10 @@ from terrainlib.data.imagery import Georeference
 from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA
 from terrainlib.errors import ConfigError, ImageError
 from terrainlib.mask.ground.pixels import row_areas
+from terrainlib.mask.postprocess import merge_islands
 from terrainlib.mask.rasters.geotiff import geotiff_mask
 from terrainlib.mask.vectors import polygons as vectors
-from terrainlib.mask.vectors._outlines import count_corners, merge_islands, outlines
+from terrainlib.mask.vectors._outlines import count_corners, outlines
 from terrainlib.mask.vectors.polygons import SmallestArea, trace_geotiff, trace_mask
 from tests.synthetic import terrain
 
