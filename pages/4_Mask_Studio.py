@@ -13,6 +13,7 @@ from terrainlib.ui.predictions.start import show_active_strip, show_new_job
 from terrainlib.ui.predictions.view import show_watched
 from terrainlib.ui.studio.image_overview import show_image
 from terrainlib.ui.studio.inputs import (
+    Chosen,
     class_count,
     follow_request,
     needs_height,
@@ -20,13 +21,12 @@ from terrainlib.ui.studio.inputs import (
     pick_source,
 )
 from terrainlib.ui.studio.live_view import prepare_live_view
-from terrainlib.ui.studio.masks import MadeMask, PictureFile, kept_mask, make_mask
-from terrainlib.ui.studio.opened_input import Opened, open_input
+from terrainlib.ui.studio.masks import MadeMask, kept_mask, make_mask
 from terrainlib.ui.studio.result import show_result
 from terrainlib.ui.studio.upload_boxes import mask_wanted, want_mask
 
 
-def show_before(opened: Opened) -> None:
+def show_before(chosen: Chosen) -> None:
     """Show the image alone, with the button that starts the first prediction."""
     st.button(
         "Make the mask",
@@ -34,19 +34,19 @@ def show_before(opened: Opened) -> None:
         icon=":material/auto_awesome:",
         on_click=want_mask,
     )
-    show_image(opened.overview, opened.name)
+    show_image(chosen.overview, chosen.name)
 
 
-def predict(opened: Opened, model: str) -> MadeMask | None:
+def predict(chosen: Chosen, model: str) -> MadeMask | None:
     """Return the mask, kept or made now while the image and a progress bar are seen."""
-    picture, height = opened.picture, opened.height
+    picture, height = chosen.picture, chosen.height
     made = kept_mask(picture, height, model)
     if made is not None:
         return made
     place = st.empty()
     with place.container():
         bar = st.progress(0.0, "Starting")
-        show_image(opened.overview, opened.name)
+        show_image(chosen.overview, chosen.name)
         prepare_live_view(key=state.STUDIO_VIEW_AHEAD)
     with errors_shown("No mask could be made"):
         made = make_mask(picture, height, model, progress=bar.progress)
@@ -55,9 +55,9 @@ def predict(opened: Opened, model: str) -> MadeMask | None:
 
 
 @st.fragment
-def show_mask(made: MadeMask, picture: PictureFile) -> None:
+def show_mask(made: MadeMask) -> None:
     """Show the mask with everything that can be done with it."""
-    show_result(made, picture)
+    show_result(made)
 
 
 page_header(
@@ -82,16 +82,15 @@ if entry is None:
     st.stop()
 with left:
     chosen = pick_input(source, needs_height=needs_height(entry))
-    opened = open_input(chosen) if chosen is not None else None
 
-if opened is None:
+if chosen is None:
     pass
-elif not opened.fits_live_view(class_count(entry)):
-    show_new_job(opened, entry)
-elif mask_wanted() or kept_mask(opened.picture, opened.height, entry.model):
-    mask = predict(opened, entry.model)
+elif not chosen.fits_live_view(class_count(entry)):
+    show_new_job(chosen, entry)
+elif mask_wanted() or kept_mask(chosen.picture, chosen.height, entry.model):
+    mask = predict(chosen, entry.model)
     if mask is not None:
-        show_mask(mask, opened.picture)
+        show_mask(mask)
 else:
-    show_before(opened)
+    show_before(chosen)
 show_earlier_jobs()

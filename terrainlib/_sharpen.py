@@ -10,7 +10,7 @@ from terrainlib import files
 from terrainlib._console import note
 from terrainlib.data.imagery import read_image
 from terrainlib.errors import FailureError, InputError
-from terrainlib.mask.rasters.export import to_bytes
+from terrainlib.mask.rasters.export import encode_png, to_bytes
 from terrainlib.mask.sharpen import sharpen
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -59,6 +59,8 @@ def encode(rgb: Bytes, suffix: str) -> bytes:
     """
     import cv2
 
+    if suffix.lower() == ".png":
+        return encode_png(rgb)
     quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     options = quality if suffix.lower() in (".jpg", ".jpeg") else []
     done, data = cv2.imencode(suffix.lower(), rgb[..., ::-1], options)

@@ -5,6 +5,7 @@ import struct
 import warnings
 import zlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
@@ -15,6 +16,11 @@ from PIL import Image
 from rasterio import Affine
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
+
+from terrainlib.data.imagery import Georeference
+from terrainlib.data.palette import Classes
+from terrainlib.mask.rasters.geotiff import ClassRasterSink
+from terrainlib.mask.tiles.bands import Band
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
@@ -161,3 +167,21 @@ def write(folder: Path, name: str, data: bytes) -> Path:
     path = folder / name
     path.write_bytes(data)
     return path
+
+
+def class_tiff(
+    mask: NDArray[np.uint8], classes: Classes, georeference: Georeference | None
+) -> bytes:
+    """Return a class mask as the GeoTIFF that a prediction writes."""
+    height, width = mask.shape
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "mask.tif"
+        with ClassRasterSink(
+            path,
+            height=height,
+            width=width,
+            classes=classes,
+            georeference=georeference,
+        ) as sink:
+            sink.write(Band(slice(0, height), mask))
+        return path.read_bytes()

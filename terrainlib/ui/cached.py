@@ -21,9 +21,9 @@ from terrainlib.data.palette import Classes
 from terrainlib.data.relief import shaded_relief
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.data.splits import Split, leak_free_split
+from terrainlib.mask.rasters.export import encode_png
 from terrainlib.ui.paths import allowed_path
 from terrainlib.ui.pictures import encode_jpeg as encode_jpeg  # offered from here too
-from terrainlib.ui.pictures import encode_png as encode_png
 from terrainlib.ui.pictures import shrink as shrink
 
 if TYPE_CHECKING:

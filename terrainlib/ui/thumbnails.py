@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from terrainlib.data.dataset import Pair
 from terrainlib.data.palette import Classes, colorize
+from terrainlib.mask.rasters.export import encode_png
 from terrainlib.ui import cached
 
 THUMBNAIL_PX: Final = 512
@@ -78,14 +79,14 @@ def flat_picture(rgb: NDArray[Any]) -> bytes:
     Args:
         rgb: (H, W, 3) uint8, for instance a coloured mask.
     """
-    return cached.encode_png(_enlarge(cached.shrink(rgb, THUMBNAIL_PX, nearest=True)))
+    return encode_png(_enlarge(cached.shrink(rgb, THUMBNAIL_PX, nearest=True)))
 
 
 @st.cache_data(max_size="64MB", show_spinner=False)
 def _enlarged(png: bytes) -> bytes:
     picture = _decode(png)
     larger = _enlarge(picture)
-    return png if larger.shape == picture.shape else cached.encode_png(larger)
+    return png if larger.shape == picture.shape else encode_png(larger)
 
 
 def _enlarge(picture: NDArray[Any]) -> NDArray[Any]:

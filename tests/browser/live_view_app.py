@@ -4,7 +4,8 @@ import numpy as np
 import streamlit as st
 
 from terrainlib.data.palette import KAGGLE_CLASSES, colorize
-from terrainlib.ui.pictures import encode_jpeg, encode_png
+from terrainlib.mask.rasters.export import encode_png
+from terrainlib.ui.pictures import encode_jpeg
 from terrainlib.ui.studio.live_view import ViewLayer, ViewPictures, live_view
 
 HEIGHT, WIDTH = 61, 83

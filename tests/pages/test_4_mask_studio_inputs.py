@@ -16,7 +16,6 @@ from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.sample import example_scenes
 from terrainlib.mask.ground.areas import area_table
 from terrainlib.mask.products.making import Made, Wanted
-from terrainlib.mask.rasters.geotiff import geotiff_mask
 from terrainlib.runs.prediction_folder import create_prediction, write_results
 from terrainlib.runs.predictions import (
     PredictionConfig,
@@ -25,7 +24,7 @@ from terrainlib.runs.predictions import (
 )
 from terrainlib.runs.status import StoredState, write_status
 from terrainlib.ui import state, store
-from tests.imagefiles import encode, naming_overviews, tiff, write
+from tests.imagefiles import class_tiff, encode, naming_overviews, tiff, write
 from tests.models import KERAS_COPY_WARNING, hide_embedded_models, write_model
 from tests.synthetic import terrain
 
@@ -74,7 +73,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[PredictionConfig]:
 @pytest.fixture
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a thousand pixels count as a large image."""
-    monkeypatch.setattr("terrainlib.ui.studio.opened_input.LIVE_MEGAPIXELS", 0.001)
+    monkeypatch.setattr("terrainlib.ui.studio.inputs.LIVE_MEGAPIXELS", 0.001)
 
 
 def visit(**query: str) -> AppTest:
@@ -153,7 +152,7 @@ def made_of(name: str, stem: str, folder: Path, **changes: Any) -> Made:
     shares = [float(count / counts.sum()) for count in counts]
     folder.mkdir(parents=True, exist_ok=True)
     grid = read_image(example_scenes()[0].image).georeference
-    mask = write(folder, f"{stem}_mask.tif", geotiff_mask(index, KAGGLE_CLASSES, grid))
+    mask = write(folder, f"{stem}_mask.tif", class_tiff(index, KAGGLE_CLASSES, grid))
     values: dict[str, Any] = {
         "name": name,
         "files": (mask,),

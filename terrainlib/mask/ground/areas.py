@@ -7,24 +7,28 @@ between the classes on average, and how much that differs from image to image.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from terrainlib.data.imagery import Georeference
+from terrainlib.data.palette import NO_DATA
 from terrainlib.errors import InputError
 from terrainlib.mask.ground._area_errors import Counts, Shares
 from terrainlib.mask.ground._area_validation import Validation, validation_of
+from terrainlib.mask.ground.pixels import row_areas
 from terrainlib.mask.tables import csv_bytes
+from terrainlib.mask.tiles.bands import Band, Plane
 from terrainlib.types import Count, Finite, Sentence, Text, checked
 
 __all__ = [
     "AreaTable",
+    "AreaTally",
     "ClassArea",
     "Validation",
     "area_table",
-    "class_square_metres",
     "validation_of",
 ]
 
@@ -135,6 +139,55 @@ class AreaTable:
         return csv_bytes(["class", *names[1:]], cells)
 
 
+class AreaTally:
+    """Counts the pixels of each class, and the ground that they cover.
+
+    It takes the bands of a mask, as any sink, or a whole mask as one band.
+
+    Args:
+        georeference: Where the image's pixels lie.
+        width: Columns of the image.
+        names: Names of the K classes.
+
+    Attributes:
+        pixels: (K,) int64 up to now.
+        square_metres: (K,) float64 up to now; None where the image lies nowhere.
+    """
+
+    wants: ClassVar[tuple[Plane, ...]] = ()
+
+    def __init__(
+        self, georeference: Georeference | None, width: int, names: Sequence[str]
+    ) -> None:
+        self.pixels: Counts = np.zeros(len(names), np.int64)
+        self.square_metres: Shares | None = np.zeros(len(names))
+        self._georeference = georeference
+        self._width = width
+        self._names = names
+
+    def write(self, band: Band) -> None:
+        """Take the next rows."""
+        count = len(self._names)
+        counts = np.bincount(band.classes.ravel(), minlength=NO_DATA + 1)
+        self.pixels += counts[:count]
+        if self.square_metres is None:
+            return
+        areas = row_areas(self._georeference, band.rows, self._width)
+        if areas is None:
+            self.square_metres = None
+            return
+        self.square_metres += np.array(
+            [
+                float((band.classes == number).sum(axis=1) @ areas)
+                for number in range(count)
+            ]
+        )
+
+    def table(self, validation: Validation | None) -> AreaTable:
+        """Return the areas with their intervals, see `area_table`."""
+        return area_table(self._names, self.pixels, validation, self.square_metres)
+
+
 def area_table(
     names: Sequence[str],
     pixels: Counts,
@@ -181,25 +234,6 @@ def area_table(
         return AreaTable(tuple(plain), total, whole, (_NO_ERRORS,) if total else ())
     rows = _corrected(plain, validation, counts, ground)
     return AreaTable(rows, total, whole, _notes(names, validation, counts))
-
-
-def class_square_metres(
-    classes: NDArray[np.uint8], row_areas: Shares, count: int
-) -> Shares:
-    """Return the ground that each class covers in rows of a mask.
-
-    Args:
-        classes: (h, W) uint8 class indices, 255 = no data.
-        row_areas: (h,) float64, square metres of one pixel of each row, from
-            `terrainlib.mask.ground.pixels.row_areas`.
-        count: Number of classes K.
-
-    Returns:
-        (K,) float64 square metres. Those of bands add up.
-    """
-    return np.array(
-        [float((classes == number).sum(axis=1) @ row_areas) for number in range(count)]
-    )
 
 
 def _rounded(row: ClassArea) -> dict[str, Any]:

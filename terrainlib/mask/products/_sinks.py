@@ -1,17 +1,13 @@
-"""What else takes the bands of a mask: a sharpened picture, names, ground, scratch."""
+"""What else takes the bands of a mask: a sharpened picture, names, scratch."""
 
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from terrainlib.data.imagery import Georeference
 from terrainlib.data.palette import Classes
 from terrainlib.files import require_free_space, storage_error, write_bytes
-from terrainlib.mask.ground.areas import class_square_metres
-from terrainlib.mask.ground.pixels import row_areas
 from terrainlib.mask.rasters.pngfile import SoftPngSink
 from terrainlib.mask.sharpen import sharpen
 from terrainlib.mask.tiles.bands import Band, Bytes, Plane
@@ -120,39 +116,6 @@ class NamesSink:
 
     def stopped_at(self, row: int) -> None:
         """Nothing to say: the names are the same in a part of the mask."""
-
-
-class GroundTally:
-    """Adds up how much ground each class covers.
-
-    Args:
-        georeference: Where the image's pixels lie.
-        width: Columns of the image.
-        count: Number of classes K.
-
-    Attributes:
-        square_metres: (K,) float64 up to now; None where the image lies nowhere.
-    """
-
-    wants: ClassVar[tuple[Plane, ...]] = ()
-
-    def __init__(
-        self, georeference: Georeference | None, width: int, count: int
-    ) -> None:
-        self.square_metres: NDArray[np.float64] | None = np.zeros(count)
-        self._georeference = georeference
-        self._width = width
-
-    def write(self, band: Band) -> None:
-        """Take the next rows."""
-        if self.square_metres is None:
-            return
-        areas = row_areas(self._georeference, band.rows, self._width)
-        if areas is None:
-            self.square_metres = None
-            return
-        count = len(self.square_metres)
-        self.square_metres += class_square_metres(band.classes, areas, count)
 
 
 class PlaneFile:

@@ -13,18 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from terrainlib.data.imagery import ImageSource
 from terrainlib.data.scene import open_heights, open_scene
 from terrainlib.errors import InputError, StoppedError
 from terrainlib.files import scratch_folder
 from terrainlib.mask.gap.meter import Gap
 from terrainlib.mask.gap.scene import scene_gap
-from terrainlib.mask.ground.areas import area_table, validation_of
+from terrainlib.mask.ground.areas import AreaTally, validation_of
 from terrainlib.mask.products._extras import Extras, make_extras
-from terrainlib.mask.products._sinks import GroundTally
 from terrainlib.mask.products._task import Outputs, Task, check, endings, outputs_of
 from terrainlib.mask.products.batch import shares_csv
 from terrainlib.mask.products.records import Made, Wanted
@@ -115,12 +111,12 @@ class _Done:
 
     Attributes:
         report: What it counted.
-        square_metres: (K,) float64, ground of each class; None where it is not known.
+        areas: How much each class covers.
         files: What was written.
     """
 
     report: StreamReport
-    square_metres: NDArray[np.float64] | None
+    areas: AreaTally
     files: tuple[Path, ...]
 
 
@@ -137,12 +133,13 @@ def _run(
         progress=progress,
         should_stop=should_stop,
     )
-    ground = GroundTally(task.scene.georeference, task.size[1], len(task.model.classes))
+    names = [item.name for item in task.model.classes]
+    areas = AreaTally(task.scene.georeference, task.size[1], names)
     files = tuple(outputs.files)
     with suppress(StoppedError), ExitStack() as stack:
         for sink in outputs.sinks:
             stack.enter_context(sink)
-        sinks: list[Sink] = [*outputs.sinks, ground]
+        sinks: list[Sink] = [*outputs.sinks, areas]
         report = predict_scene(task.model, task.scene, sinks, options=options)
         if report.stopped and report.rows == 0:
             files = ()
@@ -150,7 +147,7 @@ def _run(
         if report.stopped:
             for sink in outputs.sinks:
                 sink.stopped_at(report.rows)
-    return _Done(report, ground.square_metres, files)
+    return _Done(report, areas, files)
 
 
 def _made(task: Task, done: _Done, extras: Extras, gap: Gap, seconds: float) -> Made:
@@ -158,12 +155,6 @@ def _made(task: Task, done: _Done, extras: Extras, gap: Gap, seconds: float) -> 
     report, (height, width) = done.report, task.size
     names = [item.name for item in task.model.classes]
     known = int(report.counts.sum())
-    table = area_table(
-        names,
-        report.counts,
-        validation_of(task.model.record),
-        done.square_metres,
-    )
     notes = list(task.scene.notes)
     if not known and report.rows:
         notes.append(_NO_DATA)
@@ -180,7 +171,7 @@ def _made(task: Task, done: _Done, extras: Extras, gap: Gap, seconds: float) -> 
             name: int(count) / max(1, known)
             for name, count in zip(names, report.counts, strict=True)
         },
-        areas=table.to_dict(),
+        areas=done.areas.table(validation_of(task.model.record)).to_dict(),
         gap=_plain({**asdict(gap), "title": gap.title}),
         unsure_share=report.unsure / max(1, known),
         notes=(*notes, *extras.notes, *extras.missing),

@@ -4,14 +4,14 @@ Everything is encoded in memory; writing is the caller's business, through `file
 Masks on the grid of their image are the business of `geotiff`.
 """
 
-import io
+import struct
+import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
-from PIL.PngImagePlugin import PngInfo
 
 from terrainlib.data.palette import Classes, colorize
 from terrainlib.errors import ImageError, require_number
@@ -27,9 +27,10 @@ __all__ = [
 
 Bytes = NDArray[np.uint8]
 
-_PNG_COMPRESSION: Final = (
-    4  # a tenth larger than the smallest, at three times the speed
-)
+# Run lengths alone: three times as fast as a search for repetitions, and of soft masks
+# and indices as small.
+_PNG: Final = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+_PALETTE: Final = 3  # colour type of a PNG whose pixels are places in a table
 
 
 def overlay(rgb: NDArray[Any], mask_rgb: NDArray[Any], opacity: float) -> Bytes:
@@ -58,12 +59,17 @@ def overlay(rgb: NDArray[Any], mask_rgb: NDArray[Any], opacity: float) -> Bytes:
 
 
 def encode_png(picture: NDArray[Any]) -> bytes:
-    """Return a picture as a PNG file.
+    """Return a picture as a PNG file: the one way to make a PNG in memory.
 
     Args:
-        picture: (H, W) or (H, W, 3) uint8, or float32 in [0, 1].
+        picture: (H, W), (H, W, 3) or (H, W, 4), uint8, uint16, or float32 in [0, 1].
     """
-    return _png(PillowImage.fromarray(np.ascontiguousarray(to_bytes(picture))), {})
+    if picture.dtype != np.uint16:
+        picture = to_bytes(picture)
+    if picture.ndim == 3:
+        order = cv2.COLOR_RGB2BGR if picture.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+        picture = cv2.cvtColor(picture, order)
+    return bytes(cv2.imencode(".png", picture, _PNG)[1].tobytes())
 
 
 def mask_png(mask: Bytes, classes: Classes) -> bytes:
@@ -84,12 +90,24 @@ def index_png(
     Args:
         mask: (H, W) uint8 class indices, 255 = no data.
         classes: The K classes.
-        texts: Text chunks to store before the pixels, by keyword.
+        texts: Text chunks to store before the pixels, by keyword; in Latin-1.
     """
-    picture = PillowImage.fromarray(np.ascontiguousarray(mask))
+    grey = encode_png(mask)
+    signature, size, pixels = grey[:8], grey[16:24], grey[33:]  # from the second chunk
     table = colorize(np.arange(256, dtype=np.uint8), classes)
-    picture.putpalette(table.tobytes())
-    return _png(picture, texts or {})
+    chunks = [
+        _chunk(b"IHDR", size + bytes([8, _PALETTE, 0, 0, 0])),
+        _chunk(b"PLTE", table.tobytes()),
+    ]
+    for keyword, text in (texts or {}).items():
+        chunks.append(_chunk(b"tEXt", f"{keyword}\0{text}".encode("latin-1")))
+    return b"".join([signature, *chunks, pixels])
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    """Return a chunk of a PNG file: length, kind, data and checksum."""
+    checksum = zlib.crc32(kind + data)
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
 
 
 def _unit(picture: NDArray[Any]) -> NDArray[np.float32]:
@@ -97,13 +115,3 @@ def _unit(picture: NDArray[Any]) -> NDArray[np.float32]:
     if picture.dtype == np.uint8:
         return picture.astype(np.float32) / np.float32(255)
     return np.asarray(picture, np.float32)
-
-
-def _png(picture: PillowImage.Image, texts: Mapping[str, str]) -> bytes:
-    """Encode with Pillow."""
-    stream = io.BytesIO()
-    info = PngInfo()
-    for keyword, text in texts.items():
-        info.add_text(keyword, text)
-    picture.save(stream, "PNG", compress_level=_PNG_COMPRESSION, pnginfo=info)
-    return stream.getvalue()

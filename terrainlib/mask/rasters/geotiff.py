@@ -1,7 +1,7 @@
 """Masks as cloud-optimised GeoTIFF, on the grid of their image.
 
-Class indices with colours and names, the soft mask, or the probabilities. The sinks
-write rasters of any size, row by row; a class mask in memory is encoded in memory.
+Class indices with colours and names, the soft mask, or the probabilities, of any size,
+written row by row.
 """
 
 import json
@@ -19,7 +19,7 @@ from terrainlib.data.imagery import Georeference
 from terrainlib.data.palette import NO_DATA, Classes, TerrainClass
 from terrainlib.errors import ImageError
 from terrainlib.files import parse_json
-from terrainlib.mask.rasters.gdalwork import create_raster, grid_options, reopened
+from terrainlib.mask.rasters.gdalwork import reopened
 from terrainlib.mask.rasters.rasterfile import Layout
 from terrainlib.mask.rasters.rastersink import RasterSink
 from terrainlib.mask.tiles.bands import Band, Plane
@@ -43,7 +43,12 @@ _OF_SHADES: Final = {
 
 
 class ClassRasterSink(RasterSink):
-    """Writes the classes: what `geotiff_mask` returns, for rasters of any size."""
+    """Writes the classes: one band of indices with their colour table, 255 = no data.
+
+    No data is transparent; overviews hold the most frequent class. The class names are
+    in the metadata, as `CLASS_0`, `CLASS_1`, ... and as the JSON of `classes.json`
+    under `CLASSES`.
+    """
 
     empty: ClassVar[int] = NO_DATA
 
@@ -101,41 +106,6 @@ class WeightRasterSink(RasterSink):
 
     def _pixels(self, band: Band) -> Bytes:
         return self._plane("weights", band)
-
-
-def geotiff_mask(
-    mask: Bytes, classes: Classes, georeference: Georeference | None
-) -> bytes:
-    """Return a class mask as a cloud-optimised GeoTIFF on the grid of its image.
-
-    One uint8 band of class indices with the classes' colour table and 255 as no data,
-    which is transparent; in tiles of 512 px, with overviews (the most frequent class)
-    where it is larger. The class names are in the metadata, as `CLASS_0`, `CLASS_1`,
-    ... and as the JSON of `classes.json` under `CLASSES`.
-
-    Args:
-        mask: (H, W) uint8 class indices, 255 = no data.
-        classes: The K classes.
-        georeference: Where the image's pixels lie; None for pixels without a place.
-    """
-    import rasterio  # slow to import, and not needed for pictures
-
-    height, width = mask.shape
-    with rasterio.MemoryFile() as memory:
-        with create_raster(
-            memory.name,
-            driver="COG",
-            height=height,
-            width=width,
-            count=1,
-            dtype="uint8",
-            nodata=NO_DATA,
-            **grid_options(georeference),
-            **_OF_CLASSES,
-        ) as target:
-            target.write(mask, 1)
-            _describe_classes(target, classes)
-        return bytes(memory.read())
 
 
 def read_class_geotiff(

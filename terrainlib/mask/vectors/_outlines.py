@@ -1,6 +1,5 @@
-"""Outlines of a class mask's regions as polygons, by GDAL; small regions go first."""
+"""Outlines of a class mask's regions as polygons, by GDAL."""
 
-import zlib
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
@@ -9,42 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.palette import NO_DATA
+from terrainlib.mask.postprocess import valid_bytes
 
 Bytes = NDArray[np.uint8]
 Transform = tuple[float, float, float, float, float, float]
 
 _STRIP_PX: Final = 1 << 20
-_ROUNDS: Final = 8
 _CHUNK: Final = 1000  # polygons that are taken over from GDAL together
-
-
-def merge_islands(mask: Bytes, smallest_px: int) -> None:
-    """Give small islands of a mask, in place, the class of their largest neighbour.
-
-    Regions are pixels that touch at their sides. Repeated until nothing changes (eight
-    times at most), since islands that were merged may be neighbours. Those that have no
-    neighbour but pixels without data stay.
-
-    Args:
-        mask: (H, W) uint8 class indices, 255 = no data.
-        smallest_px: The smallest region that stays, px.
-    """
-    if smallest_px < 2:
-        return
-    from rasterio import features
-
-    valid = valid_bytes(mask)
-    for _ in range(_ROUNDS):
-        before = zlib.crc32(mask.data)
-        features.sieve(mask, smallest_px, out=mask, mask=valid, connectivity=4)
-        if zlib.crc32(mask.data) == before:
-            return
-
-
-def valid_bytes(mask: Bytes) -> Bytes | None:
-    """Return 1 where a mask has data, 0 elsewhere; None where it has data all over."""
-    valid = mask != NO_DATA
-    return None if valid.all() else valid.view(np.uint8)
 
 
 def count_corners(mask: Bytes) -> int:

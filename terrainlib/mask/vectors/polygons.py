@@ -19,13 +19,9 @@ from terrainlib.data.palette import Classes
 from terrainlib.errors import ConfigError, ImageError, require_number
 from terrainlib.mask.ground.equal_area import equal_area_plane, is_degrees, read_crs
 from terrainlib.mask.ground.pixels import mean_area
+from terrainlib.mask.postprocess import merge_islands
 from terrainlib.mask.rasters.geotiff import read_class_geotiff
-from terrainlib.mask.vectors._outlines import (
-    Transform,
-    count_corners,
-    merge_islands,
-    outlines,
-)
+from terrainlib.mask.vectors._outlines import Transform, count_corners, outlines
 
 Bytes = NDArray[np.uint8]
 
@@ -164,7 +160,7 @@ def _trace(
     crs = read_crs(georeference)
     pixel_m2 = mean_area(georeference, height, width)
     smallest_px = smallest.pixels(pixel_m2)
-    merge_islands(mask, min(smallest_px, height * width))
+    merge_islands(mask, smallest_px)
     corners = count_corners(mask)
     if corners > MAX_CORNERS:
         raise ImageError(

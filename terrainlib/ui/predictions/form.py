@@ -10,7 +10,7 @@ from terrainlib.mask.sharpen import MAX_AMOUNT
 from terrainlib.mask.tiles.feeding import MAX_SCALE, MIN_SCALE
 from terrainlib.mask.vectors.polygons import SmallestArea
 from terrainlib.ui import state
-from terrainlib.ui.studio.opened_input import Opened
+from terrainlib.ui.studio.inputs import Chosen
 from terrainlib.ui.studio.product_choices import pick_pack_target, pick_smallest_area
 
 _SCALE_HELP: Final = (
@@ -19,14 +19,14 @@ _SCALE_HELP: Final = (
 )
 
 
-def ask_wanted(opened: Opened, model_scale: float | None) -> Wanted:
+def ask_wanted(chosen: Chosen, model_scale: float | None) -> Wanted:
     """Show what can be made of an image, or of several, and return what is wanted.
 
     Args:
-        opened: What was chosen.
+        chosen: What was chosen.
         model_scale: The model's own scale; None for models that take an image whole.
     """
-    overview, placed = opened.overview, opened.overview.placed
+    overview, placed = chosen.overview, chosen.overview.placed
     st.markdown("**What is made**")
     st.caption(
         "The class mask always: "
@@ -52,7 +52,7 @@ def ask_wanted(opened: Opened, model_scale: float | None) -> Wanted:
         smallest=smallest or SmallestArea(),
         pack=pack,
         scale=_ask_scale(model_scale),
-        bands=opened.chosen.bands,
+        bands=chosen.shown.bands,
     )
 
 

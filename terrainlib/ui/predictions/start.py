@@ -23,8 +23,8 @@ from terrainlib.ui.predictions.words import (
     progress_text,
 )
 from terrainlib.ui.studio.image_overview import picture_bytes, show_image
+from terrainlib.ui.studio.inputs import Chosen
 from terrainlib.ui.studio.machine_files import results_folder
-from terrainlib.ui.studio.opened_input import Opened
 from terrainlib.ui.studio.upload_boxes import path_of
 from terrainlib.ui.text import file_size, md_escape
 
@@ -32,11 +32,11 @@ STRIP_SECONDS: Final = 2.0
 _LISTED_FILES: Final = 200
 
 
-def show_new_job(opened: Opened, entry: ModelEntry) -> None:
+def show_new_job(chosen: Chosen, entry: ModelEntry) -> None:
     """Show the image and the questions, and start the prediction."""
     left, right = st.columns(2, gap="medium")
     with left:
-        _show_input(opened)
+        _show_input(chosen)
     with right, st.container(border=True):
         if entry.kind == "instant":
             st.info(
@@ -46,7 +46,7 @@ def show_new_job(opened: Opened, entry: ModelEntry) -> None:
                 icon=":material/bolt:",
             )
             return
-        _ask_and_start(opened, entry)
+        _ask_and_start(chosen, entry)
 
 
 def show_active_strip() -> None:
@@ -68,14 +68,14 @@ def _strip(drawn_for: str) -> None:
             st.rerun(scope="app")
 
 
-def _show_input(opened: Opened) -> None:
-    pictures = opened.chosen.pictures
+def _show_input(chosen: Chosen) -> None:
+    pictures = chosen.pictures
     if len(pictures) > 1:
         size = file_size(sum(map(picture_bytes, pictures)))
         st.markdown(
-            f"**{len(pictures):,} images**, {size}; shown is {md_escape(opened.name)}"
+            f"**{len(pictures):,} images**, {size}; shown is {md_escape(chosen.name)}"
         )
-    show_image(opened.overview, opened.name)
+    show_image(chosen.overview, chosen.name)
     if len(pictures) > 1:
         with st.expander("All files"):
             listed = [f"- {md_escape(p.name)}" for p in pictures[:_LISTED_FILES]]
@@ -84,17 +84,17 @@ def _show_input(opened: Opened) -> None:
             st.markdown("\n".join(listed))
 
 
-def _ask_and_start(opened: Opened, entry: ModelEntry) -> None:
-    wanted = ask_wanted(opened, entry.record.scale if entry.record else None)
+def _ask_and_start(chosen: Chosen, entry: ModelEntry) -> None:
+    wanted = ask_wanted(chosen, entry.record.scale if entry.record else None)
     folder = ask_folder()
     config: PredictionConfig | None = None
     with errors_shown("This cannot be started"):
-        height = opened.chosen.height
+        height = chosen.height
         config = PredictionConfig(
             model=entry.model,
             images=input_images(
-                map(path_of, opened.chosen.pictures),
-                [picture.name for picture in opened.chosen.pictures],
+                map(path_of, chosen.pictures),
+                [picture.name for picture in chosen.pictures],
             ),
             folder=str(results_folder(folder)) if folder else "",
             wanted=wanted,

@@ -16,7 +16,7 @@ from terrainlib.ui import state
 from terrainlib.ui.download_failures import explained, show_failures
 from terrainlib.ui.studio import made_files
 from terrainlib.ui.studio.live_view import Shown, ViewSettings
-from terrainlib.ui.studio.made_files import StudioMask
+from terrainlib.ui.studio.masks import MadeMask
 from terrainlib.ui.studio.product_choices import pick_pack_target, pick_smallest_area
 
 PNG: Final = "image/png"
@@ -57,25 +57,23 @@ class Download:
     barred: str = ""
 
 
-def show_downloads(mask: StudioMask) -> None:
+def show_downloads(made: MadeMask, view: ViewSettings) -> None:
     """Show a button for each file, in three groups; nothing is made before a click."""
     st.subheader("Downloads", anchor=False)
     pictures, gis, engines = st.columns(3, gap="medium")
     with pictures:
         st.markdown("**Pictures**")
-        _buttons(mask, picture_downloads(mask))
-        st.caption(
-            f"Sharpened mask and overlay follow the view: {describe(mask.view)}."
-        )
+        _buttons(made, picture_downloads(made, view))
+        st.caption(f"Sharpened mask and overlay follow the view: {describe(view)}.")
     with gis:
         st.markdown("**For GIS**")
-        _show_gis(mask)
+        _show_gis(made)
     with engines:
         st.markdown("**For game engines**")
-        height, width = mask.clean.index.shape
+        height, width = made.predicted.shape
         target = pick_pack_target(state.STUDIO_PACK, (height, width))
-        _buttons(mask, [pack_download(mask, target)])
-    show_failures(mask.made.key)
+        _buttons(made, [pack_download(made, target)])
+    show_failures(made.key)
 
 
 def describe(view: ViewSettings) -> str:
@@ -88,31 +86,35 @@ def describe(view: ViewSettings) -> str:
     return ", ".join(parts)
 
 
-def picture_downloads(mask: StudioMask) -> list[Download]:
+def _kind(made: MadeMask) -> str:
+    """Return how the help of downloads names the class mask."""
+    return "not cleaned" if made.cleaning.changes_nothing else "cleaned as set"
+
+
+def picture_downloads(made: MadeMask, view: ViewSettings) -> list[Download]:
     """Return the pictures on offer."""
-    stem, view = mask.stem, mask.view
+    stem = made.stem
     return [
         Download(
             "Class mask (PNG)",
             f"{stem}_mask.png",
             PNG,
-            "The most probable class of every pixel, in its colour; "
-            f"{mask.clean.kind}.",
-            partial(made_files.class_png, mask),
+            f"The most probable class of every pixel, in its colour; {_kind(made)}.",
+            partial(made_files.class_png, made),
         ),
         Download(
             "Soft mask (PNG)",
             f"{stem}_soft.png",
             PNG,
             "The class colours weighted by their probabilities; not sharpened.",
-            partial(made_files.soft_png, mask),
+            partial(made_files.soft_png, made),
         ),
         Download(
             "Sharpened mask (PNG)",
             f"{stem}_sharpened.png",
             PNG,
             "The soft mask sharpened, and snapped, as in the view.",
-            partial(made_files.sharpened_png, mask),
+            partial(made_files.sharpened_png, made, view),
         ),
         Download(
             "Overlay (PNG)",
@@ -120,97 +122,97 @@ def picture_downloads(mask: StudioMask) -> list[Download]:
             PNG,
             f"{_OVERLAYS[view.shown]} over the image, at {view.opacity:.0%} opacity, "
             "as in the view.",
-            partial(made_files.overlay_png, mask),
+            partial(made_files.overlay_png, made, view),
         ),
     ]
 
 
-def raster_downloads(mask: StudioMask) -> list[Download]:
+def raster_downloads(made: MadeMask) -> list[Download]:
     """Return the rasters on offer for an image with a place."""
-    stem = mask.stem
+    stem = made.stem
     return [
         Download(
             "Class mask (GeoTIFF)",
             f"{stem}_mask.tif",
             TIFF,
             "Class indices on the grid of the image, with names and colours, no data "
-            f"255; cloud-optimised; {mask.clean.kind}.",
-            partial(made_files.class_geotiff, mask),
+            f"255; cloud-optimised; {_kind(made)}.",
+            partial(made_files.class_geotiff, made),
         ),
         Download(
             "Soft mask (GeoTIFF)",
             f"{stem}_soft.tif",
             TIFF,
             "The soft mask on the grid of the image; not sharpened.",
-            partial(made_files.soft_geotiff, mask),
+            partial(made_files.soft_geotiff, made),
         ),
         Download(
             "Probabilities (GeoTIFF)",
             f"{stem}_probabilities.tif",
             TIFF,
             "A band for each class, in 255ths that sum to 255 in every pixel.",
-            partial(made_files.probability_geotiff, mask),
+            partial(made_files.probability_geotiff, made),
         ),
     ]
 
 
-def vector_downloads(mask: StudioMask, smallest: SmallestArea) -> list[Download]:
+def vector_downloads(made: MadeMask, smallest: SmallestArea) -> list[Download]:
     """Return the polygons on offer for an image with a place.
 
     Args:
-        mask: The mask.
+        made: The mask.
         smallest: Smaller islands are merged into what surrounds them.
     """
     what = "Outlines of the class mask with class, area and share"
     return [
         Download(
             "Polygons (GeoPackage)",
-            f"{mask.stem}.gpkg",
+            f"{made.stem}.gpkg",
             "application/geopackage+sqlite3",
-            f"{what}, with their colours for QGIS; {mask.clean.kind}.",
-            partial(made_files.geopackage, mask, smallest),
+            f"{what}, with their colours for QGIS; {_kind(made)}.",
+            partial(made_files.geopackage, made, smallest),
         ),
         Download(
             "Polygons (GeoJSON)",
-            f"{mask.stem}.geojson",
+            f"{made.stem}.geojson",
             "application/geo+json",
-            f"{what}, in WGS 84; {mask.clean.kind}.",
-            partial(made_files.geojson, mask, smallest),
-            barred="" if mask.clean.areas.square_metres is not None else NO_CRS,
+            f"{what}, in WGS 84; {_kind(made)}.",
+            partial(made_files.geojson, made, smallest),
+            barred="" if made.areas.square_metres is not None else NO_CRS,
         ),
     ]
 
 
-def pack_download(mask: StudioMask, target: PackTarget) -> Download:
+def pack_download(made: MadeMask, target: PackTarget) -> Download:
     """Return the world-builder's pack."""
-    heights = "the heights, " if mask.made.height is not None else ""
+    heights = "the heights, " if made.height is not None else ""
     return Download(
         "World-builder's pack (ZIP)",
-        f"{mask.stem}_pack.zip",
+        f"{made.stem}_pack.zip",
         "application/zip",
         f"Weights of each class, splat maps, {heights}the class mask "
-        f"({mask.clean.kind}) and how to import them, for Unity, Unreal, Godot and "
+        f"({_kind(made)}) and how to import them, for Unity, Unreal, Godot and "
         "Blender.",
-        partial(made_files.pack_zip, mask, target),
+        partial(made_files.pack_zip, made, target),
     )
 
 
-def _show_gis(mask: StudioMask) -> None:
+def _show_gis(made: MadeMask) -> None:
     """Show the files that keep the image's place, where it has one."""
-    if mask.made.georeference is None:
+    if made.georeference is None:
         st.caption(NOWHERE)
         return
-    _buttons(mask, raster_downloads(mask))
-    on_earth = mask.clean.areas.square_metres is not None
+    _buttons(made, raster_downloads(made))
+    on_earth = made.areas.square_metres is not None
     smallest = pick_smallest_area(state.STUDIO_SMALLEST, on_earth=on_earth)
-    _buttons(mask, vector_downloads(mask, smallest))
+    _buttons(made, vector_downloads(made, smallest))
 
 
-def _buttons(mask: StudioMask, downloads: Sequence[Download]) -> None:
+def _buttons(made: MadeMask, downloads: Sequence[Download]) -> None:
     for download in downloads:
         st.download_button(
             download.label,
-            data=explained(download.make, mask.made.key, download.label),
+            data=explained(download.make, made.key, download.label),
             file_name=download.file_name,
             mime=download.mime,
             help=download.barred or download.help,

@@ -66,7 +66,7 @@ def pick_scale(made: MadeMask) -> None:
     digest = sha256(scale.subject.encode("utf-8", "replace")).hexdigest()
     key = f"{state.STUDIO_SCALE}_{digest[:16]}"
     st.session_state[key] = scale.chosen
-    height, width = made.index.shape
+    height, width = made.predicted.shape
     most = min(MAX_SCALE, (MAX_WORKING_MEGAPIXELS * 1e6 / (height * width)) ** 0.5)
     with st.expander("Advanced: the scale to work at", icon=":material/zoom_in:"):
         st.number_input(

@@ -15,9 +15,10 @@ import streamlit as st
 from terrainlib.data.imagery import Georeference
 from terrainlib.data.scene import Bands, Scene, list_bands, open_scene
 from terrainlib.mask.ground.pixels import mean_area
+from terrainlib.mask.rasters.export import encode_png
 from terrainlib.ui import store
 from terrainlib.ui.cached import file_stamp
-from terrainlib.ui.pictures import encode_jpeg, encode_png
+from terrainlib.ui.pictures import encode_jpeg
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.text import file_size, md_escape
 

@@ -1,4 +1,4 @@
-"""The boxes in which the mask studio takes its images and, where needed, heights."""
+"""What the mask studio works on: boxes for images and heights, and a look at them."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,11 +6,14 @@ from typing import Final
 import streamlit as st
 
 from terrainlib.data.sample import Scene, example_scenes
+from terrainlib.errors import ImageError
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui import cached, state
-from terrainlib.ui.errors import errors_shown
+from terrainlib.ui.errors import errors_shown, show_error
 from terrainlib.ui.models.instant import InstantChoice
 from terrainlib.ui.models.instant_picker import choose_instant
+from terrainlib.ui.studio.image_bands import pick_bands
+from terrainlib.ui.studio.image_overview import ImageOverview, image_overview
 from terrainlib.ui.studio.machine_picker import pick_height_on_machine, pick_on_machine
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.studio.upload_boxes import (
@@ -27,24 +30,51 @@ SOURCES: Final = {
 }
 
 
+# The live view and its downloads hold the probabilities of all classes as float32: half
+# a gigabyte for 16 megapixels of 8 classes. More is written to the disk as it is made.
+LIVE_MEGAPIXELS: Final = 16
+LIVE_VALUES: Final = 128_000_000
+_TRIED_IMAGES: Final = 5
+
+# Images, and the heights of a single one where the source has them.
+Files = tuple[tuple[PictureFile, ...], PictureFile | None]
+
+
 @dataclass(frozen=True, slots=True)
-class StudioInput:
-    """What the studio is to work on.
+class Chosen:
+    """What was chosen, and what it looks like.
 
     Attributes:
         pictures: The images, at least one.
         height: The heights of a single image where the source has them, else None.
-        bands: The bands that were chosen as red, green and blue, if any were.
+        shown: The first of them that can be read.
+        overview: What that one looks like.
     """
 
     pictures: tuple[PictureFile, ...]
-    height: PictureFile | None = None
-    bands: tuple[int, int, int] | None = None
+    height: PictureFile | None
+    shown: PictureFile
+    overview: ImageOverview
 
     @property
     def picture(self) -> PictureFile:
         """The first image."""
         return self.pictures[0]
+
+    @property
+    def name(self) -> str:
+        """Name of the image that is shown."""
+        return self.shown.name
+
+    def fits_live_view(self, classes: int) -> bool:
+        """Whether it is one image that can be held in memory.
+
+        Args:
+            classes: How many classes the model has.
+        """
+        pixels = self.overview.pixels
+        small = pixels <= LIVE_MEGAPIXELS * 1e6 and pixels * classes <= LIVE_VALUES
+        return small and len(self.pictures) == 1
 
 
 def pick_source() -> str:
@@ -64,26 +94,47 @@ def pick_source() -> str:
     return str(chosen)
 
 
-def pick_input(source: str, *, needs_height: bool) -> StudioInput | None:
-    """Show the boxes of a source.
+def pick_input(source: str, *, needs_height: bool) -> Chosen | None:
+    """Show the boxes of a source, and look at what was chosen in them.
 
     Args:
         source: One of `SOURCES`.
         needs_height: Whether the model takes heights beside the image.
 
     Returns:
-        What was chosen, or None while there is nothing to work on.
+        What was chosen; None while there is nothing to work on, or where nothing can be
+        read: the page has then said why.
     """
     if source == "upload":
-        return _pick_upload(needs_height=needs_height)
-    if source == "machine":
-        return _pick_on_machine(needs_height=needs_height)
-    if source == "gallery":
-        return _requested_pair()
-    return _pick_scene()
+        files = _pick_upload(needs_height=needs_height)
+    elif source == "machine":
+        files = _pick_on_machine(needs_height=needs_height)
+    else:
+        files = _requested_pair() if source == "gallery" else _pick_scene()
+    return None if files is None else _look_at(*files)
 
 
-def _pick_scene() -> StudioInput:
+def _look_at(
+    pictures: tuple[PictureFile, ...], height: PictureFile | None
+) -> Chosen | None:
+    """Look at the first image that can be read; ask for its bands if not clear."""
+    failure: ImageError | None = None
+    for number, picture in enumerate(pictures[:_TRIED_IMAGES]):
+        try:
+            with st.spinner("Looking at the image"):
+                shown = pick_bands(picture, shared=len(pictures) > 1)
+                overview = image_overview(shown)
+        except ImageError as error:
+            failure = failure or error
+            continue
+        looked_at = (*pictures[:number], shown, *pictures[number + 1 :])
+        return Chosen(looked_at, height, shown, overview)
+    if failure is not None:
+        show_error(failure, "The image cannot be read")
+    return None
+
+
+def _pick_scene() -> Files:
     scenes: dict[str, Scene] = {scene.name: scene for scene in example_scenes()}
     name = st.selectbox(
         "Scene",
@@ -94,12 +145,10 @@ def _pick_scene() -> StudioInput:
         persist_state="session",
     )
     scene = scenes[name]
-    return StudioInput(
-        (PictureFile.on_disk(scene.image),), PictureFile.on_disk(scene.height)
-    )
+    return (PictureFile.on_disk(scene.image),), PictureFile.on_disk(scene.height)
 
 
-def _pick_upload(*, needs_height: bool) -> StudioInput | None:
+def _pick_upload(*, needs_height: bool) -> Files | None:
     pictures = pick_uploads(
         "image",
         "Satellite images: PNG, JPEG, TIFF or GeoTIFF",
@@ -107,7 +156,7 @@ def _pick_upload(*, needs_height: bool) -> StudioInput | None:
         several=True,
     )
     if not needs_height:
-        return StudioInput(pictures) if pictures else None
+        return (pictures, None) if pictures else None
     heights = pick_uploads(
         "height",
         "Heights in metres, of the image's size: PNG (16 bit), TIFF or GeoTIFF",
@@ -116,16 +165,16 @@ def _pick_upload(*, needs_height: bool) -> StudioInput | None:
     return _with_height(pictures, heights[0] if heights else None)
 
 
-def _pick_on_machine(*, needs_height: bool) -> StudioInput | None:
+def _pick_on_machine(*, needs_height: bool) -> Files | None:
     pictures = pick_on_machine()
     if not needs_height:
-        return StudioInput(pictures) if pictures else None
+        return (pictures, None) if pictures else None
     return _with_height(pictures, pick_height_on_machine())
 
 
 def _with_height(
     pictures: tuple[PictureFile, ...], height: PictureFile | None
-) -> StudioInput | None:
+) -> Files | None:
     """Return one image with its heights, or say that several cannot have any."""
     if len(pictures) > 1:
         st.info(
@@ -135,10 +184,10 @@ def _with_height(
             icon=":material/landscape:",
         )
         return None
-    return StudioInput(pictures, height) if pictures and height else None
+    return (pictures, height) if pictures and height else None
 
 
-def _requested_pair() -> StudioInput | None:
+def _requested_pair() -> Files | None:
     """Return the pair that the gallery asked for, and say which one it is."""
     request = state.studio_request()
     if request is None:
@@ -150,10 +199,8 @@ def _requested_pair() -> StudioInput | None:
         st.markdown(f":material/image: Pair **{shown}** of **{name}**")
     if outcome.failed:
         return None
-    return StudioInput(
-        (PictureFile.on_disk(pair.image),),
-        PictureFile.on_disk(pair.height) if pair.height else None,
-    )
+    height = PictureFile.on_disk(pair.height) if pair.height else None
+    return (PictureFile.on_disk(pair.image),), height
 
 
 def needs_height(entry: ModelEntry) -> bool:

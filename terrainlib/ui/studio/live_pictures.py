@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from terrainlib.data.imagery import Image
 from terrainlib.data.palette import NO_DATA, Classes, colorize
 from terrainlib.mask.confidence import confidence_picture
-from terrainlib.ui.pictures import encode_jpeg, encode_png, shrink
+from terrainlib.mask.rasters.export import encode_png
+from terrainlib.ui.pictures import encode_jpeg, shrink
 from terrainlib.ui.studio.live_view import PREVIEW_PX, Shown, ViewLayer, ViewPictures
 
 Bytes = NDArray[np.uint8]

@@ -3,8 +3,7 @@
 Everything is at the image's full size. Nothing here draws: it runs in other threads.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,116 +12,84 @@ from numpy.typing import NDArray
 from terrainlib import files
 from terrainlib.data.imagery import read_height
 from terrainlib.data.palette import NO_DATA, colorize
-from terrainlib.errors import ConfigError
 from terrainlib.mask.confidence import confidence_picture
 from terrainlib.mask.pack.pack import PackContent, PackTarget, write_pack
 from terrainlib.mask.rasters import export
 from terrainlib.mask.rasters.geotiff import (
+    ClassRasterSink,
     SoftRasterSink,
     WeightRasterSink,
-    geotiff_mask,
 )
 from terrainlib.mask.rasters.rastersink import RasterSink
 from terrainlib.mask.sharpen import sharpen
 from terrainlib.mask.tiles.bands import Band
-from terrainlib.mask.tiles.result import snap_to_classes, strips
+from terrainlib.mask.tiles.result import snap_to_classes
 from terrainlib.mask.vectors.polygons import SmallestArea, TerrainPolygons, trace_mask
 from terrainlib.mask.vectors.vectorfile import write_geojson, write_geopackage
-from terrainlib.ui.studio.cleaning import CleanMask
 from terrainlib.ui.studio.live_view import ViewSettings
-from terrainlib.ui.studio.masks import MadeMask, PictureFile
+from terrainlib.ui.studio.masks import MadeMask
 
 Bytes = NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StudioMask:
-    """All that the files are made of.
-
-    Attributes:
-        picture: The image's file.
-        made: Its mask.
-        clean: The class mask, cleaned as set.
-        view: What the controls of the live view stand at.
-    """
-
-    picture: PictureFile
-    made: MadeMask
-    clean: CleanMask
-    view: ViewSettings
-
-    @property
-    def stem(self) -> str:
-        """How the names of the files begin."""
-        return Path(self.picture.name).stem
-
-
-def class_png(mask: StudioMask) -> bytes:
+def class_png(made: MadeMask) -> bytes:
     """Return the class mask in class colours as PNG."""
-    return export.mask_png(mask.clean.index, mask.made.classes)
+    return export.mask_png(made.index, made.classes)
 
 
-def soft_png(mask: StudioMask) -> bytes:
+def soft_png(made: MadeMask) -> bytes:
     """Return the soft mask as PNG."""
-    return export.encode_png(mask.made.soft)
+    return export.encode_png(made.soft)
 
 
-def sharpened_png(mask: StudioMask) -> bytes:
+def sharpened_png(made: MadeMask, view: ViewSettings) -> bytes:
     """Return the sharpened mask as PNG."""
-    return export.encode_png(sharpened(mask))
+    return export.encode_png(sharpened(made, view))
 
 
-def overlay_png(mask: StudioMask) -> bytes:
+def overlay_png(made: MadeMask, view: ViewSettings) -> bytes:
     """Return what the view shows over the image as PNG."""
-    image = mask.picture.read()
-    shown = shown_over_image(mask)
-    return export.encode_png(export.overlay(image.rgb, shown, mask.view.opacity))
+    image = made.picture.read()
+    shown = shown_over_image(made, view)
+    return export.encode_png(export.overlay(image.rgb, shown, view.opacity))
 
 
-def sharpened(mask: StudioMask) -> Bytes:
+def sharpened(made: MadeMask, view: ViewSettings) -> Bytes:
     """Return the soft mask with the view's sharpening and snapping, (H, W, 3) uint8."""
-    made, view = mask.made, mask.view
     sharp = sharpen(made.soft, view.amount, method=view.method, radius=view.radius)
     if view.snap:
         index = snap_to_classes(sharp, made.classes)
-        index[made.index == NO_DATA] = NO_DATA
+        index[made.predicted == NO_DATA] = NO_DATA
         sharp = colorize(index, made.classes)
     return sharp
 
 
-def shown_over_image(mask: StudioMask) -> Bytes:
+def shown_over_image(made: MadeMask, view: ViewSettings) -> Bytes:
     """Return what the view shows over the image at full size, (H, W, 3) uint8."""
-    if mask.view.shown == "classes":
-        return colorize(mask.clean.index, mask.made.classes)
-    if mask.view.shown == "confidence":
-        return confidence_picture(mask.made.margins, mask.made.index)
-    return sharpened(mask)
+    if view.shown == "classes":
+        return colorize(made.index, made.classes)
+    if view.shown == "confidence":
+        return confidence_picture(made.margins, made.predicted)
+    return sharpened(made, view)
 
 
-def class_geotiff(mask: StudioMask) -> bytes:
-    """Return the class mask as GeoTIFF on the image's grid.
-
-    Raises:
-        ConfigError: If the image has no place.
-    """
-    made = mask.made
-    if made.georeference is None:
-        raise ConfigError("the image has no georeference. Download the PNG instead.")
-    return geotiff_mask(mask.clean.index, made.classes, made.georeference)
+def class_geotiff(made: MadeMask) -> bytes:
+    """Return the class mask as GeoTIFF on the image's grid."""
+    return _raster(made, ClassRasterSink, (Band(_all_rows(made), made.index),))
 
 
-def soft_geotiff(mask: StudioMask) -> bytes:
+def soft_geotiff(made: MadeMask) -> bytes:
     """Return the soft mask as GeoTIFF on the image's grid."""
-    return _raster(mask, SoftRasterSink, _soft_bands(mask.made))
+    band = Band(_all_rows(made), made.predicted, soft=made.soft)
+    return _raster(made, SoftRasterSink, (band,))
 
 
-def probability_geotiff(mask: StudioMask) -> bytes:
+def probability_geotiff(made: MadeMask) -> bytes:
     """Return the probabilities in 255ths as GeoTIFF, a band for each class."""
-    made = mask.made
-    return _raster(mask, WeightRasterSink, made.probabilities.bands(made.index))
+    return _raster(made, WeightRasterSink, made.probabilities.bands(made.predicted))
 
 
-def geopackage(mask: StudioMask, smallest: SmallestArea) -> bytes:
+def geopackage(made: MadeMask, smallest: SmallestArea) -> bytes:
     """Return the polygons of the class mask as GeoPackage.
 
     Raises:
@@ -131,11 +98,11 @@ def geopackage(mask: StudioMask, smallest: SmallestArea) -> bytes:
         ImageError: If the outlines have too many corners.
         StorageError: If the disk is full, read-only or failing.
     """
-    polygons = _polygons(mask, smallest)
-    return _written(f"{mask.stem}.gpkg", lambda path: write_geopackage(path, polygons))
+    polygons = _polygons(made, smallest)
+    return _written(f"{made.stem}.gpkg", lambda path: write_geopackage(path, polygons))
 
 
-def geojson(mask: StudioMask, smallest: SmallestArea) -> bytes:
+def geojson(made: MadeMask, smallest: SmallestArea) -> bytes:
     """Return the polygons of the class mask as GeoJSON in WGS 84.
 
     Raises:
@@ -145,11 +112,11 @@ def geojson(mask: StudioMask, smallest: SmallestArea) -> bytes:
             the Earth.
         StorageError: If the disk is full, read-only or failing.
     """
-    polygons = _polygons(mask, smallest)
-    return _written(f"{mask.stem}.geojson", lambda path: write_geojson(path, polygons))
+    polygons = _polygons(made, smallest)
+    return _written(f"{made.stem}.geojson", lambda path: write_geojson(path, polygons))
 
 
-def pack_zip(mask: StudioMask, target: PackTarget) -> bytes:
+def pack_zip(made: MadeMask, target: PackTarget) -> bytes:
     """Return the world-builder's pack.
 
     Raises:
@@ -157,39 +124,32 @@ def pack_zip(mask: StudioMask, target: PackTarget) -> bytes:
             heights do not fit.
         StorageError: If the disk is full, read-only or failing.
     """
-    made = mask.made
     height = None
     if made.height is not None:
         height = read_height(made.height.source, name=made.height.name)
     content = PackContent(
-        made.probabilities.weights(made.index),
+        made.probabilities.weights(made.predicted),
         made.classes,
-        mask=mask.clean.index,
+        mask=made.index,
         height=height,
         georeference=made.georeference,
-        name=mask.stem,
+        name=made.stem,
     )
-    name = f"{mask.stem}_pack.zip"
+    name = f"{made.stem}_pack.zip"
     return _written(name, lambda path: write_pack(path, content, target))
 
 
-def _polygons(mask: StudioMask, smallest: SmallestArea) -> TerrainPolygons:
-    made = mask.made
-    return trace_mask(
-        mask.clean.index, made.classes, made.georeference, smallest=smallest
-    )
+def _polygons(made: MadeMask, smallest: SmallestArea) -> TerrainPolygons:
+    return trace_mask(made.index, made.classes, made.georeference, smallest=smallest)
 
 
-def _soft_bands(made: MadeMask) -> Iterator[Band]:
-    height, width = made.index.shape
-    for rows in strips((height, width)):
-        yield Band(rows, made.index[rows], soft=made.soft[rows])
+def _all_rows(made: MadeMask) -> slice:
+    return slice(0, len(made.predicted))
 
 
-def _raster(mask: StudioMask, sink: type[RasterSink], bands: Iterator[Band]) -> bytes:
+def _raster(made: MadeMask, sink: type[RasterSink], bands: Iterable[Band]) -> bytes:
     """Return bands as the raster file that a sink makes of them."""
-    made = mask.made
-    height, width = made.index.shape
+    height, width = made.predicted.shape
 
     def write(path: Path) -> None:
         with sink(
@@ -202,7 +162,7 @@ def _raster(mask: StudioMask, sink: type[RasterSink], bands: Iterator[Band]) -> 
             for band in bands:
                 target.write(band)
 
-    return _written(f"{mask.stem}.tif", write)
+    return _written(f"{made.stem}.tif", write)
 
 
 def _written(name: str, write: Callable[[Path], None]) -> bytes:

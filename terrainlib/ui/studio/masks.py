@@ -7,6 +7,7 @@ first prediction loads TensorFlow.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,19 +15,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.imagery import Georeference, Image, read_height, read_image
-from terrainlib.data.palette import Classes
+from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.data.scene import scene_of
 from terrainlib.errors import TerrainError
 from terrainlib.mask.gap.meter import Gap
 from terrainlib.mask.gap.scene import scene_gap
-from terrainlib.mask.ground.areas import Validation, validation_of
-from terrainlib.mask.rasters.export import to_bytes
+from terrainlib.mask.ground.areas import (
+    AreaTable,
+    AreaTally,
+    Validation,
+    validation_of,
+)
+from terrainlib.mask.postprocess import PostProcessing
+from terrainlib.mask.tiles.bands import Band, to_bytes
 from terrainlib.mask.tiles.keptprobabilities import KeptProbabilities
 from terrainlib.ui import cached, store
 from terrainlib.ui.models.instant import model_of, stamp_of
 from terrainlib.ui.pictures import encode_jpeg, shrink
-from terrainlib.ui.studio.live_pictures import confidence_layer, view_pictures
-from terrainlib.ui.studio.live_view import PREVIEW_PX, ViewPictures
+from terrainlib.ui.studio.live_pictures import (
+    class_layer,
+    confidence_layer,
+    view_pictures,
+)
+from terrainlib.ui.studio.live_view import PREVIEW_PX, ViewLayer, ViewPictures
 from terrainlib.ui.studio.scale import (
     WorkingScale,
     choose_scale,
@@ -79,12 +90,15 @@ class PictureFile:
         return read_image(self.source, name=self.name, bands=self.bands)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class MadeMask:
-    """A predicted mask, at the image's size.
+    """What was made of an image, at its size; its class mask cleaned as set.
+
+    What follows from the cleaning is computed when it is first asked for.
 
     Attributes:
-        index: (H, W) uint8, the most probable class; 255 where there is no data.
+        picture: The image's file.
+        predicted: (H, W) uint8, the most probable class; 255 where there is no data.
         soft: (H, W, 3) uint8, the soft mask; black where there is no data.
         margins: (H, W) uint8, probability of the best class minus that of the second
             best in 255ths; 0 where there is no data.
@@ -96,10 +110,12 @@ class MadeMask:
         gap: How the image compares with the model's training images.
         validation: What is known of the model's errors.
         scale: The scale at which it was predicted.
-        pictures: What the live view shows.
+        pictures: What the live view shows beside the class mask.
+        cleaning: How the class mask is cleaned.
     """
 
-    index: NDArray[np.uint8]
+    picture: PictureFile
+    predicted: NDArray[np.uint8]
     soft: NDArray[np.uint8]
     margins: NDArray[np.uint8]
     probabilities: KeptProbabilities
@@ -111,17 +127,50 @@ class MadeMask:
     validation: Validation | None
     scale: WorkingScale
     pictures: ViewPictures
+    cleaning: PostProcessing = field(default_factory=PostProcessing)
 
     @property
     def key(self) -> str:
-        """What names the mask: files, model and scale."""
+        """What names the prediction: files, model and scale."""
         return self.pictures.id
 
     @property
+    def stem(self) -> str:
+        """How the names of its files begin."""
+        return Path(self.picture.name).stem
+
+    @property
     def nbytes(self) -> int:
-        """The memory that it takes."""
-        arrays = (self.index, self.soft, self.margins, self.probabilities.working)
+        """The memory that the prediction takes."""
+        arrays = (self.predicted, self.soft, self.margins, self.probabilities.working)
         return sum(array.nbytes for array in arrays)
+
+    @cached_property
+    def index(self) -> NDArray[np.uint8]:
+        """(H, W) uint8, the cleaned class mask that is shown and downloaded."""
+        if self.cleaning.changes_nothing:
+            return self.predicted
+        return self.cleaning.apply(self.predicted)
+
+    @cached_property
+    def changed(self) -> float:
+        """Share of the pixels with data that cleaning changed, 0 to 1."""
+        known = max(1, int(np.count_nonzero(self.predicted != NO_DATA)))
+        return int(np.count_nonzero(self.index != self.predicted)) / known
+
+    @cached_property
+    def areas(self) -> AreaTable:
+        """How much each class covers, on the ground where that is known."""
+        height, width = self.index.shape
+        names = [item.name for item in self.classes]
+        tally = AreaTally(self.georeference, width, names)
+        tally.write(Band(slice(0, height), self.index))
+        return tally.table(self.validation)
+
+    @cached_property
+    def layer(self) -> ViewLayer:
+        """What the live view shows of the class mask."""
+        return class_layer(f"{self.key}\n{self.cleaning}", self.index, self.classes)
 
 
 def mask_key(
@@ -130,8 +179,8 @@ def mask_key(
     model: str,
     scale: float | None = None,
 ) -> str:
-    """Return the key of a mask: the content of the files, the model's, the scale."""
-    parts = (picture.key, height.key if height else "", model)
+    """Return the key of a mask: name and content of files, the model's, the scale."""
+    parts = (picture.name, picture.key, height.key if height else "", model)
     return "\n".join([*parts, str(stamp_of(model)), str(scale or "")])
 
 
@@ -180,7 +229,8 @@ def make_mask(
         layer = beside.submit(confidence_layer, key, margins, index)
         pictures = view_pictures(key, image, soft, loaded.classes)
     made = MadeMask(
-        index=index,
+        picture=picture,
+        predicted=index,
         soft=soft,
         margins=margins,
         probabilities=probabilities.result(),
@@ -195,6 +245,17 @@ def make_mask(
     )
     store.results().put(key, made, made.nbytes)
     return made
+
+
+def clean_mask(made: MadeMask, settings: PostProcessing) -> MadeMask:
+    """Return the mask cleaned in another way, kept while it is needed."""
+    key = f"{made.key}\n{settings}"
+    found = store.results().get(key)
+    if isinstance(found, MadeMask):
+        return found
+    clean = replace(made, cleaning=settings)
+    store.results().put(key, clean, clean.index.nbytes)
+    return clean
 
 
 def picture_preview(picture: PictureFile) -> tuple[bytes, tuple[int, int], str]:

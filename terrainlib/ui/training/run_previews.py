@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from terrainlib.data.imagery import read_image
 from terrainlib.errors import TerrainError
+from terrainlib.mask.rasters.export import encode_png
 from terrainlib.runs.folder import PreviewInput, preview_inputs, previews
 from terrainlib.ui.cached import Stamp, file_stamp
 from terrainlib.ui.text import md_escape
@@ -106,5 +107,4 @@ def _strip_png(paths: tuple[str, ...], stamps: tuple[Stamp, ...]) -> bytes:
     panels = [
         np.round(read_image(Path(path)).rgb * 255).astype(np.uint8) for path in paths
     ]
-    bgra = cv2.cvtColor(strip(panels), cv2.COLOR_RGBA2BGRA)
-    return bytes(cv2.imencode(".png", bgra)[1].tobytes())
+    return encode_png(strip(panels))

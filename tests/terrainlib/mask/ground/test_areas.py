@@ -4,23 +4,30 @@ import csv
 import io
 import json
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
+from rasterio.crs import CRS
 
+from terrainlib.data.imagery import Georeference
+from terrainlib.data.palette import NO_DATA
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import InputError
 from terrainlib.mask.ground._area_errors import clustered, stratified, student_95
 from terrainlib.mask.ground.areas import (
+    AreaTally,
     Validation,
     area_table,
-    class_square_metres,
     validation_of,
 )
+from terrainlib.mask.ground.pixels import row_areas
+from terrainlib.mask.tiles.bands import Band
 from terrainlib.model.modelfile import read_record
 from terrainlib.model.record import ModelRecord
 
+DEGREES = Georeference(CRS.from_epsg(4326).to_wkt(), (0.1, 0, 10, 0, -0.1, 60), None)
 # Olofsson et al. (2014), section 5: rows by map class, columns by reference; pixels of
 # 30 m; the published areas and half intervals in hectares.
 NAMES = ("Deforestation", "Forest gain", "Stable forest", "Stable non-forest")
@@ -275,15 +282,28 @@ def test_counts_that_do_not_fit_the_classes_are_refused(counts: list[Any]) -> No
         area_table("AB", np.array([1, 1]), None, np.array(counts))
 
 
-def test_ground_is_counted_row_by_row_and_adds_up_over_bands() -> None:
-    classes = np.array([[0, 1, 255], [0, 0, 1], [2, 2, 2]], np.uint8)
-    rows = np.array([1.0, 10.0, 100.0])
-    whole = class_square_metres(classes, rows, 4)
-    bands = class_square_metres(classes[:1], rows[:1], 4) + class_square_metres(
-        classes[1:], rows[1:], 4
-    )
-    assert whole.tolist() == [21, 11, 300, 0]
-    np.testing.assert_array_equal(bands, whole)
+@pytest.mark.parametrize("cuts", [(), (7, 30)])
+def test_pixels_and_ground_of_bands_add_up_row_by_row(cuts: tuple[int, ...]) -> None:
+    classes = np.random.default_rng(1).integers(0, 4, (40, 12), np.uint8)
+    classes[classes == 3] = NO_DATA
+    tally = AreaTally(DEGREES, 12, "ABC")
+    for start, stop in pairwise((0, *cuts, 40)):
+        tally.write(Band(slice(start, stop), classes[start:stop]))
+    rows = row_areas(DEGREES, slice(0, 40), 12)
+    assert rows is not None
+    expected = [((classes == n) * rows[:, None]).sum() for n in range(3)]
+    np.testing.assert_allclose(tally.square_metres, expected)
+    assert tally.pixels.tolist() == [(classes == n).sum() for n in range(3)]
+    table = tally.table(None)
+    assert table.square_metres == pytest.approx(sum(expected))
+    assert table.pixels == (classes != NO_DATA).sum()
+
+
+def test_an_image_that_lies_nowhere_covers_no_known_ground() -> None:
+    tally = AreaTally(None, 12, "AB")
+    tally.write(Band(slice(0, 4), np.zeros((4, 12), np.uint8)))
+    assert tally.square_metres is None
+    assert tally.table(None).pixels == 48
 
 
 def test_the_csv_has_a_row_for_each_class_and_no_formula() -> None:

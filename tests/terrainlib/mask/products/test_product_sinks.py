@@ -11,8 +11,7 @@ from rasterio.crs import CRS
 from terrainlib.data.imagery import Georeference
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.errors import InputError
-from terrainlib.mask.ground.pixels import row_areas
-from terrainlib.mask.products._sinks import GroundTally, PlaneFile, SharpenedPngSink
+from terrainlib.mask.products._sinks import PlaneFile, SharpenedPngSink
 from terrainlib.mask.sharpen import sharpen
 from terrainlib.mask.tiles.bands import Band, no_data_band
 
@@ -71,25 +70,6 @@ def test_bands_out_of_order_are_refused_and_leave_nothing(tmp_path: Path) -> Non
     with pytest.raises(InputError, match="Give the bands in their order"):
         sharpened(tmp_path / "a.png", [first, last], 9, 1.0)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_ground_of_bands_adds_up_row_by_row() -> None:
-    soft = np.random.default_rng(1).integers(0, 256, (40, 12, 3), np.uint8)
-    tally = GroundTally(DEGREES, 12, 7)
-    for band in bands(soft, 7, 30):
-        tally.write(band)
-    areas = row_areas(DEGREES, slice(0, 40), 12)
-    assert areas is not None
-    classes = soft[..., 0] % 7
-    expected = [((classes == n) * areas[:, None]).sum() for n in range(7)]
-    np.testing.assert_allclose(tally.square_metres, expected)
-
-
-def test_an_image_that_lies_nowhere_covers_no_known_ground() -> None:
-    tally = GroundTally(None, 12, 7)
-    for band in bands(np.zeros((4, 12, 3), np.uint8), 2):
-        tally.write(band)
-    assert tally.square_metres is None
 
 
 def test_planes_are_kept_and_mapped(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from terrainlib.data.imagery import Georeference
 from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA
 from terrainlib.errors import ConfigError, ImageError
 from terrainlib.mask.ground.pixels import row_areas
-from terrainlib.mask.rasters.geotiff import geotiff_mask
+from terrainlib.mask.postprocess import merge_islands
 from terrainlib.mask.vectors import polygons as vectors
-from terrainlib.mask.vectors._outlines import count_corners, merge_islands, outlines
+from terrainlib.mask.vectors._outlines import count_corners, outlines
 from terrainlib.mask.vectors.polygons import SmallestArea, trace_geotiff, trace_mask
+from tests.imagefiles import class_tiff
 from tests.synthetic import terrain
 
 EVERY_PIXEL = SmallestArea(0)
@@ -217,7 +218,7 @@ def test_a_class_geotiff_gives_the_same_polygons(tmp_path):
     mask[100:, :30] = NO_DATA
     georeference = grid("+proj=laea +lat_0=28 +lon_0=84 +datum=WGS84")
     path = tmp_path / "a.tif"
-    path.write_bytes(geotiff_mask(mask, KAGGLE_CLASSES, georeference))
+    path.write_bytes(class_tiff(mask, KAGGLE_CLASSES, georeference))
     expected = trace(mask, georeference, SmallestArea(20))
     found = trace_geotiff(path, smallest=SmallestArea(20))
     assert found.classes == KAGGLE_CLASSES
@@ -231,7 +232,7 @@ def test_a_class_geotiff_gives_the_same_polygons(tmp_path):
 
 def test_a_class_geotiff_without_a_place_is_traced_in_pixels(tmp_path):
     path = tmp_path / "a.tif"
-    path.write_bytes(geotiff_mask(np.eye(40, dtype=np.uint8), KAGGLE_CLASSES, None))
+    path.write_bytes(class_tiff(np.eye(40, dtype=np.uint8), KAGGLE_CLASSES, None))
     traced = trace_geotiff(path, smallest=EVERY_PIXEL)
     assert traced.unit == "px"
     assert traced.area.sum() == 1600
@@ -255,7 +256,7 @@ def test_other_files_are_no_class_masks(tmp_path):
 def test_a_file_larger_than_the_limit_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "a.tif"
     path.write_bytes(
-        geotiff_mask(np.zeros((30, 50), np.uint8), KAGGLE_CLASSES, grid(3035))
+        class_tiff(np.zeros((30, 50), np.uint8), KAGGLE_CLASSES, grid(3035))
     )
     monkeypatch.setattr(vectors, "MAX_MEGAPIXELS", 0.001)
     with pytest.raises(

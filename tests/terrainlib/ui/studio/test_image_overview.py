@@ -10,7 +10,6 @@ from terrainlib.data.imagery import read_image
 from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA, color_table
 from terrainlib.data.sample import example_scenes
 from terrainlib.errors import ImageError
-from terrainlib.mask.rasters.geotiff import geotiff_mask
 from terrainlib.ui import store
 from terrainlib.ui.studio.image_overview import (
     OVERVIEW_PX,
@@ -18,7 +17,7 @@ from terrainlib.ui.studio.image_overview import (
     mask_overview,
 )
 from terrainlib.ui.studio.masks import PictureFile
-from tests.imagefiles import encode, pattern, tiff, write
+from tests.imagefiles import class_tiff, encode, pattern, tiff, write
 from tests.synthetic import terrain
 
 
@@ -102,7 +101,7 @@ def test_a_class_mask_is_shown_in_its_colours_and_clear_without_data(tmp_path: P
     index = terrain(64, 3)[1].copy()
     index[:16] = NO_DATA
     place = read_image(example_scenes()[0].image).georeference
-    path = write(tmp_path, "m.tif", geotiff_mask(index, KAGGLE_CLASSES, place))
+    path = write(tmp_path, "m.tif", class_tiff(index, KAGGLE_CLASSES, place))
 
     shown = read_image(mask_overview(path))
 

@@ -15,19 +15,18 @@ from pyproj import CRS
 
 from terrainlib.data.imagery import Georeference, Image, read_image
 from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA, color_table, colorize
-from terrainlib.errors import ConfigError, ImageError
+from terrainlib.errors import ImageError
 from terrainlib.mask.confidence import confidence_picture
 from terrainlib.mask.gap.meter import Gap
 from terrainlib.mask.pack.pack import PackTarget
 from terrainlib.mask.postprocess import PostProcessing
 from terrainlib.mask.prediction import Prediction
+from terrainlib.mask.rasters.export import encode_png
 from terrainlib.mask.sharpen import sharpen
 from terrainlib.mask.tiles.keptprobabilities import KeptProbabilities
 from terrainlib.mask.vectors.polygons import SmallestArea
 from terrainlib.ui import store
-from terrainlib.ui.pictures import encode_png
 from terrainlib.ui.studio import made_files, masks
-from terrainlib.ui.studio.cleaning import clean_mask, cleaning_in_words
 from terrainlib.ui.studio.downloads import (
     describe,
     pack_download,
@@ -41,8 +40,9 @@ from terrainlib.ui.studio.live_pictures import (
     view_pictures,
 )
 from terrainlib.ui.studio.live_view import PREVIEW_PX, ViewSettings
-from terrainlib.ui.studio.made_files import StudioMask, sharpened
-from terrainlib.ui.studio.masks import MadeMask, PictureFile
+from terrainlib.ui.studio.made_files import sharpened
+from terrainlib.ui.studio.masks import MadeMask, PictureFile, clean_mask
+from terrainlib.ui.studio.result import cleaning_in_words
 from terrainlib.ui.studio.scale import WorkingScale
 from tests.synthetic import terrain
 
@@ -73,8 +73,8 @@ def picture() -> PictureFile:
 
 
 @pytest.fixture
-def made() -> MadeMask:
-    """A mask with soft borders, and a corner without data."""
+def made(picture: PictureFile) -> MadeMask:
+    """A mask with soft borders, and a corner without data; neither cleaned."""
     index = terrain(SIZE, 3)[1].copy()
     index[:8, :8] = NO_DATA
     soft = cv2.blur(colorize(index, KAGGLE_CLASSES), (3, 3))
@@ -85,7 +85,8 @@ def made() -> MadeMask:
     margins[:8, :8] = 0
     image = Image(np.zeros((SIZE, SIZE, 3), np.float32), index != NO_DATA, name="land")
     return MadeMask(
-        index=index,
+        picture=picture,
+        predicted=index,
         soft=soft,
         margins=margins,
         probabilities=KeptProbabilities(shares, (SIZE, SIZE)),
@@ -101,29 +102,21 @@ def made() -> MadeMask:
 
 
 @pytest.fixture
-def mask(made: MadeMask, picture: PictureFile) -> StudioMask:
-    """The mask as it is downloaded, neither cleaned nor sharpened."""
-    return StudioMask(picture, made, clean_mask(made, PostProcessing()), ViewSettings())
-
-
-@pytest.fixture
-def cleaned(mask: StudioMask) -> StudioMask:
+def cleaned(made: MadeMask) -> MadeMask:
     """The same, cleaned."""
-    return replace(mask, clean=clean_mask(mask.made, PostProcessing(3, 12, 8)))
+    return clean_mask(made, PostProcessing(3, 12, 8))
 
 
 @pytest.fixture
-def placed(cleaned: StudioMask) -> StudioMask:
+def placed(cleaned: MadeMask) -> MadeMask:
     """The cleaned mask of an image that lies somewhere."""
-    made = replace(cleaned.made, georeference=UTM)
-    store.results.clear()
-    return replace(cleaned, made=made, clean=clean_mask(made, cleaned.clean.settings))
+    return replace(cleaned, georeference=UTM)
 
 
 def test_areas_leave_out_pixels_without_data(made: MadeMask):
-    counted = made.index[made.index != NO_DATA]
+    counted = made.predicted[made.predicted != NO_DATA]
 
-    rows = clean_mask(made, PostProcessing()).areas.rows
+    rows = made.areas.rows
 
     assert sum(row.share for row in rows) == pytest.approx(1)
     assert rows[0].share == pytest.approx((counted == 0).mean())
@@ -131,19 +124,21 @@ def test_areas_leave_out_pixels_without_data(made: MadeMask):
 
 
 def test_cleaning_changes_the_class_mask_its_areas_and_its_layer(
-    mask: StudioMask, cleaned: StudioMask
+    made: MadeMask, cleaned: MadeMask
 ):
-    expected = PostProcessing(3, 12, 8).apply(mask.made.index)
+    expected = PostProcessing(3, 12, 8).apply(made.predicted)
 
-    np.testing.assert_array_equal(cleaned.clean.index, expected)
+    np.testing.assert_array_equal(made.index, made.predicted)
+    np.testing.assert_array_equal(cleaned.index, expected)
     known = expected != NO_DATA
-    changed = (expected != mask.made.index)[known].mean()
-    assert cleaned.clean.changed == pytest.approx(changed)
+    changed = (expected != made.predicted)[known].mean()
+    assert cleaned.changed == pytest.approx(changed)
     assert changed > 0
-    assert f"{changed:.2%}" in cleaning_in_words(cleaned.clean)
-    forest = cleaned.clean.areas.rows[2]
+    assert f"{changed:.2%}" in cleaning_in_words(cleaned)
+    assert cleaning_in_words(made).startswith("Off.")
+    forest = cleaned.areas.rows[2]
     assert forest.pixels == (expected == 2).sum()
-    assert cleaned.clean.layer.id != mask.clean.layer.id
+    assert cleaned.layer.id != made.layer.id
 
 
 def test_a_cleaned_mask_is_kept(made: MadeMask):
@@ -152,27 +147,25 @@ def test_a_cleaned_mask_is_kept(made: MadeMask):
     assert clean_mask(made, settings) is clean_mask(made, settings)
 
 
-def test_areas_are_on_the_ground_where_the_image_has_a_place(placed: StudioMask):
-    rows = placed.clean.areas.rows
+def test_areas_are_on_the_ground_where_the_image_has_a_place(placed: MadeMask):
+    rows = placed.areas.rows
 
     for row in rows:
         assert row.square_metres == pytest.approx(100 * row.pixels, rel=0.01)
 
 
 @pytest.mark.parametrize("method", ["laplacian", "unsharp"])
-def test_the_sharpened_download_is_the_librarys_sharpening(
-    mask: StudioMask, method: str
-):
+def test_the_sharpened_download_is_the_librarys_sharpening(made: MadeMask, method: str):
     view = ViewSettings(1.35, method, 1.7)
 
-    expected = sharpen(mask.made.soft, 1.35, method=method, radius=1.7)
+    expected = sharpen(made.soft, 1.35, method=method, radius=1.7)
 
-    given = opened(made_files.sharpened_png(replace(mask, view=view)))
+    given = opened(made_files.sharpened_png(made, view))
     np.testing.assert_array_equal(given, expected)
 
 
-def test_snapping_gives_class_colours_and_keeps_no_data_black(mask: StudioMask):
-    snapped = sharpened(replace(mask, view=ViewSettings(1.0, snap=True)))
+def test_snapping_gives_class_colours_and_keeps_no_data_black(made: MadeMask):
+    snapped = sharpened(made, ViewSettings(1.0, snap=True))
 
     found = np.unique(snapped.reshape(-1, 3), axis=0).tolist()
     allowed = [*color_table(KAGGLE_CLASSES).tolist(), [0, 0, 0]]
@@ -181,38 +174,36 @@ def test_snapping_gives_class_colours_and_keeps_no_data_black(mask: StudioMask):
     assert (snapped[10:, 10:].sum(axis=2) > 0).all()
 
 
-def test_the_class_mask_is_cleaned_and_the_soft_mask_is_as_it_was(cleaned: StudioMask):
+def test_the_class_mask_is_cleaned_and_the_soft_mask_is_as_it_was(cleaned: MadeMask):
     np.testing.assert_array_equal(
         opened(made_files.class_png(cleaned)),
-        colorize(cleaned.clean.index, KAGGLE_CLASSES),
+        colorize(cleaned.index, KAGGLE_CLASSES),
     )
     given = opened(made_files.soft_png(cleaned))
-    np.testing.assert_array_equal(given, cleaned.made.soft)
+    np.testing.assert_array_equal(given, cleaned.soft)
 
 
 @pytest.mark.parametrize("opacity", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("shown", ["mask", "classes", "confidence"])
 def test_the_overlay_is_what_the_view_shows(
-    cleaned: StudioMask, opacity: float, shown: str
+    cleaned: MadeMask, opacity: float, shown: str
 ):
     view = ViewSettings(0.5, opacity=opacity, shown=shown)
-    mask = replace(cleaned, view=view)
-    rgb = read_image(mask.picture.source).rgb * 255
+    rgb = read_image(cleaned.picture.source).rgb * 255
     over = {
-        "mask": sharpen(mask.made.soft, 0.5),
-        "classes": colorize(mask.clean.index, KAGGLE_CLASSES),
-        "confidence": confidence_picture(mask.made.margins, mask.made.index),
+        "mask": sharpen(cleaned.soft, 0.5),
+        "classes": colorize(cleaned.index, KAGGLE_CLASSES),
+        "confidence": confidence_picture(cleaned.margins, cleaned.predicted),
     }[shown].astype(float)
 
-    pixels = opened(made_files.overlay_png(mask)).astype(float)
+    pixels = opened(made_files.overlay_png(cleaned, view)).astype(float)
 
     assert np.abs(pixels - (rgb + opacity * (over - rgb))).max() <= 1
 
 
-def test_rasters_lie_on_the_grid_of_the_image(placed: StudioMask):
+def test_rasters_lie_on_the_grid_of_the_image(placed: MadeMask):
     import rasterio
 
-    index, made = placed.clean.index, placed.made
     rasters = {
         item.file_name: rasterio.open(io.BytesIO(item.make()))
         for item in raster_downloads(placed)
@@ -226,18 +217,19 @@ def test_rasters_lie_on_the_grid_of_the_image(placed: StudioMask):
     for raster in rasters.values():
         assert raster.crs.to_epsg() == 32633
         assert tuple(raster.transform)[:6] == UTM.transform
-    np.testing.assert_array_equal(rasters["land_mask.tif"].read(1), index)
+    np.testing.assert_array_equal(rasters["land_mask.tif"].read(1), placed.index)
     soft = np.moveaxis(rasters["land_soft.tif"].read(), 0, -1)
-    np.testing.assert_array_equal(soft, made.soft)
+    np.testing.assert_array_equal(soft, placed.soft)
     weights = rasters["land_probabilities.tif"].read()
-    known = made.index != NO_DATA
+    known = placed.predicted != NO_DATA
     assert (weights.sum(axis=0) == np.where(known, 255, 0)).all()
     np.testing.assert_array_equal(
-        np.moveaxis(weights, 0, -1), made.probabilities.weights(made.index)
+        np.moveaxis(weights, 0, -1),
+        placed.probabilities.weights(placed.predicted),
     )
 
 
-def test_polygons_are_those_of_the_cleaned_mask(placed: StudioMask, tmp_path: Path):
+def test_polygons_are_those_of_the_cleaned_mask(placed: MadeMask, tmp_path: Path):
     package, json = vector_downloads(placed, SmallestArea(0))
     (tmp_path / "land.gpkg").write_bytes(package.make())
 
@@ -245,12 +237,12 @@ def test_polygons_are_those_of_the_cleaned_mask(placed: StudioMask, tmp_path: Pa
         query = "SELECT class, sum(area_m2) FROM terrain GROUP BY class"
         areas = dict(file.execute(query).fetchall())
 
-    for row in placed.clean.areas.rows:
+    for row in placed.areas.rows:
         assert areas.get(row.name, 0) == pytest.approx(row.square_metres, rel=1e-3)
     assert b'"coordinates"' in json.make()
 
 
-def test_polygons_below_the_smallest_area_are_merged(placed: StudioMask):
+def test_polygons_below_the_smallest_area_are_merged(placed: MadeMask):
     whole, merged = (
         vector_downloads(placed, SmallestArea(value, "m2"))[1].make().count(b'"share"')
         for value in (0, 5000)
@@ -259,12 +251,10 @@ def test_polygons_below_the_smallest_area_are_merged(placed: StudioMask):
     assert merged < whole
 
 
-def test_geojson_is_barred_for_a_grid_without_a_reference_system(cleaned: StudioMask):
-    made = replace(cleaned.made, georeference=replace(UTM, crs_wkt=""))
-    store.results.clear()
-    mask = replace(cleaned, made=made, clean=clean_mask(made, PostProcessing()))
+def test_geojson_is_barred_for_a_grid_without_a_reference_system(cleaned: MadeMask):
+    made = replace(cleaned, georeference=replace(UTM, crs_wkt=""))
 
-    package, json = vector_downloads(mask, SmallestArea())
+    package, json = vector_downloads(made, SmallestArea())
 
     assert not package.barred
     assert package.make()[:6] == b"SQLite"
@@ -273,27 +263,22 @@ def test_geojson_is_barred_for_a_grid_without_a_reference_system(cleaned: Studio
         json.make()
 
 
-def test_a_geotiff_of_a_picture_is_refused_in_a_sentence(mask: StudioMask):
-    with pytest.raises(ConfigError, match="no georeference"):
-        made_files.class_geotiff(mask)
-
-
-def test_pictures_are_on_offer_for_every_image(mask: StudioMask):
-    assert [item.file_name for item in picture_downloads(mask)] == [
+def test_pictures_are_on_offer_for_every_image(made: MadeMask):
+    offered = picture_downloads(made, ViewSettings())
+    assert [item.file_name for item in offered] == [
         "land_mask.png",
         "land_soft.png",
         "land_sharpened.png",
         "land_overlay.png",
     ]
-    assert all("not cleaned" in item.help for item in picture_downloads(mask)[:1])
+    assert "not cleaned" in offered[0].help
 
 
 def test_the_pack_holds_the_weights_the_cleaned_mask_and_the_heights(
-    cleaned: StudioMask,
+    cleaned: MadeMask,
 ):
     height = PictureFile("land_h.png", "high", encode_height(terrain(SIZE, 3)[2]))
-    mask = replace(cleaned, made=replace(cleaned.made, height=height))
-    download = pack_download(mask, PackTarget())
+    download = pack_download(replace(cleaned, height=height), PackTarget())
 
     with zipfile.ZipFile(io.BytesIO(download.make())) as archive:
         names = archive.namelist()
@@ -301,8 +286,8 @@ def test_the_pack_holds_the_weights_the_cleaned_mask_and_the_heights(
 
     assert download.file_name == "land_pack.zip"
     assert any("height" in name for name in names)
-    known = mask.clean.index != NO_DATA
-    expected = colorize(mask.clean.index, KAGGLE_CLASSES)
+    known = cleaned.index != NO_DATA
+    expected = colorize(cleaned.index, KAGGLE_CLASSES)
     np.testing.assert_array_equal(colors[known], expected[known])
 
 
@@ -315,12 +300,12 @@ def test_pixels_without_data_are_transparent_in_the_view(made: MadeMask):
 
 
 def test_the_layers_of_the_view_are_the_class_mask_and_the_confidence(made: MadeMask):
-    classes = class_layer("a", made.index, KAGGLE_CLASSES)
-    confidence = confidence_layer("a", made.margins, made.index)
+    classes = class_layer("a", made.predicted, KAGGLE_CLASSES)
+    confidence = confidence_layer("a", made.margins, made.predicted)
 
     expected = {
-        classes: colorize(made.index, KAGGLE_CLASSES),
-        confidence: confidence_picture(made.margins, made.index),
+        classes: colorize(made.predicted, KAGGLE_CLASSES),
+        confidence: confidence_picture(made.margins, made.predicted),
     }
     for layer, picture in expected.items():
         pixels = opened(layer.png)
@@ -351,16 +336,18 @@ def test_settings_are_described_in_words():
 def test_the_key_of_a_mask_changes_with_image_height_model_and_scale(
     picture: PictureFile,
 ):
+    renamed = PictureFile("hill.png", picture.key, picture.source)
     other = PictureFile("land.png", "other", b"")
     keys = {
         masks.mask_key(picture, None, "a"),
         masks.mask_key(other, None, "a"),
+        masks.mask_key(renamed, None, "a"),
         masks.mask_key(picture, other, "a"),
         masks.mask_key(picture, None, "b"),
         masks.mask_key(picture, None, "a", 0.5),
     }
 
-    assert len(keys) == 5
+    assert len(keys) == 6
 
 
 def test_predictions_and_made_masks_agree_on_rounding():
