@@ -28,7 +28,8 @@ from benchmarks._inference_ways import peak_memory
 from benchmarks._worker import Channel
 from terrainlib.data.scene import open_scene
 from terrainlib.mask.prediction import predict_image
-from terrainlib.mask.products.making import Wanted, predict_file
+from terrainlib.mask.products.making import predict_file
+from terrainlib.mask.products.records import Wanted
 from terrainlib.mask.tiles.feeding import geometry_of
 from terrainlib.mask.tiles.streaming import grid_of
 from terrainlib.mask.tiles.tiling import round_up

@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks._pairs import config_of, miou_of, split_pairs
 from benchmarks._worker import Channel
 from terrainlib.data.sample import open_sample
-from terrainlib.model.baseline import classifier_input, fit_baseline
+from terrainlib.model.pixelclassifier import classifier_input, fit_baseline
 
 
 def main() -> None:

@@ -25,15 +25,15 @@ from benchmarks._worker import Channel
 from terrainlib.data.cache import PairCache
 from terrainlib.data.sample import open_sample
 from terrainlib.model.config import TrainingConfig
+from terrainlib.model.learning.pipeline import training_batches
+from terrainlib.model.learning.trainer import Trainer
 from terrainlib.model.network import build_unet
-from terrainlib.model.pipeline import training_batches
-from terrainlib.model.trainer import Trainer
 
 Timed = tuple[int, float]  # images, seconds
 
 
 class OwnLoop:
-    """The steps of a training as `terrainlib.model.training` takes them."""
+    """The steps of a training as `terrainlib.model.learning.training` takes them."""
 
     def __init__(
         self, config: TrainingConfig, pairs: PairCache, settings: dict[str, Any]

@@ -32,7 +32,7 @@ from benchmarks._worker import Worker, stop_in_order
 from terrainlib import files
 from terrainlib.data.imagery import read_image
 from terrainlib.data.sample import example_scenes
-from terrainlib.mask.rasters.export import to_bytes
+from terrainlib.mask.tiles.bands import to_bytes
 
 _BLOCK = 512
 _BYTES_A_PIXEL = 3  # the image, compressed, its mask and what is written on the way

@@ -165,7 +165,7 @@ def measure_ours(folder: Path) -> Figures:
     from terrainlib.data.cache import build_cache
     from terrainlib.data.dataset import open_dataset
     from terrainlib.model.config import TrainingConfig
-    from terrainlib.model.pipeline import training_batches
+    from terrainlib.model.learning.pipeline import training_batches
 
     tf.data.Dataset.range(2).map(lambda x: x + 1).reduce(np.int64(0), tf.add)
     config = TrainingConfig.preset(

@@ -25,7 +25,7 @@ from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.model.config import TrainingConfig
 from terrainlib.runs import launcher
 from terrainlib.runs.folder import RunConfig, read_run
-from terrainlib.ui.chrome import APP_NAME
+from terrainlib.ui.page import APP_NAME
 from tests.browser.conftest import ROOT, Server, free_port, serve, wait_for_run
 
 HOME = "Home"

@@ -26,11 +26,11 @@ from benchmarks._worker import stop_in_order
 from terrainlib.data.imagery import read_image
 from terrainlib.data.sample import SCENES_DIR
 from terrainlib.data.scene import scene_of
-from terrainlib.mask.gap.scene import scene_gap
+from terrainlib.mask.gap.meter import scene_gap
 from terrainlib.mask.prediction import predict_image
-from terrainlib.mask.rasters.export import to_bytes
+from terrainlib.mask.tiles.bands import to_bytes
 from terrainlib.model.modelfile import load_model
-from terrainlib.ui.studio.live_pictures import confidence_layer, view_pictures
+from terrainlib.ui.studio.live import confidence_layer, view_pictures
 from tests.browser.conftest import ROOT, free_port, serve, wait_for_run
 
 SIDE_PX = 1024

@@ -3,12 +3,16 @@
 import streamlit as st
 
 from terrainlib.ui import state
-from terrainlib.ui.chrome import empty_state, page_header
-from terrainlib.ui.datasets.class_names import show_class_names
 from terrainlib.ui.datasets.overlaps import show_shared_ground
-from terrainlib.ui.datasets.pair_gallery import show_pair_gallery
+from terrainlib.ui.datasets.pairs import show_pair_gallery
 from terrainlib.ui.datasets.picker import pick_dataset
-from terrainlib.ui.datasets.report import show_classes, show_counts, show_problems
+from terrainlib.ui.datasets.report import (
+    show_class_names,
+    show_classes,
+    show_counts,
+    show_problems,
+)
+from terrainlib.ui.page import empty_state, page_header
 
 page_header(
     "Dataset preview",

@@ -3,14 +3,13 @@
 import streamlit as st
 
 from terrainlib.runs.folder import damaged_runs, list_runs
-from terrainlib.runs.launcher import active_run
-from terrainlib.ui.chrome import empty_state, page_header
-from terrainlib.ui.notices import show_notice
-from terrainlib.ui.training import run_actions as actions
-from terrainlib.ui.training.run_table import show_runs
-from terrainlib.ui.training.run_view import show_run
-from terrainlib.ui.training.training_start import show_new_training
-from terrainlib.ui.worker_parts import show_damaged
+from terrainlib.runs.slot import active_run
+from terrainlib.ui.page import empty_state, page_header, show_notice
+from terrainlib.ui.training import actions
+from terrainlib.ui.training.form import show_new_training
+from terrainlib.ui.training.table import show_runs
+from terrainlib.ui.training.view import show_run
+from terrainlib.ui.workers import show_damaged
 
 page_header(
     "Training",

@@ -2,15 +2,15 @@
 
 import streamlit as st
 
-from terrainlib.ui.chrome import page_header
-from terrainlib.ui.datasets.parts import caution, has_seen, pick_part
 from terrainlib.ui.datasets.picker import pick_dataset
+from terrainlib.ui.datasets.splits import caution, has_seen, pick_part
+from terrainlib.ui.gallery.pixelclassifier import show_yardstick
 from terrainlib.ui.gallery.predictions import Wanted, predictions
 from terrainlib.ui.gallery.rows import show_prediction_rows
-from terrainlib.ui.gallery.score_report import show_score_report
+from terrainlib.ui.gallery.scores import show_score_report
 from terrainlib.ui.gallery.settings import show_settings
-from terrainlib.ui.gallery.yardstick_report import show_yardstick
 from terrainlib.ui.models.picker import pick_entry
+from terrainlib.ui.page import page_header
 
 page_header(
     "Prediction gallery",

@@ -3,15 +3,12 @@
 import streamlit as st
 
 from terrainlib.ui import state
-from terrainlib.ui.chrome import page_header
 from terrainlib.ui.errors import errors_shown
+from terrainlib.ui.jobs.actions import watched_name
+from terrainlib.ui.jobs.form import show_active_strip, show_new_job
+from terrainlib.ui.jobs.view import show_earlier_jobs, show_watched
 from terrainlib.ui.models.picker import pick_entry
-from terrainlib.ui.notices import show_notice
-from terrainlib.ui.predictions.actions import watched_name
-from terrainlib.ui.predictions.listing import show_earlier_jobs
-from terrainlib.ui.predictions.start import show_active_strip, show_new_job
-from terrainlib.ui.predictions.view import show_watched
-from terrainlib.ui.studio.image_overview import show_image
+from terrainlib.ui.page import page_header, show_notice
 from terrainlib.ui.studio.inputs import (
     Chosen,
     class_count,
@@ -20,10 +17,11 @@ from terrainlib.ui.studio.inputs import (
     pick_input,
     pick_source,
 )
-from terrainlib.ui.studio.live_view import prepare_live_view
+from terrainlib.ui.studio.live import prepare_live_view
 from terrainlib.ui.studio.masks import MadeMask, kept_mask, make_mask
+from terrainlib.ui.studio.overview import show_image
 from terrainlib.ui.studio.result import show_result
-from terrainlib.ui.studio.upload_boxes import mask_wanted, want_mask
+from terrainlib.ui.studio.uploads import mask_wanted, want_mask
 
 
 def show_before(chosen: Chosen) -> None:

@@ -4,11 +4,14 @@ import streamlit as st
 
 from terrainlib.runs.models import default_id, list_models
 from terrainlib.ui import state
-from terrainlib.ui.chrome import empty_state, page_header
-from terrainlib.ui.models.cards import show_model_card
-from terrainlib.ui.models.upload import show_model_upload
-from terrainlib.ui.notices import show_notice
-from terrainlib.ui.paging import page_of, show_pagination
+from terrainlib.ui.models.cards import show_model_card, show_model_upload
+from terrainlib.ui.page import (
+    empty_state,
+    page_header,
+    page_of,
+    show_notice,
+    show_pagination,
+)
 
 MODELS_A_PAGE = 8
 

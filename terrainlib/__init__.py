@@ -7,7 +7,7 @@ then name neither other files nor network addresses to be opened in their place.
 
 import os
 
-from terrainlib._gdal import CLOSED, GDAL_SKIP
+from terrainlib.gdal import CLOSED, GDAL_SKIP
 
 _ENVIRONMENT = {
     "OPENCV_IO_MAX_IMAGE_PIXELS": "100000000",

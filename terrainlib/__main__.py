@@ -2,7 +2,7 @@
 
 import sys
 
-from terrainlib.cli import main
+from terrainlib.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -4,6 +4,10 @@ A message is one sentence: what is wrong, the limit, what to do. `file` names th
 at fault, by its name alone; `str(error)` puts it in front.
 """
 
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -81,3 +85,20 @@ def require_number(what: str, value: Any, low: float, high: float) -> None:
             f"the {what} must be {low:g} to {high:g}, not {value!r}. Choose a number "
             "in that range."
         )
+
+
+# `warnings.catch_warnings` changes the whole process; one thread at a time.
+_LOCK = threading.Lock()
+
+
+@contextmanager
+def unsaid(message: str = "", category: type[Warning] = Warning) -> Iterator[None]:
+    """Leave a warning unsaid while the block lasts; other threads wait for it to end.
+
+    Args:
+        message: Pattern of how its text begins; empty for any.
+        category: Its class.
+    """
+    with _LOCK, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message, category)
+        yield

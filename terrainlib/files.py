@@ -5,7 +5,9 @@ flush, fsync, `os.replace`, fsync of the folder. Also the places where runs, mod
 caches lie.
 """
 
+import csv
 import errno
+import io
 import json
 import math
 import os
@@ -16,10 +18,10 @@ import socket
 import stat
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import psutil
 
@@ -286,7 +288,6 @@ def parse_json(data: bytes | str, *, finite: bool = True) -> Any:
 
 
 def _inside(value: Any) -> list[Any]:
-    """Return the lists and objects directly inside a parsed value."""
     if isinstance(value, dict):
         value = list(value.values())
     return [v for v in value if isinstance(v, dict | list)] if value else []
@@ -410,5 +411,36 @@ def _is_abandoned(path: Path) -> bool:
 
 
 def _machine() -> str:
-    """Return eight digits that stand for this machine."""
     return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
+
+
+def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    r"""Return a table as UTF-8 CSV.
+
+    Names of files and classes come from outside: a text that starts like a formula gets
+    an apostrophe in front, so that a spreadsheet shows it instead of computing it.
+    Numbers stay as they are, and None is an empty cell.
+
+    Args:
+        header: Names of the columns.
+        rows: The cells of each row.
+
+    Example:
+        >>> csv_bytes(["class", "share"], [["=1+1", -0.5], ["Water", None]])
+        b"class,share\r\n'=1+1,-0.5\r\nWater,\r\n"
+    """
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream)
+    for row in (header, *rows):
+        writer.writerow([safe_cell(cell) for cell in row])
+    return stream.getvalue().encode("utf-8", "replace")
+
+
+def safe_cell(value: Any) -> Any:
+    """Return a cell that no spreadsheet computes."""
+    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
+        return f"'{value}"
+    return value

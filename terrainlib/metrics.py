@@ -197,7 +197,6 @@ def _border_f1(
 
 
 def _borders(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return which pixels have a scored neighbour of another class."""
     border = np.zeros(mask.shape, bool)
     scored = mask != NOT_SCORED
     for here, there in (

@@ -1,22 +1,35 @@
-"""Types that every floor uses: what a value read from a file may be.
+"""Types that every floor uses: arrays, callbacks, and what a value of a file may be.
 
-They are pydantic's: `Annotated` types for the fields of a schema, and the way to hold a
-parsed JSON value against one.
+The latter are pydantic's: `Annotated` types for the fields of a schema, and the way to
+hold a parsed JSON value against one.
 """
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from terrainlib import files
 from terrainlib.errors import TerrainError
 
 Kind = TypeVar("Kind")
+
+FloatArray = NDArray[np.float32]
+ByteArray = NDArray[np.uint8]
+MaskArray = NDArray[np.uint8]  # class indices, 255 where there is no data
+BoolArray = NDArray[np.bool_]
+Size = tuple[int, int]  # height and width in px
+Window = tuple[slice, slice]  # rows and columns
+Forward = Callable[[FloatArray], FloatArray]  # a network
+Progress = Callable[[int, int], None]  # done, of how many
+ShouldStop = Callable[[], bool]
 
 MAX_TEXT_CHARACTERS: Final = 2_000
 YEARS: Final = (1970, 2200)
@@ -45,7 +58,6 @@ def _place(path: Path | str) -> Path | str:
 
 
 def _cut(text: str) -> str:
-    """Return a text for people, no longer than they read."""
     return text if len(text) <= MAX_TEXT_CHARACTERS else text[:MAX_TEXT_CHARACTERS]
 
 

@@ -17,7 +17,8 @@ import h5py
 import numpy as np
 
 from terrainlib.model.config import UNetConfig
-from terrainlib.model.modelfile import ModelRecord, save_model
+from terrainlib.model.reading.writer import save_model
+from terrainlib.model.record import ModelRecord
 
 Change = Callable[[dict[str, Any]], None]
 KINDS = ("model.keras", "TerrainMaskGenerator.h5")

@@ -10,10 +10,9 @@ from PIL import Image
 from terrainlib.data.palette import KAGGLE_CLASSES, colorize
 from terrainlib.model.config import TrainingConfig
 from terrainlib.runs.folder import RunConfig, create_run
-from terrainlib.runs.metrics import MetricsTable
-from terrainlib.runs.process import read_process, write_process
+from terrainlib.runs.process import read_process, utc_now, write_process
 from terrainlib.runs.status import Status, write_status
-from terrainlib.runs.times import utc_now
+from terrainlib.runs.training.metrics import MetricsTable
 from tests.synthetic import terrain
 
 CLASS_NAMES = tuple(item.name for item in KAGGLE_CLASSES)

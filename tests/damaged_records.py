@@ -8,17 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from terrainlib import files
-from terrainlib.mask.products.making import Made
+from terrainlib.mask.products.records import Made
 from terrainlib.model.config import TrainingConfig
 from terrainlib.runs.folder import RunConfig, create_run
-from terrainlib.runs.metrics import MetricsTable
-from terrainlib.runs.prediction_config import (
-    InputImage,
-    PredictionConfig,
-    PredictionStatus,
-)
+from terrainlib.runs.jobs.config import InputImage, PredictionConfig, PredictionStatus
 from terrainlib.runs.prediction_folder import create_prediction, write_results
 from terrainlib.runs.status import Status, write_status
+from terrainlib.runs.training.metrics import MetricsTable
 
 Place = tuple[str | int, ...]
 

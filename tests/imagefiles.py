@@ -17,7 +17,7 @@ from rasterio import Affine
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
-from terrainlib.data.imagery import Georeference
+from terrainlib.data.formats.raster import Georeference
 from terrainlib.data.palette import Classes
 from terrainlib.mask.rasters.geotiff import ClassRasterSink
 from terrainlib.mask.tiles.bands import Band

@@ -9,8 +9,8 @@ from PIL import Image as PillowImage
 from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.palette import KAGGLE_CLASSES, color_table, colorize
 from terrainlib.model.config import UNetConfig
-from terrainlib.model.modelfile import ModelRecord, TerrainModel
-from terrainlib.model.record import class_list
+from terrainlib.model.modelfile import TerrainModel
+from terrainlib.model.record import ModelRecord, class_list
 from tests.synthetic import terrain
 
 

@@ -24,8 +24,9 @@ def write_model(folder: Path, name: str = "tiny", *, height: bool = False) -> Pa
     """
     import keras
 
-    from terrainlib.model.modelfile import receptive_field, save_model
+    from terrainlib.model.modelfile import receptive_field
     from terrainlib.model.network import build_unet
+    from terrainlib.model.reading.writer import save_model
     from terrainlib.model.record import ModelRecord
 
     config = UNetConfig(image_size=32, filters=(4, 8), height=height)

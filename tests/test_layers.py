@@ -1,46 +1,28 @@
-"""The house's rules: which part may import which, and what stays unloaded at start."""
+"""The rules of the house, each one test over the tree: imports and sizes."""
 
 import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "terrainlib"
 
-# Imports run one way: a part may import those after it and itself. (The worker and the
-# command line live on top of `runs`.)
+# A part may import those after it and itself; `cli` and `ui` both stand on `runs`.
 ORDER = ("pages", "ui", "cli", "runs", "mask", "model", "data", "base")
-BASE = {"__init__", "errors", "files", "metrics", "types", "_gdal"}
-CLI = {"cli", "__main__"}  # and its private neighbours
-HEAVY = ("tensorflow", "keras", "streamlit", "matplotlib", "sklearn")
 MAY_IMPORT_STREAMLIT = {"pages", "ui"}
-LIGHT_MODULES = ("terrainlib.mask.sharpen", "terrainlib.runs.folder", "terrainlib.cli")
-
-
-def part_of_module(module: str) -> str:
-    """Return the part a dotted module name belongs to."""
-    second = [*module.split("."), "__init__"][1]
-    if second in BASE or second == "__version__":
-        return "base"
-    return "cli" if second in CLI or second.startswith("_") else second
-
-
-def part_of_file(path: Path) -> str:
-    """Return the part a source file belongs to."""
-    if LIBRARY not in path.parents:
-        return "pages"
-    return part_of_module(module_name(path))
-
-
-def module_name(path: Path) -> str:
-    """Return the dotted name of a source file."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+HEAVY = ("tensorflow", "keras", "streamlit", "matplotlib", "sklearn")
+LIGHT_MODULES = (
+    "terrainlib.mask.sharpen",
+    "terrainlib.runs.folder",
+    "terrainlib.cli.main",
+)
+MAX_FILE_LINES = 600
+MAX_FUNCTION_LINES = 50
+MAX_FILES_A_FOLDER = 15
 
 
 def sources() -> list[Path]:
@@ -49,18 +31,32 @@ def sources() -> list[Path]:
     return sorted([*pages, *LIBRARY.rglob("*.py")])
 
 
-def imports(path: Path, *, at_start: bool = False) -> Iterator[str]:
-    """Yield the dotted names that a file imports, with the names taken from them."""
+def module_name(path: Path) -> str:
+    """Return the dotted name of a source file."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def part_of(module: str) -> str:
+    """Return the part that a dotted module name belongs to."""
+    if not module.startswith("terrainlib"):
+        return "pages"
+    second = [*module.split("."), ""][1]
+    return "cli" if second == "__main__" else second if second in ORDER else "base"
+
+
+@cache
+def imports(path: Path, at_start: bool = False) -> frozenset[str]:
+    """Return the dotted names that a file imports, with the names taken from them."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    nodes = _at_start(tree) if at_start else ast.walk(tree)
-    for node in nodes:
+    names: set[str] = set()
+    for node in _at_start(tree) if at_start else ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name} imports relatively"
-            assert node.module is not None
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(names)
 
 
 def _at_start(tree: ast.AST) -> Iterator[ast.AST]:
@@ -74,54 +70,9 @@ def _at_start(tree: ast.AST) -> Iterator[ast.AST]:
         yield from _at_start(node)
 
 
-def label(path: Path) -> str:
-    return str(path.relative_to(ROOT))
-
-
-@pytest.mark.parametrize("path", sources(), ids=label)
-def test_imports_run_one_way(path: Path) -> None:
-    own = ORDER.index(part_of_file(path))
-    reached = {
-        name: part_of_module(name)
-        for name in imports(path)
-        if name.startswith("terrainlib.")
-    }
-    places = {
-        name: ORDER.index(part) for name, part in reached.items() if part in ORDER
-    }
-    assert {name for name, place in places.items() if place < own} == set()
-
-
-@pytest.mark.parametrize("path", sources(), ids=label)
-def test_nothing_builds_on_the_command_line(path: Path) -> None:
-    if part_of_file(path) != "cli":
-        names = {name for name in imports(path) if name.startswith("terrainlib.")}
-        assert "cli" not in {part_of_module(name) for name in names}
-
-
-@pytest.mark.parametrize("path", sources(), ids=label)
-def test_streamlit_is_imported_by_pages_and_ui_only(path: Path) -> None:
-    if part_of_file(path) not in MAY_IMPORT_STREAMLIT:
-        assert {name.split(".")[0] for name in imports(path)}.isdisjoint({"streamlit"})
-
-
-@pytest.mark.parametrize("part", ["mask", "ui"])
-def test_the_rooms_of_a_part_import_one_way(part: str) -> None:
-    house = LIBRARY / part
-    rooms = {path.parent.name for path in house.glob("*/__init__.py")}
-    uses: dict[str, set[str]] = {}
-    for path in house.glob("*/*.py"):
-        own = path.parent.name
-        reached = {name.split(".")[2] for name in imports(path) if name.count(".") > 1}
-        uses.setdefault(own, set()).update((reached & rooms) - {own})
-    assert set(uses) == rooms
-    assert set(TopologicalSorter(uses).static_order()) == rooms  # or CycleError
-
-
-def test_every_part_of_the_library_has_its_place() -> None:
-    parts = {part_of_file(path) for path in sources()}
-    assert parts <= set(ORDER)
-    assert {"pages", "ui", "runs", "mask", "model", "data", "base"} <= parts
+def own_imports(path: Path) -> set[str]:
+    """Return what a file imports of the library itself."""
+    return {name for name in imports(path) if name.startswith("terrainlib.")}
 
 
 def loaded_after(*modules: str) -> set[str]:
@@ -140,11 +91,75 @@ def loaded_after(*modules: str) -> set[str]:
     return set(done.stdout.split())
 
 
+def test_imports_run_one_way() -> None:
+    wrong = {
+        (module_name(path), name)
+        for path in sources()
+        for name in own_imports(path)
+        if ORDER.index(part_of(name)) < ORDER.index(part_of(module_name(path)))
+    }
+    assert wrong == set()
+
+
+def test_the_command_line_and_the_pages_do_not_know_each_other() -> None:
+    reached = {
+        (module_name(path), part_of(name))
+        for path in sources()
+        for name in own_imports(path)
+        if part_of(module_name(path)) != part_of(name)
+    }
+    assert {name for name, part in reached if part == "cli"} == set()
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    modules = {module_name(path): path for path in sources()}
+    uses: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        reached = {
+            name if name in modules else name.rpartition(".")[0]
+            for name in own_imports(path)
+        }
+        uses[module] = (reached & set(modules)) - {module}
+    assert set(TopologicalSorter(uses).static_order()) >= set(modules)  # or CycleError
+
+
+def test_the_rooms_of_a_part_import_one_way() -> None:
+    for part in ("data", "model", "mask", "runs", "ui"):
+        rooms = {path.parent.name for path in (LIBRARY / part).glob("*/__init__.py")}
+        uses: dict[str, set[str]] = {room: set() for room in rooms}
+        for path in (LIBRARY / part).glob("*/*.py"):
+            own = path.parent.name
+            reached = {
+                name.split(".")[2]
+                for name in own_imports(path)
+                if part_of(name) == part and name.count(".") > 1
+            }
+            uses[own] |= (reached & rooms) - {own}
+        assert set(TopologicalSorter(uses).static_order()) == rooms, part
+
+
+def test_streamlit_is_imported_by_pages_and_ui_only() -> None:
+    found = {
+        module_name(path)
+        for path in sources()
+        if any(name.split(".")[0] == "streamlit" for name in imports(path))
+    }
+    assert {m for m in found if part_of(m) not in MAY_IMPORT_STREAMLIT} == set()
+
+
+def test_pages_load_nothing_heavy_at_start() -> None:
+    heavy = set(HEAVY) - {"streamlit"}
+    for path in sources():
+        if part_of(module_name(path)) == "pages":
+            roots = {name.split(".")[0] for name in imports(path, at_start=True)}
+            assert roots.isdisjoint(heavy), path.name
+
+
 def test_importing_the_library_loads_nothing_heavy() -> None:
     assert loaded_after("terrainlib") == set()
 
 
-def test_the_light_modules_load_nothing_heavy() -> None:
+def test_the_loader_and_the_light_modules_load_nothing_heavy() -> None:
     light = [module_name(path) for path in sorted((LIBRARY / "data").rglob("*.py"))]
     assert loaded_after(*light, *LIGHT_MODULES) == set()
 
@@ -154,8 +169,25 @@ def test_the_user_interface_starts_without_tensorflow_and_matplotlib() -> None:
     assert loaded_after(*modules) <= {"streamlit"}
 
 
-@pytest.mark.parametrize("path", sources(), ids=label)
-def test_pages_load_nothing_heavy_at_start(path: Path) -> None:
-    if part_of_file(path) == "pages":
-        roots = {name.split(".")[0] for name in imports(path, at_start=True)}
-        assert roots.isdisjoint({"tensorflow", "keras", "matplotlib", "sklearn"})
+def test_files_functions_and_folders_keep_their_size() -> None:
+    too_large: list[str] = []
+    for path in sources():
+        text = path.read_text(encoding="utf-8")
+        if text.count("\n") > MAX_FILE_LINES:
+            too_large.append(f"{path.name}: a file of {text.count(chr(10))} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or 0) - node.body[0].lineno + 1
+                if lines > MAX_FUNCTION_LINES:
+                    too_large.append(f"{path.name}: {node.name} has {lines} lines")
+    for folder in {path.parent for path in sources()} - {ROOT}:
+        files = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+        if len(files) > MAX_FILES_A_FOLDER:
+            too_large.append(f"{folder.name}: a folder of {len(files)} files")
+    assert too_large == []
+
+
+def test_no_file_of_the_library_has_an_underscore_in_its_name() -> None:
+    special = {"__init__.py", "__main__.py"}
+    names = {path.name for path in LIBRARY.rglob("*.py")} - special
+    assert {name for name in names if "_" in name} == set()

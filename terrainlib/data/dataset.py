@@ -13,13 +13,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data._nested import require_layout
-from terrainlib.data._records import LayoutName, Pair, Problem
-from terrainlib.data._scan import ClassesSource, Progress, fingerprint, scan
 from terrainlib.data.imagery import Image, read_height, read_image
+from terrainlib.data.layout import LayoutName, Pair, Problem, require_layout
 from terrainlib.data.masks import read_mask
 from terrainlib.data.palette import Classes
+from terrainlib.data.scan import ClassesSource, fingerprint, scan
 from terrainlib.errors import DatasetError, ImageError
+from terrainlib.types import Progress
 
 __all__ = [
     "ClassesSource",

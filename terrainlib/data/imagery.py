@@ -10,18 +10,22 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data import _geotiff, _picture
-from terrainlib.data._bands import pick
-from terrainlib.data._raster import Georeference, Raster
-from terrainlib.data._scaling import to_height, to_rgb
-from terrainlib.data._source import (
+from terrainlib.data.formats import geotiff, pngjpeg
+from terrainlib.data.formats.bands import pick
+from terrainlib.data.formats.raster import (
+    Georeference,
+    Raster,
+    Triple,
+    to_height,
+    to_rgb,
+)
+from terrainlib.data.formats.source import (
     MAX_FILE_MB,
     MAX_MEGAPIXELS,
     ImageSource,
     open_source,
     source_name,
 )
-from terrainlib.data._windows import Triple
 from terrainlib.errors import ImageError
 
 __all__ = [
@@ -177,8 +181,8 @@ def read_size(
     """
     with open_source(source, name, in_parts=in_parts) as opened:
         if opened.kind == "TIFF":
-            return _geotiff.read_size(opened, in_parts=in_parts)
-        return _picture.read_size(opened)
+            return geotiff.read_size(opened, in_parts=in_parts)
+        return pngjpeg.read_size_picture(opened)
 
 
 def check_intact(source: ImageSource, *, name: str | None = None) -> None:
@@ -188,7 +192,7 @@ def check_intact(source: ImageSource, *, name: str | None = None) -> None:
         ImageError: If the file is missing, no picture, too large, cut off or damaged.
     """
     with open_source(source, name) as opened:
-        decoder = _geotiff if opened.kind == "TIFF" else _picture
+        decoder = geotiff if opened.kind == "TIFF" else pngjpeg
         decoder.check_intact(opened)
 
 
@@ -203,5 +207,5 @@ def read_raster(
     """
     with open_source(source, name) as opened:
         if opened.kind == "TIFF":
-            return _geotiff.decode(opened, bands)
-        return pick(_picture.decode(opened), bands, opened.name)
+            return geotiff.decode(opened, bands)
+        return pick(pngjpeg.decode(opened), bands, opened.name)

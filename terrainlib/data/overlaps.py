@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from terrainlib import files
-from terrainlib.data.dataset import Dataset, Progress
-from terrainlib.data.overlap_geometry import Size, common_polygon, inverted
+from terrainlib.data.dataset import Dataset
+from terrainlib.data.overlap.geometry import Size, common_polygon, inverted
 from terrainlib.errors import StorageError
-from terrainlib.types import PathText, known_record
+from terrainlib.types import PathText, Progress, known_record
 
 _VERSION: Final = 1  # of the search; a change of it makes what was found void
 _FOLDER: Final = "overlaps"
@@ -162,10 +162,9 @@ def _search(
     progress: Progress | None,
     should_stop: Callable[[], bool] | None,
 ) -> Overlaps:
-    """Search a data set."""
     if len(dataset.pairs) < 2:
         return Overlaps(())
-    from terrainlib.data._overlap_search import search  # not needed where remembered
+    from terrainlib.data.overlap.search import search  # not needed where remembered
 
     sure: list[Overlap] = []
     possible: list[Overlap] = []
@@ -187,7 +186,6 @@ def _rows(matrix: NDArray[np.float64]) -> tuple[_Row, _Row]:
 
 
 def _to_json(overlaps: Overlaps) -> dict[str, Any]:
-    """Return the JSON form."""
     parts = {"pairs": overlaps.pairs, "possible": overlaps.possible}
     return {
         name: [[one.first, one.second, one.share, one.matrix] for one in part]
@@ -211,7 +209,6 @@ def _remembered(memory: Path, dataset: Dataset) -> Overlaps | None:
 
 
 def _can_turn(one: Overlap) -> bool:
-    """Whether the map of an overlap has one back."""
     (a, b, _), (c, d, _) = one.matrix
     return abs(a * d - b * c) > 1e-9
 

@@ -199,7 +199,6 @@ def save_classes(path: Path, classes: Classes) -> None:
 
 
 def _parse(path: Path, number: int, item: Any) -> TerrainClass:
-    """Return one entry of the JSON list as a class."""
     if not isinstance(item, Mapping):
         raise _bad(path, f"class {number} has no name and color")
     name, color = item.get("name"), item.get("color")

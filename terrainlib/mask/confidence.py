@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from terrainlib.data.palette import NO_DATA
 from terrainlib.errors import ImageError
+from terrainlib.types import ByteArray, FloatArray
 
-FloatArray = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
 Color = tuple[int, int, int]
 
 UNSURE_MARGIN: Final = 0.2  # below it, a pixel counts as unsure
@@ -43,7 +42,7 @@ def margin(probabilities: FloatArray) -> FloatArray:
     return np.asarray(best[..., 1] - best[..., 0], np.float32)
 
 
-def unsure_pixels(margins: NDArray[Any], classes: Bytes) -> int:
+def unsure_pixels(margins: NDArray[Any], classes: ByteArray) -> int:
     """Return how many pixels the model is unsure of.
 
     Args:
@@ -58,7 +57,7 @@ def unsure_pixels(margins: NDArray[Any], classes: Bytes) -> int:
     return int(np.count_nonzero(known & (_bytes(margins) < _UNSURE_BYTE)))
 
 
-def unsure_share(margins: NDArray[Any], classes: Bytes) -> float:
+def unsure_share(margins: NDArray[Any], classes: ByteArray) -> float:
     """Return the share of the pixels with data that the model is unsure of, 0 to 1.
 
     Args:
@@ -76,7 +75,7 @@ def unsure_share(margins: NDArray[Any], classes: Bytes) -> float:
     return unsure / known if known else float("nan")
 
 
-def confidence_picture(margins: NDArray[Any], classes: Bytes) -> Bytes:
+def confidence_picture(margins: NDArray[Any], classes: ByteArray) -> ByteArray:
     """Return a picture of the margins that shows at once what is unsure.
 
     Unsure pixels are orange, all others grey-blue, and both become lighter with the
@@ -99,14 +98,14 @@ def confidence_picture(margins: NDArray[Any], classes: Bytes) -> Bytes:
     return picture
 
 
-def _color_table() -> Bytes:
+def _color_table() -> ByteArray:
     """Return (256, 3) uint8, the colour of each margin in 255ths."""
     unsure = np.linspace(*UNSURE_COLORS, num=_UNSURE_BYTE)
     sure = np.linspace(*SURE_COLORS, num=256 - _UNSURE_BYTE)
     return np.asarray(np.rint(np.concatenate([unsure, sure])), np.uint8)
 
 
-def _bytes(margins: NDArray[Any]) -> Bytes:
+def _bytes(margins: NDArray[Any]) -> ByteArray:
     """Return margins in 255ths, rounded down."""
     if margins.dtype == np.uint8:
         return margins
@@ -114,7 +113,7 @@ def _bytes(margins: NDArray[Any]) -> Bytes:
     return np.asarray(np.clip(scaled, 0, 255), np.uint8)
 
 
-def _require_same_size(margins: NDArray[Any], classes: Bytes) -> None:
+def _require_same_size(margins: NDArray[Any], classes: ByteArray) -> None:
     if margins.shape != classes.shape:
         raise ImageError(
             f"the margins are {margins.shape} and the mask {classes.shape} (rows x "

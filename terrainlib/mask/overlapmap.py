@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data.overlap_geometry import composed, corners, inverted, moved
+from terrainlib.data.overlap.geometry import composed, corners, inverted, moved
 from terrainlib.data.overlaps import Overlap, Overlaps
-from terrainlib.mask.rasters.export import to_bytes
+from terrainlib.mask.tiles.bands import to_bytes
+from terrainlib.types import ByteArray
 
 Part = Literal["train", "validation", "leaking", "left out"]
 Color = tuple[int, int, int]
-Bytes = NDArray[np.uint8]
 Points = NDArray[np.float64]
 
 PART_COLORS: Final[dict[Part, Color]] = {
@@ -80,11 +80,11 @@ def lay_out(
 def draw_map(
     patches: PatchMap,
     parts: Mapping[str, Part],
-    picture: Callable[[str], Bytes],
+    picture: Callable[[str], ByteArray],
     *,
     longest_px: int = 1400,
     background: Color = (255, 255, 255),
-) -> Bytes:
+) -> ByteArray:
     """Draw patches at their places, outlined by their part of a split.
 
     Training patches have an outline alone, the others are tinted; those that validate
@@ -127,7 +127,7 @@ def draw_pair(
     overlap: Overlap,
     *,
     side_px: int = 480,
-) -> tuple[Bytes, Bytes]:
+) -> tuple[ByteArray, ByteArray]:
     """Draw two patches with the ground they share outlined in both.
 
     What they do not share is darker. A dot marks one corner of the shared ground, the
@@ -181,7 +181,6 @@ def _groups(
 
 
 def _in_rows(groups: Sequence[dict[str, Points]]) -> PatchMap:
-    """Put the outlines of groups side by side, the tallest first."""
     boxes = []
     for group in groups:
         points = np.concatenate([*group.values()])
@@ -199,8 +198,7 @@ def _in_rows(groups: Sequence[dict[str, Points]]) -> PatchMap:
     return PatchMap(outlines, (float(widest), float(top + tallest)), len(groups))
 
 
-def _paint(canvas: Bytes, picture: Bytes, outline: Points) -> None:
-    """Paint a picture into the parallelogram of four corners."""
+def _paint(canvas: ByteArray, picture: ByteArray, outline: Points) -> None:
     begin = np.maximum(np.floor(outline.min(axis=0)).astype(int), 0)
     end = np.ceil(outline.max(axis=0)).astype(int)
     part = canvas[begin[1] : end[1], begin[0] : end[0]]
@@ -215,7 +213,7 @@ def _paint(canvas: Bytes, picture: Bytes, outline: Points) -> None:
 
 def _framed(
     image: NDArray[np.float32], outline: Points, dot: Points, side_px: int
-) -> Bytes:
+) -> ByteArray:
     """Draw one patch with an outline and a dot, both in its own px."""
     height, width = image.shape[:2]
     scale = side_px / max(height, width)
@@ -233,7 +231,7 @@ def _framed(
 
 
 def _draw_outlines(
-    canvas: Bytes, outlines: Sequence[Points], color: Color, line: int
+    canvas: ByteArray, outlines: Sequence[Points], color: Color, line: int
 ) -> None:
     """Draw outlines, those of more than 1 px on a dark halo."""
     fixed = [np.round(one * 2**_SHIFT).astype(np.int32) for one in outlines]
@@ -242,7 +240,7 @@ def _draw_outlines(
     cv2.polylines(canvas, fixed, True, color, line, cv2.LINE_AA, _SHIFT)
 
 
-def _draw_dot(canvas: Bytes, place: Points, color: Color) -> None:
+def _draw_dot(canvas: ByteArray, place: Points, color: Color) -> None:
     x, y = (round(float(value)) for value in place)
     for radius, shade in ((_DOT_PX + 2, _HALO), (_DOT_PX, color)):
         cv2.circle(canvas, (x, y), radius, shade, cv2.FILLED, cv2.LINE_AA)

@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from terrainlib.data.imagery import Image
 from terrainlib.errors import ConfigError, InputError, StoppedError
-from terrainlib.mask.tiles.inference import run_network
-from terrainlib.mask.tiles.preparation import Prepared, prepare
+from terrainlib.mask.tiles.feeding import Prepared, prepare
 from terrainlib.mask.tiles.result import Prediction, finish, planes_of, snap_to_classes
-from terrainlib.mask.tiles.tilepass import Progress, ShouldStop, TilePass, Watch
+from terrainlib.mask.tiles.tilepass import TilePass, Watch, run_network
 from terrainlib.mask.tiles.tiling import TILE_SIZE_PX, Grid, Span, exact_grid
+from terrainlib.types import FloatArray, Progress, ShouldStop
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
@@ -30,7 +29,6 @@ __all__ = [
     "snap_to_classes",
 ]
 
-FloatArray = NDArray[np.float32]
 Tiling = Literal["exact", "whole"]
 MAX_WHOLE_MEGAPIXELS: Final = 8
 _BATCH_PX: Final = 512**2

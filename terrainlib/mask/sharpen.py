@@ -117,7 +117,6 @@ def _laplacian(image: NDArray[Any], amount: float) -> NDArray[Any]:
 
 
 def _unsharp(image: NDArray[Any], amount: float, radius: float) -> NDArray[Any]:
-    """Apply the unsharp mask channel by channel, to need little memory."""
     weights = gaussian_weights(radius)
     planes = image.reshape(*image.shape[:2], -1)
     sharp = np.empty_like(planes)
@@ -146,7 +145,6 @@ def _check_options(amount: float, method: str, radius: float) -> None:
 
 
 def _check_image(image: NDArray[Any]) -> None:
-    """Raise for an array that is no image of a supported kind."""
     if not isinstance(image, np.ndarray) or image.dtype.name not in _PIXEL_TYPES:
         kind = getattr(image, "dtype", type(image).__name__)
         raise ImageError(

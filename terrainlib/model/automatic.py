@@ -24,8 +24,12 @@ from typing import Any, Final, Self
 
 from terrainlib.data.dataset import Dataset
 from terrainlib.model.config import PresetName, TrainingConfig
-from terrainlib.model.footprint import multiplications, pair_bytes, training_bytes
-from terrainlib.model.machine import Machine
+from terrainlib.model.machine import (
+    Machine,
+    multiplications,
+    pair_bytes,
+    training_bytes,
+)
 
 OWN_SIZE_PX: Final = 160
 CROP_PX: Final = 256
@@ -215,7 +219,6 @@ def _with_crop(config: TrainingConfig) -> tuple[TrainingConfig, str]:
 def _with_batch(
     config: TrainingConfig, data: TrainingData, machine: Machine
 ) -> tuple[TrainingConfig, str]:
-    """Choose the largest batch that leaves enough steps and memory."""
     batch = _LARGEST_BATCH[config.network.preset_name]
     reason = "The preset's own."
     pairs = _training_pairs(config, data.pairs)
@@ -232,7 +235,6 @@ def _with_batch(
 def _with_small_crop(
     config: TrainingConfig, data: TrainingData, machine: Machine
 ) -> tuple[TrainingConfig, str]:
-    """Halve the crop until the memory suffices."""
     multiple = config.network.size_multiple
     crop = config.crop_size or config.network.image_size
     while crop // 2 >= _SMALLEST_CROP_PX and not _fits(config, data, machine):

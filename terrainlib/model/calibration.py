@@ -6,7 +6,6 @@ probable (Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks
 arXiv:1706.04599). It loads TensorFlow.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -15,8 +14,9 @@ from numpy.typing import NDArray
 from terrainlib.data.cache import PairCache
 from terrainlib.data.palette import NO_DATA
 from terrainlib.model.config import TrainingConfig
+from terrainlib.model.learning.pipeline import prepared
 from terrainlib.model.network import OUTPUT_NAME
-from terrainlib.model.pipeline import prepared
+from terrainlib.types import FloatArray, Forward
 
 MIN_TEMPERATURE: Final = 0.25
 MAX_TEMPERATURE: Final = 4.0
@@ -27,9 +27,6 @@ _MAX_VALUES: Final = 2**23  # probabilities looked at: 32 MiB
 _MAX_RUN_PX: Final = 2**22  # pixels the network runs on: some seconds of two cores
 _MAX_ROUNDS: Final = 60
 _PRECISION: Final = 1e-6
-
-FloatArray = NDArray[np.float32]
-Forward = Callable[[FloatArray], FloatArray]
 
 
 def network_temperature(
@@ -123,7 +120,6 @@ def fold_temperature(network: Any, temperature: float) -> None:
 
 
 def _some_rows(pairs: PairCache) -> NDArray[np.int64]:
-    """Return which pairs to run the network on, in their order."""
     count = len(pairs.ids)
     area = pairs.masks.shape[1] * pairs.masks.shape[2]
     wanted = min(count, max(1, _MAX_RUN_PX // area))

@@ -254,7 +254,6 @@ class TrainingConfig:
 
 
 def _build(cls: type[_T], values: Mapping[str, Any]) -> _T:
-    """Construct a configuration, turning strange names and types into one sentence."""
     try:
         return checked(cls, values)
     except ValueError as error:

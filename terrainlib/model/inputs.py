@@ -8,12 +8,10 @@ from typing import cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from terrainlib.errors import InputError
 from terrainlib.model.config import UNetConfig
-
-FloatArray = NDArray[np.float32]
+from terrainlib.types import FloatArray
 
 RELIEF_WINDOW_PX = 5
 RELIEF_UNIT_M = 1000.0

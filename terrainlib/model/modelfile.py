@@ -197,7 +197,6 @@ def _read_model(data: bytes, name: str) -> tuple[ModelRecord, Any]:
 
 
 def _find(model: str | Path) -> Path:
-    """Return the file that a MODEL argument means."""
     if str(model) in EMBEDDED_MODELS:
         return EMBEDDED_MODELS[str(model)]
     path = Path(model)
@@ -257,7 +256,6 @@ def _stem(name: str) -> str:
 
 
 def _slug(stem: str) -> str:
-    """Return a name that is safe on every file system."""
     letters = re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-")[:_MAX_SLUG_CHARACTERS]
     return letters.strip("-") or "model"
 

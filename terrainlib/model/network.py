@@ -66,7 +66,6 @@ def _stem(image: Any, config: UNetConfig) -> Any:
 
 
 def _head(features: Any, image: Any, config: UNetConfig) -> Any:
-    """Restore the resolution, then map features to classes or colours."""
     if config.stem_stride == 2:
         # Repeating and averaging pixels draws no checkerboard, which sharpening a mask
         # would bring out (Odena, Dumoulin, Olah 2016, doi:10.23915/distill.00003).
@@ -88,7 +87,6 @@ def _head(features: Any, image: Any, config: UNetConfig) -> Any:
 
 
 def _block(features: Any, filters: int, config: UNetConfig, name: str) -> Any:
-    """Apply the two convolutions of a level."""
     features = _convolution(features, filters, config, f"{name}_conv1")
     return _convolution(features, filters, config, f"{name}_conv2")
 
@@ -102,7 +100,6 @@ def _convolution(
     kernel: int = 3,
     stride: int = 1,
 ) -> Any:
-    """Apply a convolution, batch normalisation and ReLU."""
     features = layers.Conv2D(
         filters,
         kernel,

@@ -21,8 +21,7 @@ from terrainlib.data.palette import (
 )
 from terrainlib.errors import ModelFileError
 from terrainlib.model.config import UNetConfig
-from terrainlib.model.looks import Looks
-from terrainlib.model.statistics import MAX_GROUPS
+from terrainlib.model.looks import MAX_GROUPS, Looks
 from terrainlib.types import Amount, Count, Moment, Share, Text, checked
 
 FORMAT: Final = 1

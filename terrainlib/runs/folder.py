@@ -4,9 +4,12 @@ A run folder is the only truth about a training. Everything here reads it, or ma
 new one; `job` fills it. Nothing here loads TensorFlow.
 """
 
+import logging
+import os
 import re
+import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,42 +19,155 @@ from typing import TYPE_CHECKING, Any, Self
 from terrainlib import files
 from terrainlib.errors import ConfigError, RunError
 from terrainlib.model.config import TrainingConfig
-from terrainlib.runs.damaged import Damaged, damaged_folders, worker_folders
-from terrainlib.runs.logs import end_of_log, last_line
-from terrainlib.runs.metrics import read_numbers
-from terrainlib.runs.previews import PreviewInput, preview_inputs, previews
+from terrainlib.runs.process import utc_now
 from terrainlib.runs.status import (
     ACTIVE,
-    TERMINAL,
+    STATUS_FILE,
+    Reported,
     State,
     Status,
     crash_message,
     observe,
+    real_state,
     write_status,
 )
-from terrainlib.runs.times import utc_now
+from terrainlib.runs.training.metrics import read_numbers
 from terrainlib.types import Moment, PathText, checked, read_record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "ACTIVE",
-    "TERMINAL",
-    "PreviewInput",
-    "Run",
-    "RunConfig",
-    "State",
-    "Status",
-    "create_run",
-    "damaged_runs",
-    "list_runs",
-    "log_tail",
-    "preview_inputs",
-    "previews",
-    "read_metrics",
-    "read_run",
-]
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A worker's folder whose configuration cannot be read.
+
+    Attributes:
+        path: The folder.
+        reason: What is wrong with it, in one sentence.
+        active: Whether its worker is at it all the same.
+    """
+
+    path: Path
+    reason: str
+    active: bool
+
+
+def worker_folders(home: Path, config_file: str) -> Iterator[Path]:
+    """Yield the folders directly in `home` that are a worker's, readable or not.
+
+    Args:
+        home: Where to look; it may be missing.
+        config_file: Name of the file that says what the worker was asked to do.
+    """
+    for path in home.iterdir() if home.is_dir() else ():
+        if not path.name.startswith(".") and _is_worker_folder(path, config_file):
+            yield path
+
+
+def damaged_folders(
+    home: Path,
+    config_file: str,
+    read_config: Callable[[Path], object],
+    kind: type[Reported],
+) -> list[Damaged]:
+    """Return the workers' folders that cannot be read, by name.
+
+    Args:
+        home: Where to look; it may be missing.
+        config_file: Name of the file that says what the worker was asked to do.
+        read_config: Reads it; a `RunError` says why it cannot be.
+        kind: The form of the worker's status.
+    """
+    found = []
+    for path in worker_folders(home, config_file):
+        try:
+            read_config(path)
+        except RunError as error:
+            if files.exists(path):  # else it was deleted meanwhile
+                active = real_state(path, kind)[1] in ACTIVE
+                found.append(Damaged(path, error.message, active))
+    return sorted(found, key=lambda entry: entry.path.name)
+
+
+def require_deletable(
+    path: Path, home: Path, config_file: str, what: str, *, active: bool
+) -> None:
+    """Refuse to delete what is not a worker's folder, in its place, and at rest.
+
+    Args:
+        path: The folder.
+        home: Where such folders lie.
+        config_file: Name of the file that says what the worker was asked to do.
+        what: What lies there, such as `runs`.
+        active: Whether its worker is at it.
+
+    Raises:
+        RunError: With the reason.
+    """
+    if not os.path.lexists(path):
+        raise RunError("does not exist. Check the path.", file=path.name)
+    if path.is_symlink() or path.resolve().parent != home.resolve():
+        raise RunError(
+            f"lies outside the folder of the {what}. Delete it by hand.", file=path.name
+        )
+    if not _is_worker_folder(path, config_file):
+        raise RunError(
+            f"is none of the {what} (its folder has a {config_file}). Delete it by "
+            "hand.",
+            file=path.name,
+        )
+    if active:
+        raise RunError(
+            "is still running. Stop it before you delete it.", file=path.name
+        )
+
+
+def _is_worker_folder(path: Path, config_file: str) -> bool:
+    marks = (config_file, STATUS_FILE)
+    return path.is_dir() and any(os.path.lexists(path / name) for name in marks)
+
+
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+_CHATTER = re.compile(
+    r"WARNING: All log messages before absl::InitializeLog|"
+    r"[IW]\d{4} \d\d:\d\d:\d+\.|E\d{4} .* cuda_\w+\.cc:"
+)
+
+
+def formatter() -> logging.Formatter:
+    """Return the form of a line: time in UTC, level, message."""
+    form = logging.Formatter(
+        "%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%SZ"
+    )
+    form.converter = time.gmtime
+    return form
+
+
+def end_of_log(path: Path, size_bytes: int = 65536) -> str:
+    """Return the end of the log `path` as plain text; empty where there is none.
+
+    What TensorFlow says of itself when it starts is left out.
+    """
+    try:
+        with files.open_regular(path) as log:
+            log.seek(0, 2)
+            start = max(0, log.tell() - size_bytes)
+            log.seek(start)
+            text = log.read().decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+    if start:
+        text = text.partition("\n")[2]
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
+    shown = "\n".join(line for line in lines if not _CHATTER.match(line))
+    return _CONTROL.sub("", shown).rstrip("\n")
+
+
+def last_line(text: str) -> str:
+    """Return the last line that says something."""
+    return next((line for line in reversed(text.split("\n")) if line.strip()), "")
+
 
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.csv"

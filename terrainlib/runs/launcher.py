@@ -10,8 +10,6 @@ from pathlib import Path
 from terrainlib import files
 from terrainlib.data.dataset import open_dataset
 from terrainlib.errors import RunError
-from terrainlib.runs.checks import require_resumable, require_trainable
-from terrainlib.runs.damaged import require_deletable
 from terrainlib.runs.folder import (
     CONFIG_FILE,
     LOG_FILE,
@@ -19,22 +17,19 @@ from terrainlib.runs.folder import (
     RunConfig,
     create_run,
     read_run,
+    require_deletable,
 )
-from terrainlib.runs.process import PROCESS_FILE
-from terrainlib.runs.slot import (
-    active_run,
-    holds_slot,
-    launching,
-    require_free_slot,
-)
-from terrainlib.runs.spawning import (
+from terrainlib.runs.process import (
+    PROCESS_FILE,
     child_environment,
     kill_worker,
     module_command,
     spawn_worker,
+    utc_now,
 )
+from terrainlib.runs.slot import active_run, holds_slot, launching, require_free_slot
 from terrainlib.runs.status import ACTIVE, STOP_FILE, observe, write_status
-from terrainlib.runs.times import utc_now
+from terrainlib.runs.training.checks import require_resumable, require_trainable
 
 __all__ = [
     "active_run",
@@ -145,5 +140,4 @@ def _require_active(path: Path) -> Run:
 
 
 def _spawn(path: Path, *options: str) -> None:
-    """Start the worker of a run folder."""
     spawn_worker(path, worker_command(path, *options), LOG_FILE)

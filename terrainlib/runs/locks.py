@@ -111,7 +111,6 @@ class WorkerPlace:
     def _locked(
         self, name: str, seconds: float, busy: Callable[[], str]
     ) -> Iterator[None]:
-        """Hold a lock of the folder during the block."""
         try:
             self.folder().mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.folder() / name)

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from terrainlib import files
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import ModelFileError
-from terrainlib.model.card import stored_leak
+from terrainlib.model.cardlimits import stored_leak
 from terrainlib.model.modelfile import read_record
 from terrainlib.model.record import ModelRecord
 
@@ -188,6 +188,5 @@ def _shown(name: str) -> str:
 
 @lru_cache(maxsize=512)
 def _record(path: str, modified_ns: int, size: int) -> ModelRecord | None:
-    """Read a record once for each version of a file."""
     del modified_ns, size  # parts of the key
     return read_record(Path(path))

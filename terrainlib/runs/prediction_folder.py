@@ -17,20 +17,24 @@ from typing import Any, Final
 
 from terrainlib import files
 from terrainlib.errors import RunError
-from terrainlib.mask.products.batch import SHARES_FILE
-from terrainlib.mask.products.making import Made
-from terrainlib.runs.damaged import Damaged, damaged_folders, worker_folders
-from terrainlib.runs.logs import end_of_log, last_line
-from terrainlib.runs.prediction_config import PredictionConfig, PredictionStatus
+from terrainlib.mask.products.records import SHARES_FILE, Made
+from terrainlib.runs.folder import (
+    Damaged,
+    damaged_folders,
+    end_of_log,
+    last_line,
+    worker_folders,
+)
+from terrainlib.runs.jobs.config import PredictionConfig, PredictionStatus
+from terrainlib.runs.process import utc_now
 from terrainlib.runs.status import (
     ACTIVE,
+    PREDICTION,
     State,
     crash_message,
     real_state,
     write_status,
 )
-from terrainlib.runs.times import utc_now
-from terrainlib.runs.words import PREDICTION
 from terrainlib.types import Sentence, Text, read_record
 
 CONFIG_FILE: Final = "job.json"
@@ -251,7 +255,6 @@ def _read_config(path: Path) -> PredictionConfig:
 def _with_inputs(
     config: PredictionConfig, path: Path, uploads: Mapping[str, bytes]
 ) -> PredictionConfig:
-    """Write the files in memory, and name their places in the configuration."""
     needed = {image.path for image in config.images} | {config.heights}
     kept: dict[Any, str] = {}
     if uploads:

@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     working.begin()
 
     def predict(asked: Callable[[], bool]) -> str:
-        from terrainlib.runs.predicting import run_prediction
+        from terrainlib.runs.jobs.predict import run_prediction
 
         job_dir: Path = options.job_dir
         job = run_prediction(job_dir, should_stop=asked)

@@ -12,17 +12,17 @@ from pathlib import Path
 from terrainlib import files
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import InputError, RunError
-from terrainlib.mask.products.batch import SHARES_FILE
+from terrainlib.mask.products.records import SHARES_FILE
 from terrainlib.model.inputs import require_heights
-from terrainlib.runs.damaged import require_deletable
-from terrainlib.runs.delivery import require_untaken, zip_results
-from terrainlib.runs.estimate import Estimate, estimate_job, model_outline
-from terrainlib.runs.prediction_config import (
+from terrainlib.runs.folder import require_deletable
+from terrainlib.runs.jobs.config import (
     InputImage,
     PredictionConfig,
     PredictionStatus,
     input_images,
 )
+from terrainlib.runs.jobs.delivery import require_untaken, zip_results
+from terrainlib.runs.jobs.estimate import Estimate, estimate_job, model_outline
 from terrainlib.runs.prediction_folder import (
     CONFIG_FILE,
     LOG_FILE,
@@ -34,7 +34,7 @@ from terrainlib.runs.prediction_folder import (
     read_prediction,
 )
 from terrainlib.runs.prediction_slot import SLOT, active_prediction, require_free_slot
-from terrainlib.runs.spawning import kill_worker, module_command, spawn_worker
+from terrainlib.runs.process import kill_worker, module_command, spawn_worker
 from terrainlib.runs.status import ACTIVE, STOP_FILE, real_state, write_status
 
 __all__ = [
@@ -136,7 +136,6 @@ def worker_command(path: Path) -> list[str]:
 
 
 def _checked(config: PredictionConfig, uploads: set[str]) -> PredictionConfig:
-    """Return the configuration with whole paths, or refuse what cannot go well."""
     outline = model_outline(config.model)
     require_heights(outline.config, config.heights, file=outline.name)
 

@@ -5,17 +5,24 @@ for (a zombie) still has one. So its start is noted beside the id, counted from 
 machine's start: it stays the same when somebody sets the clock.
 """
 
+import os
 import socket
+import subprocess
 import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
 import psutil
 from pydantic import Field
 
+import terrainlib
 from terrainlib import files
-from terrainlib.runs.times import utc_now
+from terrainlib.errors import RunError, StorageError
 from terrainlib.types import Finite, Moment, Text, known_record
 
 PROCESS_FILE: Final = "process.json"
@@ -96,7 +103,6 @@ def find_process(record: ProcessRecord | None) -> psutil.Process | None:
 
 
 def _is_same(record: ProcessRecord, process: psutil.Process) -> bool:
-    """Whether a living process began when the recorded one did."""
     if record.since_boot is None or record.boot_id is None:
         difference = process.create_time() - record.create_time
     elif record.boot_id != _boot_id():
@@ -122,3 +128,89 @@ def _boot_id() -> str | None:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
         return None
+
+
+_KILL_WAIT_SECONDS = 10.0
+
+
+def module_command(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs a module of this package."""
+    return [sys.executable, "-m", module, *arguments]
+
+
+def child_environment() -> dict[str, str]:
+    """Return the environment in which a child process finds this package and home."""
+    package_root = str(Path(terrainlib.__file__).resolve().parents[1])
+    search = [package_root, os.environ.get("PYTHONPATH", "")]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, search)),
+        "PYTHONUNBUFFERED": "1",
+        "TERRAINLIB_HOME": str(files.home_dir()),
+    }
+
+
+def spawn_worker(path: Path, command: Sequence[str], log_name: str) -> None:
+    """Start the worker of a folder and note its process there.
+
+    Args:
+        path: The worker's folder.
+        command: What to run.
+        log_name: File in the folder that takes what it prints.
+
+    Raises:
+        StorageError: If the folder cannot be written.
+    """
+    with (path / log_name).open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=child_environment(),
+            start_new_session=True,
+        )
+    with suppress(psutil.NoSuchProcess):  # already over; status and log say why
+        write_process(path, process.pid)
+    threading.Thread(target=_reap, args=(path, process), daemon=True).start()
+
+
+def kill_worker(path: Path) -> None:
+    """End the worker of a folder at once, if there is one.
+
+    Raises:
+        RunError: If its process does not end.
+    """
+    process = find_process(read_process(path))
+    if process is None:
+        return
+    try:
+        process.kill()  # checks again that the id is not another program's by now
+        process.wait(_KILL_WAIT_SECONDS)
+    except psutil.NoSuchProcess:
+        pass
+    except psutil.TimeoutExpired as error:
+        raise RunError(
+            f"process {process.pid} does not end. End it by hand.", file=path.name
+        ) from error
+
+
+def _reap(path: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Wait for a worker, so that it leaves no zombie, and note how it ended."""
+    code = process.wait()
+    if code:
+        with suppress(StorageError):  # on a full disk nobody will know why
+            note_exit(path, process.pid, code)
+
+
+def utc_now() -> str:
+    """Return the time as UTC ISO 8601 with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def seconds_since(moment: str) -> float:
+    """Return the seconds since a UTC ISO time; infinity where it cannot be read."""
+    try:
+        return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
+    except (TypeError, ValueError):
+        return float("inf")

@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     working.begin()
 
     def train(asked: Callable[[], bool]) -> str:
-        from terrainlib.runs.job import run_training
+        from terrainlib.runs.training.train import run_training
 
         run_dir: Path = options.run_dir
         run = run_training(run_dir, resume=options.resume, should_stop=asked)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Final, NoReturn
 
 from terrainlib.errors import TerrainError
-from terrainlib.runs.logs import formatter
+from terrainlib.runs.folder import formatter
 from terrainlib.runs.signals import stop_requested_by_signals
 
 NICENESS: Final = 5

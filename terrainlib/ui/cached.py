@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import streamlit as st
+from numpy.typing import NDArray
 
 from terrainlib import files
 from terrainlib.data import palette
@@ -21,14 +23,14 @@ from terrainlib.data.palette import Classes
 from terrainlib.data.relief import shaded_relief
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.data.splits import Split, leak_free_split
-from terrainlib.mask.rasters.export import encode_png
+from terrainlib.mask.rasters.png import encode_png
+from terrainlib.mask.tiles.bands import to_bytes
 from terrainlib.ui.paths import allowed_path
-from terrainlib.ui.pictures import encode_jpeg as encode_jpeg  # offered from here too
-from terrainlib.ui.pictures import shrink as shrink
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
+JPEG_QUALITY = 88
 THUMBNAIL_PX = 360
 _DATASET_PARTS = ("", "images", "masks", "heights", "classes.json")
 _OPENED = "cached_opened_datasets"
@@ -204,3 +206,29 @@ def _relief_thumbnail(path: str, stamp: Stamp, longest_px: int) -> bytes:
     del stamp  # part of the key
     shaded = shaded_relief(read_height(Path(path)))
     return encode_jpeg(shrink(shaded, longest_px, nearest=False))
+
+
+def encode_jpeg(rgb: NDArray[Any]) -> bytes:
+    """Return a uint8 or float32 [0, 1] picture, (H, W, 3) or (H, W), as JPEG."""
+    picture: NDArray[Any] = to_bytes(rgb)
+    if picture.ndim == 3:
+        picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    return bytes(cv2.imencode(".jpg", picture, quality)[1].tobytes())
+
+
+def shrink(picture: NDArray[Any], longest_px: int, *, nearest: bool) -> NDArray[Any]:
+    """Return a picture whose longer side is at most `longest_px`.
+
+    Args:
+        picture: (H, W) or (H, W, C).
+        longest_px: Limit of height and width.
+        nearest: True for masks, whose values may not be mixed; else areas are averaged.
+    """
+    height, width = picture.shape[:2]
+    factor = longest_px / max(height, width)
+    if factor >= 1:
+        return picture
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    method = cv2.INTER_NEAREST if nearest else cv2.INTER_AREA
+    return cv2.resize(picture, size, interpolation=method)

@@ -1,13 +1,16 @@
 """The one place where an error of the library becomes a sentence on the page."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 import streamlit as st
 
 from terrainlib.errors import FailureError, TerrainError
+from terrainlib.ui import state
 from terrainlib.ui.text import md_escape
 
 _log = logging.getLogger(__name__)
@@ -50,3 +53,64 @@ def show_error(error: TerrainError, title: str | None = None) -> None:
     if isinstance(error, FailureError):
         _log.warning("%s", error, exc_info=error)
     st.error(md_escape(error), title=title, icon=":material/error:")
+
+
+NO_MEMORY: Final = (
+    "the memory is not enough for this file. Close other programs, or use a smaller "
+    "image."
+)
+Failures = dict[tuple[str, str], TerrainError]
+_watcher = st.components.v2.component(
+    "terrainlib_download_failures",
+    js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
+)
+
+
+def explained(
+    make: Callable[[], bytes], subject: str, label: str
+) -> Callable[[], bytes]:
+    """Return a function that makes a file and keeps the reason where that fails.
+
+    Args:
+        make: Makes the file.
+        subject: What the file is of; only its failures are shown.
+        label: What the file is called on the page.
+    """
+    kept = _failures()
+
+    def run() -> bytes:
+        kept.pop((subject, label), None)
+        try:
+            return make()
+        except TerrainError as error:
+            kept[subject, label] = error
+            raise
+        except MemoryError as error:
+            kept[subject, label] = FailureError(NO_MEMORY)
+            raise FailureError(NO_MEMORY) from error
+
+    return run
+
+
+@st.fragment
+def show_failures(subject: str) -> None:
+    """Show why files of a subject could not be made, a sentence each."""
+    kept = _failures()
+    for other in [key for key in kept if key[0] != subject]:
+        kept.pop(other, None)
+    _watcher(
+        key=state.STUDIO_FAILURES,
+        data={"shown": bool(kept)},
+        on_news_change=_nothing,
+    )
+    for (_, label), error in sorted(kept.items()):
+        show_error(error, f"{label} could not be made")
+
+
+def _nothing() -> None:
+    """Declare what the browser tells; that it runs the fragment again is enough."""
+
+
+@st.cache_resource(scope="session", show_spinner=False)
+def _failures() -> Failures:
+    return {}

@@ -18,9 +18,8 @@ from terrainlib.data.sample import SAMPLE_DIR, example_scenes
 from terrainlib.runs.folder import Run, damaged_runs, list_runs
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui import cached, state
-from terrainlib.ui.chrome import APP_NAME, page_card, page_header
-from terrainlib.ui.legend import show_legend
-from terrainlib.ui.studio.live_view import ViewPictures, live_view
+from terrainlib.ui.page import APP_NAME, page_card, page_header, show_legend
+from terrainlib.ui.studio.live import ViewPictures, live_view
 from terrainlib.ui.studio.masks import PictureFile, picture_preview
 from terrainlib.ui.text import duration, md_escape, plural
 

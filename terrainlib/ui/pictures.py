@@ -1,40 +1,98 @@
-"""Pictures for the browser: made small, and encoded once.
+"""The pictures of a pair as the pages show them, as encoded bytes.
 
-Images become JPEG; masks become PNG (JPEG would invent colours between classes), by
-`mask.rasters.export`.
+Images become JPEG; masks become PNG: JPEG would invent colours between classes.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import cv2
+import numpy as np
+import streamlit as st
 from numpy.typing import NDArray
 
-from terrainlib.mask.tiles.bands import to_bytes
+from terrainlib.data.layout import Pair
+from terrainlib.data.palette import Classes, colorize
+from terrainlib.mask.rasters.png import encode_png
+from terrainlib.ui import cached
 
-JPEG_QUALITY = 88
-
-
-def encode_jpeg(rgb: NDArray[Any]) -> bytes:
-    """Return a uint8 or float32 [0, 1] picture, (H, W, 3) or (H, W), as JPEG."""
-    picture: NDArray[Any] = to_bytes(rgb)
-    if picture.ndim == 3:
-        picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    return bytes(cv2.imencode(".jpg", picture, quality)[1].tobytes())
+THUMBNAIL_PX: Final = 512
 
 
-def shrink(picture: NDArray[Any], longest_px: int, *, nearest: bool) -> NDArray[Any]:
-    """Return a picture whose longer side is at most `longest_px`.
+def image_picture(pair: Pair) -> bytes:
+    """Return the image of a pair as JPEG.
+
+    Raises:
+        ImageError: If the file cannot be read any more.
+    """
+    return cached.image_thumbnail(pair.image, longest_px=THUMBNAIL_PX)
+
+
+def mask_picture(pair: Pair, classes: Classes) -> bytes:
+    """Return the mask of a pair in its class colours as PNG, enlarged if small.
+
+    Raises:
+        ImageError: If the file cannot be read any more.
+    """
+    return _enlarged(cached.mask_thumbnail(pair.mask, classes, longest_px=THUMBNAIL_PX))
+
+
+def overlay_picture(pair: Pair, classes: Classes, opacity: float) -> bytes:
+    """Return the mask of a pair laid over its image as JPEG.
 
     Args:
-        picture: (H, W) or (H, W, C).
-        longest_px: Limit of height and width.
-        nearest: True for masks, whose values may not be mixed; else areas are averaged.
+        pair: The pair.
+        classes: The classes of its mask.
+        opacity: 0 shows the image alone, 1 the mask alone.
+
+    Raises:
+        ImageError: If a file cannot be read any more.
     """
-    height, width = picture.shape[:2]
-    factor = longest_px / max(height, width)
-    if factor >= 1:
-        return picture
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    method = cv2.INTER_NEAREST if nearest else cv2.INTER_AREA
-    return cv2.resize(picture, size, interpolation=method)
+    mask = _decode(mask_picture(pair, classes))
+    image = _decode(image_picture(pair))
+    size = (mask.shape[1], mask.shape[0])
+    image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    blended = cv2.addWeighted(mask, opacity, image, 1 - opacity, 0)
+    return cached.encode_jpeg(np.asarray(blended, np.uint8))
+
+
+def relief_picture(pair: Pair) -> bytes | None:
+    """Return the height of a pair as shaded relief, JPEG; None where it has none.
+
+    Raises:
+        ImageError: If the file cannot be read any more.
+    """
+    if pair.height is None:
+        return None
+    return cached.relief_thumbnail(pair.height, longest_px=THUMBNAIL_PX)
+
+
+def colored_picture(mask: NDArray[np.uint8], classes: Classes) -> bytes:
+    """Return a class mask, (H, W) uint8, in its colours as PNG of thumbnail size."""
+    return flat_picture(colorize(mask, classes))
+
+
+def flat_picture(rgb: NDArray[Any]) -> bytes:
+    """Return flat colours as PNG of thumbnail size.
+
+    Args:
+        rgb: (H, W, 3) uint8, for instance a coloured mask.
+    """
+    return encode_png(_enlarge(cached.shrink(rgb, THUMBNAIL_PX, nearest=True)))
+
+
+@st.cache_data(max_size="64MB", show_spinner=False)
+def _enlarged(png: bytes) -> bytes:
+    picture = _decode(png)
+    larger = _enlarge(picture)
+    return png if larger.shape == picture.shape else encode_png(larger)
+
+
+def _enlarge(picture: NDArray[Any]) -> NDArray[Any]:
+    """Enlarge by the largest whole factor that stays within `THUMBNAIL_PX`."""
+    factor = max(1, THUMBNAIL_PX // max(picture.shape[:2]))
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _decode(data: bytes) -> NDArray[np.uint8]:
+    rgb = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return np.asarray(rgb, np.uint8)

@@ -1,6 +1,14 @@
 """Text from outside (file names, error sentences, class names) made safe to show."""
 
 import re
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import pandas as pd
+
+from terrainlib.files import safe_cell
+from terrainlib.types import YEARS
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")
 _LINE_BREAKS = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
@@ -71,3 +79,71 @@ def file_size(size_bytes: float) -> str:
             return f"{size_bytes:.{digits}f} {unit}"
         size_bytes /= 1000
     return f"{size_bytes:.1f} GB"
+
+
+_YEAR_SECONDS: Final = 365 * 86_400.0
+_LONGEST_SECONDS: Final = 100 * _YEAR_SECONDS
+
+
+def finish_time(
+    seconds_left: float, timezone: str | None, *, now: datetime | None = None
+) -> str:
+    """Return when something ends: `14:32`, or with the day where it is another one.
+
+    Args:
+        seconds_left: Seconds from now; more than a hundred years count as those.
+        timezone: Name of the viewer's time zone; UTC where it is unknown.
+        now: The present moment, for tests.
+    """
+    zone = viewer_zone(timezone)
+    present = (now or datetime.now(UTC)).astimezone(zone)
+    seconds = min(max(0.0, seconds_left), _LONGEST_SECONDS)
+    end = present + timedelta(seconds=seconds)
+    if seconds > _YEAR_SECONDS:
+        return f"{end:%d %B %Y}"
+    text = f"{end:%H:%M}" if zone is not UTC else f"{end:%H:%M} UTC"
+    return text if end.date() == present.date() else f"{end:%d %B}, {text}"
+
+
+def date_text(moment: datetime, timezone: str | None) -> str:
+    """Return a date and a time in the viewer's time zone: `2026-11-22 16:50`."""
+    zone = viewer_zone(timezone)
+    try:
+        text = f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
+    except (OverflowError, ValueError):  # at an end of the calendar
+        return f"{moment:%Y-%m-%d}"
+    return text if zone is not UTC else f"{text} UTC"
+
+
+def viewer_zone(timezone: str | None) -> tzinfo:
+    """Return the viewer's time zone, or UTC where it is unknown."""
+    try:
+        return ZoneInfo(timezone) if timezone else UTC
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """Return the moment of an ISO text, in UTC where it names no zone.
+
+    Returns:
+        None where it is no such text, or of another year than ours can be.
+    """
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    if not YEARS[0] <= moment.year <= YEARS[1]:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def safe_csv(frame: pd.DataFrame) -> bytes:
+    """Return a table as UTF-8 CSV with a header and without the index.
+
+    Names of files and classes come from outside: a text (or a column's name) that
+    starts like a formula gets an apostrophe in front, so that a spreadsheet shows it
+    instead of computing it. Numbers stay as they are.
+    """
+    safe = frame.rename(columns=safe_cell).map(safe_cell)
+    return safe.to_csv(index=False, lineterminator="\r\n").encode()

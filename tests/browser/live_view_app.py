@@ -4,9 +4,9 @@ import numpy as np
 import streamlit as st
 
 from terrainlib.data.palette import KAGGLE_CLASSES, colorize
-from terrainlib.mask.rasters.export import encode_png
-from terrainlib.ui.pictures import encode_jpeg
-from terrainlib.ui.studio.live_view import ViewLayer, ViewPictures, live_view
+from terrainlib.mask.rasters.png import encode_png
+from terrainlib.ui.cached import encode_jpeg
+from terrainlib.ui.studio.live import ViewLayer, ViewPictures, live_view
 
 HEIGHT, WIDTH = 61, 83
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from terrainlib.runs.job import run_training
+from terrainlib.runs.training.train import run_training
 from tests.faults.disk import READS, FailingDisk
 from tests.faults.oracle import saved_weights
 from tests.faults.small_runs import Undisturbed, new_run

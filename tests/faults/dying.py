@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from terrainlib.runs.job import run_training
+from terrainlib.runs.training.train import run_training
 from tests.faults.disk import FailingDisk
 
 

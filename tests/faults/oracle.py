@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from terrainlib.model import checkpoint
+from terrainlib.model.learning import checkpoint
 from terrainlib.model.modelfile import load_model
 from terrainlib.runs.folder import (
     CHECKPOINTS,

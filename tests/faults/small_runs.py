@@ -6,8 +6,8 @@ from pathlib import Path
 from terrainlib.errors import TerrainError
 from terrainlib.model.config import TrainingConfig
 from terrainlib.runs.folder import RunConfig, create_run, read_run
-from terrainlib.runs.job import run_training
 from terrainlib.runs.launcher import mark_starting
+from terrainlib.runs.training.train import run_training
 from tests.faults.oracle import Weights, require_equal, require_whole, saved_weights
 
 

@@ -11,7 +11,7 @@ import pytest
 from benchmarks._small_training import small_training
 from benchmarks.kills import kill_often
 from terrainlib.runs.folder import read_run
-from terrainlib.runs.launcher import child_environment
+from terrainlib.runs.process import child_environment
 from tests.faults.oracle import require_whole
 from tests.faults.small_runs import Undisturbed, new_run, require_it_goes_on
 from tests.models import KERAS_COPY_WARNING

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from terrainlib.errors import TerrainError
-from terrainlib.model import checkpoint
+from terrainlib.model.learning import checkpoint
 from terrainlib.runs.folder import CHECKPOINTS, METRICS_FILE, read_run
-from terrainlib.runs.job import run_training
 from terrainlib.runs.launcher import mark_starting
 from terrainlib.runs.status import Status
+from terrainlib.runs.training.train import run_training
 from tests.faults.disk import READS, FailingDisk
 from tests.faults.oracle import require_equal, require_whole, saved_weights
 from tests.faults.small_runs import Undisturbed, new_run, require_it_goes_on, train

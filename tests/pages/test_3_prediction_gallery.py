@@ -26,8 +26,10 @@ PAGE = "pages/3_Prediction_Gallery.py"
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with `tiny` (6 pairs) and an untrained model that has predicted them."""
     from terrainlib.mask.scores.gallery import open_gallery
-    from terrainlib.model.modelfile import ModelRecord, load_model, save_model
+    from terrainlib.model.modelfile import load_model
     from terrainlib.model.network import build_unet
+    from terrainlib.model.reading.writer import save_model
+    from terrainlib.model.record import ModelRecord
 
     home = tmp_path_factory.mktemp("home")
     dataset = open_dataset(write_kaggle_dataset(home / "tiny"))

@@ -15,12 +15,12 @@ from terrainlib.data.imagery import read_image
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.sample import example_scenes
 from terrainlib.mask.ground.areas import area_table
-from terrainlib.mask.products.making import Made, Wanted
-from terrainlib.runs.prediction_folder import create_prediction, write_results
-from terrainlib.runs.predictions import (
-    PredictionConfig,
-    input_images,
+from terrainlib.mask.products.records import Made, Wanted
+from terrainlib.runs.jobs.config import PredictionConfig, input_images
+from terrainlib.runs.prediction_folder import (
+    create_prediction,
     read_prediction,
+    write_results,
 )
 from terrainlib.runs.status import StoredState, write_status
 from terrainlib.ui import state, store
@@ -473,7 +473,7 @@ def test_earlier_predictions_are_listed_and_deleted_after_a_question(
     def ask(*question: Any, key: str) -> None:
         asked.append(question[-1])
 
-    monkeypatch.setattr("terrainlib.ui.predictions.actions.ask", ask)
+    monkeypatch.setattr("terrainlib.ui.jobs.actions.ask", ask)
     path = job(home, [scene(home)], "finished")
 
     page = visit()

@@ -17,9 +17,8 @@ from terrainlib.model.config import UNetConfig
 from terrainlib.model.modelfile import read_record
 from terrainlib.model.record import ModelRecord, class_list
 from terrainlib.runs import models
-from terrainlib.ui.models import actions as model_actions
-from terrainlib.ui.models.instant import INSTANT_TITLE
-from terrainlib.ui.models.picker import model_label
+from terrainlib.ui.models import cards as model_actions
+from terrainlib.ui.models.picker import INSTANT_TITLE, model_label
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
 from tests.crafted_models import archive, members_of
 from tests.crafted_runs import craft_run
@@ -49,8 +48,8 @@ RECORD = ModelRecord(
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """`model.keras` and `TerrainMaskGenerator.h5` of a tiny network."""
-    from terrainlib.model.modelfile import save_model
     from terrainlib.model.network import build_unet
+    from terrainlib.model.reading.writer import save_model
 
     return save_model(build_unet(CONFIG), RECORD, tmp_path_factory.mktemp("saved"))
 
@@ -156,8 +155,8 @@ def test_a_model_shows_preset_data_date_size_and_scores(trained: Path):
 
 
 def test_a_model_without_scores_says_where_they_come_from(saved: tuple[Path, Path]):
-    from terrainlib.model.modelfile import save_model
     from terrainlib.model.network import build_unet
+    from terrainlib.model.reading.writer import save_model
 
     bare = replace(RECORD, scores=None, split=None)
     path, _ = save_model(build_unet(CONFIG), bare, files.home_dir() / "bare")
@@ -182,8 +181,8 @@ def test_the_embedded_model_comes_first_and_cannot_be_deleted(
 
 def test_the_embedded_model_is_not_deleted_by_any_other_way(embedded: Path):
     def script() -> None:
-        from terrainlib.ui.models.actions import delete_model
-        from terrainlib.ui.notices import show_notice
+        from terrainlib.ui.models.cards import delete_model
+        from terrainlib.ui.page import show_notice
 
         delete_model("default")
         show_notice()

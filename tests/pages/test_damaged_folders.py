@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from terrainlib import files
 from terrainlib.runs.folder import damaged_runs, list_runs
-from terrainlib.runs.predictions import damaged_predictions, list_predictions
+from terrainlib.runs.prediction_folder import damaged_predictions, list_predictions
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
 from tests.damaged_records import (
     PREDICTION_RECORDS,

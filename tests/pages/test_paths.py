@@ -93,7 +93,7 @@ def test_a_folder_that_came_to_lead_out_is_refused_the_next_time(
 
 
 def _instant(folder: str) -> None:
-    from terrainlib.ui.models.instant_picker import pick_instant
+    from terrainlib.ui.models.picker import pick_instant
 
     pick_instant("box")
 

@@ -6,14 +6,15 @@ tile. That an image is alike is no promise of a good mask; that it is different 
 reason to expect a bad one. No TensorFlow.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from terrainlib.mask.gap._reasons import (
+from terrainlib.data.scene import Scene
+from terrainlib.mask.gap.reasons import (
     can_be_rough,
     colors_reason,
     looks_reasons,
@@ -21,21 +22,88 @@ from terrainlib.mask.gap._reasons import (
     rough_reasons,
     scale_reason,
 )
-from terrainlib.mask.gap._windows import (
-    MeasuredWindow,
-    better_scale,
-    distances_of,
-    measured_window,
+from terrainlib.mask.tiles.feeding import Geometry, geometry_of
+from terrainlib.model.looks import (
+    LOOKS_KEY,
+    Looks,
+    Vector,
+    color_shares,
+    image_features,
 )
-from terrainlib.model.looks import Looks
-from terrainlib.model.statistics import LOOKS_KEY
-from terrainlib.types import Count, Finite, Sentence
+from terrainlib.types import BoolArray, Count, Finite, FloatArray, Sentence, Window
 
-FloatArray = NDArray[np.float32]
-Flags = NDArray[np.bool_]
+if TYPE_CHECKING:
+    from terrainlib.model.modelfile import TerrainModel
+
+
+SCALES: Final = (1.0, 0.5, 0.25, 0.125)
+NEARER: Final = 0.75  # a scale is worth trying from this share of the distance on
+AS_NEAR: Final = 1.15  # and a larger one is as good as the best up to here
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredWindow:
+    """One window.
+
+    Attributes:
+        features: (4, 8) float64, its features at each of the `SCALES`; NaN where it is
+            too small then.
+        shares: (216,) float64, share of its pixels in each cell of the colour cube.
+    """
+
+    features: Vector
+    shares: Vector
+
+
+def measured_window(rgb: FloatArray, valid: BoolArray | None) -> MeasuredWindow | None:
+    """Measure a window; None where too little of it has data.
+
+    Args:
+        rgb: (h, w, 3) float32 in [0, 1].
+        valid: (h, w) bool, which pixels have data; all where it is None.
+    """
+    if (own := image_features(rgb, valid)) is None:
+        return None
+    known = np.ones(rgb.shape[:2], bool) if valid is None else valid
+    rows = [own]
+    for scale in SCALES[1:]:
+        found = _shrunk_features(rgb, known, scale)
+        rows.append(np.full_like(own, np.nan) if found is None else found)
+    return MeasuredWindow(np.stack(rows), color_shares(rgb, valid))
+
+
+def distances_of(looks: Looks, windows: Sequence[MeasuredWindow]) -> Vector:
+    """Return (N, 4) distances of N windows at each of the `SCALES`, NaN as above."""
+    rows = [[looks.distance(row) for row in window.features] for window in windows]
+    return np.array(rows, np.float64)
+
+
+def better_scale(distances: Vector, limit: float) -> float | None:
+    """Return the scale at which windows are clearly less far off, if there is one.
+
+    Args:
+        distances: (N, 4) float64 of N windows.
+        limit: The largest distance that is still like the training images.
+    """
+    whole = ~np.isnan(distances).any(axis=0)
+    middle = np.median(distances[:, whole], axis=0)
+    near = middle <= min(limit, NEARER * middle[0], AS_NEAR * middle.min())
+    return SCALES[int(np.argmax(near))] if near.any() else None
+
+
+def _shrunk_features(rgb: FloatArray, known: BoolArray, scale: float) -> Vector | None:
+    height, width = (int(length * scale) for length in known.shape)
+    if min(height, width) < 1:
+        return None
+    size = (width, height)
+    pixels = np.ascontiguousarray(rgb, np.float32)
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    weight = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return image_features(np.asarray(small, np.float32), np.asarray(weight >= 1))
+
+
 Level = Literal["alike", "different", "unknown"]
-Window = tuple[slice, slice]
-Pixels = tuple[FloatArray, Flags | None]
+Pixels = tuple[FloatArray, BoolArray | None]
 
 MAX_WINDOWS: Final = 49
 DISTANCE_FACTOR: Final = 1.25  # of what 99 % of the training images keep
@@ -92,7 +160,7 @@ class Gap:
 
 
 def measure_gap(
-    statistics: Mapping[str, Any], rgb: FloatArray, valid: Flags | None = None
+    statistics: Mapping[str, Any], rgb: FloatArray, valid: BoolArray | None = None
 ) -> Gap:
     """Compare an image with the training images of a model.
 
@@ -167,7 +235,6 @@ def judge_windows(statistics: Mapping[str, Any], windows: Iterable[Pixels]) -> G
 
 
 def _gap(looks: Looks, known: Sequence[MeasuredWindow]) -> Gap:
-    """Compare measured windows with the distribution of the training images."""
     usual = max(float(looks.distances[1]), LEAST_DISTANCE)
     limit = DISTANCE_FACTOR * usual
     distances = distances_of(looks, known)
@@ -218,3 +285,71 @@ def _starts(length: int, window_px: int, count: int) -> list[int]:
     if count == 1:
         return [last // 2]
     return [round(number * last / (count - 1)) for number in range(count)]
+
+
+_PIXELS_AT_ONCE: Final = 2 * 2**20  # of the image
+
+
+def scene_gap(
+    model: "TerrainModel", scene: Scene, *, scale: float | None = None
+) -> Gap:
+    """Compare an image of any size with the training images of a model.
+
+    Args:
+        model: The model.
+        scene: The image.
+        scale: Working px per image px instead of the model's own.
+
+    Raises:
+        ConfigError: If `scale` is out of bounds.
+        ImageError: If the file turns out to be damaged.
+    """
+    geometry = geometry_of(model, (scene.height, scene.width), scale)
+    statistics = model.record.statistics
+    return judge_windows(statistics, _windows(scene, geometry, window_px(statistics)))
+
+
+def _windows(
+    scene: Scene, geometry: Geometry, size: int
+) -> Iterator[tuple[FloatArray, BoolArray]]:
+    """Give the windows to compare at the working resolution, one after the other."""
+    height, width = geometry.working
+    for rows, columns in gap_windows(geometry.working, size):
+        yield _shrunk(
+            scene,
+            geometry,
+            slice(rows.start, min(rows.stop, height)),
+            slice(columns.start, min(columns.stop, width)),
+        )
+
+
+def _shrunk(
+    scene: Scene, geometry: Geometry, rows: slice, columns: slice
+) -> tuple[FloatArray, BoolArray]:
+    """Return a window at the working resolution, and where it has data."""
+    across = geometry.down.columns.window(columns.start, columns.stop)
+    down = geometry.down.rows.window(rows.start, rows.stop)
+    per_row = -(-(down.stop - down.start) // (rows.stop - rows.start))
+    step = max(1, _PIXELS_AT_ONCE // (per_row * (across.stop - across.start)))
+    parts = [
+        _part(scene, geometry, slice(start, min(start + step, rows.stop)), columns)
+        for start in range(rows.start, rows.stop, step)
+    ]
+    colors, known = zip(*parts, strict=True)
+    return np.concatenate(colors), np.concatenate(known)
+
+
+def _part(
+    scene: Scene, geometry: Geometry, rows: slice, columns: slice
+) -> tuple[FloatArray, BoolArray]:
+    """Return some rows of a window; pixels without data count in no average."""
+    window = geometry.down.window(rows, columns)
+    origin = window[0].start, window[1].start
+    rgb, known = scene.read(window)
+    colors = geometry.down.part(rgb, origin, rows, columns)
+    if known.all():
+        return colors, np.ones(colors.shape[:2], bool)
+    weight = geometry.down.part(known.astype(np.float32), origin, rows, columns)
+    found = weight > 0
+    weight[~found] = 1
+    return colors / weight[..., None], found

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from terrainlib.data.imagery import Georeference
+from terrainlib.data.formats.raster import Georeference
 from terrainlib.data.palette import NO_DATA
 from terrainlib.errors import InputError
-from terrainlib.mask.ground._area_errors import Counts, Shares
-from terrainlib.mask.ground._area_validation import Validation, validation_of
-from terrainlib.mask.ground.pixels import row_areas
-from terrainlib.mask.tables import csv_bytes
+from terrainlib.files import csv_bytes
+from terrainlib.mask.ground.areaerrors import Counts, Shares, Validation, validation_of
+from terrainlib.mask.ground.equalarea import row_areas
 from terrainlib.mask.tiles.bands import Band, Plane
 from terrainlib.types import Count, Finite, Sentence, Text, checked
 
@@ -252,7 +251,6 @@ def _corrected(
     counts: NDArray[np.float64],
     ground: Shares | None,
 ) -> tuple[ClassArea, ...]:
-    """Add corrected areas with their intervals to the areas of the mask."""
     total = int(counts.sum())
     pixel_shares, pixel_halves = validation.corrected(_weights(counts), total)
     shares, halves = pixel_shares, pixel_halves
@@ -286,7 +284,6 @@ def _corrected(
 def _notes(
     names: Sequence[str], validation: Validation, counts: NDArray[np.float64]
 ) -> tuple[str, ...]:
-    """Return what to know about the intervals."""
     notes = [validation.source]
     if validation.images:
         notes.append(
@@ -316,7 +313,6 @@ def _weights(values: NDArray[np.float64]) -> Shares:
 
 
 def _checked(values: Any, count: int, what: str) -> NDArray[np.float64]:
-    """Return one number for each class."""
     array = np.asarray(values, np.float64)
     if array.shape != (count,) or not np.isfinite(array).all() or array.min() < 0:
         raise InputError(

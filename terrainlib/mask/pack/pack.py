@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from terrainlib import files
-from terrainlib.data.imagery import Georeference
+from terrainlib.data.formats.raster import Georeference
 from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.errors import ConfigError, ImageError
-from terrainlib.mask.ground.equal_area import corner_places, read_crs
+from terrainlib.mask.ground.equalarea import corner_places, read_crs
 from terrainlib.mask.pack.planes import Frame, make_heights, make_planes
 from terrainlib.mask.pack.text import readme
-from terrainlib.mask.rasters.export import encode_png, index_png, mask_png
-from terrainlib.mask.tiles.bands import Bytes
+from terrainlib.mask.rasters.png import encode_png, index_png, mask_png
+from terrainlib.types import ByteArray
 
 Engine = Literal["source", "unity", "unreal"]
 Fit = Literal["crop", "stretch"]
@@ -109,9 +109,9 @@ class PackContent:
         ImageError: If sizes or the number of classes do not fit.
     """
 
-    weights: Bytes
+    weights: ByteArray
     classes: Classes
-    mask: Bytes
+    mask: ByteArray
     height: NDArray[np.float32] | None = None
     georeference: Georeference | None = None
     name: str = "Terrain"
@@ -281,7 +281,6 @@ def _numbers(
     frame: Frame,
     heights: NDArray[np.float32] | None,
 ) -> dict[str, Any]:
-    """Return sizes, ground and heights for programs, and for the text."""
     rows, columns = frame.rows, frame.columns
     part = [columns.stop - columns.start, rows.stop - rows.start]
     pixel = pixel_size(content.georeference, *content.mask.shape)

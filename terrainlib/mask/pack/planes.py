@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.errors import ImageError
-from terrainlib.mask.tiles.bands import Bytes, quantized
-
-FloatArray = NDArray[np.float32]
+from terrainlib.mask.tiles.bands import quantized
+from terrainlib.types import ByteArray, FloatArray
 
 _BAND_VALUES: Final = 2**22
 
@@ -86,7 +85,9 @@ def resampled(values: FloatArray, down: Axis, across: Axis) -> FloatArray:
     return _along(_along(values, down, 0), across, 1)
 
 
-def make_planes(weights: Bytes, mask: Bytes, frame: Frame) -> tuple[Bytes, Bytes]:
+def make_planes(
+    weights: ByteArray, mask: ByteArray, frame: Frame
+) -> tuple[ByteArray, ByteArray]:
     """Bring weights and mask to the size of a frame.
 
     Pixels without data count nothing; where nothing else is around, the weights are

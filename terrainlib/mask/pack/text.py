@@ -78,7 +78,6 @@ def _true_words(numbers: Numbers, palette: Palette) -> set[str]:
 
 
 def _values(numbers: Numbers, palette: Palette, sizes: Sizes) -> dict[str, Any]:
-    """Return what stands in the guide for each name in braces."""
     size, heights = numbers["size_px"], numbers["height_m"]
     high_size = numbers["height_size_px"] or size
     splats: dict[str, list[str]] = {}

@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from terrainlib._gdal import CLOSED
-from terrainlib.data._opentiff import open_tiff
-from terrainlib.data._quiet import unsaid
-from terrainlib.data._source import open_source
-from terrainlib.data.imagery import Georeference
-from terrainlib.errors import ImageError, StorageError
+from terrainlib.data.formats.raster import Georeference
+from terrainlib.data.formats.source import open_source
+from terrainlib.data.formats.tiff import open_tiff
+from terrainlib.errors import ImageError, StorageError, unsaid
+from terrainlib.gdal import CLOSED
 
 _CACHE_MB: Final = 64
 _FULL_DISK_MB: Final = 32

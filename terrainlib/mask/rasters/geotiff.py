@@ -9,23 +9,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from terrainlib.data._geotiff import read_place
-from terrainlib.data._opentiff import faults
-from terrainlib.data._source import damaged
-from terrainlib.data.imagery import Georeference
+from terrainlib.data.formats.geotiff import read_place
+from terrainlib.data.formats.raster import Georeference
+from terrainlib.data.formats.source import damaged
+from terrainlib.data.formats.tiff import faults
 from terrainlib.data.palette import NO_DATA, Classes, TerrainClass
 from terrainlib.errors import ImageError
 from terrainlib.files import parse_json
 from terrainlib.mask.rasters.gdalwork import reopened
-from terrainlib.mask.rasters.rasterfile import Layout
-from terrainlib.mask.rasters.rastersink import RasterSink
+from terrainlib.mask.rasters.rasterfile import Layout, RasterSink
 from terrainlib.mask.tiles.bands import Band, Plane
-from terrainlib.types import checked
-
-Bytes = NDArray[np.uint8]
+from terrainlib.types import ByteArray, checked
 
 _COG: Final = {
     "compress": "deflate",
@@ -58,7 +52,7 @@ class ClassRasterSink(RasterSink):
     def _describe(self, data: Any) -> None:
         _describe_classes(data, self.classes)
 
-    def _pixels(self, band: Band) -> Bytes:
+    def _pixels(self, band: Band) -> ByteArray:
         return band.classes[..., None]
 
 
@@ -78,7 +72,7 @@ class SoftRasterSink(RasterSink):
     def _describe(self, data: Any) -> None:
         data.update_tags(**class_tags(self.classes))
 
-    def _pixels(self, band: Band) -> Bytes:
+    def _pixels(self, band: Band) -> ByteArray:
         return self._plane("soft", band)
 
 
@@ -104,13 +98,13 @@ class WeightRasterSink(RasterSink):
         data.units = ["probability"] * count
         data.update_tags(**class_tags(self.classes))
 
-    def _pixels(self, band: Band) -> Bytes:
+    def _pixels(self, band: Band) -> ByteArray:
         return self._plane("weights", band)
 
 
 def read_class_geotiff(
     path: Path, max_megapixels: float
-) -> tuple[Bytes, Classes, Georeference | None]:
+) -> tuple[ByteArray, Classes, Georeference | None]:
     """Read a class mask that was written here.
 
     Args:
@@ -135,7 +129,6 @@ def read_class_geotiff(
 
 
 def _read_classes(data: Any, path: Path) -> Classes:
-    """Return the classes that an open file names."""
     classes: Classes = ()
     with suppress(ValueError):
         listed = parse_json(data.tags().get("CLASSES", "[]"))

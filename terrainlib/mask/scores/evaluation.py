@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib import metrics
-from terrainlib.data.dataset import Dataset, Problem
+from terrainlib.data.dataset import Dataset
+from terrainlib.data.layout import Problem
 from terrainlib.errors import DatasetError, StoppedError
 from terrainlib.mask.scores.reliability import Reliability, total_reliability
 from terrainlib.mask.scores.scoring import (

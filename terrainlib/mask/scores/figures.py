@@ -126,7 +126,6 @@ def figure_png(figure: "Figure") -> bytes:
 def _draw_row(
     row: Row, axes: "Sequence[Axes]", classes: Classes, *, with_titles: bool
 ) -> None:
-    """Draw the four panels of one image."""
     panels = (
         _smaller(row.rgb, nearest=False),
         colorize(_smaller(row.prediction, nearest=True), classes),
@@ -149,7 +148,6 @@ def _draw_row(
 
 
 def _draw_legend(figure: "Figure", classes: Classes) -> None:
-    """Draw the colours of the classes and of errors below the rows."""
     from matplotlib.patches import Patch
 
     entries = [
@@ -171,13 +169,11 @@ def _draw_legend(figure: "Figure", classes: Classes) -> None:
 
 
 def _panel_inches(row: Row) -> float:
-    """Return the height of a row's panels, whose width is fixed."""
     height, width = row.prediction.shape
     return _PANEL_INCHES * min(2.0, max(0.25, float(height / width)))
 
 
 def _smaller(picture: NDArray[Any], *, nearest: bool) -> NDArray[Any]:
-    """Shrink what has more pixels than a panel shows."""
     height, width = picture.shape[:2]
     factor = _MAX_PANEL_PX / max(height, width)
     if factor >= 1:

@@ -12,21 +12,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from terrainlib import metrics
-from terrainlib.data.dataset import Dataset, LoadedPair, Pair, Problem, read_pair
+from terrainlib.data.dataset import Dataset, LoadedPair, read_pair
+from terrainlib.data.layout import Pair, Problem
 from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.errors import ConfigError, DatasetError, ImageError, InputError
-from terrainlib.mask.prediction import Prediction, predict_images
+from terrainlib.mask.prediction import predict_images
 from terrainlib.mask.scores.reliability import Reliability, count_reliability
+from terrainlib.mask.tiles.result import Prediction
+from terrainlib.types import MaskArray
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
 Part = Literal["all", "train", "validation"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
-MaskArray = NDArray[np.uint8]
 
 _Result = TypeVar("_Result")
 
@@ -197,7 +198,6 @@ def predict_pairs(
 
 
 def _of_split(model: "TerrainModel", dataset: Dataset, part: str) -> tuple[Pair, ...]:
-    """Return the pairs of a part of the model's own split."""
     split = model.record.split
     wanted = set((split or {}).get(part) or ())
     if not wanted:
@@ -228,7 +228,6 @@ def _matching(name: str, color: tuple[int, int, int], classes: Classes) -> int |
 
 
 def _chunks(pairs: Iterable[Pair]) -> Iterator[Sequence[Pair]]:
-    """Cut the pairs into chunks that fit into memory."""
     chunk: list[Pair] = []
     pixels = 0
     for pair in pairs:
@@ -245,7 +244,6 @@ def _chunks(pairs: Iterable[Pair]) -> Iterator[Sequence[Pair]]:
 def _read_or_problem(
     pair: Pair, *, dataset: Dataset, table: MaskArray
 ) -> LoadedPair | Problem:
-    """Return the pair's pixels, or why it cannot be read."""
     try:
         return read_truth(pair, dataset, table)
     except ImageError as error:

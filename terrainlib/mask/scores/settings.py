@@ -22,14 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib import files, metrics
-from terrainlib.data.dataset import Dataset, Problem
+from terrainlib.data.dataset import Dataset
+from terrainlib.data.layout import Problem
 from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.errors import DatasetError
-from terrainlib.mask.postprocess import PostProcessing
-from terrainlib.mask.scores.predictionstore import PredictionStore, open_store
-from terrainlib.mask.scores.scoring import MaskArray, predict_pairs
+from terrainlib.mask.cleaning import PostProcessing
+from terrainlib.mask.scores.gallery import PredictionStore, open_store
+from terrainlib.mask.scores.scoring import predict_pairs
 from terrainlib.mask.sharpen import Method, sharpen
 from terrainlib.mask.tiles.result import Prediction, snap_to_classes
+from terrainlib.types import MaskArray
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
@@ -298,7 +300,6 @@ def _mean(values: NDArray[np.float64]) -> float:
 def _stored(
     store: PredictionStore, ids: Sequence[str], settings: Sequence[Setting]
 ) -> dict[str, _PairCounts]:
-    """Return what is on the disk, in the order of the ids."""
     found = {name: _read(_path(store, settings, name)) for name in ids}
     return {name: counts for name, counts in found.items() if counts is not None}
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.palette import NO_DATA
+from terrainlib.types import ByteArray
 
 Plane = Literal["soft", "weights", "margin"]
-Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,10 +32,10 @@ class Band:
     """
 
     rows: slice
-    classes: Bytes
-    soft: Bytes | None = None
-    weights: Bytes | None = None
-    margin: Bytes | None = None
+    classes: ByteArray
+    soft: ByteArray | None = None
+    weights: ByteArray | None = None
+    margin: ByteArray | None = None
 
 
 class Sink(Protocol):
@@ -53,14 +53,14 @@ class Sink(Protocol):
         """Take one band."""
 
 
-def to_bytes(picture: NDArray[Any]) -> Bytes:
+def to_bytes(picture: NDArray[Any]) -> ByteArray:
     """Return pixels as uint8: floats in [0, 1] are scaled, rounded and clipped."""
     if picture.dtype == np.uint8:
         return picture
     return np.asarray(np.rint(np.clip(picture, 0, 1) * 255), np.uint8)
 
 
-def quantized(probabilities: NDArray[np.float32]) -> Bytes:
+def quantized(probabilities: NDArray[np.float32]) -> ByteArray:
     """Return probabilities in 255ths that sum to 255 in every pixel.
 
     Rounded down first; what is missing goes, one each, to the classes that lost most

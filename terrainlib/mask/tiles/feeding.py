@@ -12,23 +12,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data.scene import Heights, Scene
-from terrainlib.errors import ImageError, require_number
-from terrainlib.mask.tiles.resampling import Resizer, Size
+from terrainlib.data.imagery import Image
+from terrainlib.data.scene import Heights, Scene, heights_of, scene_of
+from terrainlib.errors import ImageError, InputError, require_number
+from terrainlib.mask.tiles.resampling import Resizer
 from terrainlib.mask.tiles.tiling import round_up
-from terrainlib.model.baseline import PixelClassifier
-from terrainlib.model.inputs import (
-    RELIEF_WINDOW_PX,
-    network_input,
-    require_heights,
-)
-from terrainlib.model.pixelfeatures import classifier_input
+from terrainlib.model.inputs import RELIEF_WINDOW_PX, network_input, require_heights
+from terrainlib.model.pixelclassifier import PixelClassifier, classifier_input
+from terrainlib.types import BoolArray, FloatArray, Size
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
-FloatArray = NDArray[np.float32]
-Known = NDArray[np.bool_]
 
 MIN_SCALE: Final = 0.001
 MAX_SCALE: Final = 16.0
@@ -150,7 +145,7 @@ class Feed:
         everywhere = slice(0, self.geometry.working[1])
         return self.geometry.image_part(slice(start, stop), everywhere)[0]
 
-    def read(self, start: int, stop: int) -> tuple[FloatArray, Known]:
+    def read(self, start: int, stop: int) -> tuple[FloatArray, BoolArray]:
         """Return rows at the working resolution, and where the image has data.
 
         Args:
@@ -186,7 +181,7 @@ class Feed:
         return network_input(colors, metres, config)
 
     def _resample(
-        self, values: FloatArray, known: Known, first: int, rows: slice
+        self, values: FloatArray, known: BoolArray, first: int, rows: slice
     ) -> FloatArray:
         """Resize rows with pixels not known left out of every average; 0 for none."""
         if known.all():
@@ -243,4 +238,94 @@ def check_heights(model: "TerrainModel", scene: Scene, heights: Heights | None) 
             f"{scene.height} x {scene.width} (rows x columns); both must have the "
             "same size. Give the heights that belong to this image.",
             file=scene.name,
+        )
+
+
+MAX_WORKING_MEGAPIXELS: Final = 100
+
+
+def mirrored_rows(length: int, padded: int) -> NDArray[np.int64]:
+    """Return which rows the padded rows below an image repeat: its last ones, mirrored.
+
+    Args:
+        length: Rows of the image.
+        padded: Rows in all.
+
+    Returns:
+        (padded - length,) row numbers.
+    """
+    return np.pad(np.arange(length), (0, padded - length), mode="reflect")[length:]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An image ready for a network.
+
+    Attributes:
+        pixels: (H', W', C) float32 network input, H' and W' multiples of the network's
+            size multiple.
+        geometry: The sizes on the way.
+        valid: (H, W) bool at the image's own size.
+    """
+
+    pixels: FloatArray
+    geometry: Geometry
+    valid: BoolArray
+
+
+def prepare(
+    model: "TerrainModel",
+    image: Image,
+    *,
+    height: Any = None,
+    scale: float | None = None,
+) -> Prepared:
+    """Bring a whole image to a model's working resolution and pad it.
+
+    Args:
+        model: The model to prepare for.
+        image: The image.
+        height: (H, W) float32 in metres, NaN where there is none; ignored by models
+            that use no heights.
+        scale: Working px per image px instead of the model's own.
+
+    Raises:
+        ConfigError: If `scale` is out of bounds.
+        InputError: If heights are missing or of another size, or the image is too
+            large at this scale.
+    """
+    heights = None
+    if height is not None and model.config.height:
+        heights = heights_of(_two_axes(height, image))
+    feed = Feed(model, scene_of(image), heights, scale)
+    geometry = feed.geometry
+    _check_megapixels(geometry, image.name)
+    rows, step = geometry.working[0], feed.rows_at_once
+    pixels = np.empty((*geometry.padded, feed.channels), np.float32)
+    for start in range(0, rows, step):
+        stop = min(start + step, rows)
+        pixels[start:stop] = feed.read(start, stop)[0]
+    pixels[rows:] = pixels[mirrored_rows(rows, geometry.padded[0])]
+    return Prepared(pixels, geometry, image.valid)
+
+
+def _two_axes(height: Any, image: Image) -> FloatArray:
+    metres = np.asarray(height, np.float32)
+    if metres.ndim != 2:
+        raise ImageError(
+            f"the heights have {metres.ndim} axes; they must be (rows, columns). Give "
+            "one band of metres.",
+            file=image.name,
+        )
+    return metres
+
+
+def _check_megapixels(geometry: Geometry, name: str) -> None:
+    megapixels = geometry.working[0] * geometry.working[1] / 1e6
+    if megapixels > MAX_WORKING_MEGAPIXELS:
+        scale = geometry.working[1] / geometry.size[1]
+        raise InputError(
+            f"at the scale {scale:.3g} the image has {megapixels:.0f} megapixels; the "
+            f"limit is {MAX_WORKING_MEGAPIXELS}. Use a smaller scale or crop it.",
+            file=name,
         )

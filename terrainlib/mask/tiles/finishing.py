@@ -14,16 +14,8 @@ from numpy.typing import NDArray
 
 from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.mask.confidence import unsure_pixels
-from terrainlib.mask.tiles.bands import (
-    Band,
-    Bytes,
-    Plane,
-    no_data_band,
-    quantized,
-    to_bytes,
-)
-from terrainlib.mask.tiles.feeding import Geometry, Known
-from terrainlib.mask.tiles.resampling import FloatArray
+from terrainlib.mask.tiles.bands import Band, Plane, no_data_band, quantized, to_bytes
+from terrainlib.mask.tiles.feeding import Geometry
 from terrainlib.mask.tiles.result import (
     best_two,
     margin_bytes,
@@ -31,6 +23,7 @@ from terrainlib.mask.tiles.result import (
     soft_of,
 )
 from terrainlib.mask.tiles.tilepass import Block
+from terrainlib.types import BoolArray, ByteArray, FloatArray
 
 BAND_PX: Final = 8 * 2**20  # of a band that is handed on
 _PIXELS_AT_ONCE: Final = 2**16  # so that what is computed stays in the cache
@@ -78,7 +71,7 @@ class Finisher:
         self._band: Band | None = None
         self._covered = 0
 
-    def take(self, job: tuple[Block, Known | None]) -> None:
+    def take(self, job: tuple[Block, BoolArray | None]) -> None:
         """Take a block, and where the image has data in it (None: everywhere)."""
         block, known = job
         rows, columns = self._geometry.image_part(block.rows, block.columns)
@@ -112,10 +105,9 @@ class Finisher:
         self,
         band: Band,
         block: Block,
-        known: Known | None,
+        known: BoolArray | None,
         part: tuple[slice, slice],
     ) -> None:
-        """Write a block's pixels into the band, some rows at a time."""
         rows, columns = part
         width = columns.stop - columns.start
         step = max(1, _PIXELS_AT_ONCE // width)
@@ -138,7 +130,7 @@ class Finisher:
         band: Band,
         place: tuple[slice, slice],
         planes: FloatArray,
-        known: Known | None,
+        known: BoolArray | None,
     ) -> None:
         """Write the pixels of some planes (h, w, P) into the band, and count them."""
         probabilities = probabilities_of(planes, self._classes)
@@ -185,7 +177,7 @@ class Finisher:
             self.tally.rows = band.rows.start + stop
 
 
-def _known(values: Bytes, known: Known | None) -> Bytes:
+def _known(values: ByteArray, known: BoolArray | None) -> ByteArray:
     """Return values with 0 where there is no data."""
     if known is not None:
         values[~known] = 0

@@ -11,8 +11,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
-Size = tuple[int, int]
+from terrainlib.types import FloatArray, Size
 
 _VALUES_AT_ONCE: Final = 2**16  # of a step's arrays, so that they stay in the cache
 

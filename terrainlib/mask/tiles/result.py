@@ -7,20 +7,20 @@ No TensorFlow.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.palette import NO_DATA, Classes, color_table, soft_colors
-from terrainlib.mask.tiles.preparation import Prepared
-from terrainlib.mask.tiles.resampling import Resizer, Size
+from terrainlib.mask.tiles.bands import Band, quantized
+from terrainlib.mask.tiles.feeding import Prepared
+from terrainlib.mask.tiles.resampling import Resizer
+from terrainlib.types import ByteArray, FloatArray, Size
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
-Bytes = NDArray[np.uint8]
-FloatArray = NDArray[np.float32]
 
 _PIXELS_AT_ONCE: Final = 2**18
 
@@ -53,7 +53,7 @@ class Prediction:
         return result
 
     @cached_property
-    def classes(self) -> Bytes:
+    def classes(self) -> ByteArray:
         """(H, W) uint8, the most probable class; 255 where the image has no data."""
         return self.most_probable()[0]
 
@@ -66,7 +66,7 @@ class Prediction:
         soft[~self.valid] = 0
         return soft
 
-    def most_probable(self) -> tuple[Bytes, FloatArray]:
+    def most_probable(self) -> tuple[ByteArray, FloatArray]:
         """Return the most probable class of each pixel and its probability.
 
         Returns:
@@ -79,7 +79,7 @@ class Prediction:
         index[~self.valid] = NO_DATA
         return index, probability
 
-    def classes_and_margins(self) -> tuple[Bytes, Bytes]:
+    def classes_and_margins(self) -> tuple[ByteArray, ByteArray]:
         """Return the class mask, and how sure it is.
 
         Returns:
@@ -97,7 +97,7 @@ class Prediction:
     def _size(self) -> Size:
         return self.valid.shape[0], self.valid.shape[1]
 
-    def _best_two(self) -> Iterator[tuple[slice, Bytes, FloatArray, FloatArray]]:
+    def _best_two(self) -> Iterator[tuple[slice, ByteArray, FloatArray, FloatArray]]:
         """Yield rows, and the best two classes there; no data is not looked at."""
         for rows in strips(self._size):
             planes = enlarged(self.working_probabilities, self._size, rows)
@@ -122,7 +122,7 @@ def enlarged(
     return resizer.part(values, (sources.start, 0), rows, slice(0, size[1]))
 
 
-def best_two(probabilities: FloatArray) -> tuple[Bytes, FloatArray, FloatArray]:
+def best_two(probabilities: FloatArray) -> tuple[ByteArray, FloatArray, FloatArray]:
     """Return the most probable class, and the probabilities of the best two.
 
     Args:
@@ -145,7 +145,7 @@ def best_two(probabilities: FloatArray) -> tuple[Bytes, FloatArray, FloatArray]:
     return classes, best, second
 
 
-def margin_bytes(best: FloatArray, second: FloatArray) -> Bytes:
+def margin_bytes(best: FloatArray, second: FloatArray) -> ByteArray:
     """Return how far the best class is ahead, (h, w) in 255ths, rounded down."""
     return ((best - second) * np.float32(255)).astype(np.uint8)
 
@@ -223,3 +223,59 @@ def snap_to_classes(rgb: NDArray[Any], classes: Classes) -> NDArray[np.uint8]:
         index[closer] = number
         np.copyto(best, distance, where=closer)
     return index
+
+
+_STEPS: Final = np.float32(2**16 - 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptProbabilities:
+    """The probabilities of a prediction, off by at most 0.000008.
+
+    Attributes:
+        working: (h, w, K) uint16 in 65535ths at the network's resolution.
+        size: (H, W) of the image, px.
+    """
+
+    working: NDArray[np.uint16]
+    size: Size
+
+    @classmethod
+    def of(cls, prediction: Prediction) -> Self:
+        """Return those of a prediction."""
+        height, width = prediction.valid.shape
+        steps = prediction.working_probabilities * _STEPS
+        return cls(np.rint(steps, out=steps).astype(np.uint16), (height, width))
+
+    def rows(self, start: int, stop: int) -> FloatArray:
+        """Return some rows at the image's size, (stop - start, W, K) float32."""
+        steps = enlarged(self.working, self.size, slice(start, stop))
+        return np.divide(steps, _STEPS, out=steps)
+
+    def weights(self, mask: ByteArray) -> ByteArray:
+        """Return the probabilities in 255ths.
+
+        Args:
+            mask: (H, W) uint8, 255 where there is no data.
+
+        Returns:
+            (H, W, K) uint8 that sum to 255 in every pixel, and to 0 without data.
+        """
+        result = np.empty((*self.size, self.working.shape[2]), np.uint8)
+        for rows in strips(self.size):
+            result[rows] = self._quantized(rows, mask)
+        return result
+
+    def bands(self, mask: ByteArray) -> Iterator[Band]:
+        """Yield a mask with the probabilities in 255ths, from the top to the bottom.
+
+        Args:
+            mask: (H, W) uint8, 255 where there is no data.
+        """
+        for rows in strips(self.size):
+            yield Band(rows, mask[rows], weights=self._quantized(rows, mask))
+
+    def _quantized(self, rows: slice, mask: ByteArray) -> ByteArray:
+        weights = quantized(self.rows(rows.start, rows.stop))
+        weights[mask[rows] == NO_DATA] = 0
+        return weights

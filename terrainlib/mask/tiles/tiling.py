@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-Size = tuple[int, int]
+from terrainlib.types import Size
 
 TILE_SIZE_PX: Final = 1024  # with a margin of 64: 1.3 times the work of one pass
 

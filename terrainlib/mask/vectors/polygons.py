@@ -7,28 +7,125 @@ a stated area are merged into their largest neighbour before. Files are written 
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data.imagery import Georeference
-from terrainlib.data.palette import Classes
+from terrainlib.data.formats.raster import Georeference
+from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.errors import ConfigError, ImageError, require_number
-from terrainlib.mask.ground.equal_area import equal_area_plane, is_degrees, read_crs
-from terrainlib.mask.ground.pixels import mean_area
-from terrainlib.mask.postprocess import merge_islands
+from terrainlib.mask.cleaning import merge_islands, valid_bytes
+from terrainlib.mask.ground.equalarea import (
+    equal_area_plane,
+    is_degrees,
+    mean_area,
+    read_crs,
+)
 from terrainlib.mask.rasters.geotiff import read_class_geotiff
-from terrainlib.mask.vectors._outlines import Transform, count_corners, outlines
+from terrainlib.types import ByteArray
 
-Bytes = NDArray[np.uint8]
+Transform = tuple[float, float, float, float, float, float]
+
+_STRIP_PX: Final = 1 << 20
+_CHUNK: Final = 1000  # polygons that are taken over from GDAL together
+
+
+def count_corners(mask: ByteArray) -> int:
+    """Return how many corners the outlines of all regions have together.
+
+    A pixel has an outer corner where both neighbours at its sides differ, and an inner
+    one where both are alike and the one between them differs.
+
+    Args:
+        mask: (H, W) uint8 class indices, 255 = no data.
+    """
+    height, width = mask.shape
+    rows = max(1, _STRIP_PX // width)
+    total = 0
+    for start in range(0, height, rows):
+        stop = min(start + rows, height)
+        strip = np.full((stop - start + 2, width + 2), NO_DATA, np.uint8)
+        above, below = max(start - 1, 0), min(stop + 1, height)
+        first = above - start + 1
+        strip[first : first + below - above, 1:-1] = mask[above:below]
+        total += _corners(strip)
+    return total
+
+
+def _corners(strip: ByteArray) -> int:
+    here = strip[1:-1, 1:-1]
+    counted = here != NO_DATA
+    same = {
+        (down, right): _shifted(strip, down, right) == here
+        for down in (-1, 0, 1)
+        for right in (-1, 0, 1)
+    }
+    total = 0
+    for down in (-1, 1):
+        for right in (-1, 1):
+            side, other = same[down, 0], same[0, right]
+            outer = ~(side | other)
+            inner = side & other & ~same[down, right]
+            total += int(np.count_nonzero((outer | inner) & counted))
+    return total
+
+
+def _shifted(strip: ByteArray, down: int, right: int) -> ByteArray:
+    height, width = strip.shape
+    return strip[1 + down : height - 1 + down, 1 + right : width - 1 + right]
+
+
+def outlines(
+    mask: ByteArray, transform: Transform
+) -> tuple[NDArray[np.object_], NDArray[np.uint8]]:
+    """Return the regions of a mask as polygons, and their classes.
+
+    Args:
+        mask: (H, W) uint8 class indices, 255 = no data, which makes no polygon.
+        transform: Where the pixels' corners lie, as in `Georeference`.
+
+    Returns:
+        (n,) shapely polygons in the order in which GDAL finds them, (n,) uint8.
+    """
+    import rasterio
+    from rasterio import features
+
+    shapes: Iterator[tuple[Any, float]] = features.shapes(
+        mask,
+        mask=valid_bytes(mask),
+        connectivity=4,
+        transform=rasterio.Affine(*transform),
+    )
+    geometry = [np.zeros(0, np.object_)]
+    classes = [np.zeros(0, np.uint8)]
+    while chunk := list(islice(shapes, _CHUNK)):
+        geometry.append(_polygons([shape["coordinates"] for shape, _ in chunk]))
+        classes.append(np.array([value for _, value in chunk], np.uint8))
+    return np.concatenate(geometry), np.concatenate(classes)
+
+
+def _polygons(shapes: list[Any]) -> NDArray[np.object_]:
+    import shapely
+
+    rings = [ring for shape in shapes for ring in shape]
+    places = np.concatenate([np.array(ring) for ring in rings])
+    ring_ends = np.cumsum([0, *(len(ring) for ring in rings)])
+    polygon_ends = np.cumsum([0, *(len(shape) for shape in shapes)])
+    polygons: NDArray[np.object_] = shapely.from_ragged_array(
+        shapely.GeometryType.POLYGON, places, (ring_ends, polygon_ends)
+    )
+    return polygons
+
 
 MAX_MEGAPIXELS: Final = 1000
 MAX_CORNERS: Final = 40_000_000
 MAX_SMALLEST: Final = 1e12
-_CHUNK: Final = 2_000  # polygons that are measured together
+_CHUNK_POLYGONS: Final = 2_000  # polygons that are measured together
 _EARTH_M: Final = 6_371_000
 _BEND: Final = 0.001  # px that an edge may leave the straight line: the Earth is round
 _PIXELS: Final = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
@@ -92,7 +189,7 @@ class TerrainPolygons:
     """
 
     geometry: NDArray[np.object_]
-    index: Bytes
+    index: ByteArray
     area: NDArray[np.float64]
     share: NDArray[np.float64]
     classes: Classes
@@ -107,7 +204,7 @@ class TerrainPolygons:
 
 
 def trace_mask(
-    mask: Bytes,
+    mask: ByteArray,
     classes: Classes,
     georeference: Georeference | None,
     *,
@@ -150,7 +247,7 @@ def trace_geotiff(
 
 
 def _trace(
-    mask: Bytes,
+    mask: ByteArray,
     classes: Classes,
     georeference: Georeference | None,
     smallest: SmallestArea,
@@ -213,15 +310,17 @@ def _areas(
         return np.asarray(shapely.area(geometry) / abs(a * e - b * d), np.float64)
 
     areas = np.zeros(len(geometry), np.float64)
-    for start in range(0, len(geometry), _CHUNK):
-        pieces = with_places_between(geometry[start : start + _CHUNK], edge).copy()
+    for start in range(0, len(geometry), _CHUNK_POLYGONS):
+        pieces = with_places_between(
+            geometry[start : start + _CHUNK_POLYGONS], edge
+        ).copy()
         places, owner = shapely.get_coordinates(pieces, return_index=True)
         moved = np.stack(plane(places[:, 0], places[:, 1]), axis=1)
         lost = np.isnan(moved).any(axis=1)
         shapely.set_coordinates(pieces, np.nan_to_num(moved))
         chunk = shapely.area(pieces)
         chunk[owner[lost]] = np.nan
-        areas[start : start + _CHUNK] = chunk
+        areas[start : start + _CHUNK_POLYGONS] = chunk
     return areas
 
 

@@ -1,20 +1,181 @@
 """Polygons of a class mask as files: GeoPackage with its colours, and GeoJSON."""
 
+import os
 import sqlite3
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.errors import ImageError, StorageError
+from terrainlib.data.palette import Classes
+from terrainlib.errors import ImageError, StorageError, unsaid
 from terrainlib.files import atomic_path, require_free_space, scratch_folder
+from terrainlib.gdal import GDAL_SKIP_VECTOR
 from terrainlib.mask.rasters.gdalwork import write_failure
-from terrainlib.mask.vectors._ogr import write_layer
 from terrainlib.mask.vectors.polygons import TerrainPolygons, with_places_between
-from terrainlib.mask.vectors.qgis import STYLE_TABLE, qml_style
+
+_SILENT: Final = {"GDAL_SKIP": GDAL_SKIP_VECTOR, "CPL_LOG": os.devnull}
+_LOCK = threading.Lock()
+
+
+def load_ogr() -> Any:
+    """Return pyogrio, able to write GeoPackage and GeoJSON and nothing else."""
+    with _LOCK:
+        if "pyogrio" not in sys.modules:
+            import rasterio
+
+            with rasterio.Env(), _environment(_SILENT):
+                import pyogrio
+        import pyogrio.raw
+    return pyogrio
+
+
+def write_layer(
+    path: Path,
+    geometry: NDArray[np.object_],
+    fields: Mapping[str, NDArray[Any]],
+    **options: Any,
+) -> None:
+    """Write polygons with their attributes as a file of one layer.
+
+    Args:
+        path: The file; there is none yet.
+        geometry: (n,) polygons as WKB.
+        fields: (n,) values of each attribute.
+        options: As of `pyogrio.raw.write`, and of GDAL's driver.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    ogr = load_ogr()
+    errors = (
+        ogr.errors.DataSourceError,
+        ogr.errors.DataLayerError,
+        ogr.errors.FeatureError,
+        ogr.errors.GeometryError,
+    )
+    try:
+        with _LOCK, unsaid(".*'crs' was not provided"):
+            ogr.raw.write(
+                path,
+                geometry,
+                list(fields.values()),
+                list(fields),
+                geometry_type="Polygon",
+                **options,
+            )
+    except errors as error:
+        raise write_failure(path) from error
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+# The table that QGIS makes and looks for.
+STYLE_TABLE: Final = """
+CREATE TABLE layer_styles (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    f_table_catalog TEXT(256),
+    f_table_schema TEXT(256),
+    f_table_name TEXT(256),
+    f_geometry_column TEXT(256),
+    styleName TEXT(30),
+    styleQML TEXT,
+    styleSLD TEXT,
+    useAsDefault BOOLEAN,
+    description TEXT,
+    owner TEXT(30),
+    ui TEXT(30),
+    update_time DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+)
+"""
+_HEAD: Final = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
+
+
+def qml_style(classes: Classes) -> str:
+    """Return a QGIS style that fills polygons by their attribute `class`.
+
+    Args:
+        classes: The K classes.
+    """
+    root = ElementTree.Element("qgis", version="3.22", styleCategories="Symbology")
+    renderer = ElementTree.SubElement(
+        root, "renderer-v2", type="categorizedSymbol", attr="class", symbollevels="0"
+    )
+    categories = ElementTree.SubElement(renderer, "categories")
+    symbols = ElementTree.SubElement(renderer, "symbols")
+    for number, item in enumerate(classes):
+        ElementTree.SubElement(
+            categories,
+            "category",
+            value=item.name,
+            label=item.name,
+            symbol=str(number),
+            render="true",
+            type="string",
+        )
+        _add_fill(symbols, number, item.color)
+    return _HEAD + ElementTree.tostring(root, encoding="unicode")
+
+
+def raster_names(classes: Classes) -> bytes:
+    """Return the file that gives the pixels of a class GeoTIFF their names in QGIS.
+
+    It belongs beside the GeoTIFF, under its name with `.aux.xml` behind. A GeoTIFF
+    itself has no place for names of values that QGIS would read.
+
+    Args:
+        classes: The K classes.
+    """
+    root = ElementTree.Element("PAMDataset")
+    band = ElementTree.SubElement(root, "PAMRasterBand", band="1")
+    names = ElementTree.SubElement(band, "CategoryNames")
+    for item in classes:
+        ElementTree.SubElement(names, "Category").text = item.name
+    return (ElementTree.tostring(root, encoding="unicode") + "\n").encode()
+
+
+def _add_fill(
+    symbols: ElementTree.Element, number: int, color: tuple[int, int, int]
+) -> None:
+    """Add a plain fill without an outline, in both spellings that QGIS has had."""
+    symbol = ElementTree.SubElement(
+        symbols, "symbol", type="fill", name=str(number), alpha="1", clip_to_extent="1"
+    )
+    layer = ElementTree.SubElement(
+        symbol, "layer", {"class": "SimpleFill"}, enabled="1", locked="0"
+    )
+    settings = {
+        "color": ",".join(map(str, (*color, 255))),
+        "style": "solid",
+        "outline_style": "no",
+        "joinstyle": "miter",
+    }
+    options = ElementTree.SubElement(layer, "Option", type="Map")
+    for name, value in settings.items():
+        ElementTree.SubElement(
+            options, "Option", name=name, type="QString", value=value
+        )
+    for name, value in settings.items():
+        ElementTree.SubElement(layer, "prop", k=name, v=value)
+
 
 LAYER: Final = "terrain"
 GEOMETRY: Final = "geom"
@@ -119,7 +280,6 @@ def _check_on_earth(path: Path, polygons: TerrainPolygons) -> None:
 
 
 def _fields(polygons: TerrainPolygons) -> dict[str, NDArray[Any]]:
-    """Return the attributes of the polygons."""
     names = np.array([item.name for item in polygons.classes], np.object_)
     colors = np.array(
         ["#{:02x}{:02x}{:02x}".format(*item.color) for item in polygons.classes],

@@ -195,7 +195,6 @@ def _archive_contents(archive: zipfile.ZipFile, size: int) -> Contents:
 
 
 def _check_members(archive: zipfile.ZipFile) -> None:
-    """Refuse an archive with other members than the three of a model."""
     names = [member.filename for member in archive.infolist()]
     if CONFIG not in names:
         raise not_a_model()

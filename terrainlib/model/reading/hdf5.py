@@ -104,7 +104,6 @@ def read_text(group: h5py.Group, attribute: str, limit_bytes: int) -> str | None
 
 
 def _datasets(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
-    """Yield path and values of every dataset, none of them read."""
     waiting: list[tuple[str, h5py.Group]] = [("", file)]
     seen = {h5py.h5o.get_info(file.id).addr}
     while waiting:
@@ -221,7 +220,6 @@ def _compare(
 
 
 def _names(group: h5py.Group, attribute: str) -> list[str]:
-    """Return a list of names, which Keras spreads over several attributes."""
     parts = [attribute] if attribute in group.attrs else []
     while f"{attribute}{len(parts)}" in group.attrs:
         parts.append(f"{attribute}{len(parts)}")

@@ -224,7 +224,6 @@ _KNOWN: Final = _DATA.union(*_CLASSES.values())
 
 
 def _read_options(kind: str, layer: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a layer that matter to a prediction."""
     left = dict(config)
     if "batch_input_shape" in left:  # Keras 2
         left["batch_shape"] = left.pop("batch_input_shape")
@@ -297,7 +296,6 @@ def _unsupported(layer: str, option: str, value: Any) -> ModelFileError:
 
 
 def _check_classes(description: Any) -> None:
-    """Refuse a description that names anything but the classes above."""
     sequential = False
     for item in _objects(description):
         if item.get("class_name") == "Sequential":
@@ -311,7 +309,6 @@ def _check_classes(description: Any) -> None:
 
 
 def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield every JSON object, the outer ones first."""
     if isinstance(value, dict):
         yield value
         value = list(value.values())
@@ -346,7 +343,6 @@ def _forbidden(kind: Any) -> ModelFileError:
 
 
 def _layer_items(description: Any) -> list[Any]:
-    """Return the JSON of the layers, unchecked."""
     config = description.get("config") if isinstance(description, Mapping) else None
     items = config.get("layers") if isinstance(config, Mapping) else None
     if isinstance(items, list) and "class_name" in description:
@@ -359,7 +355,6 @@ def _layer_items(description: Any) -> list[Any]:
 
 
 def _read_layer(item: Any, before: Mapping[str, Layer]) -> Layer:
-    """Return one layer, those that may feed it being read already."""
     if not (isinstance(item, Mapping) and isinstance(item.get("config"), Mapping)):
         raise ModelFileError("the model description cannot be read: a broken layer.")
     kind, config = str(item.get("class_name")), item["config"]
@@ -384,7 +379,6 @@ def _read_layer(item: Any, before: Mapping[str, Layer]) -> Layer:
 def _measured(
     kind: str, name: str, options: dict[str, Any], inputs: list[Layer]
 ) -> Layer:
-    """Return a layer with the sizes that follow from what feeds it."""
     incoming = sum(source.channels for source in inputs)
     channels = options.get("filters") or incoming or options["batch_shape"][-1]
     if channels > MAX_CHANNELS:
@@ -483,7 +477,6 @@ def _sources(value: Any, layer: str) -> Iterator[str]:
 
 
 def _require_no_arguments(arguments: Any, layer: str) -> None:
-    """Refuse a call with arguments that could change what the layer does."""
     if not isinstance(arguments, Mapping):
         raise _broken(layer)
     if any(value not in (None, False) for value in arguments.values()):

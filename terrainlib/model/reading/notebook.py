@@ -134,7 +134,6 @@ def level_filters(graph: Graph) -> tuple[int, ...]:
 
 
 def _require_same_shape(config: UNetConfig, graph: Graph) -> None:
-    """Refuse a record that describes another network, before that one is built."""
     bands = graph.input.channels
     if bands != config.input_channels:
         raise ModelFileError(

@@ -14,8 +14,7 @@ import h5py
 import numpy as np
 
 from terrainlib import files
-from terrainlib.data._quiet import unsaid
-from terrainlib.errors import ModelFileError
+from terrainlib.errors import ModelFileError, unsaid
 from terrainlib.model.reading.archive import (
     MAX_RECORD_BYTES,
     METADATA,
@@ -118,7 +117,6 @@ def _with_record(path: Path, record: str) -> bytes:
 
 
 def _record_text(network: Any, record: ModelRecord) -> str:
-    """Return the JSON of the record with the checksum of the weights."""
     values = record.to_dict() | {CHECKSUM_KEY: checksum(weights_of(network))}
     text = json.dumps(values, allow_nan=False)
     if len(text) > MAX_RECORD_BYTES:

@@ -19,23 +19,23 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from terrainlib import files
-from terrainlib.data.dataset import Dataset, Pair
+from terrainlib.data.dataset import Dataset
 from terrainlib.data.imagery import read_image
+from terrainlib.data.layout import Pair
 from terrainlib.data.overlaps import Overlap, Overlaps, find_overlaps
 from terrainlib.data.splits import Split, random_split
 from terrainlib.errors import ImageError, StoppedError, TerrainError
 from terrainlib.mask.overlapmap import Part, draw_map, draw_pair, lay_out
-from terrainlib.mask.rasters.export import to_bytes
+from terrainlib.mask.tiles.bands import to_bytes
 from terrainlib.ui import cached
-from terrainlib.ui.datasets.split_view import (
+from terrainlib.ui.datasets.splits import (
     cost_sentence,
     parts_of_split,
     search_time,
     show_parts,
 )
 from terrainlib.ui.errors import errors_shown, show_error
-from terrainlib.ui.tables import safe_csv
-from terrainlib.ui.text import md_escape, plural
+from terrainlib.ui.text import md_escape, plural, safe_csv
 
 SMALL_DATASET: Final = 24  # pairs: searched without asking
 QUICK_SECONDS: Final = 5.0  # that the page waits for a small search
@@ -182,7 +182,6 @@ def _known(dataset: Dataset) -> Overlaps | None:
 
 
 def _show_search(dataset: Dataset, search: Search | None, key: str) -> None:
-    """Show the search that goes on, or the button that starts one."""
     if search is not None and search.running:
         st.fragment(_watch, run_every=TICK_SECONDS)(dataset, key)
         return
@@ -235,7 +234,6 @@ def _show_nothing_found(dataset: Dataset, overlaps: Overlaps) -> None:
 
 
 def _show_found(dataset: Dataset, overlaps: Overlaps, key: str) -> None:
-    """Show the numbers, the two splits, and the map or a pair."""
     free = cached.leak_free(dataset, overlaps)
     random = random_split(dataset.ids, overlaps=overlaps)
     _show_numbers(dataset, overlaps, free, random)
@@ -272,7 +270,6 @@ def _show_found(dataset: Dataset, overlaps: Overlaps, key: str) -> None:
 def _show_numbers(
     dataset: Dataset, overlaps: Overlaps, free: Split, random: Split
 ) -> None:
-    """Show four numbers and what they mean."""
     total = len(dataset.pairs)
     leak = overlaps.leak(random.train, random.validation)
     numbers = {
@@ -348,7 +345,6 @@ def _small(pair: Pair) -> NDArray[np.uint8]:
 
 
 def _show_pairs(dataset: Dataset, overlaps: Overlaps, key: str) -> None:
-    """Show the table of pairs, and the chosen pair side by side."""
     table, picture = st.columns([2, 3], gap="large")
     pairs = _largest_first(overlaps)
     frame = _frame(pairs)
@@ -380,7 +376,6 @@ def _frame(pairs: Iterable[Overlap]) -> pd.DataFrame:
 
 
 def _show_pair(dataset: Dataset, overlap: Overlap) -> None:
-    """Show two patches side by side, the shared ground outlined in both."""
     pairs = [dataset.pair(name) for name in (overlap.first, overlap.second)]
     first, second = (f"**{md_escape(pair.id)}**" for pair in pairs)
     st.markdown(f"{first} and {second} share {overlap.share:.0%} of their ground")

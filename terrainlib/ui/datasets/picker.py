@@ -12,9 +12,13 @@ from typing import Final
 import streamlit as st
 
 from terrainlib.data.dataset import Dataset
-from terrainlib.data.kaggle import KAGGLE_DATASET, download_kaggle
+from terrainlib.data.fetch import (
+    KAGGLE_DATASET,
+    download_kaggle,
+    mark_used,
+    unpack_upload,
+)
 from terrainlib.data.sample import SAMPLE_DIR
-from terrainlib.data.uploads import mark_used, unpack_upload
 from terrainlib.errors import TerrainError
 from terrainlib.runs.slot import active_run
 from terrainlib.ui import cached, state
@@ -82,7 +86,6 @@ def sizes(dataset: Dataset) -> str:
 
 
 def _pick_source(key: str) -> str:
-    """Show the four ways and return the chosen one."""
     widget = f"{key}_source"
     remembered = st.session_state.get(SOURCE)
     chosen = st.segmented_control(
@@ -104,7 +107,6 @@ def _sample(key: str) -> str | None:
 
 
 def _folder(key: str) -> str | None:
-    """Ask for a folder on this machine."""
     typed = _ask(
         f"{key}_folder",
         "Folder on this machine",
@@ -122,7 +124,6 @@ def _folder(key: str) -> str | None:
 
 
 def _zip(key: str) -> str | None:
-    """Ask for a zip file and unpack it once."""
     upload = st.file_uploader(
         "Zip file with image and mask pairs",
         key=f"{key}_zip",
@@ -143,7 +144,6 @@ def _zip(key: str) -> str | None:
 
 
 def _kaggle(key: str) -> str | None:
-    """Ask for the name of a Kaggle data set and download it."""
     name = _ask(
         f"{key}_kaggle",
         "Name of the data set on Kaggle",

@@ -12,14 +12,13 @@ import streamlit as st
 
 from terrainlib.data.dataset import Dataset
 from terrainlib.errors import ModelFileError, TerrainError
-from terrainlib.mask.scores.gallery import Gallery, open_gallery
-from terrainlib.mask.scores.predictionstore import open_store
+from terrainlib.mask.scores.gallery import Gallery, open_gallery, open_store
 from terrainlib.mask.scores.scoring import class_table, pairs_of
 from terrainlib.model.modelfile import TerrainModel
 from terrainlib.runs.models import ModelEntry
 from terrainlib.ui import cached
 from terrainlib.ui.errors import show_error
-from terrainlib.ui.models.instant import INSTANT_ID, model_of, stamp_of
+from terrainlib.ui.models.picker import INSTANT_ID, model_of, stamp_of
 from terrainlib.ui.text import plural
 
 COMPLETE: Final = "gallery_complete"  # str: key of what was found complete last
@@ -142,7 +141,6 @@ def _gallery(key: str, _wanted: Wanted) -> Gallery:
 
 
 def _ask(total: int, missing: int, key: str) -> bool:
-    """Show what is missing and the button that computes it."""
     images = plural(total, "image")
     st.markdown(
         f"This model has predicted {total - missing:,} of these {images} so far."

@@ -15,11 +15,10 @@ from terrainlib.mask.scores.gallery import (
     Gallery,
     error_picture,
 )
-from terrainlib.ui import state, thumbnails
+from terrainlib.ui import pictures, state
 from terrainlib.ui.gallery.predictions import Wanted, forget_predictions
-from terrainlib.ui.gallery.score_report import percent
-from terrainlib.ui.legend import show_legend
-from terrainlib.ui.paging import page_of, show_pagination
+from terrainlib.ui.gallery.scores import percent
+from terrainlib.ui.page import page_of, show_legend, show_pagination
 from terrainlib.ui.text import md_escape
 
 ORDERS: Final = {"worst": "Worst first", "best": "Best first", "name": "By name"}
@@ -112,10 +111,10 @@ def _pictures(key: str, _gallery: Gallery, pair_id: str) -> tuple[bytes, ...]:
     del key  # part of the cache's key
     row = _gallery.row(pair_id)
     return (
-        thumbnails.image_picture(_gallery.dataset.pair(pair_id)),
-        thumbnails.colored_picture(row.prediction, _gallery.classes),
-        thumbnails.colored_picture(row.truth, _gallery.classes),
-        thumbnails.flat_picture(error_picture(row.errors)),
+        pictures.image_picture(_gallery.dataset.pair(pair_id)),
+        pictures.colored_picture(row.prediction, _gallery.classes),
+        pictures.colored_picture(row.truth, _gallery.classes),
+        pictures.flat_picture(error_picture(row.errors)),
     )
 
 

@@ -24,9 +24,8 @@ from terrainlib.mask.scores.settings import (
 from terrainlib.ui.charts import text_color
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.gallery.predictions import Wanted, described
-from terrainlib.ui.models.instant import model_of
-from terrainlib.ui.tables import safe_csv
-from terrainlib.ui.text import plural
+from terrainlib.ui.models.picker import model_of
+from terrainlib.ui.text import plural, safe_csv
 
 TITLE: Final = "Settings against scores"
 KINDS: Final[dict[Kind, tuple[str, str, tuple[str, ...]]]] = {

@@ -1,21 +1,202 @@
 """The models on disk, one card each: what it is, how good it is, what one can do."""
 
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 import streamlit as st
 
+from terrainlib import files
 from terrainlib.data.palette import KAGGLE_CLASSES
-from terrainlib.model.card import overall_scores
-from terrainlib.model.modelfile import HDF5_FILE, KERAS_FILE
+from terrainlib.errors import ModelFileError
+from terrainlib.model.card import (
+    ModelCard,
+    Section,
+    card_markdown,
+    model_card,
+    overall_scores,
+)
+from terrainlib.model.modelfile import install_model, load_model
+from terrainlib.model.reading.writer import HDF5_FILE, KERAS_FILE, save_model
 from terrainlib.model.record import ModelRecord
-from terrainlib.runs.models import ModelEntry
+from terrainlib.runs.models import ModelEntry, find_model, set_default
 from terrainlib.ui import state
-from terrainlib.ui.leaks import leak_note, show_note
-from terrainlib.ui.legend import swatch
-from terrainlib.ui.models import actions as actions
-from terrainlib.ui.models.card_view import show_card
-from terrainlib.ui.text import file_size, md_escape, slug
-from terrainlib.ui.times import date_text
+from terrainlib.ui.datasets.splits import leak_note, show_note
+from terrainlib.ui.models.comparison import (
+    WHAT_IT_IS,
+    show_class_chart,
+    show_score_table,
+)
+from terrainlib.ui.page import ask, leave_notice, noticed, swatch
+from terrainlib.ui.text import date_text, file_size, md_escape, slug
+
+_RIGHT: Final = ("Split", "Training")
+COMMAND_HELP: Final = "DATA is the folder of the data set, RUN_DIR a new folder."
+
+
+def show_card(
+    record: ModelRecord, colors: Mapping[str, tuple[int, int, int]], key: str
+) -> None:
+    """Show what a model is, learnt, scores, and is not good for.
+
+    Args:
+        record: What its file says.
+        colors: Colours of the classes by name.
+        key: Names the model, in widget keys and in the name of the download.
+    """
+    with st.expander("Model card", icon=":material/badge:"):
+        card = model_card(record)
+        _show_scores(card, colors)
+        if card.limits:
+            st.markdown("**What it is not good for**")
+            st.markdown(_listed(card.limits))
+        if card.notes:
+            st.markdown("**Notes**")
+            st.markdown(_listed(card.notes))
+        left, right = st.columns(2, gap="large")
+        for section in card.sections:
+            with right if section.title in _RIGHT else left:
+                _show_section(section)
+        if card.command is not None:
+            st.markdown("**The command that repeats the training**", help=COMMAND_HELP)
+            st.code(card.command, language="bash", wrap_lines=True)
+        st.download_button(
+            "Card as Markdown",
+            data=card_markdown(record),
+            file_name=f"{slug(key)}-card.md",
+            mime="text/markdown",
+            key=f"models_card_file_{key}",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+
+
+def _show_scores(card: ModelCard, colors: Mapping[str, tuple[int, int, int]]) -> None:
+    """Show the scores beside the pixel classifier's, as bars and as a table."""
+    if not card.scores:
+        return
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**IoU of each class**")
+        show_class_chart(card.classes, colors)
+        if card.compared:
+            st.caption(f"Tick and difference: the pixel classifier. {WHAT_IT_IS}")
+    with right:
+        st.markdown("**Scores on the validation pairs**")
+        if card.compared:
+            show_score_table([*card.scores, *card.classes])
+        else:
+            st.caption(
+                "The pixel classifier was not scored on this split. The prediction "
+                "gallery compares with it where the data set is at hand."
+            )
+        if card.leak:
+            st.caption(md_escape(f"Split: {card.leak}."))
+
+
+def _show_section(section: Section) -> None:
+    st.markdown(f"**{section.title}**")
+    lines = [
+        f"- :gray[{md_escape(name)}]\u2002{md_escape(value)}"
+        for name, value in section.facts
+    ]
+    st.markdown("\n".join(lines))
+
+
+def _listed(sentences: tuple[str, ...]) -> str:
+    return "\n".join(f"- {md_escape(sentence)}" for sentence in sentences)
+
+
+def make_default(model_id: str) -> None:
+    """Let the pages begin with this model."""
+    with noticed("The default was not changed"):
+        set_default(model_id)
+        title = md_escape(find_model(model_id).title)
+        leave_notice(f"The app now begins with {title}.")
+
+
+def add_model(data: bytes, name: str) -> None:
+    """Check an uploaded file and put it among the models; change nothing if refused."""
+    with noticed("This file was not added"):
+        path = install_model(data, name)
+        leave_notice(f"{md_escape(path.stem)} was added.")
+
+
+def delete_model(model_id: str) -> None:
+    """Delete a model's files; never an embedded one."""
+    with noticed("The model was not deleted"):
+        entry = find_model(model_id)
+        if entry.kind == "embedded":
+            raise ModelFileError("An embedded model is part of the app and stays.")
+        doomed = [entry.path]
+        if entry.kind == "run":
+            doomed.append(entry.path.with_name(HDF5_FILE))
+        for path in doomed:
+            _unlink(path)
+        leave_notice(f"{md_escape(entry.title)} was deleted.")
+
+
+def keras_bytes(entry: ModelEntry) -> bytes:
+    """Return the model as a `.keras` file: the one on disk, or made on demand.
+
+    Raises:
+        ModelFileError: If the file cannot be read any more.
+    """
+    if entry.path.suffix == ".keras":
+        return _read(entry.path)
+    return _converted(entry, KERAS_FILE)
+
+
+def hdf5_bytes(entry: ModelEntry) -> bytes:
+    """Return the model as `TerrainMaskGenerator.h5`: from disk, or made on demand.
+
+    Raises:
+        ModelFileError: If the file cannot be read any more.
+    """
+    if entry.path.suffix != ".keras":
+        return _read(entry.path)
+    beside = entry.path.with_name(HDF5_FILE)
+    if entry.kind == "run" and beside.is_file():
+        return _read(beside)
+    return _converted(entry, HDF5_FILE)
+
+
+def ask_delete(entry: ModelEntry) -> None:
+    """Ask before a model is deleted."""
+    stays = " The curves of its training stay." if entry.kind == "run" else ""
+    model_id = entry.id
+    ask(
+        "Delete this model?",
+        f"**{md_escape(entry.title)}** is deleted from the disk.{stays} This cannot "
+        "be undone.",
+        "Delete",
+        lambda: delete_model(model_id),
+        key="models_question",
+    )
+
+
+def _converted(entry: ModelEntry, name: str) -> bytes:
+    """Return a model saved anew in both formats: the file called `name`."""
+    model = load_model(entry.path)
+    with tempfile.TemporaryDirectory() as folder:
+        save_model(model.network, model.record, Path(folder))
+        return (Path(folder) / name).read_bytes()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelFileError("cannot be read any more.", file=path.name) from error
+
+
+def _unlink(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise files.storage_error(path, error) from error
+
 
 AHEAD_HELP: Final = (
     "Below it: how far that is ahead of the pixel classifier on the same pairs."
@@ -48,13 +229,12 @@ def show_model_card(entry: ModelEntry, *, is_default: bool) -> None:
             )
             _show_delete(entry)
             return
-        _show_scores(entry)
+        _show_scores_cards(entry)
         show_card(entry.record, _colors(entry), entry.id)
         _show_buttons(entry, is_default=is_default)
 
 
 def _facts(entry: ModelEntry) -> list[str]:
-    """Return preset, data, date and size in a few words each."""
     facts = [entry.preset]
     pairs = entry.record.dataset.get("pairs") if entry.record else None
     if entry.data:
@@ -69,8 +249,7 @@ def _facts(entry: ModelEntry) -> list[str]:
     return facts
 
 
-def _show_scores(entry: ModelEntry) -> None:
-    """Show the validation scores, or why there are none."""
+def _show_scores_cards(entry: ModelEntry) -> None:
     miou = entry.score("miou")
     if miou is None:
         st.caption(
@@ -110,7 +289,6 @@ def _ahead(record: ModelRecord | None) -> str | None:
 
 
 def _colors(entry: ModelEntry) -> dict[str, tuple[int, int, int]]:
-    """Return the colours of a model's classes by name."""
     colors = {item.name: item.color for item in KAGGLE_CLASSES}
     if entry.record is not None:
         colors |= {item.name: item.color for item in entry.record.terrain_classes()}
@@ -122,7 +300,6 @@ def _share(value: float | None) -> str:
 
 
 def _show_buttons(entry: ModelEntry, *, is_default: bool) -> None:
-    """Show what can be done with a model."""
     key = entry.id
     link = {"model": entry.id}
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -133,7 +310,7 @@ def _show_buttons(entry: ModelEntry, *, is_default: bool) -> None:
                 icon=":material/star:",
                 help="The pages begin with it. The word default on the command line "
                 "keeps meaning the embedded model.",
-                on_click=actions.make_default,
+                on_click=make_default,
                 args=(entry.id,),
             )
         _show_downloads(entry, key)
@@ -156,7 +333,7 @@ def _show_downloads(entry: ModelEntry, key: str) -> None:
     """Offer both files of a model; the second is made on demand."""
     st.download_button(
         KERAS_FILE,
-        data=lambda: actions.keras_bytes(entry),
+        data=lambda: keras_bytes(entry),
         file_name=f"{slug(entry.title)}.keras",
         mime="application/octet-stream",
         key=f"models_keras_{key}",
@@ -166,7 +343,7 @@ def _show_downloads(entry: ModelEntry, key: str) -> None:
     )
     st.download_button(
         HDF5_FILE,
-        data=lambda: actions.hdf5_bytes(entry),
+        data=lambda: hdf5_bytes(entry),
         file_name=HDF5_FILE,
         mime="application/x-hdf5",
         key=f"models_h5_{key}",
@@ -184,4 +361,26 @@ def _show_delete(entry: ModelEntry) -> None:
         icon=":material/delete:",
         type="tertiary",
     ):
-        actions.ask_delete(entry)
+        ask_delete(entry)
+
+
+def show_model_upload() -> None:
+    """Show the box and its button."""
+    with st.container(border=True):
+        st.markdown("**Add a model from a file**")
+        st.caption(
+            "A `.keras` or `.h5` file saved by this app, or the original notebook's "
+            "`TerrainMaskGenerator.h5`. Files are read as data; nothing in them is run."
+        )
+        upload = st.file_uploader(
+            "Model file",
+            key="models_upload",
+            label_visibility="collapsed",
+        )
+        if upload is None:
+            return
+        if st.button(
+            "Add this model", key="models_add", type="primary", icon=":material/add:"
+        ):
+            add_model(upload.getvalue(), upload.name)
+            st.rerun()

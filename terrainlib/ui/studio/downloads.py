@@ -6,18 +6,103 @@ They are made by the library when they are clicked, with the settings of the pag
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 import streamlit as st
 
-from terrainlib.mask.pack.pack import PackTarget
+from terrainlib.mask.pack.pack import ENGINES, FITS, SIZES, PackTarget
 from terrainlib.mask.vectors.polygons import SmallestArea
 from terrainlib.ui import state
-from terrainlib.ui.download_failures import explained, show_failures
-from terrainlib.ui.studio import made_files
-from terrainlib.ui.studio.live_view import Shown, ViewSettings
+from terrainlib.ui.errors import explained, show_failures
+from terrainlib.ui.studio import files
+from terrainlib.ui.studio.live import Shown, ViewSettings
 from terrainlib.ui.studio.masks import MadeMask
-from terrainlib.ui.studio.product_choices import pick_pack_target, pick_smallest_area
+
+UNITS: Final[dict[str, str]] = {"px": "px", "m2": "m²"}
+ENGINE_NAMES: Final = {
+    "source": "Image's own size",
+    "unity": "Unity",
+    "unreal": "Unreal",
+}
+FIT_NAMES: Final = {"crop": "Crop to the middle", "stretch": "Stretch"}
+_MAX_SMALLEST: Final = 1e9
+
+
+def pick_smallest_area(key: str, *, on_earth: bool) -> SmallestArea:
+    """Ask for the smallest polygon.
+
+    Args:
+        key: Start of the widgets' keys.
+        on_earth: Whether areas are known in square metres.
+    """
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        value = st.number_input(
+            "Smallest polygon",
+            0.0,
+            _MAX_SMALLEST,
+            float(SmallestArea().value),
+            step=1.0,
+            format="%.10g",
+            help="Smaller islands go to the class around them. 0 keeps every pixel.",
+            key=f"{key}_value",
+            persist_state="session",
+        )
+        unit: Literal["px", "m2"] = "px"
+        if on_earth:
+            chosen = st.segmented_control(
+                "Unit",
+                list(UNITS),
+                format_func=UNITS.__getitem__,
+                default="px",
+                required=True,
+                key=f"{key}_unit",
+                persist_state="session",
+                label_visibility="collapsed",
+            )
+            unit = "m2" if chosen == "m2" else "px"
+    return SmallestArea(float(value), unit)
+
+
+def pick_pack_target(key: str, size: tuple[int, int]) -> PackTarget:
+    """Ask what a world-builder's pack is made for.
+
+    Args:
+        key: Start of the widgets' keys.
+        size: (H, W) of the image, px.
+    """
+    engine = st.selectbox(
+        "Made for",
+        ENGINES,
+        format_func=ENGINE_NAMES.__getitem__,
+        key=f"{key}_engine",
+        persist_state="session",
+    )
+    sizes = SIZES[engine]
+    if not sizes:
+        return PackTarget()
+    side = min(size)
+    enough = [number for number, px in enumerate(sizes) if px >= side]
+    chosen = st.selectbox(
+        "Heightmap",
+        sizes,
+        index=min(enough, default=len(sizes) - 1),
+        format_func=lambda px: f"{px} × {px} px",
+        key=f"{key}_size_{engine}",
+        persist_state="session",
+        help="The sizes that this engine takes. The weights have the same size, for "
+        "Unity one pixel less.",
+    )
+    if size[0] == size[1]:
+        return PackTarget(engine, chosen)
+    fit = st.selectbox(
+        "The image is no square",
+        FITS,
+        format_func=FIT_NAMES.__getitem__,
+        key=f"{key}_fit",
+        persist_state="session",
+    )
+    return PackTarget(engine, chosen, fit)
+
 
 PNG: Final = "image/png"
 TIFF: Final = "image/tiff"
@@ -87,7 +172,6 @@ def describe(view: ViewSettings) -> str:
 
 
 def _kind(made: MadeMask) -> str:
-    """Return how the help of downloads names the class mask."""
     return "not cleaned" if made.cleaning.changes_nothing else "cleaned as set"
 
 
@@ -100,21 +184,21 @@ def picture_downloads(made: MadeMask, view: ViewSettings) -> list[Download]:
             f"{stem}_mask.png",
             PNG,
             f"The most probable class of every pixel, in its colour; {_kind(made)}.",
-            partial(made_files.class_png, made),
+            partial(files.class_png, made),
         ),
         Download(
             "Soft mask (PNG)",
             f"{stem}_soft.png",
             PNG,
             "The class colours weighted by their probabilities; not sharpened.",
-            partial(made_files.soft_png, made),
+            partial(files.soft_png, made),
         ),
         Download(
             "Sharpened mask (PNG)",
             f"{stem}_sharpened.png",
             PNG,
             "The soft mask sharpened, and snapped, as in the view.",
-            partial(made_files.sharpened_png, made, view),
+            partial(files.sharpened_png, made, view),
         ),
         Download(
             "Overlay (PNG)",
@@ -122,7 +206,7 @@ def picture_downloads(made: MadeMask, view: ViewSettings) -> list[Download]:
             PNG,
             f"{_OVERLAYS[view.shown]} over the image, at {view.opacity:.0%} opacity, "
             "as in the view.",
-            partial(made_files.overlay_png, made, view),
+            partial(files.overlay_png, made, view),
         ),
     ]
 
@@ -137,21 +221,21 @@ def raster_downloads(made: MadeMask) -> list[Download]:
             TIFF,
             "Class indices on the grid of the image, with names and colours, no data "
             f"255; cloud-optimised; {_kind(made)}.",
-            partial(made_files.class_geotiff, made),
+            partial(files.class_geotiff, made),
         ),
         Download(
             "Soft mask (GeoTIFF)",
             f"{stem}_soft.tif",
             TIFF,
             "The soft mask on the grid of the image; not sharpened.",
-            partial(made_files.soft_geotiff, made),
+            partial(files.soft_geotiff, made),
         ),
         Download(
             "Probabilities (GeoTIFF)",
             f"{stem}_probabilities.tif",
             TIFF,
             "A band for each class, in 255ths that sum to 255 in every pixel.",
-            partial(made_files.probability_geotiff, made),
+            partial(files.probability_geotiff, made),
         ),
     ]
 
@@ -170,14 +254,14 @@ def vector_downloads(made: MadeMask, smallest: SmallestArea) -> list[Download]:
             f"{made.stem}.gpkg",
             "application/geopackage+sqlite3",
             f"{what}, with their colours for QGIS; {_kind(made)}.",
-            partial(made_files.geopackage, made, smallest),
+            partial(files.geopackage, made, smallest),
         ),
         Download(
             "Polygons (GeoJSON)",
             f"{made.stem}.geojson",
             "application/geo+json",
             f"{what}, in WGS 84; {_kind(made)}.",
-            partial(made_files.geojson, made, smallest),
+            partial(files.geojson, made, smallest),
             barred="" if made.areas.square_metres is not None else NO_CRS,
         ),
     ]
@@ -193,7 +277,7 @@ def pack_download(made: MadeMask, target: PackTarget) -> Download:
         f"Weights of each class, splat maps, {heights}the class mask "
         f"({_kind(made)}) and how to import them, for Unity, Unreal, Godot and "
         "Blender.",
-        partial(made_files.pack_zip, made, target),
+        partial(files.pack_zip, made, target),
     )
 
 

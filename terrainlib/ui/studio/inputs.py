@@ -1,26 +1,149 @@
 """What the mask studio works on: boxes for images and heights, and a look at them."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Final
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
+from terrainlib.data.formats.bands import Bands
 from terrainlib.data.sample import Scene, example_scenes
+from terrainlib.data.scene import list_bands
 from terrainlib.errors import ImageError
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui import cached, state
 from terrainlib.ui.errors import errors_shown, show_error
-from terrainlib.ui.models.instant import InstantChoice
-from terrainlib.ui.models.instant_picker import choose_instant
-from terrainlib.ui.studio.image_bands import pick_bands
-from terrainlib.ui.studio.image_overview import ImageOverview, image_overview
-from terrainlib.ui.studio.machine_picker import pick_height_on_machine, pick_on_machine
+from terrainlib.ui.models.picker import InstantChoice, choose_instant
+from terrainlib.ui.paths import find_file, find_images
 from terrainlib.ui.studio.masks import PictureFile
-from terrainlib.ui.studio.upload_boxes import (
-    pick_uploads,
-    want_mask,
-)
-from terrainlib.ui.text import md_escape
+from terrainlib.ui.studio.overview import ImageOverview, image_overview
+from terrainlib.ui.studio.uploads import pick_uploads, want_mask
+from terrainlib.ui.text import md_escape, plural
+
+
+def pick_on_machine() -> tuple[PictureFile, ...]:
+    """Ask for a path; return the image there, or the images in that folder."""
+    typed = _ask_path(
+        state.STUDIO_PATH,
+        "File or folder on this machine",
+        "/home/me/scene.tif",
+        "A GeoTIFF may be of any size: it is read in parts. Of a folder all PNG, JPEG "
+        "and TIFF files directly in it are taken.",
+    )
+    if not typed:
+        st.caption("Type or paste the path of an image of any size, or of a folder.")
+        return ()
+    with errors_shown("The path cannot be opened") as outcome:
+        found = find_images(typed)
+    if outcome.failed:
+        return ()
+    if found.folder is not None:
+        left = f"; {plural(found.links, 'link')} skipped" if found.links else ""
+        st.markdown(
+            f":material/folder: {plural(len(found.images), 'image')} in "
+            f"**{md_escape(found.folder.name)}**{left}"
+        )
+    return tuple(PictureFile.on_disk(path) for path in found.images)
+
+
+def pick_height_on_machine() -> PictureFile | None:
+    """Ask for the path of a file with heights; return it once it is there."""
+    typed = _ask_path(
+        state.STUDIO_HEIGHT_PATH,
+        "Heights in metres, of the image's size",
+        "/home/me/heights.tif",
+        "A PNG with 16 bits, TIFF or GeoTIFF with one band.",
+    )
+    if not typed:
+        return None
+    with errors_shown("The heights cannot be opened") as outcome:
+        path = find_file(typed)
+    return None if outcome.failed else PictureFile.on_disk(path)
+
+
+def _ask_path(key: str, label: str, example: str, help_text: str) -> str:
+    """Show a line for a path with its button; return the path opened last."""
+    widget = f"{key}_text"
+    with (
+        st.form(f"{key}_form", border=False),
+        st.container(horizontal=True, vertical_alignment="bottom"),
+    ):
+        st.text_input(
+            label,
+            st.session_state.get(key, ""),
+            placeholder=example,
+            help=help_text,
+            key=widget,
+        )
+        st.form_submit_button(
+            "Open", key=f"{key}_open", on_click=_remember, args=(key, widget)
+        )
+    return str(st.session_state.get(key, ""))
+
+
+def _remember(key: str, widget: str) -> None:
+    st.session_state[key] = str(st.session_state.get(widget, "")).strip()
+    want_mask()
+
+
+_COLORS: Final = ("Red", "Green", "Blue")
+
+
+def pick_bands(picture: PictureFile, *, shared: bool = False) -> PictureFile:
+    """Ask for the bands of a file that has more than three, or does not say which.
+
+    Args:
+        picture: The image.
+        shared: Whether the choice holds for other images too.
+
+    Returns:
+        The image with the chosen bands; as it was where there is nothing to choose.
+
+    Raises:
+        ImageError: If the file cannot be read.
+    """
+    bands = list_bands(picture.source, name=picture.name)
+    if not bands.asks or len(bands.all) < 2:
+        return picture
+    st.markdown(
+        f"**{plural(len(bands.all), 'band')}**: which ones are red, green and blue?"
+        + (" The choice holds for all images." if shared else "")
+    )
+    digest = hashlib.sha256(picture.key.encode("utf-8", "replace")).hexdigest()[:16]
+    red, green, blue = (
+        _pick_band(bands, number, f"studio_band_{digest}_{number}", column)
+        for number, column in enumerate(st.columns(3, gap="small"))
+    )
+    chosen = (red, green, blue)
+    return picture if chosen == bands.default else picture.with_bands(chosen)
+
+
+def band_label(bands: Bands, number: int) -> str:
+    """Return what a band is called in the boxes: `4 · Near infrared`.
+
+    Args:
+        bands: All bands of the file.
+        number: The band's number, from 1.
+    """
+    name = bands.all[number - 1].name
+    return name if name == f"Band {number}" else f"{number} · {name}"
+
+
+def _pick_band(bands: Bands, place: int, key: str, column: DeltaGenerator) -> int:
+    """Show the box of one colour; return the number of its band."""
+    numbers = [band.number for band in bands.all]
+    with column:
+        chosen = st.selectbox(
+            _COLORS[place],
+            numbers,
+            index=numbers.index(bands.default[place]),
+            format_func=lambda number: band_label(bands, number),
+            key=key,
+            persist_state="session",
+        )
+    return chosen if chosen in numbers else bands.default[place]
+
 
 SOURCES: Final = {
     "example": "Example scene",

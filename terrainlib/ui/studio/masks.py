@@ -12,42 +12,69 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import streamlit as st
 from numpy.typing import NDArray
 
-from terrainlib.data.imagery import Georeference, Image, read_height, read_image
+from terrainlib.data.formats.raster import Georeference
+from terrainlib.data.imagery import Image, read_height, read_image
 from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.data.scene import scene_of
 from terrainlib.errors import TerrainError
-from terrainlib.mask.gap.meter import Gap
-from terrainlib.mask.gap.scene import scene_gap
-from terrainlib.mask.ground.areas import (
-    AreaTable,
-    AreaTally,
-    Validation,
-    validation_of,
-)
-from terrainlib.mask.postprocess import PostProcessing
+from terrainlib.mask.cleaning import PostProcessing
+from terrainlib.mask.gap.meter import Gap, scene_gap
+from terrainlib.mask.ground.areaerrors import Validation, validation_of
+from terrainlib.mask.ground.areas import AreaTable, AreaTally
 from terrainlib.mask.tiles.bands import Band, to_bytes
-from terrainlib.mask.tiles.keptprobabilities import KeptProbabilities
-from terrainlib.ui import cached, store
-from terrainlib.ui.models.instant import model_of, stamp_of
-from terrainlib.ui.pictures import encode_jpeg, shrink
-from terrainlib.ui.studio.live_pictures import (
+from terrainlib.mask.tiles.result import KeptProbabilities
+from terrainlib.ui import cached, state, store
+from terrainlib.ui.cached import encode_jpeg, shrink
+from terrainlib.ui.models.picker import model_of, stamp_of
+from terrainlib.ui.studio.live import (
+    PREVIEW_PX,
+    ViewLayer,
+    ViewPictures,
     class_layer,
     confidence_layer,
     view_pictures,
-)
-from terrainlib.ui.studio.live_view import PREVIEW_PX, ViewLayer, ViewPictures
-from terrainlib.ui.studio.scale import (
-    WorkingScale,
-    choose_scale,
-    chosen_scale,
-    subject_of,
 )
 
 if TYPE_CHECKING:
     from terrainlib.mask.tiles.result import Prediction
     from terrainlib.model.modelfile import TerrainModel
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingScale:
+    """The scale of a prediction, in working pixels per image pixel.
+
+    Attributes:
+        subject: Which image and model it is about.
+        own: The model's own; None where it takes the whole image at a fixed size.
+        chosen: What somebody chose instead; None for the model's own.
+        used: What came of it, for images brought to a fixed size the mean of both ways.
+    """
+
+    subject: str
+    own: float | None
+    chosen: float | None
+    used: float
+
+
+def subject_of(picture_key: str, model: str) -> str:
+    """Return what a choice is about: an image and a model."""
+    return f"{picture_key}\n{model}"
+
+
+def chosen_scale(subject: str) -> float | None:
+    """Return the scale that was chosen, or None for the model's own."""
+    kept = st.session_state.get(state.STUDIO_SCALE) or {}
+    return kept.get("scale") if kept.get("subject") == subject else None
+
+
+def choose_scale(subject: str, scale: float | None) -> None:
+    """Predict at a scale from now on; None goes back to the model's own."""
+    st.session_state[state.STUDIO_SCALE] = {"subject": subject, "scale": scale}
+
 
 Progress = Callable[[float, str], object]
 _READ_SHARE: Final = 0.1
@@ -304,6 +331,5 @@ def _predicted(
 
 
 def _used_scale(prediction: "Prediction") -> float:
-    """Return the working pixels per image pixel, the mean of both ways."""
     rows, columns = prediction.working_probabilities.shape[:2]
     return float((rows * columns / prediction.valid.size) ** 0.5)

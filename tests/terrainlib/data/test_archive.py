@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from terrainlib.data import archive
-from terrainlib.data.archive import extract_zip
+from terrainlib.data import fetch
 from terrainlib.data.dataset import open_dataset
+from terrainlib.data.fetch import extract_zip
 from terrainlib.errors import DatasetError, StorageError
 from tests.synthetic import write_folders_dataset, write_kaggle_dataset
 
@@ -129,7 +129,7 @@ def test_the_very_same_name_twice_is_refused(tmp_path: Path) -> None:
 def test_too_many_entries_are_refused_by_their_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive, "MAX_FILES", 3)
+    monkeypatch.setattr(fetch, "MAX_FILES", 3)
     data = _zip({f"{number}.png": b"" for number in range(4)})
     with pytest.raises(DatasetError, match="more than 3 entries"):
         extract_zip(data, tmp_path / "target")
@@ -138,7 +138,7 @@ def test_too_many_entries_are_refused_by_their_number(
 def test_too_much_in_all_is_refused_by_its_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive, "MAX_TOTAL_MB", 1)
+    monkeypatch.setattr(fetch, "MAX_TOTAL_MB", 1)
     data = _zip({"a.png": bytes(800_000), "b.png": bytes(800_000)})
     with pytest.raises(DatasetError, match="unpacks to 2 MB; the limit is 1 MB"):
         extract_zip(data, tmp_path / "target")
@@ -147,7 +147,7 @@ def test_too_much_in_all_is_refused_by_its_size(
 def test_one_file_that_is_too_large_is_refused_by_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive, "MAX_FILE_MB", 1)
+    monkeypatch.setattr(fetch, "MAX_FILE_MB", 1)
     with pytest.raises(DatasetError, match=r"'a\.png' is not accepted: it has 2 MB"):
         extract_zip(_zip({"a.png": bytes(2_000_000)}), tmp_path / "target")
 
@@ -158,7 +158,7 @@ def test_what_unpacks_to_far_more_than_it_is_is_refused_however_it_is_divided(
     masks = {f"{number}.tif": bytes(200_000) for number in range(10)}
 
     extract_zip(_zip(masks), tmp_path / "few")
-    monkeypatch.setattr(archive, "RATIO_FROM_MB", 1)
+    monkeypatch.setattr(fetch, "RATIO_FROM_MB", 1)
 
     with pytest.raises(DatasetError, match=r"unpacks to 2 MB, \d{3} times its size"):
         extract_zip(_zip(masks), tmp_path / "many")
@@ -170,7 +170,7 @@ def test_what_unpacks_to_far_more_than_it_is_is_refused_however_it_is_divided(
 def test_entries_that_share_their_data_count_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive, "RATIO_FROM_MB", 1)
+    monkeypatch.setattr(fetch, "RATIO_FROM_MB", 1)
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as made:
         made.writestr("0.png", np.random.default_rng(0).bytes(100_000))
@@ -284,7 +284,7 @@ def test_a_password_is_named_as_the_reason(tmp_path: Path) -> None:
 def test_a_disk_without_enough_space_is_told_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive, "RESERVE_MB", 10**9)
+    monkeypatch.setattr(fetch, "RESERVE_MB", 10**9)
     with pytest.raises(StorageError, match="No space left"):
         extract_zip(_zip({"a.png": b"1"}), tmp_path / "target")
     assert _everything_below(tmp_path) == []

@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from terrainlib.data import _cachefiles
-from terrainlib.data._npy import ArrayFile
-from terrainlib.data._resize import resize_area, resize_height, resize_nearest
-from terrainlib.data.cache import PairCache, build_cache
+from terrainlib.data import cache
+from terrainlib.data.cache import (
+    ArrayFile,
+    PairCache,
+    build_cache,
+    resize_area,
+    resize_height,
+    resize_nearest,
+)
 from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.errors import DatasetError, StoppedError, StorageError
 from tests.synthetic import terrain, write_folders_dataset, write_kaggle_dataset
@@ -113,7 +118,7 @@ def test_a_second_call_reads_no_image(
     def fail(*args: object) -> None:
         raise AssertionError("read again")
 
-    monkeypatch.setattr(_cachefiles, "read_raster", fail)
+    monkeypatch.setattr(cache, "read_raster", fail)
     second = build_cache(dataset, 16)
     np.testing.assert_array_equal(first.images, second.images)
     assert second.ids == first.ids
@@ -208,8 +213,8 @@ def test_without_the_masks_of_the_scan_they_are_decoded(
 def test_very_large_masks_are_not_kept(
     tiny_dataset: Path, terrainlib_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("terrainlib.data._maskstore.MAX_MASK_PIXELS", 1000)
-    monkeypatch.setattr("terrainlib.data._maskstore.MAX_STORE_MB", 0)
+    monkeypatch.setattr("terrainlib.data.scan.MAX_MASK_PIXELS", 1000)
+    monkeypatch.setattr("terrainlib.data.scan.MAX_STORE_MB", 0)
     cache = build_cache(open_dataset(tiny_dataset), 32)
     np.testing.assert_array_equal(cache.masks[5], terrain(32, 6)[1])
 

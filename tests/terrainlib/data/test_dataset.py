@@ -12,9 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from terrainlib.data import _check
 from terrainlib.data import dataset as dataset_module
-from terrainlib.data.dataset import Dataset, Problem, open_dataset, read_pair
+from terrainlib.data import scan
+from terrainlib.data.dataset import Dataset, open_dataset, read_pair
+from terrainlib.data.layout import Problem
 from terrainlib.data.palette import KAGGLE_CLASSES, TerrainClass, save_classes
 from terrainlib.errors import DatasetError, ImageError
 from tests.synthetic import terrain, write_folders_dataset, write_kaggle_dataset
@@ -459,8 +460,8 @@ def test_an_unchanged_folder_is_not_checked_again(
     def fail(*args: object) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(_check, "read_mask", fail)
-    monkeypatch.setattr(_check, "check_intact", fail)
+    monkeypatch.setattr(scan, "read_mask", fail)
+    monkeypatch.setattr(scan, "check_intact", fail)
     assert open_dataset(tiny_dataset) == first
 
 

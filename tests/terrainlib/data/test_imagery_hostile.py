@@ -17,13 +17,8 @@ import rasterio
 from PIL import Image as Picture
 from rasterio.errors import RasterioError
 
-from terrainlib.data.imagery import (
-    MAX_FILE_MB,
-    check_intact,
-    read_height,
-    read_image,
-    read_size,
-)
+from terrainlib.data.formats.source import MAX_FILE_MB
+from terrainlib.data.imagery import check_intact, read_height, read_image, read_size
 from terrainlib.errors import ImageError
 from tests.imagefiles import (
     PNG_START,

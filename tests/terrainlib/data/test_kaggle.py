@@ -8,7 +8,7 @@ import requests
 from kagglehub import exceptions
 
 from terrainlib.data.dataset import open_dataset
-from terrainlib.data.kaggle import KAGGLE_DATASET, download_kaggle
+from terrainlib.data.fetch import KAGGLE_DATASET, download_kaggle
 from terrainlib.errors import DatasetError
 from tests.synthetic import write_kaggle_dataset
 

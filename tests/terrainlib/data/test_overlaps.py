@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from terrainlib.data import _overlap_search, overlaps
-from terrainlib.data._overlap_features import Picture
-from terrainlib.data._overlap_pixels import agreement, settled
+from terrainlib.data import overlaps
 from terrainlib.data.dataset import open_dataset
-from terrainlib.data.overlap_geometry import composed, inverted, shared_part
+from terrainlib.data.overlap import search
+from terrainlib.data.overlap.features import Picture
+from terrainlib.data.overlap.geometry import composed, inverted, shared_part
+from terrainlib.data.overlap.matching import agreement, settled
 from terrainlib.data.overlaps import Overlap, Overlaps, find_overlaps, known_overlaps
 from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.errors import StoppedError
@@ -138,7 +139,7 @@ def test_an_unchanged_data_set_is_searched_once(
     dataset = open_dataset(write_patches(folder, {"a": crop(0, 0), "b": crop(40, 20)}))
     assert known_overlaps(dataset) is None
     found = find_overlaps(dataset)
-    monkeypatch.setattr(_overlap_search, "search", None)
+    monkeypatch.setattr(search, "search", None)
     assert find_overlaps(dataset) == found
     assert known_overlaps(dataset) == found
 

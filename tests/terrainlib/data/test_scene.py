@@ -13,13 +13,7 @@ from PIL import Image as Picture
 from rasterio.enums import ColorInterp, Resampling
 
 from terrainlib.data.imagery import Image, read_height, read_image
-from terrainlib.data.scene import (
-    Scene,
-    heights_of,
-    open_heights,
-    open_scene,
-    scene_of,
-)
+from terrainlib.data.scene import Scene, heights_of, open_heights, open_scene, scene_of
 from terrainlib.errors import ConfigError, ImageError
 from tests.imagefiles import encode, pattern, png_claiming, tiff, wide_png, write
 
@@ -209,7 +203,7 @@ def test_files_far_larger_than_memory_are_read_by_window(
 def test_a_file_larger_than_is_read_whole_is_opened_by_its_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("terrainlib.data._source.MAX_FILE_MB", 0.001)
+    monkeypatch.setattr("terrainlib.data.formats.source.MAX_FILE_MB", 0.001)
     path = write(tmp_path, "a.tif", KINDS["tiles"])
     with open_scene(path) as scene:
         assert scene.read((slice(0, 1), slice(0, 1)))[0].shape == (1, 1, 3)

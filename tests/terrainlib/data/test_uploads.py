@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from terrainlib import files
-from terrainlib.data import uploads
-from terrainlib.data.uploads import mark_used, unpack_upload
+from terrainlib.data import fetch
+from terrainlib.data.fetch import mark_used, unpack_upload
 
 
 @pytest.fixture(autouse=True)
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let three uploads of `archive` fit."""
-    monkeypatch.setattr(uploads, "MAX_KEPT_MB", 0.0035)
+    monkeypatch.setattr(fetch, "MAX_KEPT_MB", 0.0035)
 
 
 def archive(number: int) -> bytes:
@@ -72,7 +72,7 @@ def test_what_is_in_use_stays_however_old_and_large(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     trained = unpack(0)
-    monkeypatch.setattr(uploads, "MAX_KEPT_MB", 0)
+    monkeypatch.setattr(fetch, "MAX_KEPT_MB", 0)
 
     newest = unpack(1, trained / "images")
 
@@ -91,7 +91,7 @@ def test_nothing_is_removed_through_a_link_or_beside_the_uploads(
     root = files.cache_dir() / "uploads"
     (root / ("0" * 32)).symlink_to(outside)
     (root / "images").mkdir()
-    monkeypatch.setattr(uploads, "MAX_KEPT_MB", 0)
+    monkeypatch.setattr(fetch, "MAX_KEPT_MB", 0)
 
     unpack(1)
 

@@ -11,12 +11,9 @@ from terrainlib.data.imagery import Image
 from terrainlib.data.palette import KAGGLE_CLASSES, color_table, colorize
 from terrainlib.errors import ConfigError, ImageError, InputError, StoppedError
 from terrainlib.mask import prediction as module
-from terrainlib.mask.prediction import (
-    predict_image,
-    predict_images,
-    snap_to_classes,
-)
+from terrainlib.mask.prediction import predict_image, predict_images
 from terrainlib.mask.tiles import tilepass
+from terrainlib.mask.tiles.result import snap_to_classes
 from tests.mask_models import ColorReader, make_model, with_record
 from tests.synthetic import terrain
 

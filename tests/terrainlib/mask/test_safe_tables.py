@@ -2,7 +2,7 @@
 
 import pytest
 
-from terrainlib.mask.tables import csv_bytes, safe_cell
+from terrainlib.files import csv_bytes, safe_cell
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\0"])

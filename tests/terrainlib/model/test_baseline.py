@@ -16,8 +16,8 @@ from terrainlib.errors import DatasetError, InputError, StoppedError
 from terrainlib.mask.prediction import predict_image
 from terrainlib.mask.scores.evaluation import evaluate
 from terrainlib.mask.scores.gallery import open_gallery
-from terrainlib.model.baseline import fit_baseline
 from terrainlib.model.modelfile import TerrainModel
+from terrainlib.model.pixelclassifier import fit_baseline
 from tests.synthetic import write_kaggle_dataset
 
 TWO = (TerrainClass("Smooth", (10, 20, 30)), TerrainClass("Rough", (200, 180, 160)))

@@ -18,9 +18,10 @@ from terrainlib.model.calibration import (
     network_temperature,
 )
 from terrainlib.model.config import TrainingConfig, UNetConfig
-from terrainlib.model.modelfile import load_model, save_model
+from terrainlib.model.learning.pipeline import prepared
+from terrainlib.model.modelfile import load_model
 from terrainlib.model.network import build_unet
-from terrainlib.model.pipeline import prepared
+from terrainlib.model.reading.writer import save_model
 from terrainlib.model.record import ModelRecord, class_list
 from tests.models import KERAS_COPY_WARNING
 from tests.terrainlib.model.conftest import make_pairs

@@ -7,7 +7,8 @@ import pytest
 
 from terrainlib.data.palette import TerrainClass
 from terrainlib.data.splits import LEAK_FREE, RANDOM_LEAK
-from terrainlib.model.card import card_markdown, fresh_leak, model_card, stored_leak
+from terrainlib.model.card import card_markdown, model_card
+from terrainlib.model.cardlimits import fresh_leak, stored_leak
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.record import ModelRecord, class_list
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from terrainlib.model.config import TrainingConfig, UNetConfig
-from terrainlib.model.footprint import (
+from terrainlib.model.machine import (
     activation_values,
     convolutions,
     multiplications,

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from terrainlib.model.imagefeatures import (
+from terrainlib.model.looks import (
     COLOR_CELLS,
     FEATURES,
     color_cells,

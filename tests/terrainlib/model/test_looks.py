@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from terrainlib.model.imagefeatures import COLOR_CELLS, FEATURES
-from terrainlib.model.looks import Looks, looks_of
+from terrainlib.model.looks import COLOR_CELLS, FEATURES, Looks, looks_of
 
 SIZE = len(FEATURES)
 

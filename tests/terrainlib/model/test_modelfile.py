@@ -15,14 +15,14 @@ from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import ModelFileError, StorageError
 from terrainlib.model.config import PRESETS, UNetConfig
 from terrainlib.model.modelfile import (
-    ModelRecord,
     install_model,
     load_model,
     read_record,
     receptive_field,
-    save_model,
 )
 from terrainlib.model.network import build_unet
+from terrainlib.model.reading.writer import save_model
+from terrainlib.model.record import ModelRecord
 from tests.crafted_models import KINDS, good_file, randomize
 
 

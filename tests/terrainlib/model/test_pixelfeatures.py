@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from terrainlib.errors import InputError
-from terrainlib.model.pixelfeatures import (
+from terrainlib.model.pixelclassifier import (
     COLOR_WINDOWS_PX,
     classifier_input,
     pixel_features,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from terrainlib.data.cache import PairCache
-from terrainlib.model.looks import Looks
-from terrainlib.model.statistics import (
+from terrainlib.model.looks import (
     LOOKS_KEY,
+    Looks,
     class_shares,
     confusion_groups,
     training_statistics,

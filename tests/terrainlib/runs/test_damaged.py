@@ -11,32 +11,29 @@ import pytest
 
 from terrainlib import files
 from terrainlib.errors import RunError, TerrainError
-from terrainlib.runs.estimate import SPEEDS_FILE, estimate_job
 from terrainlib.runs.folder import (
     damaged_runs,
     list_runs,
     log_tail,
-    preview_inputs,
-    previews,
     read_metrics,
     read_run,
 )
+from terrainlib.runs.jobs.config import PredictionConfig, input_images
+from terrainlib.runs.jobs.estimate import SPEEDS_FILE, estimate_job
 from terrainlib.runs.launcher import delete_run
-from terrainlib.runs.manifest import stored_files
-from terrainlib.runs.material import read_split, stored_split
-from terrainlib.runs.prediction_config import PredictionConfig, input_images
-from terrainlib.runs.prediction_slot import active_prediction
-from terrainlib.runs.predictions import (
+from terrainlib.runs.prediction_folder import (
     damaged_predictions,
-    delete_prediction,
     list_predictions,
     read_prediction,
 )
-from terrainlib.runs.process import find_process, read_process, write_process
+from terrainlib.runs.prediction_slot import active_prediction
+from terrainlib.runs.predictions import delete_prediction
+from terrainlib.runs.process import find_process, read_process, utc_now, write_process
 from terrainlib.runs.slot import active_run, training_slot
 from terrainlib.runs.status import Status, write_status
-from terrainlib.runs.times import utc_now
-from terrainlib.runs.yardstick import read_yardstick
+from terrainlib.runs.training.material import read_split, stored_files, stored_split
+from terrainlib.runs.training.pixelscore import read_yardstick
+from terrainlib.runs.training.previews import preview_inputs, previews
 from terrainlib.ui.text import duration
 from tests.damaged_records import (
     DEEP,

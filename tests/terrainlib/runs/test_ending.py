@@ -12,13 +12,13 @@ from terrainlib import files
 from terrainlib.data.cache import PairCache
 from terrainlib.errors import StorageError, TrainingError
 from terrainlib.model.config import TrainingConfig
+from terrainlib.model.learning.trainer import Trainer
 from terrainlib.model.modelfile import load_model
-from terrainlib.model.trainer import Trainer
-from terrainlib.runs import material
 from terrainlib.runs.folder import RunConfig, create_run, read_run
-from terrainlib.runs.job import run_training
 from terrainlib.runs.report import ROOM_FILE, Report
 from terrainlib.runs.status import Status
+from terrainlib.runs.training import material
+from terrainlib.runs.training.train import run_training
 from tests.models import KERAS_COPY_WARNING
 from tests.synthetic import write_kaggle_dataset
 

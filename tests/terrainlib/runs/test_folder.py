@@ -9,18 +9,10 @@ import pytest
 from terrainlib import files
 from terrainlib.errors import ConfigError, RunError
 from terrainlib.model.config import TrainingConfig
-from terrainlib.runs.folder import (
-    RunConfig,
-    create_run,
-    list_runs,
-    log_tail,
-    preview_inputs,
-    previews,
-    read_run,
-)
-from terrainlib.runs.process import write_process
+from terrainlib.runs.folder import RunConfig, create_run, list_runs, log_tail, read_run
+from terrainlib.runs.process import utc_now, write_process
 from terrainlib.runs.status import Status, write_status
-from terrainlib.runs.times import utc_now
+from terrainlib.runs.training.previews import preview_inputs, previews
 
 
 def config(name: str = "My run", **changes: object) -> RunConfig:

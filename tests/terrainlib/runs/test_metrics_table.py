@@ -7,7 +7,7 @@ import pytest
 from terrainlib import files
 from terrainlib.errors import StorageError
 from terrainlib.runs.folder import read_metrics
-from terrainlib.runs.metrics import MetricsTable, read_rows
+from terrainlib.runs.training.metrics import MetricsTable, read_rows
 
 
 def row(epoch: int, loss: float = 0.5, water: float | None = 0.25) -> dict[str, object]:

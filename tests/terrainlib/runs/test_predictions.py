@@ -15,23 +15,24 @@ from PIL import Image
 
 from terrainlib import files
 from terrainlib.errors import InputError, RunError, TerrainError
-from terrainlib.mask.products.making import Wanted
+from terrainlib.mask.products.records import Wanted
 from terrainlib.runs import predictions
-from terrainlib.runs.prediction_folder import create_prediction, write_results
-from terrainlib.runs.prediction_slot import SLOT
-from terrainlib.runs.predictions import (
-    PredictionConfig,
+from terrainlib.runs.jobs.config import PredictionConfig, input_images
+from terrainlib.runs.jobs.delivery import zip_results
+from terrainlib.runs.prediction_folder import (
     PredictionJob,
-    active_prediction,
-    delete_prediction,
-    force_stop_prediction,
-    input_images,
+    create_prediction,
     list_predictions,
     log_tail,
     read_prediction,
+    write_results,
+)
+from terrainlib.runs.prediction_slot import SLOT, active_prediction
+from terrainlib.runs.predictions import (
+    delete_prediction,
+    force_stop_prediction,
     start_prediction,
     stop_prediction,
-    zip_results,
 )
 from terrainlib.runs.process import find_process, read_process
 from terrainlib.runs.slot import require_free_slot

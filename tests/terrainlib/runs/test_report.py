@@ -7,9 +7,9 @@ import pytest
 
 from terrainlib.errors import StorageError
 from terrainlib.runs import report as module
+from terrainlib.runs.process import seconds_since
 from terrainlib.runs.report import Report
 from terrainlib.runs.status import Status, read_status
-from terrainlib.runs.times import seconds_since
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from terrainlib.runs.process import (
     PROCESS_FILE,
     find_process,
     read_process,
+    seconds_since,
+    utc_now,
     write_process,
 )
 from terrainlib.runs.status import (
@@ -30,7 +32,6 @@ from terrainlib.runs.status import (
     read_status,
     write_status,
 )
-from terrainlib.runs.times import seconds_since, utc_now
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 
 from terrainlib.errors import FailureError, ImageError, TerrainError
-from terrainlib.ui import download_failures as module
-from terrainlib.ui.download_failures import Failures, explained
+from terrainlib.ui import errors as module
+from terrainlib.ui.errors import Failures, explained
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from terrainlib.ui.legend import swatch
+from terrainlib.ui.page import swatch
 
 
 def test_a_swatch_is_the_colour_and_the_name():

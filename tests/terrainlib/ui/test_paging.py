@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 def _script() -> None:
     import streamlit as st
 
-    from terrainlib.ui.paging import page_of, show_pagination
+    from terrainlib.ui.page import page_of, show_pagination
 
     items = list(range(st.session_state["count"]))
     st.text(str(list(page_of(items, 4, "place"))))

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from terrainlib.ui.tables import safe_csv
+from terrainlib.ui.text import safe_csv
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])

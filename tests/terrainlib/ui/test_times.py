@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from terrainlib.ui.times import date_text, finish_time, parse_time
+from terrainlib.ui.text import date_text, finish_time, parse_time
 
 NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 

@@ -16,8 +16,7 @@ from terrainlib.mask.gap.meter import (
     measure_gap,
     window_px,
 )
-from terrainlib.model.imagefeatures import color_shares, image_features
-from terrainlib.model.looks import looks_of
+from terrainlib.model.looks import color_shares, image_features, looks_of
 from terrainlib.model.modelfile import read_record
 from terrainlib.model.record import ModelRecord
 from tests.foreign_images import FOREIGN, HARMLESS, FloatImage, magnified, rounded

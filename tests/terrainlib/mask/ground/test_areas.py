@@ -11,18 +11,19 @@ import numpy as np
 import pytest
 from rasterio.crs import CRS
 
-from terrainlib.data.imagery import Georeference
+from terrainlib.data.formats.raster import Georeference
 from terrainlib.data.palette import NO_DATA
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import InputError
-from terrainlib.mask.ground._area_errors import clustered, stratified, student_95
-from terrainlib.mask.ground.areas import (
-    AreaTally,
+from terrainlib.mask.ground.areaerrors import (
     Validation,
-    area_table,
+    clustered,
+    stratified,
+    student_95,
     validation_of,
 )
-from terrainlib.mask.ground.pixels import row_areas
+from terrainlib.mask.ground.areas import AreaTally, area_table
+from terrainlib.mask.ground.equalarea import row_areas
 from terrainlib.mask.tiles.bands import Band
 from terrainlib.model.modelfile import read_record
 from terrainlib.model.record import ModelRecord

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pyproj import CRS, Geod, Proj, Transformer
 
-from terrainlib.data.imagery import Georeference
-from terrainlib.mask.ground.pixels import mean_area, row_areas
+from terrainlib.data.formats.raster import Georeference
+from terrainlib.mask.ground.equalarea import mean_area, row_areas
 
 GEOD = Geod(ellps="WGS84")
 DEGREE_CELL_M2 = 6309805669.0300  # 59 to 60 north, one degree wide, WGS 84

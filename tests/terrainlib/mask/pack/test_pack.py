@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from terrainlib.data.imagery import Georeference, read_height
+from terrainlib.data.formats.raster import Georeference
+from terrainlib.data.imagery import read_height
 from terrainlib.data.palette import (
     KAGGLE_CLASSES,
     NO_DATA,

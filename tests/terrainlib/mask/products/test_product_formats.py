@@ -13,7 +13,8 @@ from PIL import Image as PillowImage
 from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA, colorize
 from terrainlib.data.sample import SCENES_DIR
 from terrainlib.errors import ImageError
-from terrainlib.mask.products.making import Made, Wanted, predict_file
+from terrainlib.mask.products.making import predict_file
+from terrainlib.mask.products.records import Made, Wanted
 from terrainlib.model.modelfile import TerrainModel, load_model
 from tests.imagefiles import encode, tiff, write
 from tests.models import KERAS_COPY_WARNING

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image as PillowImage
 from rasterio.crs import CRS
 
-from terrainlib.data.imagery import Georeference
+from terrainlib.data.formats.raster import Georeference
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.errors import InputError
-from terrainlib.mask.products._sinks import PlaneFile, SharpenedPngSink
+from terrainlib.mask.products.task import PlaneFile, SharpenedPngSink
 from terrainlib.mask.sharpen import sharpen
 from terrainlib.mask.tiles.bands import Band, no_data_band
 

@@ -17,20 +17,16 @@ from PIL import Image as PillowImage
 from rasterio.shutil import copy
 from rasterio.windows import Window
 
-from terrainlib.data.imagery import Georeference, read_image
+from terrainlib.data.formats.raster import Georeference
+from terrainlib.data.imagery import read_image
 from terrainlib.data.palette import KAGGLE_CLASSES, colorize
 from terrainlib.data.sample import SCENES_DIR
 from terrainlib.errors import ConfigError, ImageError, InputError
-from terrainlib.mask.ground.pixels import mean_area
+from terrainlib.mask.ground.equalarea import mean_area
 from terrainlib.mask.pack.pack import PackTarget
 from terrainlib.mask.prediction import predict_image
-from terrainlib.mask.products.making import (
-    Made,
-    Wanted,
-    file_names,
-    predict_file,
-    shares_csv,
-)
+from terrainlib.mask.products.making import file_names, predict_file
+from terrainlib.mask.products.records import Made, Wanted, shares_csv
 from terrainlib.mask.sharpen import sharpen
 from terrainlib.mask.vectors import polygons as vectors
 from terrainlib.mask.vectors.polygons import SmallestArea

@@ -8,7 +8,7 @@ from PIL import Image as PillowImage
 
 from terrainlib.data.palette import KAGGLE_CLASSES, colorize
 from terrainlib.errors import ConfigError, ImageError
-from terrainlib.mask.rasters import export
+from terrainlib.mask.rasters import png
 
 MASK = np.array([[0, 1, 2, 3], [4, 5, 6, 255]], np.uint8)
 
@@ -18,13 +18,13 @@ def decoded(data: bytes) -> PillowImage.Image:
 
 
 def test_a_mask_png_shows_the_class_colours():
-    picture = decoded(export.mask_png(MASK, KAGGLE_CLASSES))
+    picture = decoded(png.mask_png(MASK, KAGGLE_CLASSES))
     assert picture.mode == "RGB"
     assert (np.asarray(picture) == colorize(MASK, KAGGLE_CLASSES)).all()
 
 
 def test_an_index_png_holds_indices_and_shows_colours():
-    data = export.index_png(MASK, KAGGLE_CLASSES, texts={"note": "kept"})
+    data = png.index_png(MASK, KAGGLE_CLASSES, texts={"note": "kept"})
     picture = decoded(data)
     assert picture.info["note"] == "kept"
     assert (np.asarray(picture) == MASK).all()
@@ -37,23 +37,23 @@ def test_floats_are_rounded_to_bytes(shape):
     values = np.linspace(-0.1, 1.1, int(np.prod(shape)), dtype=np.float32)
     expected = np.rint(np.clip(values, 0, 1) * 255).reshape(shape)
     assert (
-        np.asarray(decoded(export.encode_png(values.reshape(shape)))) == expected
+        np.asarray(decoded(png.encode_png(values.reshape(shape)))) == expected
     ).all()
 
 
 def test_an_overlay_blends_image_and_mask():
     image = np.full((2, 2, 3), 100, np.uint8)
     mask = np.full((2, 2, 3), 200, np.uint8)
-    assert (export.overlay(image, mask, 0) == 100).all()
-    assert (export.overlay(image, mask, 1) == 200).all()
-    assert (export.overlay(image, mask / np.float32(255), 0.25) == 125).all()
+    assert (png.overlay(image, mask, 0) == 100).all()
+    assert (png.overlay(image, mask, 1) == 200).all()
+    assert (png.overlay(image, mask / np.float32(255), 0.25) == 125).all()
 
 
 def test_an_overlay_of_other_size_or_opacity_is_refused():
     image = np.zeros((2, 2, 3), np.uint8)
     with pytest.raises(ConfigError, match=r"opacity must be 0 to 1, not 1\.5"):
-        export.overlay(image, image, 1.5)
+        png.overlay(image, image, 1.5)
     with pytest.raises(ConfigError, match="opacity must be 0 to 1, not nan"):
-        export.overlay(image, image, float("nan"))
+        png.overlay(image, image, float("nan"))
     with pytest.raises(ImageError, match="must have the same size"):
-        export.overlay(image, np.zeros((3, 2, 3), np.uint8), 0.5)
+        png.overlay(image, np.zeros((3, 2, 3), np.uint8), 0.5)

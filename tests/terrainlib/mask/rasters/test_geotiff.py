@@ -13,7 +13,8 @@ import rasterio
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
 
-from terrainlib.data.imagery import Georeference, read_image
+from terrainlib.data.formats.raster import Georeference
+from terrainlib.data.imagery import read_image
 from terrainlib.data.masks import read_mask
 from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA, soft_colors
 from terrainlib.errors import InputError, StorageError
@@ -294,7 +295,7 @@ def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path, limit_kb):
         import numpy as np
         from terrainlib.data.palette import KAGGLE_CLASSES
         from terrainlib.errors import StorageError
-        from terrainlib.mask.tiles.bands import Band
+        from terrainlib.mask.tiles.finishing import Band
         from terrainlib.mask.rasters.geotiff import ClassRasterSink
         noise = np.random.default_rng(0).integers(0, 7, (600, 700), dtype=np.uint8)
         import rasterio, rasterio.shutil

@@ -8,8 +8,7 @@ from PIL import Image
 
 from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA, soft_colors
 from terrainlib.errors import ImageError
-from terrainlib.mask.rasters.export import mask_png
-from terrainlib.mask.rasters.pngfile import ClassPngSink, SoftPngSink
+from terrainlib.mask.rasters.png import ClassPngSink, SoftPngSink, mask_png
 from terrainlib.mask.tiles.bands import Band
 from tests.synthetic import terrain
 

@@ -105,7 +105,7 @@ def test_the_reliability_diagram_shows_accuracy_shares_and_the_error():
 def test_the_part_loads_neither_pyplot_nor_tensorflow_before_it_is_used():
     code = (
         "import sys, terrainlib.mask.scores.figures, terrainlib.mask.scores.evaluation,"
-        "terrainlib.mask.scores.gallery, terrainlib.mask.rasters.export;"
+        "terrainlib.mask.scores.gallery, terrainlib.mask.rasters.png;"
         "bad = {'matplotlib', 'tensorflow', 'keras', 'streamlit'} & set(sys.modules);"
         "sys.exit(str(bad) if bad else 0)"
     )

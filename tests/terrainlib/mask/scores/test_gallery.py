@@ -11,12 +11,17 @@ from terrainlib import files
 from terrainlib.data.dataset import open_dataset, read_pair
 from terrainlib.data.palette import KAGGLE_CLASSES, colorize
 from terrainlib.errors import ConfigError, InputError, StoppedError
-from terrainlib.mask.rasters.export import index_png
+from terrainlib.mask.rasters.png import index_png
 from terrainlib.mask.scores import gallery as module
 from terrainlib.mask.scores import scoring
 from terrainlib.mask.scores.evaluation import evaluate
-from terrainlib.mask.scores.gallery import error_map, error_picture, open_gallery
-from terrainlib.mask.scores.predictionstore import PredictionStore, open_store
+from terrainlib.mask.scores.gallery import (
+    PredictionStore,
+    error_map,
+    error_picture,
+    open_gallery,
+    open_store,
+)
 from tests.damaged_records import VALUES, places, with_field
 
 

@@ -10,8 +10,8 @@ from terrainlib import metrics
 from terrainlib.data.dataset import open_dataset, read_pair
 from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA, colorize
 from terrainlib.errors import DatasetError
-from terrainlib.mask.postprocess import PostProcessing
-from terrainlib.mask.prediction import predict_image, snap_to_classes
+from terrainlib.mask.cleaning import PostProcessing
+from terrainlib.mask.prediction import predict_image
 from terrainlib.mask.scores import scoring
 from terrainlib.mask.scores import settings as module
 from terrainlib.mask.scores.evaluation import evaluate
@@ -24,6 +24,7 @@ from terrainlib.mask.scores.settings import (
     stored_scores,
 )
 from terrainlib.mask.sharpen import sharpen
+from terrainlib.mask.tiles.result import snap_to_classes
 
 FEW = (
     Setting("Laplacian", 0.0),

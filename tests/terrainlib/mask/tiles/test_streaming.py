@@ -11,10 +11,11 @@ from terrainlib.data.imagery import Image
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.scene import Scene, heights_of, scene_of
 from terrainlib.errors import ConfigError, ImageError, InputError
-from terrainlib.mask.prediction import Prediction, predict_image
+from terrainlib.mask.prediction import predict_image
 from terrainlib.mask.tiles import finishing, streaming
 from terrainlib.mask.tiles.bands import Band, Plane
 from terrainlib.mask.tiles.feeding import geometry_of
+from terrainlib.mask.tiles.result import Prediction
 from terrainlib.mask.tiles.streaming import (
     StreamOptions,
     StreamReport,
@@ -114,9 +115,8 @@ def test_a_model_without_scale_sees_the_whole_scene_as_it_sees_an_image(color_mo
 
 @pytest.mark.parametrize("scale", [0.5, 1, 1.7])
 def test_heights_come_by_window_and_relief_has_no_seams(color_model, scale):
-    from terrainlib.mask.tiles import scenerows
-    from terrainlib.mask.tiles.feeding import Feed
-    from terrainlib.mask.tiles.preparation import prepare
+    from terrainlib.mask.tiles import streaming
+    from terrainlib.mask.tiles.feeding import Feed, prepare
     from terrainlib.mask.tiles.tiling import exact_grid
 
     model, image = color_model(height=True), noise(300, 80, gap=True)
@@ -128,7 +128,7 @@ def test_heights_come_by_window_and_relief_has_no_seams(color_model, scale):
     grid = exact_grid(
         feed.geometry.padded, receptive_field=16, multiple=8, tile_size=64
     )
-    rows = scenerows.SceneRows(feed, grid)
+    rows = streaming.SceneRows(feed, grid)
     for span in grid.rows:
         rows.advance(span)
         part = slice(span.start, span.stop)

@@ -15,13 +15,17 @@ import pytest
 import shapely
 from pyproj import CRS, Geod
 
-from terrainlib.data.imagery import Georeference
+from terrainlib.data.formats.raster import Georeference
 from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA, TerrainClass
 from terrainlib.errors import ImageError, StorageError
-from terrainlib.mask.vectors._ogr import load_ogr
 from terrainlib.mask.vectors.polygons import trace_mask
-from terrainlib.mask.vectors.qgis import qml_style, raster_names
-from terrainlib.mask.vectors.vectorfile import write_geojson, write_geopackage
+from terrainlib.mask.vectors.vectorfile import (
+    load_ogr,
+    qml_style,
+    raster_names,
+    write_geojson,
+    write_geopackage,
+)
 from tests.synthetic import terrain
 
 FILES = [(write_geopackage, "a.gpkg"), (write_geojson, "a.geojson")]
@@ -255,7 +259,7 @@ def test_the_other_gdal_has_no_other_driver_and_says_nothing():
         before = dict(os.environ)
         import terrainlib
         skipped = os.environ["GDAL_SKIP"]
-        from terrainlib.mask.vectors._ogr import load_ogr
+        from terrainlib.mask.vectors.vectorfile import load_ogr
         print(*sorted(load_ogr().list_drivers()))
         import rasterio
         with rasterio.Env() as environment:

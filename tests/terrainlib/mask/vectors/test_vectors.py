@@ -8,14 +8,19 @@ import rasterio
 import shapely
 from pyproj import CRS, Geod
 
-from terrainlib.data.imagery import Georeference
+from terrainlib.data.formats.raster import Georeference
 from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA
 from terrainlib.errors import ConfigError, ImageError
-from terrainlib.mask.ground.pixels import row_areas
-from terrainlib.mask.postprocess import merge_islands
+from terrainlib.mask.cleaning import merge_islands
+from terrainlib.mask.ground.equalarea import row_areas
 from terrainlib.mask.vectors import polygons as vectors
-from terrainlib.mask.vectors._outlines import count_corners, outlines
-from terrainlib.mask.vectors.polygons import SmallestArea, trace_geotiff, trace_mask
+from terrainlib.mask.vectors.polygons import (
+    SmallestArea,
+    count_corners,
+    outlines,
+    trace_geotiff,
+    trace_mask,
+)
 from tests.imagefiles import class_tiff
 from tests.synthetic import terrain
 
@@ -276,7 +281,7 @@ def test_outlines_with_too_many_corners_are_refused_with_the_remedy(monkeypatch)
 
 @pytest.mark.parametrize("strip", [1, 50, 10**6])
 def test_the_corners_counted_are_those_of_the_polygons(monkeypatch, strip):
-    monkeypatch.setattr("terrainlib.mask.vectors._outlines._STRIP_PX", strip)
+    monkeypatch.setattr("terrainlib.mask.vectors.polygons._STRIP_PX", strip)
     noise = np.random.default_rng(1).integers(0, 3, (30, 41), np.uint8)
     noise[5:9, 20:] = NO_DATA
     geometry, _ = outlines(noise, (1.0, 0.0, 0.0, 0.0, -1.0, 0.0))

@@ -10,9 +10,10 @@ import pytest
 
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.errors import ModelFileError
-from terrainlib.model.modelfile import load_model, read_record, save_model
+from terrainlib.model.modelfile import load_model, read_record
 from terrainlib.model.reading.layers import graph_of
 from terrainlib.model.reading.notebook import level_filters
+from terrainlib.model.reading.writer import save_model
 from tests.crafted_models import (
     ORIGINAL_NAME,
     keras2_form,

@@ -8,7 +8,7 @@ from PIL import Image
 from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.palette import load_classes
 from terrainlib.errors import DatasetError, StorageError
-from terrainlib.ui.datasets.class_names import save_names
+from terrainlib.ui.datasets.report import save_names
 
 
 @pytest.fixture

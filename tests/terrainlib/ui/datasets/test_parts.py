@@ -9,7 +9,7 @@ from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.splits import random_split
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.record import ModelRecord
-from terrainlib.ui.datasets.parts import caution, has_seen, parts_of
+from terrainlib.ui.datasets.splits import caution, has_seen, parts_of
 from tests.synthetic import write_kaggle_dataset
 
 

@@ -7,7 +7,7 @@ import pytest
 from terrainlib import files
 from terrainlib.data.overlaps import Overlaps
 from terrainlib.data.splits import Split
-from terrainlib.ui.datasets.split_view import (
+from terrainlib.ui.datasets.splits import (
     cost_sentence,
     parts_frame,
     parts_of_split,

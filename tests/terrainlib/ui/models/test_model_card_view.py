@@ -24,7 +24,7 @@ RECORD = ModelRecord(
 
 
 def _script(record: "ModelRecord") -> None:
-    from terrainlib.ui.models.card_view import show_card
+    from terrainlib.ui.models.cards import show_card
 
     show_card(record, {"Water": (0, 0, 255)}, "coast")
 

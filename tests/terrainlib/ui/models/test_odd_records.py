@@ -14,18 +14,18 @@ import pytest
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import ModelFileError
 from terrainlib.mask.gap.meter import window_px
-from terrainlib.mask.ground._area_validation import validation_of
+from terrainlib.mask.ground.areaerrors import validation_of
 from terrainlib.model.card import card_markdown, model_card
+from terrainlib.model.looks import LOOKS_KEY
 from terrainlib.model.modelfile import inspect_upload, read_record
 from terrainlib.model.record import ModelRecord
-from terrainlib.model.statistics import LOOKS_KEY
 from terrainlib.runs.models import ModelEntry
-from terrainlib.ui.datasets.parts import has_seen, parts_of
-from terrainlib.ui.gallery.yardstick_report import stored_scores
+from terrainlib.ui.datasets.splits import has_seen, parts_of
+from terrainlib.ui.gallery.pixelclassifier import stored_scores
 from terrainlib.ui.models import cards
+from terrainlib.ui.models.comparison import chart_frame, score_table
 from terrainlib.ui.models.picker import model_label
-from terrainlib.ui.models.yardstick_scores import chart_frame, score_table
-from terrainlib.ui.times import date_text
+from terrainlib.ui.text import date_text
 from tests.crafted_models import archive, good_file, members_of
 
 DATASET: Any = SimpleNamespace(fingerprint="0", ids=("0001",), pairs=(1,))

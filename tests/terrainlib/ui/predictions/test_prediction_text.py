@@ -3,16 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from terrainlib.mask.products.making import Made
-from terrainlib.runs.predictions import (
-    Estimate,
-    PredictionConfig,
-    PredictionJob,
-    PredictionStatus,
-    input_images,
-)
-from terrainlib.ui.predictions.batch import batch_frame
-from terrainlib.ui.predictions.words import (
+from terrainlib.mask.products.records import Made
+from terrainlib.runs.jobs.config import PredictionConfig, PredictionStatus, input_images
+from terrainlib.runs.jobs.estimate import Estimate
+from terrainlib.runs.prediction_folder import PredictionJob
+from terrainlib.ui.jobs.result import (
+    batch_frame,
     estimate_text,
     largest_class,
     made_text,

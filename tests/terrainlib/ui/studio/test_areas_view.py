@@ -4,13 +4,9 @@ import numpy as np
 import pytest
 
 from terrainlib.data.palette import KAGGLE_CLASSES
-from terrainlib.mask.ground.areas import AreaTable, ClassArea, Validation, area_table
-from terrainlib.ui.studio.areas_view import (
-    area_rows,
-    area_text,
-    corrected_text,
-    in_words,
-)
+from terrainlib.mask.ground.areaerrors import Validation
+from terrainlib.mask.ground.areas import AreaTable, ClassArea, area_table
+from terrainlib.ui.studio.areas import area_rows, area_text, corrected_text, in_words
 
 NAMES = [item.name for item in KAGGLE_CLASSES]
 

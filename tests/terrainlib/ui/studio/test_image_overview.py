@@ -11,12 +11,8 @@ from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA, color_table
 from terrainlib.data.sample import example_scenes
 from terrainlib.errors import ImageError
 from terrainlib.ui import store
-from terrainlib.ui.studio.image_overview import (
-    OVERVIEW_PX,
-    image_overview,
-    mask_overview,
-)
 from terrainlib.ui.studio.masks import PictureFile
+from terrainlib.ui.studio.overview import OVERVIEW_PX, image_overview, mask_overview
 from tests.imagefiles import class_tiff, encode, pattern, tiff, write
 from tests.synthetic import terrain
 

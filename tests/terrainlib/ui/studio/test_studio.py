@@ -13,20 +13,20 @@ import pytest
 from PIL import Image as PillowImage
 from pyproj import CRS
 
-from terrainlib.data.imagery import Georeference, Image, read_image
+from terrainlib.data.formats.raster import Georeference
+from terrainlib.data.imagery import Image, read_image
 from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA, color_table, colorize
 from terrainlib.errors import ImageError
+from terrainlib.mask.cleaning import PostProcessing
 from terrainlib.mask.confidence import confidence_picture
 from terrainlib.mask.gap.meter import Gap
 from terrainlib.mask.pack.pack import PackTarget
-from terrainlib.mask.postprocess import PostProcessing
-from terrainlib.mask.prediction import Prediction
-from terrainlib.mask.rasters.export import encode_png
+from terrainlib.mask.rasters.png import encode_png
 from terrainlib.mask.sharpen import sharpen
-from terrainlib.mask.tiles.keptprobabilities import KeptProbabilities
+from terrainlib.mask.tiles.result import KeptProbabilities, Prediction
 from terrainlib.mask.vectors.polygons import SmallestArea
 from terrainlib.ui import store
-from terrainlib.ui.studio import made_files, masks
+from terrainlib.ui.studio import files, masks
 from terrainlib.ui.studio.downloads import (
     describe,
     pack_download,
@@ -34,16 +34,16 @@ from terrainlib.ui.studio.downloads import (
     raster_downloads,
     vector_downloads,
 )
-from terrainlib.ui.studio.live_pictures import (
+from terrainlib.ui.studio.files import sharpened
+from terrainlib.ui.studio.live import (
+    PREVIEW_PX,
+    ViewSettings,
     class_layer,
     confidence_layer,
     view_pictures,
 )
-from terrainlib.ui.studio.live_view import PREVIEW_PX, ViewSettings
-from terrainlib.ui.studio.made_files import sharpened
-from terrainlib.ui.studio.masks import MadeMask, PictureFile, clean_mask
+from terrainlib.ui.studio.masks import MadeMask, PictureFile, WorkingScale, clean_mask
 from terrainlib.ui.studio.result import cleaning_in_words
-from terrainlib.ui.studio.scale import WorkingScale
 from tests.synthetic import terrain
 
 SIZE = 40
@@ -160,7 +160,7 @@ def test_the_sharpened_download_is_the_librarys_sharpening(made: MadeMask, metho
 
     expected = sharpen(made.soft, 1.35, method=method, radius=1.7)
 
-    given = opened(made_files.sharpened_png(made, view))
+    given = opened(files.sharpened_png(made, view))
     np.testing.assert_array_equal(given, expected)
 
 
@@ -176,10 +176,10 @@ def test_snapping_gives_class_colours_and_keeps_no_data_black(made: MadeMask):
 
 def test_the_class_mask_is_cleaned_and_the_soft_mask_is_as_it_was(cleaned: MadeMask):
     np.testing.assert_array_equal(
-        opened(made_files.class_png(cleaned)),
+        opened(files.class_png(cleaned)),
         colorize(cleaned.index, KAGGLE_CLASSES),
     )
-    given = opened(made_files.soft_png(cleaned))
+    given = opened(files.soft_png(cleaned))
     np.testing.assert_array_equal(given, cleaned.soft)
 
 
@@ -196,7 +196,7 @@ def test_the_overlay_is_what_the_view_shows(
         "confidence": confidence_picture(cleaned.margins, cleaned.predicted),
     }[shown].astype(float)
 
-    pixels = opened(made_files.overlay_png(cleaned, view)).astype(float)
+    pixels = opened(files.overlay_png(cleaned, view)).astype(float)
 
     assert np.abs(pixels - (rgb + opacity * (over - rgb))).max() <= 1
 

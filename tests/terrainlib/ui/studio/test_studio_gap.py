@@ -7,8 +7,8 @@ import pytest
 
 from terrainlib.mask.gap.meter import Gap
 from terrainlib.mask.tiles.feeding import MIN_SCALE
-from terrainlib.ui.studio.gap import better_scale, gap_in_words, own_in_words
-from terrainlib.ui.studio.scale import WorkingScale
+from terrainlib.ui.studio.masks import WorkingScale
+from terrainlib.ui.studio.result import better_scale, gap_in_words, own_in_words
 
 
 def made(gap: Gap, used: float, own: float | None = 1.0) -> Any:

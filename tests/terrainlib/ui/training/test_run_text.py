@@ -6,8 +6,12 @@ import pytest
 
 from terrainlib.runs.folder import read_run
 from terrainlib.runs.status import ACTIVE, TERMINAL
-from terrainlib.ui.training.run_text import STATES, state_text
-from terrainlib.ui.training.run_view import progress_share, progress_text
+from terrainlib.ui.training.view import (
+    STATES,
+    progress_share,
+    progress_text,
+    state_text,
+)
 from tests.crafted_runs import craft_run
 
 

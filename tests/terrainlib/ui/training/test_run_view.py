@@ -7,8 +7,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from terrainlib.runs.folder import read_run
-from terrainlib.runs.yardstick import Yardstick, keep
-from terrainlib.ui.training.run_table import runs_frame
+from terrainlib.runs.training.pixelscore import Yardstick, keep
+from terrainlib.ui.training.table import runs_frame
 from tests.conftest import PAGE_TIMEOUT_S
 from tests.crafted_runs import craft_run
 
@@ -19,7 +19,7 @@ def _script(path: str) -> None:
     from pathlib import Path
 
     from terrainlib.runs.folder import read_run
-    from terrainlib.ui.training.run_view import show_run
+    from terrainlib.ui.training.view import show_run
 
     show_run(read_run(Path(path)))
 

@@ -3,12 +3,12 @@
 import pandas as pd
 import pytest
 
-from terrainlib.runs.yardstick import Yardstick
-from terrainlib.ui.class_colors import curve_colors
-from terrainlib.ui.training import training_charts as charts
-from terrainlib.ui.training.compare_charts import compare_spec, compare_table
-from terrainlib.ui.training.run_curves import describe
-from terrainlib.ui.training.run_view import ahead_text
+from terrainlib.runs.training.pixelscore import Yardstick
+from terrainlib.ui.charts import curve_colors
+from terrainlib.ui.training import charts
+from terrainlib.ui.training.charts import compare_spec, compare_table
+from terrainlib.ui.training.curves import describe
+from terrainlib.ui.training.view import ahead_text
 
 
 def metrics(epochs: int = 3) -> pd.DataFrame:

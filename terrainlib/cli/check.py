@@ -1,0 +1,93 @@
+"""The command `check`."""
+
+import argparse
+from typing import Any
+
+from terrainlib.cli.console import (
+    progress_bar,
+    say,
+    say_json,
+    say_table,
+)
+from terrainlib.data.dataset import Dataset, open_dataset
+from terrainlib.data.overlaps import Overlaps, find_overlaps
+from terrainlib.data.splits import leak_free_split, random_split
+from terrainlib.errors import DatasetError
+
+
+def check(options: argparse.Namespace) -> int:
+    """Look through a data set and print what is in it.
+
+    Raises:
+        DatasetError: If no usable pair remains.
+    """
+    overlaps = None
+    with progress_bar("Checking files") as (count, rename):
+        dataset = open_dataset(options.data, progress=count)
+        if options.overlaps:
+            rename("Looking for shared ground")
+            overlaps = find_overlaps(dataset, progress=count)
+    if options.json:
+        say_json(_report(dataset, overlaps))
+    else:
+        _say_dataset(dataset)
+        if overlaps is not None:
+            _say_overlaps(dataset, overlaps)
+    if not dataset.pairs:
+        raise DatasetError(
+            f"no usable pair remains; {len(dataset.problems)} files have problems. "
+            "Repair them, or choose another folder.",
+            file=dataset.name,
+        )
+    return 0
+
+
+def _report(dataset: Dataset, overlaps: Overlaps | None) -> dict[str, Any]:
+    report: dict[str, Any] = {
+        "pairs": len(dataset.pairs),
+        "problems": [
+            {"file": entry.file, "problem": entry.problem} for entry in dataset.problems
+        ],
+        "classes": dataset.class_shares,
+    }
+    if overlaps is not None:
+        report["overlaps"] = [[pair.first, pair.second] for pair in overlaps.pairs]
+    return report
+
+
+def _say_overlaps(dataset: Dataset, overlaps: Overlaps) -> None:
+    """Print which part of a data set shares ground, and what a clean split costs."""
+    total = len(dataset.pairs)
+    touched = len(overlaps.neighbours())
+    say(
+        f"Shared ground: {len(overlaps.pairs)} pairs of patches; "
+        f"{touched} of {total} patches share ground with another "
+        f"({touched / max(total, 1):.0%})"
+    )
+    if total < 2:
+        return
+    drawn = random_split(dataset.ids, overlaps=overlaps)
+    leak = overlaps.leak(drawn.train, drawn.validation)
+    say(
+        f"A random split would leak: {leak:.0%} of its {len(drawn.validation)} "
+        "validation patches share ground with training"
+    )
+    counts = {pair.id: pair.counts for pair in dataset.pairs}
+    split = leak_free_split(dataset.ids, overlaps, counts)
+    say(
+        f"The split of a training: {len(split.train)} train, "
+        f"{len(split.validation)} validate, {len(split.left_out)} left out "
+        f"({split.leak})"
+    )
+
+
+def _say_dataset(dataset: Dataset) -> None:
+    heights = "with" if dataset.has_heights else "without"
+    say(f"{dataset.name}: {len(dataset.pairs)} usable pairs {heights} height")
+    rows = [[name, f"{share:.1%}"] for name, share in dataset.class_shares.items()]
+    say_table("Classes", ["class", "share"], rows)
+    if dataset.problems:
+        count = len(dataset.problems)
+        say(f"{count} {'problem' if count == 1 else 'problems'}:")
+    for entry in dataset.problems:
+        say(f"  {entry.file}: {entry.problem}")

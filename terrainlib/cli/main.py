@@ -1,0 +1,286 @@
+"""The command line: what it takes, and how it ends.
+
+The commands themselves are in private modules beside this one, imported when they are
+used: neither `--help` nor `check` loads TensorFlow. Exit status 0; 2 for bad input or
+usage; 1 for a failure on the way. The last line on standard error then begins with
+`error: `.
+"""
+
+import argparse
+import importlib
+import logging
+import math
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from terrainlib.errors import ConfigError
+
+if TYPE_CHECKING:
+    from terrainlib.mask.pack.pack import PackTarget
+    from terrainlib.mask.vectors.polygons import SmallestArea
+
+_PACK = re.compile(r"source|(unity|unreal)(:\d+(:(crop|stretch))?)?")
+_AREA = re.compile(r"(\d+(?:\.\d*)?)(px|m2)?")
+
+
+def number(text: str) -> float:
+    """Return a finite number."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"a finite number is needed, not {text!r}")
+    return value
+
+
+def bands(text: str) -> tuple[int, int, int]:
+    """Return the numbers of red, green and blue: `4,3,2`."""
+    words = text.split(",")
+    if len(words) != 3 or not all(word.strip().isdecimal() for word in words):
+        raise argparse.ArgumentTypeError(
+            f"three numbers such as 4,3,2 are needed, not {text!r}"
+        )
+    red, green, blue = map(int, words)
+    return red, green, blue
+
+
+def pack_target(text: str) -> "PackTarget":
+    """Return what a pack is made for: `source`, `unity:1025`, `unreal:1009:stretch`."""
+    from terrainlib.mask.pack.pack import PackTarget
+
+    engine, *rest = text.split(":")
+    if _PACK.fullmatch(text) is None:
+        raise argparse.ArgumentTypeError(
+            "source, unity:PX or unreal:PX is needed, with :stretch behind to keep all "
+            f"of an image that is no square; not {text!r}"
+        )
+    options = dict(zip(("size_px", "fit"), rest, strict=False))
+    size = int(options["size_px"]) if rest else None
+    try:
+        return PackTarget(engine, size, options.get("fit", "crop"))  # type: ignore[arg-type] # checked there
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(error.message) from error
+
+
+def smallest_area(text: str) -> "SmallestArea":
+    """Return the smallest area that gets a polygon: `16`, `16px`, `500m2`."""
+    from terrainlib.mask.vectors.polygons import SmallestArea
+
+    match = _AREA.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(
+            f"a number of pixels or of square metres such as 500m2 is needed, not "
+            f"{text!r}"
+        )
+    try:
+        return SmallestArea(float(match[1]), "m2" if match[2] == "m2" else "px")
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(error.message) from error
+
+
+def with_bare_pack(words: Sequence[str]) -> list[str]:
+    """Return words in which `--pack` takes no file for what it is made for.
+
+    Args:
+        words: The command line. What follows `--pack` belongs to it only where it names
+            an engine.
+    """
+    given = list(words)
+    for place, word in enumerate(given):
+        following = given[place + 1 : place + 2]
+        if word == "--pack" and not any(map(_PACK.fullmatch, following)):
+            given[place] = "--pack=source"
+    return given
+
+
+EXIT_USAGE: Final = 2
+PRESETS: Final = ("fast", "notebook", "best")
+PREDICT_TEXT: Final = """\
+Write the masks of images, at their size. For IMAGE.png or .jpg:
+
+  IMAGE_mask.png           classes in their colours
+  IMAGE_soft.png           --soft
+  IMAGE_sharpened.png      --sharpen
+  IMAGE.gpkg               --vectors
+  IMAGE_pack.zip           --pack
+
+For georeferenced TIFF files, which may have any size, on the same grid:
+
+  IMAGE_mask.tif           classes, cloud-optimised, with colours and names;
+                           beside it, in .aux.xml, the names for QGIS
+  IMAGE_soft.tif           --soft, beside the PNG
+  IMAGE_probabilities.tif  --probabilities
+  IMAGE.geojson            --vectors, beside the GeoPackage, in WGS 84
+
+Of several images, or a folder, class_shares.csv lists the share of each class, and
+what failed. A bad image does not stop the others; the exit status is 2 then.
+Ctrl-C keeps the finished rows of the image at work in its mask and begins no other;
+the exit status is 1. A second Ctrl-C ends at once."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one `error: ` line, the last one."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_USAGE, f"error: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit status.
+
+    Args:
+        arguments: The words after `python -m terrainlib`; None takes the process's.
+    """
+    try:
+        words = sys.argv[1:] if arguments is None else arguments
+        options = build_parser().parse_args(with_bare_pack(words))
+    except SystemExit as end:
+        return int(end.code or 0)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        module, command = options.command
+        status: int = getattr(importlib.import_module(module), command)(options)
+        return status
+    except (Exception, KeyboardInterrupt) as problem:  # noqa: BLE001 - one sentence
+        from terrainlib.cli.console import complain, in_words
+
+        return complain(in_words(problem))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = _Parser(
+        prog="python -m terrainlib",
+        description="Terrain masks from satellite images.",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_check(commands)
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_predict(commands)
+    _add_sharpen(commands)
+    models = commands.add_parser("models", help="list the models on this machine")
+    models.set_defaults(command=("terrainlib.cli.models", "models"))
+    return parser
+
+
+def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("check", help="look through a data set")
+    parser.add_argument("data", metavar="DATA", type=Path, help="folder of a data set")
+    parser.add_argument(
+        "--overlaps", action="store_true", help="also find patches that share ground"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(command=("terrainlib.cli.check", "check"))
+
+
+def _add_train(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("train", help="train a model in the foreground")
+    add = parser.add_argument
+    add("data", metavar="DATA", type=Path, help="folder of a data set")
+    add("--out", metavar="RUN_DIR", type=Path, required=True, help="new run folder")
+    add("--preset", choices=PRESETS, help="kind of network (default: fast)")
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--epochs", metavar="N", type=int, help="budget in epochs")
+    budget.add_argument("--minutes", metavar="M", type=number, help="or in minutes")
+    add("--image-size", metavar="PX", type=int, help="size that training works at")
+    add("--batch-size", metavar="N", type=int, help="images a step")
+    add("--height", action="store_true", help="use the height as a fourth channel")
+    add("--seed", metavar="S", type=int, help="seed of everything random")
+    add("--resume", action="store_true", help="continue the run in RUN_DIR")
+    parser.set_defaults(command=("terrainlib.cli.train", "train"))
+
+
+def _add_evaluate(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("evaluate", help="score a model on a data set")
+    parser.add_argument("model", metavar="MODEL", help="model file, run or `default`")
+    parser.add_argument("data", metavar="DATA", type=Path, help="folder of a data set")
+    parser.add_argument(
+        "--split",
+        choices=("all", "train", "validation"),
+        default="all",
+        help="part of the data set, by the model's own split",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(command=("terrainlib.cli.evaluate", "evaluate_model"))
+
+
+def _add_predict(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser(
+        "predict",
+        help="write the masks of images",
+        description=PREDICT_TEXT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="model file, run folder or `default`")
+    add(
+        "images",
+        metavar="IMAGE|FOLDER",
+        type=Path,
+        nargs="+",
+        help="PNG, JPEG or TIFF files, or folders of them",
+    )
+    add("--out", metavar="DIR", type=Path, required=True, help="folder for the masks")
+    add("--height-file", metavar="FILE", type=Path, help="heights of the one IMAGE")
+    _add_kinds(parser)
+    add("--scale", metavar="S", type=number, help="working px per image px")
+    add(
+        "--bands",
+        metavar="R,G,B",
+        type=bands,
+        help="numbers, from 1, of the bands to use as red, green and blue, such as "
+        "4,3,2; without it those that the file names, else the first three",
+    )
+    parser.set_defaults(command=("terrainlib.cli.predict", "predict"))
+
+
+def _add_kinds(parser: _Parser) -> None:
+    add = parser.add_argument
+    add("--soft", action="store_true", help="also write the soft mask")
+    add(
+        "--probabilities",
+        action="store_true",
+        help="also write the probabilities, a band for each class (GeoTIFF only)",
+    )
+    add(
+        "--sharpen",
+        metavar="A",
+        type=number,
+        help="also write the soft mask sharpened by A, 0 to 10",
+    )
+    add(
+        "--vectors",
+        action="store_true",
+        help="also write polygons: GeoPackage, and GeoJSON where the image lies on "
+        "the Earth",
+    )
+    add(
+        "--min-area",
+        metavar="AREA",
+        type=smallest_area,
+        help="smallest polygon, in px or in square metres: 16 (the default), 500m2",
+    )
+    add(
+        "--pack",
+        metavar="ENGINE",
+        type=pack_target,
+        nargs="?",
+        const="source",
+        help="also write a world-builder's pack (zip): source (the default: the "
+        "image's own size), unity:1025, unreal:1009; of an image that is no square "
+        "the middle, or with :stretch behind all",
+    )
+
+
+def _add_sharpen(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("sharpen", help="sharpen an image")
+    add = parser.add_argument
+    add("image", metavar="IMAGE", type=Path, help="PNG, JPEG or TIFF")
+    add("out", metavar="OUT", type=Path, help="PNG, JPEG or TIFF to write")
+    add("--amount", metavar="A", type=number, required=True, help="0 to 10")
+    add("--method", choices=("laplacian", "unsharp"), default="laplacian")
+    add("--radius", metavar="R", type=number, default=1.0, help="of unsharp, in px")
+    parser.set_defaults(command=("terrainlib.cli.sharpen", "sharpen_image"))

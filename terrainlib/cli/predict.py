@@ -1,0 +1,345 @@
+"""The command `predict`."""
+
+import argparse
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from terrainlib import files
+from terrainlib.cli.console import complain, in_words, note, progress_bar, say
+from terrainlib.data.imagery import read_size
+from terrainlib.data.scene import list_bands
+from terrainlib.errors import ConfigError, InputError, StoppedError, TerrainError
+from terrainlib.mask.products.making import file_names, predict_file
+from terrainlib.mask.products.records import SHARES_FILE, Made, Wanted, shares_csv
+from terrainlib.mask.vectors.polygons import SmallestArea
+from terrainlib.model.inputs import require_heights
+from terrainlib.types import Progress
+
+if TYPE_CHECKING:
+    from terrainlib.model.modelfile import TerrainModel
+    from terrainlib.runs.jobs.estimate import Estimate
+
+IMAGE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
+
+def find_images(paths: list[Path]) -> list[Path]:
+    """Return the image files that the arguments name, each of them once.
+
+    Raises:
+        InputError: If a folder holds no image.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        inside = [path]
+        if path.is_dir():
+            inside = sorted(
+                entry
+                for entry in path.iterdir()
+                if entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file()
+            )
+            if not inside:
+                raise InputError("holds no PNG, JPEG or TIFF image.", file=path.name)
+        for entry in inside:
+            found.setdefault(entry.resolve(), entry)
+    return list(found.values())
+
+
+class Names:
+    """Where the files of each image go.
+
+    Args:
+        options: The command's options.
+        images: Every input image.
+        wanted: What is made of each.
+    """
+
+    def __init__(
+        self, options: argparse.Namespace, images: list[Path], wanted: Wanted
+    ) -> None:
+        self._out = options.out
+        self._wanted = wanted
+        inputs = [*images, options.height_file] if options.height_file else images
+        self._inputs = {path.resolve(): path.name for path in inputs}
+        self._owners: dict[str, Path] = {}
+
+    def take(self, path: Path) -> str:
+        """Return what the names of an image's files begin with.
+
+        Raises:
+            InputError: If they would replace an input, or the masks of another image.
+        """
+        stem = path.stem
+        names = {
+            name
+            for placed in (False, True)
+            for name in file_names(stem, self._wanted, placed=placed)
+        }
+        for name in sorted(names):
+            taken = self._inputs.get((self._out / name).resolve())
+            if taken is not None:
+                raise InputError(
+                    f"its mask would replace the input {taken}. Choose another folder "
+                    "with --out.",
+                    file=path.name,
+                )
+        owner = self._owners.setdefault(stem.lower(), path)
+        if owner != path:
+            raise InputError(
+                f"its mask would have the name of that of {owner.name}. Rename one of "
+                "them, or choose another folder with --out.",
+                file=path.name,
+            )
+        return stem
+
+
+LONG_MEGAPIXELS: Final = 16  # from here on it is told before what it takes
+
+
+def say_before(path: Path, model: "TerrainModel", wanted: Wanted, folder: Path) -> None:
+    """Tell which bands could be chosen, and what a large image takes.
+
+    Says nothing of a file that cannot be read: its prediction will.
+
+    Args:
+        path: The image.
+        model: The model.
+        wanted: What is to be made of it.
+        folder: Where that goes.
+    """
+    with suppress(TerrainError):
+        if wanted.bands is None and (bands := list_bands(path)).asks:
+            listed = ", ".join(f"{band.number} {band.name}" for band in bands.all)
+            note(
+                f"{path.name}: to use other bands as red, green and blue give their "
+                f"numbers, such as --bands {bands.default[2]},{bands.default[1]},"
+                f"{bands.default[0]}; the file has {listed}"
+            )
+        size = read_size(path, in_parts=True)
+        if is_long(size):
+            from terrainlib.runs.jobs.estimate import estimate, measure_speed
+
+            measure_speed(model)
+            told = estimate(model, [size], wanted, folder)
+            note(f"{path.name}: {_estimate_text(size, told)}")
+
+
+def say_after(made: Made, model: "TerrainModel", wanted: Wanted) -> None:
+    """Tell what is known of an image and its mask; remember what a large one took.
+
+    Args:
+        made: What became of it.
+        model: The model.
+        wanted: What was to be made of it.
+    """
+    if is_long((made.height, made.width)) and not made.stopped:
+        from terrainlib.runs.jobs.estimate import remember
+
+        remember(model, made, wanted)
+    for text in made.notes:
+        if text not in made.missing:
+            note(f"{made.name}: {text}")
+    if not made.rows or not any(made.shares.values()):
+        return
+    shares = sorted(made.shares.items(), key=lambda item: -item[1])
+    listed = ", ".join(f"{name} {share:.1%}" for name, share in shares if share)
+    note(f"{made.name}: {listed}; unsure of {made.unsure_share:.1%}")
+    if made.gap["level"] == "different":
+        reasons = "; ".join(made.gap["reasons"])
+        note(f"{made.name}: {made.gap['title']} ({reasons})")
+
+
+def in_time(seconds: float) -> str:
+    """Return a time in words: `1 second`, `12 minutes`, `2.5 hours`."""
+    if seconds < 90:
+        whole = max(1, round(seconds))
+        return f"{whole} second{'s' if whole > 1 else ''}"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours"
+
+
+def is_long(size: tuple[int, int]) -> bool:
+    """Return whether an image (H, W) is so large that it is told what it takes."""
+    return size[0] * size[1] >= LONG_MEGAPIXELS * 1e6
+
+
+def _estimate_text(size: tuple[int, int], told: "Estimate") -> str:
+    tiles = f"{told.tiles} tile{'s' if told.tiles > 1 else ''}"
+    text = f"{size[1]} x {size[0]} px in {tiles}, about "
+    if told.seconds is not None:
+        text += f"{in_time(told.seconds)} and "
+    return f"{text}{told.bytes / 1e6:.0f} MB of memory beside the model"
+
+
+def predict(options: argparse.Namespace) -> int:
+    """Write the masks of images; a bad image does not stop the others.
+
+    Ctrl-C and SIGTERM end it in order: the finished rows of the image at work are kept.
+
+    Returns:
+        0; where images failed 2, or 1 if none of them was bad input.
+
+    Raises:
+        InputError: If the options do not fit; nothing is written then.
+    """
+    images = find_images(options.images)
+    wanted = _wanted(options, images)
+    batch = _Batch()
+    with progress_bar("Loading the model") as (count, rename):
+        from terrainlib.model.modelfile import load_model
+        from terrainlib.runs.signals import stop_requested_by_signals
+
+        model = load_model(options.model)
+        _check_height(options, model)
+        work = _Work(model, options, wanted, Names(options, images, wanted), count)
+        with stop_requested_by_signals() as asked:
+            for number, path in enumerate(images, start=1):
+                if asked():
+                    batch.left_out = len(images) - number + 1
+                    break
+                rename(f"{path.name} ({number} of {len(images)})")
+                batch.take(path, partial(work.predict, path, asked))
+    if len(images) > 1 or any(path.is_dir() for path in options.images):
+        batch.write_shares(options.out)
+    return batch.end(options.out)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Work:
+    """What all images of a batch have in common."""
+
+    model: "TerrainModel"
+    options: argparse.Namespace
+    wanted: Wanted
+    names: Names
+    count: Progress
+
+    def predict(self, path: Path, should_stop: Callable[[], bool]) -> Made:
+        """Predict one image, and say what is to be known of it."""
+        stem = self.names.take(path)
+        say_before(path, self.model, self.wanted, self.options.out)
+        made = predict_file(
+            self.model,
+            path,
+            self.options.out,
+            stem,
+            self.wanted,
+            heights=self.options.height_file,
+            progress=self.count,
+            should_stop=should_stop,
+        )
+        say_after(made, self.model, self.wanted)
+        return made
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What became of the images.
+
+    Attributes:
+        made: Those that are predicted, wholly or in part.
+        errors: What to complain about, in the order in which it came up.
+        failures: A sentence for each image that failed, by name.
+        left_out: How many were not begun, as asked.
+    """
+
+    made: list[Made] = field(default_factory=list)
+    errors: list[TerrainError] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    left_out: int = 0
+
+    def take(self, path: Path, work: Callable[[], Made]) -> None:
+        """Do the work for one image and keep what comes of it."""
+        try:
+            made = work()
+        except Exception as problem:  # noqa: BLE001 - no image ends the batch
+            error = in_words(problem)
+            error.file = error.file or path.name
+            self.errors.append(error)
+            self.failures[path.name] = error.message
+            return
+        self.made.append(made)
+        self.errors += [InputError(text, file=made.name) for text in made.missing]
+        if made.stopped:
+            self.errors.append(_stopped(made))
+
+    def write_shares(self, folder: Path) -> None:
+        """Write the table of class shares, where there are any."""
+        if not self.made:
+            return
+        try:
+            table = shares_csv(self.made, self.failures)
+            files.write_bytes(folder / SHARES_FILE, table)
+        except TerrainError as error:  # the masks are there all the same
+            self.errors.append(error)
+
+    def end(self, folder: Path) -> int:
+        """Say how it went; return the exit status."""
+        done = sum(1 for made in self.made if not made.stopped)
+        if done:
+            say(f"{done} {'mask' if done == 1 else 'masks'} written to {folder}")
+        if self.left_out:
+            images = "image was" if self.left_out == 1 else "images were"
+            self.errors.append(StoppedError(f"{self.left_out} {images} not begun."))
+        for bad in self.errors:
+            complain(bad)
+        return max((bad.exit_status for bad in self.errors), default=0)
+
+
+def _stopped(made: Made) -> StoppedError:
+    if not made.rows:
+        text = "stopped before its first rows; nothing was written."
+    elif made.rows < made.height:
+        text = (
+            f"stopped after {made.rows} of {made.height} rows; they are in the mask, "
+            "the others have no data."
+        )
+    else:
+        text = "stopped after the mask; what was wanted beside it was not made."
+    return StoppedError(text, file=made.name)
+
+
+def _wanted(options: argparse.Namespace, images: list[Path]) -> Wanted:
+    """Return what the options ask for.
+
+    Raises:
+        InputError: If they do not fit together, with the option's name.
+    """
+    if options.min_area is not None and not options.vectors:
+        raise ConfigError("--min-area is the smallest polygon. Add --vectors.")
+    if options.height_file is not None and len(images) != 1:
+        raise InputError(
+            f"--height-file takes exactly one IMAGE, not {len(images)}. Name one."
+        )
+    if options.out.exists() and not options.out.is_dir():
+        raise InputError(
+            "is no folder. Choose another one with --out.", file=options.out.name
+        )
+    return Wanted(
+        soft=options.soft,
+        probabilities=options.probabilities,
+        sharpen=options.sharpen,
+        vectors=options.vectors,
+        smallest=options.min_area or SmallestArea(),
+        pack=options.pack,
+        scale=options.scale,
+        bands=options.bands,
+    )
+
+
+def _check_height(options: argparse.Namespace, model: "TerrainModel") -> None:
+    """Refuse a model that needs heights without any; say where they are of no use.
+
+    Raises:
+        InputError: If the model needs heights.
+    """
+    require_heights(model.config, options.height_file, file=model.name)
+    if options.height_file is None or model.config.height:
+        return
+    text = f"{model.name} does not use the height; "
+    changes = "it goes into the pack only" if options.pack else "it changes nothing"
+    note(f"{text}{changes}.")

@@ -1,0 +1,182 @@
+"""The command `train`: a run in the foreground."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from terrainlib.cli.console import note, progress_bar, say
+from terrainlib.data.dataset import open_dataset
+from terrainlib.errors import RunError
+from terrainlib.model.automatic import TrainingData, choose
+from terrainlib.model.machine import Machine
+from terrainlib.runs.folder import (
+    LOG_FILE,
+    MAX_NAME_LETTERS,
+    Run,
+    RunConfig,
+    create_run,
+    formatter,
+    read_run,
+)
+from terrainlib.runs.launcher import mark_starting
+from terrainlib.runs.slot import launching, require_free_slot
+from terrainlib.runs.status import Status
+from terrainlib.runs.training.checks import require_resumable, require_trainable
+from terrainlib.runs.training.material import read_split
+from terrainlib.types import Progress
+
+_STEPS = 1000
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train in the foreground; Ctrl-C stops it with the model saved."""
+    with progress_bar("Checking files") as (count, rename):
+        begin = _continued if options.resume else _begun
+        path = begin(options, count)
+        rename("Starting")
+
+        def show(status: Status) -> None:
+            share = status.share
+            if share is not None:
+                count(round(_STEPS * share), _STEPS)
+            rename(_title(status))
+
+        from terrainlib.runs.signals import stop_requested_by_signals
+        from terrainlib.runs.training.train import run_training
+
+        with _log_to(path / LOG_FILE), stop_requested_by_signals() as asked:
+            run = run_training(
+                path, resume=options.resume, on_progress=show, should_stop=asked
+            )
+    _say_end(run, options.out)
+    return 0
+
+
+def _begun(options: argparse.Namespace, count: Progress) -> Path:
+    if options.out.exists() or options.out.is_symlink():
+        raise RunError(
+            "exists already, and a run is never written over another. Choose a new "
+            "folder, or add --resume to continue the run in it.",
+            file=options.out.name,
+        )
+    require_free_slot()
+    dataset = open_dataset(options.data, progress=count)
+    network: dict[str, Any] = {
+        "classes": len(dataset.classes),
+        "height": options.height,
+    }
+    if options.image_size is not None:
+        network["image_size"] = options.image_size
+    choice = choose(
+        options.preset or "fast",
+        TrainingData.of(dataset),
+        Machine.here(),
+        network=network,
+        **_changes(options),
+    )
+    training = choice.config
+    require_trainable(dataset, training)
+    if None in (options.image_size, options.batch_size):
+        note(choice.summary)
+    name = options.out.resolve().name[:MAX_NAME_LETTERS]
+    config = RunConfig(name, str(dataset.folder.resolve()), training)
+    with launching():
+        require_free_slot()
+        return create_run(config, path=options.out)
+
+
+def _continued(options: argparse.Namespace, _count: Progress) -> Path:
+    """Check that a run can be continued as it was begun, and make it ready."""
+    _require_same(options, read_run(options.out))
+    require_resumable(read_run(options.out))
+    with launching():
+        run = read_run(options.out)
+        require_resumable(run)
+        require_free_slot()
+        mark_starting(run)
+    return run.path
+
+
+def _changes(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of `TrainingConfig` that were given."""
+    names = ("epochs", "minutes", "batch_size", "seed")
+    return {name: getattr(options, name) for name in names}
+
+
+def _require_same(options: argparse.Namespace, run: Run) -> None:
+    training = run.config.training
+    was: dict[str, Any] = {
+        "preset": training.network.preset_name,
+        "image_size": training.network.image_size,
+        **{name: getattr(training, name) for name in _changes(options)},
+    }
+    given: dict[str, Any] = {name: getattr(options, name) for name in was}
+    if options.height:
+        was["height"], given["height"] = training.network.height, True
+    for name, value in given.items():
+        if value is not None and value != was[name]:
+            raise RunError(
+                f"was begun with {name.replace('_', ' ')} {was[name]}, not {value}. "
+                "Leave the option out, or start a new run.",
+                file=run.path.name,
+            )
+    if options.data.resolve() != Path(run.config.data).resolve():
+        raise RunError(
+            f"was begun with other data than {options.data.name}. Name the same "
+            "folder, or start a new run.",
+            file=run.path.name,
+        )
+
+
+@contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    handlers: list[logging.Handler] = [logging.FileHandler(path, encoding="utf-8")]
+    if not sys.stderr.isatty():  # no bar is shown there
+        handlers.append(logging.StreamHandler(sys.stderr))
+    logger = logging.getLogger("terrainlib")
+    level, passed_on = logger.level, logger.propagate
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    for handler in handlers:
+        handler.setFormatter(formatter())
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.propagate = passed_on
+        for handler in handlers:
+            logger.removeHandler(handler)
+        handlers[0].close()
+
+
+def _title(status: Status) -> str:
+    if status.message or not status.steps:
+        return status.message or status.state
+    epoch = status.epoch + 1
+    words = f"Epoch {min(epoch, status.epochs or epoch)}"
+    if status.epochs:
+        words += f" of {status.epochs}"
+    if status.best_miou is not None:
+        words += f", best mIoU {status.best_miou:.3f}"
+    if status.seconds_left is not None:
+        words += f", {status.seconds_left / 60:.1f} min left"
+    return words
+
+
+def _say_end(run: Run, shown: Path) -> None:
+    status = run.status
+    say(f"{shown}: {run.state} after epoch {status.epoch}. {run.message}")
+    if status.best_miou is not None:
+        say(f"Validation mIoU {status.best_miou:.3f} at the working size.")
+    split = read_split(run.path)
+    if split is not None:
+        left_out = f", {len(split.left_out)} left out" if split.left_out else ""
+        say(
+            f"{len(split.train)} pairs trained, {len(split.validation)} validated"
+            f"{left_out} ({split.leak})."
+        )

@@ -1,0 +1,1 @@
+"""How each kind of image file is opened, checked and decoded."""

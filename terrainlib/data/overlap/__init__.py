@@ -1,0 +1,1 @@
+"""The search for overlaps: features, geometry, matching, decision."""

@@ -1,0 +1,53 @@
+"""What of GDAL stays closed: drivers, files beside a raster, and the network.
+
+Left on are the drivers GTiff, COG, PNG, JPEG, GPKG, GeoJSON and the two that keep data
+in memory. Many of the others reach out for other files or for the network when they
+open a file (VRT, WMS, WCS, HTTP, STACIT ...). The list holds every driver that
+rasterio's wheels bring; a test compares it with the drivers that are really there.
+"""
+
+from typing import Final
+
+_SKIPPED: Final = """
+AAIGrid, ACE2, ADRG, AIG, AVCBin, AVCE00, AirSAR, BAG, BIGGIF, BLX, BMP, BSB, BT, BYN,
+CALS, CEOS, COASP, COSAR, CPG, CTG, CTable2, DAAS, DERIVED, DIMAP, DIPEx, DOQ1, DOQ2,
+DTED, ECRGTOC, EEDA, EEDAI, EHdr, EIR, ELAS, ENVI, ERS, ESAT, ESRI Shapefile, ESRIC,
+ESRIJSON, FAST, FIT, GDALG, GFF, GIF, GNMDatabase, GNMFile, GRASSASCIIGrid, GRIB, GS7BG,
+GSAG, GSBG, GSC, GTI, GTX, GXF, GenBin, GeoJSONSeq, HDF5, HDF5Image, HF2, HFA, HTTP,
+ILWIS, IRIS, ISCE, ISG, ISIS2, ISIS3, JAXAPALSAR, JDEM, JP2OpenJPEG, KMLSUPEROVERLAY,
+KRO, L1B, LAN, LCP, LIBERTIFF, LOSLAS, Leveller, MAP, MBTiles, MFF, MFF2, MRF, MSGN,
+MVT, MiraMonRaster, NDF, NGSGEOID, NITF, NOAA_B, NSIDCbin, NTv2, NWT_GRC, NWT_GRD, OSM,
+OZI, PAux, PCIDSK, PCRaster, PDF, PDS, PDS4, PLMOSAIC, PNM, PRF, R, RCM, RIK, RMF,
+ROI_PAC, RPFTOC, RRASTER, RS2, RST, Rasterlite, S102, S104, S111, SAFE, SAGA, SAR_CEOS,
+SDTS, SENTINEL2, SGI, SIGDEM, SNAP_TIFF, SNODAS, SQLite, SRP, SRTMHGT, STACIT, STACTA,
+TGA, TIL, TSX, Terragen, TopoJSON, USGSDEM, VICAR, VRT, WCS, WEBP, WMS, WMTS, XPM, XYZ,
+ZMap, Zarr, netCDF
+"""
+
+# The library that writes vector files brings a GDAL of its own, with other drivers.
+_SKIPPED_VECTOR: Final = """
+ADBC, AIVector, AmigoCloud, Arrow, CAD, CSV, CSW, Carto, DGN, DXF, EDIGEO,
+Elasticsearch, FlatGeobuf, GML, GMLAS, GPSBabel, GPX, GTFS, GeoRSS, Geoconcept, HANA,
+Idrisi, Interlis 1, Interlis 2, JML, JSONFG, KML, LIBKML, LVBAG, MSSQLSpatial,
+MapInfo File, MapML, MiraMonVector, MongoDBv3, MySQL, NAS, NGW, OAPIF, OCI, ODBC, ODS,
+OGCAPI, OGR_GMT, OGR_PDS, OGR_VRT, OpenFileGDB, PGDUMP, PGeo, PLSCENES, PMTiles,
+Parquet, PostgreSQL, S57, SOSI, SVG, SXF, Selafin, TIGER, UK .NTF, VDV, VFK, WAsP, WFS,
+XLS, XLSX, XODR
+"""
+
+
+def _names(listed: str) -> str:
+    return ",".join(" ".join(name.split()) for name in listed.split(","))
+
+
+GDAL_SKIP: Final = _names(_SKIPPED)
+GDAL_SKIP_VECTOR: Final = _names(f"{_SKIPPED}, {_SKIPPED_VECTOR}")
+
+# Process-wide, and again wherever GDAL is put to work.
+CLOSED: Final = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no side-car files (.ovr, .msk, .aux)
+    "GDAL_PAM_ENABLED": "NO",
+    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
+    "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",  # whatever an address ends with
+    "PROJ_NETWORK": "OFF",
+}

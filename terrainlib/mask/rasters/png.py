@@ -1,0 +1,168 @@
+"""Masks as PNG pictures for others.
+
+Everything is encoded in memory; writing is the caller's business, through `files`.
+Masks on the grid of their image are the business of `geotiff`.
+"""
+
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from terrainlib.data.formats.raster import Georeference
+from terrainlib.data.palette import Classes, colorize
+from terrainlib.errors import ImageError, require_number
+from terrainlib.mask.rasters.rasterfile import Layout, RasterSink
+from terrainlib.mask.tiles.bands import Band, Plane, to_bytes
+from terrainlib.types import ByteArray
+
+# Run lengths alone: three times as fast as a search for repetitions, and of soft masks
+# and indices as small.
+_PNG: Final = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+_PALETTE: Final = 3  # colour type of a PNG whose pixels are places in a table
+
+
+def overlay(rgb: NDArray[Any], mask_rgb: NDArray[Any], opacity: float) -> ByteArray:
+    """Lay a coloured mask over an image.
+
+    Args:
+        rgb: (H, W, 3) uint8, or float32 in [0, 1].
+        mask_rgb: (H, W, 3) of the same size, uint8, or float32 in [0, 1].
+        opacity: 0 shows the image alone, 1 the mask alone.
+
+    Returns:
+        (H, W, 3) uint8: image + opacity * (mask - image), rounded.
+
+    Raises:
+        ConfigError: If the opacity is not 0 to 1.
+        ImageError: If the sizes differ.
+    """
+    require_number("opacity", opacity, 0, 1)
+    if rgb.shape != mask_rgb.shape:
+        raise ImageError(
+            f"the image is {rgb.shape} and the mask {mask_rgb.shape}; both must have "
+            "the same size. Use the mask that belongs to the image."
+        )
+    below = _unit(rgb)
+    return to_bytes(below + np.float32(opacity) * (_unit(mask_rgb) - below))
+
+
+def encode_png(picture: NDArray[Any]) -> bytes:
+    """Return a picture as a PNG file: the one way to make a PNG in memory.
+
+    Args:
+        picture: (H, W), (H, W, 3) or (H, W, 4), uint8, uint16, or float32 in [0, 1].
+    """
+    if picture.dtype != np.uint16:
+        picture = to_bytes(picture)
+    if picture.ndim == 3:
+        order = cv2.COLOR_RGB2BGR if picture.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+        picture = cv2.cvtColor(picture, order)
+    return bytes(cv2.imencode(".png", picture, _PNG)[1].tobytes())
+
+
+def mask_png(mask: ByteArray, classes: Classes) -> bytes:
+    """Return a class mask as an RGB PNG in the colours of its classes, no data black.
+
+    Args:
+        mask: (H, W) uint8 class indices, 255 = no data.
+        classes: The K classes.
+    """
+    return encode_png(colorize(mask, classes))
+
+
+def index_png(
+    mask: ByteArray, classes: Classes, *, texts: Mapping[str, str] | None = None
+) -> bytes:
+    """Return a class mask as a palette PNG: indices inside, colours on the screen.
+
+    Args:
+        mask: (H, W) uint8 class indices, 255 = no data.
+        classes: The K classes.
+        texts: Text chunks to store before the pixels, by keyword; in Latin-1.
+    """
+    grey = encode_png(mask)
+    signature, size, pixels = grey[:8], grey[16:24], grey[33:]  # from the second chunk
+    table = colorize(np.arange(256, dtype=np.uint8), classes)
+    chunks = [
+        _chunk(b"IHDR", size + bytes([8, _PALETTE, 0, 0, 0])),
+        _chunk(b"PLTE", table.tobytes()),
+    ]
+    for keyword, text in (texts or {}).items():
+        chunks.append(_chunk(b"tEXt", f"{keyword}\0{text}".encode("latin-1")))
+    return b"".join([signature, *chunks, pixels])
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    """Return a chunk of a PNG file: length, kind, data and checksum."""
+    checksum = zlib.crc32(kind + data)
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+
+
+def _unit(picture: NDArray[Any]) -> NDArray[np.float32]:
+    """Return pixels as float32 in [0, 1]."""
+    if picture.dtype == np.uint8:
+        return picture.astype(np.float32) / np.float32(255)
+    return np.asarray(picture, np.float32)
+
+
+MAX_PNG_MEGAPIXELS: Final = 500
+_PNG_PNGFILE: Final = {"zlevel": 4}
+
+
+class _PngSink(RasterSink):
+    """Writes an RGB picture.
+
+    Raises:
+        ImageError: If the picture is larger than 500 megapixels: few programs open it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        height: int,
+        width: int,
+        classes: Classes,
+        georeference: Georeference | None = None,
+    ) -> None:
+        if height * width > MAX_PNG_MEGAPIXELS * 1e6:
+            raise ImageError(
+                f"{width} x {height} pixels; the limit for PNG is {MAX_PNG_MEGAPIXELS} "
+                "megapixels. Write a GeoTIFF instead.",
+                file=Path(path).name,
+            )
+        super().__init__(
+            path,
+            height=height,
+            width=width,
+            classes=classes,
+            georeference=georeference,
+        )
+
+    def _layout(self, height: int, width: int) -> Layout:
+        return Layout(height, width, 3, "PNG", _PNG_PNGFILE, {"photometric": "RGB"})
+
+    def _describe(self, data: Any) -> None:
+        """A picture shows no more than its pixels."""
+
+
+class ClassPngSink(_PngSink):
+    """Writes the classes in their colours, no data black, as `export.mask_png` does."""
+
+    def _pixels(self, band: Band) -> ByteArray:
+        return colorize(band.classes, self.classes)
+
+
+class SoftPngSink(_PngSink):
+    """Writes the soft mask, no data black."""
+
+    wants: ClassVar[tuple[Plane, ...]] = ("soft",)
+
+    def _pixels(self, band: Band) -> ByteArray:
+        return self._plane("soft", band)

@@ -1,0 +1,209 @@
+"""What a prediction is asked to do, and what its worker says: plain values."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import chain, count
+from pathlib import Path, PurePath
+from typing import Any, Final, Self
+
+from terrainlib.errors import ConfigError
+from terrainlib.mask.products.records import Wanted
+from terrainlib.runs.process import utc_now
+from terrainlib.runs.status import StoredState
+from terrainlib.types import (
+    Count,
+    Moment,
+    PathText,
+    Seconds,
+    Sentence,
+    Share,
+    Text,
+    checked,
+)
+
+MAX_STEM_BYTES: Final = 180  # with what is added, below the 255 of a file's name
+
+
+@dataclass(frozen=True, slots=True)
+class InputImage:
+    """An image to predict.
+
+    Attributes:
+        path: Where it lies.
+        name: What to call it for people; a file's own name, as a rule.
+        stem: What the names of its results begin with.
+
+    Raises:
+        ConfigError: If the stem cannot begin the name of a file, or a name is no text.
+    """
+
+    path: PathText
+    name: Text
+    stem: Text
+
+    def __post_init__(self) -> None:
+        unfit = any(mark in self.stem for mark in ("/", "\\", "\0", ":"))
+        unfit |= not self.stem.strip() or self.stem.startswith(".")
+        try:
+            f"{self.path}{self.name}".encode()
+            size_bytes = len(self.stem.encode())
+        except UnicodeEncodeError as error:
+            shown = self.name.encode("ascii", "replace").decode()
+            raise ConfigError(
+                "its name or folder is no UTF-8 text. Rename it.", file=shown
+            ) from error
+        if unfit or size_bytes > MAX_STEM_BYTES:
+            raise ConfigError(
+                f"no file can be called after {self.stem!r} (up to {MAX_STEM_BYTES} "
+                "bytes, without /, \\ and :, and no dot in front). Rename the image.",
+                file=self.name,
+            )
+
+
+def input_images(
+    paths: Iterable[Path | str], names: Iterable[str] | None = None
+) -> tuple[InputImage, ...]:
+    """Return images with names and stems of which no two are the same.
+
+    Args:
+        paths: Where they lie.
+        names: What to call them, instead of the files' own names.
+
+    Raises:
+        ConfigError: If no file can be called after one of them.
+    """
+    files = [Path(path) for path in paths]
+    titles = [path.name for path in files] if names is None else list(names)
+    named: set[str] = set()
+    begun: set[str] = set()  # disks may not tell large from small letters
+    images = []
+    for path, title in zip(files, titles, strict=True):
+        name = _free([title], (f"{title} ({n})" for n in count(2)), named)
+        stem = PurePath(title).stem
+        stem = _free([stem], (f"{stem}-{n}" for n in count(2)), begun, str.lower)
+        images.append(InputImage(str(path), name, stem))
+    return tuple(images)
+
+
+def _free(
+    first: Iterable[str],
+    others: Iterable[str],
+    taken: set[str],
+    key: Callable[[str], str] = str,
+) -> str:
+    """Return the first text that is not taken, and take it."""
+    text = next(text for text in chain(first, others) if key(text) not in taken)
+    taken.add(key(text))
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionConfig:
+    """What a prediction is asked to do; the contents of `job.json`.
+
+    Attributes:
+        model: What `load_model` takes.
+        images: One image or more.
+        folder: Where the results go; empty for a folder of their own.
+        wanted: What to make of each image.
+        heights: Path of the heights of the one image; None without.
+        created: UTC ISO time; empty for "now".
+
+    Raises:
+        ConfigError: If there is no image, two results would have the same name, or
+            heights come with several images.
+    """
+
+    model: PathText
+    images: tuple[InputImage, ...]
+    folder: PathText = ""
+    wanted: Wanted = field(default_factory=Wanted)
+    heights: PathText | None = None
+    created: Moment = ""
+
+    def __post_init__(self) -> None:
+        if not self.images:
+            raise ConfigError("there is no image to predict. Choose one or more.")
+        self._require_distinct("name", [image.name for image in self.images])
+        self._require_distinct("stem", [image.stem.lower() for image in self.images])
+        if self.heights is not None and len(self.images) > 1:
+            raise ConfigError(
+                f"one height file cannot belong to {len(self.images)} images. Predict "
+                "them one at a time."
+            )
+        if not self.created:
+            object.__setattr__(self, "created", utc_now())
+
+    @staticmethod
+    def _require_distinct(what: str, texts: list[str]) -> None:
+        twice = next((text for text, n in Counter(texts).items() if n > 1), None)
+        if twice is not None:
+            raise ConfigError(
+                f"two images have the {what} {twice}, and one's results would take the "
+                "other's place. Rename one of them."
+            )
+
+    @property
+    def name(self) -> str:
+        """What to call it: the first image, and how many more."""
+        more = len(self.images) - 1
+        return self.images[0].name + (f" and {more} more" if more else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain JSON form."""
+        return {
+            "model": self.model,
+            "images": [asdict(image) for image in self.images],
+            "folder": self.folder,
+            "wanted": self.wanted.to_dict(),
+            "heights": self.heights,
+            "created": self.created,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return what a JSON form says.
+
+        Raises:
+            ConfigError: If a value is missing or out of its bounds.
+        """
+        try:
+            return checked(cls, values)
+        except ValueError as error:
+            raise ConfigError(f"{error}.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionStatus:
+    """The contents of a prediction's `status.json`.
+
+    Attributes:
+        state: What the worker says it does.
+        image: Number, from 1, of the image that is being predicted; 0 before.
+        images: How many there are.
+        tile: Tiles of that image that are done.
+        tiles: Tiles of that image; 0 until it is known.
+        share: Share of the pixels of all images that are done, 0 to 1.
+        seconds: Wall clock since the first tile.
+        seconds_left: Expected rest, or None.
+        heartbeat: UTC ISO time at which the worker was last seen alive.
+        progressed: UTC ISO time at which the work last went on.
+        message: One sentence for people; empty where there is nothing to say.
+    """
+
+    state: StoredState = "starting"
+    image: Count = 0
+    images: Count = 0
+    tile: Count = 0
+    tiles: Count = 0
+    share: Share = 0.0
+    seconds: Seconds = 0.0
+    seconds_left: Seconds | None = None
+    heartbeat: Moment = ""
+    progressed: Moment = ""
+    message: Sentence = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain JSON form."""
+        return asdict(self)

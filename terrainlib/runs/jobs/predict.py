@@ -1,0 +1,273 @@
+"""One prediction from its images to its files, in the process that calls it.
+
+`prediction_worker` calls it in a process of its own. All that it does can be read in
+the prediction's folder while it does it.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import psutil
+
+from terrainlib import files
+from terrainlib.data.imagery import read_size
+from terrainlib.errors import (
+    FailureError,
+    InputError,
+    RunError,
+    StoppedError,
+    TerrainError,
+)
+from terrainlib.mask.products.making import file_names, predict_file
+from terrainlib.mask.products.records import SHARES_FILE, Made, shares_csv
+from terrainlib.runs.jobs.config import InputImage, PredictionStatus
+from terrainlib.runs.jobs.delivery import deliver, require_untaken
+from terrainlib.runs.jobs.estimate import remember, remember_start
+from terrainlib.runs.prediction_folder import (
+    PredictionJob,
+    read_prediction,
+    write_results,
+)
+from terrainlib.runs.prediction_slot import SLOT, busy_sentence
+from terrainlib.runs.process import write_process
+from terrainlib.runs.report import (
+    StatusReport,
+    ending_in_words,
+    memory_in_words,
+    unexpected,
+)
+from terrainlib.runs.status import PREDICTION, STOP_FILE, StoredState, write_status
+
+if TYPE_CHECKING:
+    from terrainlib.model.modelfile import TerrainModel
+
+_logger = logging.getLogger(__name__)
+_NAMED: Final = 5
+_UNKNOWN_PX: Final = 1  # for an image whose header cannot be read
+
+
+def run_prediction(
+    path: Path, *, should_stop: Callable[[], bool] = lambda: False
+) -> PredictionJob:
+    """Predict as the configuration in a prediction's folder says.
+
+    Args:
+        path: A folder made by `create_prediction`.
+        should_stop: Asked before each batch of tiles, beside the file `stop` in the
+            folder.
+
+    Returns:
+        The prediction as it ended: `finished` or `stopped`.
+
+    Raises:
+        TerrainError: As the folder's status then says.
+    """
+    job = read_prediction(path)
+    if job.status.state != "starting":
+        raise RunError("was at work before. Start a new one.", file=job.path.name)
+    with _slot(job):
+        write_process(job.path)
+        begin = replace(job.status, message="Starting")
+        with (
+            StatusReport(job.path, begin) as report,
+            ending_in_words(report, PREDICTION),
+        ):
+            _Batch(job, report, should_stop).work()
+    return read_prediction(path)
+
+
+@contextmanager
+def _slot(job: PredictionJob) -> Iterator[None]:
+    """Hold the slot of predictions; one that does not get it has failed."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(SLOT.held(job.path, busy_sentence))
+        except RunError as error:
+            if not SLOT.holder_is(job.path):
+                failed = replace(job.status, state="failed", message=str(error))
+                write_status(job.path, failed)
+            raise
+        yield
+
+
+class _Batch:
+    """The work itself, image by image."""
+
+    def __init__(
+        self,
+        job: PredictionJob,
+        report: StatusReport[PredictionStatus],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._job = job
+        self._report = report
+        self._asked = should_stop
+        self._made: list[Made] = []
+        self._failures: dict[str, str] = {}
+        self._errors: list[TerrainError] = []
+        self._pixels = [_pixels(image) for image in job.config.images]
+        self._pixels_done = 0
+        self._begun = 0.0
+        self._without_table = ""
+
+    def work(self) -> None:
+        """Load the model, predict all images, and say how it ended."""
+        config = self._job.config
+        files.sweep(self._job.folder, below=False)
+        self._report.update(message="Loading the model")
+        from terrainlib.model.modelfile import load_model  # TensorFlow, at last
+
+        model = load_model(config.model)
+        remember_start(time.time() - psutil.Process().create_time())
+        self._begun = time.monotonic()
+        for number, image in enumerate(config.images, start=1):
+            if self._should_stop():
+                break
+            self._report.update(
+                state="running", image=number, tile=0, tiles=0, message=image.name
+            )
+            self._predict(model, image)
+            self._pixels_done += self._pixels[number - 1]
+        self._write_shares()
+        self._end()
+
+    def _predict(self, model: "TerrainModel", image: InputImage) -> None:
+        """Predict one image; whatever is wrong with it does not stop the others."""
+        try:
+            with memory_in_words(PREDICTION):
+                made = self._make(model, image)
+        except StoppedError:
+            return
+        except TerrainError as error:
+            self._note_failure(image, error)
+        except Exception as error:
+            _logger.exception("%s: unexpected error", image.name)
+            self._note_failure(image, FailureError(unexpected(error, PREDICTION)))
+        else:
+            if made.rows:
+                self._made.append(made)
+            _logger.info("%s: %d rows, %.1f s", image.name, made.rows, made.seconds)
+            if not made.stopped:
+                self._remember(model, made)
+        write_results(self._job.path, self._made, self._failures)
+
+    def _make(self, model: "TerrainModel", image: InputImage) -> Made:
+        """Make the files of an image out of sight, then give them their names."""
+        config, folder = self._job.config, self._job.folder
+        for placed in (False, True):
+            names = file_names(image.stem, config.wanted, placed=placed)
+            require_untaken(names, folder)
+        with files.scratch_folder(folder) as scratch:
+            made = predict_file(
+                model,
+                Path(image.path),
+                scratch,
+                image.stem,
+                config.wanted,
+                name=image.name,
+                heights=None if config.heights is None else Path(config.heights),
+                progress=self._on_tiles,
+                should_stop=self._should_stop,
+            )
+            given = deliver(made.files, folder)
+            return replace(made, name=image.name, files=given)
+
+    def _remember(self, model: "TerrainModel", made: Made) -> None:
+        """Keep how fast it was; nobody misses it where that cannot be done."""
+        try:
+            remember(model, made, self._job.config.wanted)
+        except Exception:
+            _logger.exception("%s: its speed is not kept", made.name)
+
+    def _note_failure(self, image: InputImage, error: TerrainError) -> None:
+        """Keep what is wrong with an image, in a sentence that names it once."""
+        sentence = error.message if error.file == image.name else str(error)
+        _logger.error("%s: %s", image.name, sentence)
+        self._failures[image.name] = sentence
+        self._errors.append(type(error)(sentence, file=image.name))
+
+    def _on_tiles(self, done: int, total: int) -> None:
+        number = self._report.status.image
+        pixels = self._pixels[number - 1]
+        passed = self._pixels_done + pixels * done / max(1, total)
+        share = passed / sum(self._pixels)
+        seconds = time.monotonic() - self._begun
+        left = round(seconds / share - seconds, 1) if done else None
+        name = self._job.config.images[number - 1].name
+        self._report.update(
+            tile=done,
+            tiles=total,
+            share=round(share, 4),
+            seconds=round(seconds, 1),
+            seconds_left=left,
+            message=f"Finishing {name}" if done == total else name,
+        )
+
+    def _should_stop(self) -> bool:
+        asked = self._asked() or (self._job.path / STOP_FILE).exists()
+        if asked and self._report.status.state != "stopping":
+            _logger.info("asked to stop")
+            self._report.update(state="stopping")
+        return asked
+
+    def _write_shares(self) -> None:
+        """Write the table of the shares of all images, where there are several."""
+        if len(self._job.config.images) < 2 or not self._made:
+            return
+        try:
+            with files.scratch_folder(self._job.folder) as scratch:
+                table = scratch / SHARES_FILE
+                files.write_bytes(table, shares_csv(self._made, self._failures))
+                deliver((table,), self._job.folder)
+        except TerrainError as error:  # the masks are there all the same
+            _logger.error("%s", error)
+            self._without_table = f" {error}"
+
+    def _end(self) -> None:
+        stopped = self._report.status.state == "stopping"
+        total = len(self._job.config.images)
+        if not stopped and not self._made:
+            if total == 1:
+                raise self._errors[0]
+            raise InputError(
+                f"none of the {total} images could be predicted. The first of them: "
+                f"{self._errors[0]}"
+            )
+        state: StoredState = "stopped" if stopped else "finished"
+        seconds = round(time.monotonic() - self._begun, 1)
+        share = self._report.status.share if stopped else 1.0
+        self._report.update(
+            state=state,
+            share=share,
+            seconds=seconds,
+            seconds_left=None,
+            message=_last_words(self._made, self._failures, total)
+            + self._without_table,
+        )
+
+
+def _last_words(made: list[Made], failures: dict[str, str], total: int) -> str:
+    complete = sum(not item.stopped for item in made)
+    images = "image" if total == 1 else "images"
+    words = f"{complete} of {total} {images} predicted."
+    for item in made:
+        if item.stopped:
+            words += f" Of {item.name} the upper {item.rows} of {item.height} rows are."
+    if failures:
+        named, more = list(failures)[:_NAMED], len(failures) - _NAMED
+        rest = f" and {more} more" if more > 0 else ""
+        words += f" {len(failures)} failed: {', '.join(named)}{rest}."
+    return words
+
+
+def _pixels(image: InputImage) -> int:
+    try:
+        height, width = read_size(Path(image.path), in_parts=True)
+    except Exception:  # noqa: BLE001 - its prediction will tell
+        return _UNKNOWN_PX
+    return height * width

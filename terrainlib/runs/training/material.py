@@ -1,0 +1,292 @@
+"""What a training learns from: data set, division and pairs at the working size."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from terrainlib import files
+from terrainlib.data.cache import PairCache, build_cache
+from terrainlib.data.dataset import Dataset, open_dataset
+from terrainlib.data.layout import Problem
+from terrainlib.data.overlaps import find_overlaps
+from terrainlib.data.parallel import ordered_map
+from terrainlib.data.splits import Split, leak_free_split
+from terrainlib.errors import DatasetError, RunError, StoppedError
+from terrainlib.runs.folder import Run
+from terrainlib.runs.report import Report
+from terrainlib.runs.training.checks import require_trainable
+from terrainlib.types import (
+    PathText,
+    Progress,
+    ShouldStop,
+    Text,
+    known_record,
+    read_record,
+)
+
+FILES_FILE: Final = "files.json"
+_NAMED: Final = 5
+_UNREADABLE: Final = "unreadable"
+Manifest = Mapping[str, str]
+_Digest = Annotated[str, Field(max_length=64)]
+
+
+def list_files(
+    dataset: Dataset,
+    *,
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> dict[str, str]:
+    """Return the SHA-256 of every file of the usable pairs, by its name in the folder.
+
+    Args:
+        dataset: The data set.
+        progress: Called with the numbers of files read and in all.
+        should_stop: Asked between files.
+
+    Raises:
+        StoppedError: If `should_stop` said so.
+    """
+    kinds = [(pair.image, pair.mask, pair.height) for pair in dataset.pairs]
+    paths = sorted(path for pair in kinds for path in pair if path is not None)
+    contents = list(
+        ordered_map(_sha256, paths, progress=progress, should_stop=should_stop)
+    )
+    if len(contents) < len(paths):
+        raise StoppedError("stopped while the files were read, as asked.")
+    names = [path.relative_to(dataset.folder).as_posix() for path in paths]
+    return dict(zip(names, contents, strict=True))
+
+
+def store_files(run_dir: Path, listed: Manifest) -> None:
+    """Write the list into a run folder.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    files.write_json(run_dir / FILES_FILE, dict(listed))
+
+
+def stored_files(run_dir: Path) -> Manifest | None:
+    """Return the list of a run folder; None where it has none that can be read."""
+    return known_record(
+        run_dir / FILES_FILE,
+        dict[PathText, _Digest],
+        limit_bytes=files.MAX_JSON_BYTES,
+    )
+
+
+def require_same(before: Manifest, now: Manifest, folder: Path, *, name: str) -> None:
+    """Refuse to go on with other files than a run began with.
+
+    Args:
+        before: The list of the run.
+        now: The list as it is now.
+        folder: The data set's folder.
+        name: Name of the run.
+
+    Raises:
+        RunError: With the names of the first files that differ.
+    """
+    gone = [
+        f"{key} is {'not usable any more' if (folder / key).exists() else 'gone'}"
+        for key in before
+        if key not in now
+    ]
+    other = [
+        f"{key} has changed" for key in before if key in now and now[key] != before[key]
+    ]
+    new = [f"{key} is new" for key in now if key not in before]
+    differences = [*gone, *other, *new]
+    if not differences:
+        return
+    count, rest = len(differences), len(differences) - _NAMED
+    listed = ", ".join(differences[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    files_are = "1 file of the data set is" if count == 1 else f"{count} files are"
+    raise RunError(
+        f"{files_are} not what this run began with: {listed}. Put them back, or start "
+        "a new run.",
+        file=name,
+    )
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return _UNREADABLE
+
+
+SPLIT_FILE = "split.json"
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a training learns from.
+
+    Attributes:
+        dataset: The data set.
+        split: Which pairs train and which validate.
+        train: The training pairs at the working size.
+        validation: The validation pairs at the working size.
+        left_out: Files that could not be used, and why.
+    """
+
+    dataset: Dataset
+    split: Split
+    train: PairCache
+    validation: PairCache
+    left_out: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSplit:
+    """The contents of `split.json`.
+
+    Attributes:
+        fingerprint: That of the data set when it was divided.
+        split: The division.
+    """
+
+    fingerprint: Text
+    split: Split
+
+
+def read_material(
+    run: Run, report: Report, should_stop: ShouldStop, *, resume: bool
+) -> Material:
+    """Read the data set of a run.
+
+    Args:
+        run: The run.
+        report: Told how far the reading is.
+        should_stop: Asked between files and between steps.
+        resume: Use the division that was made when the run began.
+
+    Raises:
+        StoppedError: If it was asked to stop.
+        DatasetError: If the data set cannot be used.
+        RunError: If it has changed since the run began.
+    """
+    report.update(message="Checking the data set")
+    dataset = open_dataset(Path(run.config.data), progress=_scan(report, should_stop))
+    require_trainable(dataset, run.config.training)
+    listed = list_files(
+        dataset, progress=report.counter("Reading files"), should_stop=should_stop
+    )
+    split = _stored_split(run, dataset, listed) if resume else None
+    if split is None:
+        store_files(run.path, listed)
+        split = _new_split(run, dataset, report, should_stop)
+    cache = _cache(run, dataset, report, should_stop)
+    left_out = (*dataset.problems, *cache.skipped)
+    for problem in left_out:
+        _logger.warning("left out: %s: %s", problem.file, problem.problem)
+    train, validation = cache.subset(split.train), cache.subset(split.validation)
+    if not (train.ids and validation.ids):
+        raise DatasetError(
+            "too many pairs have become unreadable since they were checked. Repair "
+            "the files and start again.",
+            file=dataset.name,
+        )
+    _logger.info("%d pairs train, %d validate", len(train.ids), len(validation.ids))
+    _logger.info("%s; %d pairs left out", split.leak, len(split.left_out))
+    return Material(dataset, split, train, validation, left_out)
+
+
+def read_split(run_dir: Path) -> Split | None:
+    """Return the stored division of a run, or None where there is none to read."""
+    try:
+        stored = stored_split(run_dir)
+    except RunError:
+        return None
+    return None if stored is None else stored.split
+
+
+def stored_split(run_dir: Path) -> StoredSplit | None:
+    """Return what a run folder holds of its division; None where it holds none.
+
+    Raises:
+        RunError: If it is damaged.
+    """
+    try:
+        return read_record(
+            run_dir / SPLIT_FILE, StoredSplit, limit_bytes=files.MAX_JSON_BYTES
+        )
+    except ValueError as error:
+        raise RunError(
+            f"{SPLIT_FILE} cannot be used: {error}. Start a new run.", file=run_dir.name
+        ) from error
+
+
+def _scan(report: Report, should_stop: ShouldStop) -> Callable[[int, int], None]:
+    """Return the progress of a scan, which it also ends when that is asked for."""
+    show = report.counter("Checking files")
+
+    def watch(done: int, total: int) -> None:
+        show(done, total)
+        if should_stop():
+            raise StoppedError("stopped while the data set was checked, as asked.")
+
+    return watch
+
+
+def _cache(
+    run: Run, dataset: Dataset, report: Report, should_stop: ShouldStop
+) -> PairCache:
+    return build_cache(
+        dataset,
+        run.config.training.network.image_size,
+        progress=report.counter("Reading pairs"),
+        should_stop=should_stop,
+    )
+
+
+def _stored_split(run: Run, dataset: Dataset, listed: Manifest) -> Split | None:
+    """Return the division made when the run began, or None where it came to none.
+
+    Raises:
+        RunError: If the data set has changed since.
+    """
+    stored = stored_split(run.path)
+    if stored is None:
+        return None
+    before = stored_files(run.path)
+    if before is not None:
+        require_same(before, listed, dataset.folder, name=run.path.name)
+    elif stored.fingerprint != dataset.fingerprint:
+        raise RunError(
+            "the files of the data set have changed since this run was started. "
+            "Start a new run.",
+            file=run.path.name,
+        )
+    return stored.split
+
+
+def _new_split(
+    run: Run, dataset: Dataset, report: Report, should_stop: ShouldStop
+) -> Split:
+    """Divide the data set so that no shared ground is on both sides, and store it."""
+    overlaps = find_overlaps(
+        dataset,
+        progress=report.counter("Looking for shared ground"),
+        should_stop=should_stop,
+    )
+    report.update(message="Choosing validation pairs")
+    split = leak_free_split(
+        dataset.ids,
+        overlaps,
+        {pair.id: pair.counts for pair in dataset.pairs},
+        share=run.config.training.validation_share,
+        seed=run.config.training.seed,
+    )
+    record = {"fingerprint": dataset.fingerprint, "split": split.to_dict()}
+    files.write_json(run.path / SPLIT_FILE, record)
+    return split

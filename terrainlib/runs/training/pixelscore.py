@@ -1,0 +1,190 @@
+"""The score of the pixel classifier beside a run, measured on the run's own split.
+
+`python -m terrainlib.runs.training.pixelscore RUN_DIR` fits it and writes
+`yardstick.json` into the run folder. A worker starts it as a child. What was measured
+is remembered: the next run on the same data and split has it at once. No TensorFlow.
+"""
+
+import argparse
+import hashlib
+import logging
+import os
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Self
+
+import cv2
+
+from terrainlib import files
+from terrainlib.data.cache import build_cache
+from terrainlib.data.dataset import Dataset, open_dataset
+from terrainlib.data.splits import Split
+from terrainlib.errors import RunError, TerrainError
+from terrainlib.mask.scores.evaluation import evaluate
+from terrainlib.model.config import UNetConfig
+from terrainlib.model.pixelclassifier import BASELINE_VERSION, fit_baseline
+from terrainlib.runs.folder import YARDSTICK_FILE, formatter, read_run
+from terrainlib.runs.process import find_process, read_process
+from terrainlib.runs.training.material import stored_split
+from terrainlib.types import Amount, Count, Share, Text, checked, known_record
+
+NICENESS: Final = 19
+WATCH_SECONDS: Final = 1.0
+_logger = logging.getLogger("terrainlib.runs.training.pixelscore")
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """What the pixel classifier scores on the validation part of a run.
+
+    Attributes:
+        miou: Mean over the classes that occur, 0 to 1, at the masks' own size.
+        pixel_accuracy: Share of pixels that are right.
+        boundary_f1: Agreement of the borders within 2 px, or None.
+        iou: By class name; None for a class that occurs nowhere.
+        images: Validation images.
+        seconds: Time that fit and judgement took.
+        split: Hash of the split.
+    """
+
+    miou: Share
+    pixel_accuracy: Share
+    boundary_f1: Share | None
+    iou: dict[Text, Share | None]
+    images: Count
+    seconds: Amount
+    split: Text
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain JSON form."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Self | None:
+        """Return the yardstick of a JSON form; None where it is not whole."""
+        try:
+            return checked(cls, values)
+        except ValueError:
+            return None
+
+
+def read_yardstick(run_dir: Path) -> Yardstick | None:
+    """Return the yardstick of a run folder; None while or where there is none."""
+    return known_record(Path(run_dir) / YARDSTICK_FILE, Yardstick)
+
+
+def recall(dataset: Dataset, split: Split, network: UNetConfig) -> Yardstick | None:
+    """Return what was measured before on the same data, split, size and heights."""
+    found = known_record(_memory(dataset, split, network), Yardstick)
+    return found if found is not None and found.split == split.hash else None
+
+
+def keep(run_dir: Path, yardstick: Yardstick) -> None:
+    """Write a yardstick into a run folder.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    files.write_json(run_dir / YARDSTICK_FILE, yardstick.to_dict())
+
+
+def measure(run_dir: Path) -> Yardstick:
+    """Fit the pixel classifier on the training part of a run, and judge it.
+
+    Raises:
+        RunError: If the run has no division yet, or its data have changed since.
+        TerrainError: If the data cannot be used.
+    """
+    network = read_run(run_dir).config.training.network
+    dataset = open_dataset(Path(read_run(run_dir).config.data))
+    split = _split(run_dir, dataset)
+    known = recall(dataset, split, network)
+    if known is not None:
+        return known
+    start = time.perf_counter()
+    train = build_cache(dataset, network.image_size).subset(split.train)
+    model = fit_baseline(train, dataset.classes, height=network.height)
+    model = replace(model, record=replace(model.record, split=split.to_dict()))
+    judged = evaluate(model, dataset, split="validation").to_json()
+    values = {**judged, "seconds": round(time.perf_counter() - start, 3)}
+    found = Yardstick.from_dict({**values, "split": split.hash})
+    if found is None:
+        raise RunError("the pixel classifier could not be scored on its split.")
+    files.write_json(_memory(dataset, split, network), found.to_dict())
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure the yardstick of the run named on the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m terrainlib.runs.training.pixelscore"
+    )
+    parser.add_argument("run_dir", type=Path, help="folder of a run")
+    parser.add_argument(
+        "--with-worker",
+        action="store_true",
+        help="take only what the run's worker leaves, and end when it ends",
+    )
+    options = parser.parse_args(arguments)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    if options.with_worker:
+        _give_way_to_worker(options.run_dir)
+    try:
+        found = measure(options.run_dir)
+        keep(options.run_dir, found)
+    except TerrainError as error:
+        _logger.warning("no score of the pixel classifier: %s", error)
+        return error.exit_status
+    _logger.info("pixel classifier: mIoU %.4f, %.0f s", found.miou, found.seconds)
+    return 0
+
+
+def _give_way_to_worker(run_dir: Path) -> None:
+    """Take the lowest priority, and end when the process that trains is gone."""
+    with suppress(OSError, AttributeError):  # Windows has no such priorities
+        os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
+    cv2.setNumThreads(1)
+    record = read_process(run_dir)
+
+    def watch() -> None:
+        while find_process(record) is not None:
+            time.sleep(WATCH_SECONDS)
+        os._exit(0)  # nobody waits for the result any more
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _split(run_dir: Path, dataset: Dataset) -> Split:
+    stored = stored_split(run_dir)
+    if stored is None or stored.fingerprint != dataset.fingerprint:
+        raise RunError(
+            "it holds no division of these data into training and validation. Start "
+            "a new run.",
+            file=run_dir.name,
+        )
+    return stored.split
+
+
+def _memory(dataset: Dataset, split: Split, network: UNetConfig) -> Path:
+    """Return the file that remembers a yardstick: its name is all it depends on."""
+    facts = [
+        str(BASELINE_VERSION),
+        dataset.fingerprint,
+        split.hash,
+        str(network.image_size),
+        str(network.height),
+        *(f"{entry.name}{entry.color}" for entry in dataset.classes),
+    ]
+    text = "\n".join(facts).encode("utf-8", "surrogateescape")
+    key = hashlib.sha256(text).hexdigest()[:32]
+    return files.cache_dir() / "yardsticks" / f"{key}.json"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""The pixel classifier's scores beside a model's, on the pairs that a gallery shows.
+
+They come with the model where it was scored on its own validation pairs; elsewhere the
+classifier is fitted on the model's training pairs when somebody asks for it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import streamlit as st
+
+from terrainlib.data.dataset import Dataset
+from terrainlib.mask.scores.evaluation import Evaluation, evaluate
+from terrainlib.model.card import class_scores, overall_scores
+from terrainlib.model.record import ModelRecord
+from terrainlib.ui.datasets.splits import parts_of
+from terrainlib.ui.errors import errors_shown
+from terrainlib.ui.gallery.predictions import Wanted
+from terrainlib.ui.models.comparison import (
+    WHAT_IT_IS,
+    show_class_chart,
+    show_score_table,
+)
+from terrainlib.ui.models.picker import INSTANT_ID, fitted
+
+if TYPE_CHECKING:
+    from terrainlib.model.modelfile import TerrainModel
+
+ASKED: Final = "gallery_yardstick_asked"  # list of str: what was asked for here
+NO_TRAINING_PAIRS: Final = (
+    "It cannot be compared here: the pairs that this model was trained on are not "
+    "those of this data set."
+)
+_MAX_JUDGED: Final = 8
+
+
+def show_yardstick(wanted: Wanted, evaluation: Evaluation, key: str) -> None:
+    """Show the scores beside the pixel classifier's; nothing for an instant model.
+
+    Args:
+        wanted: Model, data set and part.
+        evaluation: The model's scores on them.
+        key: Start of the widgets' keys, one a page.
+    """
+    record = wanted.entry.record
+    if record is None or wanted.entry.id == INSTANT_ID:
+        return
+    with st.container(border=True):
+        st.markdown("**Against the pixel classifier**")
+        scores = stored_scores(record, wanted.part)
+        if scores is None:
+            scores = _on_demand(wanted, record, key)
+        if scores is not None:
+            own = evaluation.to_json()
+            classes = class_scores(own, scores)
+            left, right = st.columns(2, gap="large")
+            with left:
+                show_score_table([*overall_scores(own, scores), *classes])
+            with right:
+                show_class_chart(classes, _colors(record))
+                st.caption(
+                    f"Bar: IoU of the model. Tick: pixel classifier. {WHAT_IT_IS}"
+                )
+
+
+def stored_scores(record: ModelRecord, part: str) -> Mapping[str, Any] | None:
+    """Return the pixel classifier's scores out of a record, where they fit a part.
+
+    They were taken on the validation pairs of the record's split. Weights trained once
+    more on all pairs have seen those, so that the two cannot be compared.
+    """
+    found, split = record.yardstick, record.split or {}
+    fits = found is not None and found.get("split") == split.get("hash")
+    return found if fits and part == "validation" and record.final is None else None
+
+
+def training_ids(record: ModelRecord, dataset: Dataset) -> tuple[str, ...]:
+    """Return the pairs of a data set that a model was trained on, as far as known."""
+    if "train" not in parts_of(record, dataset):
+        return ()
+    if record.final is not None:
+        return dataset.ids
+    known = set((record.split or {}).get("train") or ())
+    return tuple(name for name in dataset.ids if name in known)
+
+
+def _colors(record: ModelRecord) -> dict[str, tuple[int, int, int]]:
+    return {item.name: item.color for item in record.terrain_classes()}
+
+
+def _on_demand(wanted: Wanted, record: ModelRecord, key: str) -> dict[str, Any] | None:
+    dataset = wanted.dataset
+    ids = training_ids(record, dataset)
+    if not ids:
+        st.caption(NO_TRAINING_PAIRS)
+        return None
+    if wanted.key not in st.session_state.get(ASKED, []):
+        st.caption(
+            f"It was not scored on these pairs yet. It is fitted in memory on the "
+            f"{len(ids):,} pairs that the model was trained on: a minute at most."
+        )
+        st.button(
+            "Fit and compare",
+            key=f"{key}_yardstick",
+            icon=":material/straighten:",
+            on_click=_ask,
+            args=(wanted.key,),
+        )
+        return None
+    with errors_shown("The pixel classifier cannot be fitted"):
+        height = bool(record.config.get("height"))
+        size = int(record.config["image_size"])
+        model = fitted(dataset, ids, size, height=height)
+        return _judged(wanted.key, model, dataset, record.split, wanted.part)
+    return None
+
+
+def _ask(wanted_key: str) -> None:
+    asked = list(st.session_state.get(ASKED, []))
+    st.session_state[ASKED] = [*asked, wanted_key][-_MAX_JUDGED:]
+
+
+@st.cache_resource(
+    max_entries=_MAX_JUDGED, show_spinner="Scoring the pixel classifier …"
+)
+def _judged(
+    key: str,
+    _model: "TerrainModel",
+    _dataset: Dataset,
+    _split: dict[str, Any] | None,
+    _part: str,
+) -> dict[str, Any]:
+    """Return the scores of a fitted classifier on the pairs of a model's split."""
+    del key  # names model, data and part
+    model = replace(_model, record=replace(_model.record, split=_split))
+    return evaluate(model, _dataset, split=_part).to_json()

@@ -1,0 +1,295 @@
+"""What became of one image of a prediction: mask, areas, files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import streamlit as st
+
+from terrainlib import files
+from terrainlib.data.palette import Classes, TerrainClass
+from terrainlib.mask.gap.meter import Gap
+from terrainlib.mask.ground.areas import AreaTable
+from terrainlib.mask.products.records import Made
+from terrainlib.runs.jobs.config import InputImage
+from terrainlib.runs.jobs.estimate import Estimate
+from terrainlib.runs.prediction_folder import PredictionJob
+from terrainlib.types import checked
+from terrainlib.ui.errors import errors_shown
+from terrainlib.ui.page import show_legend
+from terrainlib.ui.studio.areas import show_areas
+from terrainlib.ui.studio.masks import PictureFile
+from terrainlib.ui.studio.overview import image_overview, mask_overview
+from terrainlib.ui.studio.result import gap_in_words
+from terrainlib.ui.text import duration, file_size, finish_time, md_escape
+from terrainlib.ui.workers import StateText
+
+STATES: Final[dict[str, StateText]] = {
+    "starting": StateText(
+        "starting",
+        "blue",
+        ":material/hourglass_top:",
+        "The model is being loaded and the image opened.",
+    ),
+    "running": StateText(
+        "running",
+        "green",
+        ":material/play_arrow:",
+        "It goes on, also when this page is left or closed.",
+    ),
+    "stopping": StateText(
+        "stopping",
+        "orange",
+        ":material/hourglass_bottom:",
+        "It ends after this batch of tiles and keeps the finished rows.",
+    ),
+    "stalled": StateText(
+        "stalled",
+        "orange",
+        ":material/pause:",
+        "It is alive but has not moved for a while; the machine may be busy.",
+    ),
+    "stopped": StateText(
+        "stopped",
+        "gray",
+        ":material/stop:",
+        "Stopped on request; the finished rows are kept.",
+    ),
+    "finished": StateText(
+        "finished", "green", ":material/check:", "The results are ready."
+    ),
+    "failed": StateText(
+        "failed", "red", ":material/error:", "The prediction ended with an error."
+    ),
+    "crashed": StateText(
+        "crashed",
+        "red",
+        ":material/error:",
+        "It ended without a word: it was killed or the machine went off.",
+    ),
+}
+
+
+def state_text(state: str) -> StateText:
+    """Return the words for a state; an unknown one is shown as it is."""
+    return STATES.get(state, StateText(state, "gray", ":material/help:", ""))
+
+
+def progress_text(job: PredictionJob, timezone: str | None) -> str:
+    """Return one line: which image, tiles, time left and when it will be over.
+
+    Args:
+        job: The prediction.
+        timezone: The viewer's, as the browser names it.
+    """
+    status = job.status
+    parts = [job.place_text] if len(job.config.images) > 1 else []
+    if status.tiles:
+        parts.append(f"tile {status.tile:,} of {status.tiles:,}")
+    left = status.seconds_left
+    if left is not None:
+        parts.append(f"{duration(left)} left")
+        parts.append(f"done at about {finish_time(left, timezone)}")
+    text = " · ".join(parts) if status.tiles else job.message or "Getting ready"
+    return text[:1].upper() + text[1:]
+
+
+def made_text(made: Made) -> str:
+    """Return in one line how long an image took and how much of it is done."""
+    pixels = made.height * made.width / 1e6
+    speed = f"{made.megapixels_per_second:.2g} megapixels a second"
+    text = f"{pixels:,.3g} megapixels in {duration(made.seconds)} ({speed})"
+    if made.stopped:
+        text += f"; stopped: {made.rows:,} of {made.height:,} rows are predicted"
+    return text
+
+
+def largest_class(made: Made) -> str:
+    """Return the class that covers most, with its share; a dash where none does."""
+    if not made.shares or not any(made.shares.values()):
+        return "–"
+    name = max(made.shares, key=lambda key: made.shares[key])
+    return f"{name} {made.shares[name]:.0%}"
+
+
+def estimate_text(told: Estimate) -> str:
+    """Return in a sentence what a prediction will take."""
+    parts = [] if told.seconds is None else [duration(told.seconds)]
+    parts.append(f"{file_size(told.bytes)} of memory")
+    needed = file_size(told.needed_disk_mb * 1e6)
+    free = file_size(told.free_disk_mb * 1e6)
+    parts.append(f"at most {needed} on the disk ({free} free)")
+    text = f"Takes about {' · '.join(parts)}."
+    if told.seconds is None:
+        text += " How long is known after the first prediction on this machine."
+    return text
+
+
+def mask_file(made: Made) -> Path | None:
+    """Return the class mask among an image's files."""
+    ends = ("_mask.tif", "_mask.png")
+    return next((f for f in made.files if f.name.endswith(ends)), None)
+
+
+_GREY: Final = (128, 128, 128)
+
+
+def show_made(job: PredictionJob, made: Made, classes: Classes) -> None:
+    """Show the result of an image.
+
+    Args:
+        job: Its prediction.
+        made: What became of it.
+        classes: The model's classes; empty where the model is gone.
+    """
+    if classes:
+        show_legend(classes, shares=made.shares)
+    image, mask = st.columns(2, gap="small")
+    with image:
+        for source in job.config.images:
+            if source.name == made.name:
+                show_source(job, source)
+    with mask:
+        _show_mask(made)
+    st.caption(md_escape(made_text(made)))
+    _show_gap(made.gap)
+    _show_areas(made, classes)
+    st.markdown(_unsure_text(made))
+    for note in made.missing:
+        st.warning(md_escape(_sentence(note)), icon=":material/info:")
+    said = [note for note in made.notes if note not in made.missing]
+    if said:
+        st.caption(f"Notes: {md_escape('; '.join(said))}.")
+    show_files(made.files)
+
+
+def show_source(job: PredictionJob, image: InputImage) -> None:
+    """Show an image in small, if it is still where it was."""
+    path = Path(image.path)
+    if not files.is_file(path):
+        st.caption("The image is not where it was any more.")
+        return
+    picture = PictureFile.on_disk(path)
+    if job.config.wanted.bands is not None:
+        picture = picture.with_bands(job.config.wanted.bands)
+    with errors_shown("The image cannot be shown"):
+        jpeg = image_overview(picture).jpeg
+        st.image(jpeg, alt=f"The image {image.name}", width="stretch")
+
+
+def show_files(paths: tuple[Path, ...]) -> None:
+    """Show the folder of files, their names and sizes."""
+    there = [path for path in paths if files.is_file(path)]
+    if not there:
+        st.info("The files are not in their folder any more.")
+        return
+    st.markdown("**Files**")
+    st.code(str(there[0].parent), language=None)
+    listed = (
+        f"- {md_escape(path.name)} :gray[{file_size(path.stat().st_size)}]"
+        for path in there
+    )
+    st.markdown("\n".join(listed))
+
+
+def _show_mask(made: Made) -> None:
+    path = mask_file(made)
+    if path is None or not files.is_file(path):
+        st.caption("The mask is not in its folder any more.")
+        return
+    with errors_shown("The mask cannot be shown here"):
+        alt = f"Terrain mask of {made.name}; its legend is above"
+        st.image(mask_overview(path), alt=alt, width="stretch")
+
+
+def _show_gap(values: Mapping[str, Any]) -> None:
+    if values:
+        st.markdown(gap_in_words(checked(Gap, values)))
+
+
+def _show_areas(made: Made, classes: Classes) -> None:
+    table = AreaTable.from_dict(made.areas) if made.areas else None
+    if table is None or not table.rows:
+        return
+    grey = tuple(TerrainClass(row.name, _GREY) for row in table.rows)
+    show_areas(
+        table,
+        classes if len(classes) == len(table.rows) else grey,
+        file_name=f"{Path(made.name).stem}_areas.csv",
+        key="studio_job_areas",
+    )
+
+
+def _unsure_text(made: Made) -> str:
+    return (
+        f"The model is unsure of {made.unsure_share:.1%} of the pixels: there its best "
+        "two classes are close."
+    )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def batch_frame(job: PredictionJob) -> pd.DataFrame:
+    """Return one row an image: file, state, largest class, shares, what went wrong."""
+    made = {item.name: item for item in job.made}
+    rows: list[dict[str, Any]] = []
+    for number, image in enumerate(job.config.images, start=1):
+        item, failure = made.get(image.name), job.failures.get(image.name, "")
+        rows.append(
+            {
+                "File": image.name,
+                "State": _state(job, number, item, failed=bool(failure)),
+                "Largest class": largest_class(item) if item else "–",
+                "Shares": list(item.shares.values()) if item else None,
+                "What went wrong": failure,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def show_table(job: PredictionJob, *, choose: bool = False) -> str | None:
+    """Show all images in a table.
+
+    Args:
+        job: The prediction.
+        choose: Whether a row can be chosen.
+
+    Returns:
+        Name of the image that was chosen, if one was.
+    """
+    config = st.column_config
+    options: dict[str, Any] = {}
+    if choose:
+        options = {"on_select": "rerun", "selection_mode": "single-row"}
+    event = st.dataframe(
+        batch_frame(job),
+        key=f"studio_job_table_{'chosen' if choose else 'live'}",
+        hide_index=True,
+        placeholder="",
+        column_config={
+            "State": config.TextColumn(width="small"),
+            "Shares": config.BarChartColumn(
+                help="A bar a class, in the order of the legend.", y_min=0, y_max=1
+            ),
+            "What went wrong": config.TextColumn(width="large"),
+        },
+        alt="All images with state, largest class, shares of the classes, failures",
+        **options,
+    )
+    rows = event.selection.rows if choose else []
+    images = job.config.images
+    return images[rows[0]].name if rows and rows[0] < len(images) else None
+
+
+def _state(job: PredictionJob, number: int, made: Made | None, *, failed: bool) -> str:
+    """Return the state of one image in a word or two; images count from 1."""
+    if made is not None:
+        return "stopped" if made.stopped else "finished"
+    if failed:
+        return "failed"
+    if not job.active:
+        return "not predicted"
+    return "at work" if job.status.image == number else "waiting"

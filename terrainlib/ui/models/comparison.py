@@ -1,0 +1,119 @@
+"""A model's scores beside the pixel classifier's: a table, and bars with ticks."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from terrainlib.model.card import YARDSTICK_NAME, Score
+from terrainlib.ui.charts import curve_colors, ground_color, text_color
+from terrainlib.ui.text import md_escape
+
+WHAT_IT_IS: Final = (
+    "The pixel classifier names every pixel by its colour and the contrast around it, "
+    "and knows no shapes: a network that is not ahead of it has learnt little more."
+)
+_ROW_HEIGHT_PX: Final = 30
+_OUTLINE: Final = "#8a8f8a"
+
+
+def show_score_table(scores: Sequence[Score]) -> None:
+    """Show scores, the pixel classifier's and the difference, in per cent.
+
+    Args:
+        scores: One row each.
+    """
+    st.markdown(score_table(scores))
+
+
+def score_table(scores: Sequence[Score]) -> str:
+    """Return the scores as a Markdown table, which fits narrow screens too."""
+    lines = [
+        f"| Score | Model | {YARDSTICK_NAME} | Ahead |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    lines += [
+        f"| {md_escape(score.name)} | {_percent(score.value)} | "
+        f"{_percent(score.yardstick)} | {_points(score.difference)} |"
+        for score in scores
+    ]
+    return "\n".join(lines)
+
+
+def show_class_chart(
+    classes: Sequence[Score], colors: Mapping[str, tuple[int, int, int]]
+) -> None:
+    """Draw the IoU of each class as a bar, the pixel classifier's as a tick on it.
+
+    Args:
+        classes: IoU of each class.
+        colors: Colours of the classes by name, as far as known.
+    """
+    frame = chart_frame(classes)
+    names = tuple(frame["class"])
+    pairs = curve_colors(names, colors)
+    axis = alt.Axis(labelFontSize=13, ticks=False, domain=False, labelLimit=120)
+    y = alt.Y("class:N", sort=list(names), title=None, axis=axis)
+    x = alt.X(
+        "value:Q", title=None, axis=None, scale=alt.Scale(domain=[0, 1.35], nice=False)
+    )
+    tooltip = [
+        alt.Tooltip("class:N", title="Class"),
+        alt.Tooltip("value:Q", title="IoU of the model", format=".3f"),
+        alt.Tooltip("yardstick:Q", title=YARDSTICK_NAME, format=".3f"),
+    ]
+    base = alt.Chart(frame).encode(y=y, tooltip=tooltip)
+    color = alt.Color(
+        "class:N",
+        scale=alt.Scale(domain=[n for n, _ in pairs], range=[c for _, c in pairs]),
+        legend=None,
+    )
+    bars = base.mark_bar(
+        stroke=_OUTLINE, strokeWidth=0.5, cornerRadiusEnd=3, height={"band": 0.62}
+    ).encode(x=x, color=color)
+    known = base.transform_filter("isValid(datum.yardstick)").encode(
+        x=alt.X("yardstick:Q", title=None)
+    )
+    casing = known.mark_tick(color=ground_color(), thickness=7, height={"band": 0.95})
+    ticks = casing + known.mark_tick(
+        color=text_color(), thickness=3, height={"band": 0.9}
+    )
+    labels = base.mark_text(align="left", dx=8, fontSize=12, color=text_color()).encode(
+        x=alt.X("end:Q", title=None), text="label:N"
+    )
+    chart = (bars + ticks + labels).properties(height=_ROW_HEIGHT_PX * len(frame))
+    listed = ", ".join(f"{row['class']} {row['label']}" for _, row in frame.iterrows())
+    st.altair_chart(chart, alt=f"Bar chart, IoU of each class: {listed}")
+
+
+def chart_frame(classes: Sequence[Score]) -> pd.DataFrame:
+    """Return the rows of the chart: class, value, yardstick, label and its place."""
+    frame = pd.DataFrame(
+        {
+            "class": [score.name for score in classes],
+            "value": pd.Series([score.value or 0.0 for score in classes], dtype=float),
+            "yardstick": pd.Series([s.yardstick for s in classes], dtype=float),
+            "label": [_label(score) for score in classes],
+        }
+    )
+    return frame.assign(end=frame[["value", "yardstick"]].max(axis=1))
+
+
+def _label(score: Score) -> str:
+    """Return a score with the difference: `0.812 (+0.051)`."""
+    if score.value is None:
+        return "–"
+    ahead = score.difference
+    return f"{score.value:.3f}" + (f" ({ahead:+.3f})" if ahead is not None else "")
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
+
+
+def _points(difference: float | None) -> str:
+    if difference is None:
+        return "–"
+    return f"{100 * difference:+.1f}".replace("-", "\u2212")

@@ -1,0 +1,216 @@
+"""What every page has: title, one line of purpose, empty states."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+import streamlit as st
+
+from terrainlib import files
+from terrainlib.data.palette import TerrainClass
+from terrainlib.errors import TerrainError
+from terrainlib.ui import state
+from terrainlib.ui.text import md_escape
+
+APP_NAME = "Terrain Mask Generator"
+_WAY = (
+    (state.HOME_PAGE, "Home", ":material/landscape:"),
+    (state.DATASET_PAGE, "Dataset preview", ":material/photo_library:"),
+    (state.TRAINING_PAGE, "Training", ":material/model_training:"),
+    (state.GALLERY_PAGE, "Prediction gallery", ":material/compare:"),
+    (state.STUDIO_PAGE, "Mask studio", ":material/tune:"),
+    (state.MODELS_PAGE, "Models", ":material/inventory_2:"),
+)
+
+
+def page_header(title: str, intro: str, *, icon: str = ":material/landscape:") -> None:
+    """Set up the page; the first call of every page.
+
+    Args:
+        title: Name of the page, in our own words.
+        intro: One sentence: what one does here.
+        icon: A Material icon for the browser's tab.
+    """
+    st.set_page_config(
+        page_title=title if title == APP_NAME else f"{title} · {APP_NAME}",
+        page_icon=icon,
+        layout="wide",
+    )
+    _sweep_once()
+    with st.sidebar:  # Streamlit's own list would call home by its file's name
+        for page, label, page_icon in _WAY:
+            st.page_link(page, label=label, icon=page_icon)
+    st.title(title, anchor=False)
+    st.markdown(f":gray[{intro}]")
+
+
+@st.cache_resource(show_spinner=False)
+def _sweep_once() -> None:
+    """Remove what killed writers have left, once in the life of a server."""
+    files.sweep(files.predictions_dir())
+    for folder in (files.runs_dir(), files.models_dir(), files.cache_dir()):
+        files.sweep(folder)
+
+
+def empty_state(title: str, body: str, *, icon: str = ":material/info:") -> None:
+    """Say that there is nothing here yet and what to do about it.
+
+    Args:
+        title: What is missing, in our own words.
+        body: What to do; Markdown, with data escaped by the caller.
+        icon: A Material icon.
+    """
+    st.info(body, title=title, icon=icon)
+
+
+def page_card(page: str, label: str, text: str, *, icon: str) -> None:
+    """Show a bordered card that leads to another page.
+
+    Args:
+        page: File of the page, one of the constants of `ui.state`.
+        label: The link's words.
+        text: One sentence below it.
+        icon: A Material icon.
+    """
+    with st.container(border=True, height="stretch"):
+        st.page_link(page, label=f"**{label}**", icon=icon)
+        st.markdown(f":gray[{text}]")
+
+
+_NOTICE: Final = "shared_notice"  # list of str: kind, title, Markdown
+
+
+@contextmanager
+def noticed(title: str) -> Iterator[None]:
+    """Turn a library error of the block into the notice of the next page.
+
+    Args:
+        title: What failed, in a few words of our own.
+    """
+    try:
+        yield
+    except TerrainError as error:
+        st.session_state[_NOTICE] = ["error", title, md_escape(error)]
+
+
+def leave_notice(text: str) -> None:
+    """Leave a sentence of success for the next page; Markdown, data escaped."""
+    st.session_state[_NOTICE] = ["success", "", text]
+
+
+def show_notice() -> None:
+    """Show what the last callback left to say, once."""
+    notice = st.session_state.pop(_NOTICE, None)
+    if notice is None:
+        return
+    kind, title, text = notice
+    if kind == "success":
+        st.success(text, icon=":material/check:")
+    else:
+        st.error(text, title=title, icon=":material/error:")
+
+
+def ask(
+    title: str, body: str, action: str, do: Callable[[], None], *, key: str
+) -> None:
+    """Open a question with one button for yes and one for no.
+
+    Args:
+        title: The question.
+        body: What happens then; Markdown, data escaped by the caller.
+        action: The word on the button for yes.
+        do: Called, as a callback, when yes was pressed.
+        key: Start of the buttons' keys: `key_yes` and `key_cancel`.
+    """
+
+    @st.dialog(title)
+    def question() -> None:
+        st.markdown(body)
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            cancelled = st.button("Cancel", key=f"{key}_cancel")
+            agreed = st.button(action, key=f"{key}_yes", type="primary", on_click=do)
+        if cancelled or agreed:
+            st.rerun()
+
+    question()
+
+
+_T = TypeVar("_T")
+
+
+def page_of(items: Sequence[_T], page_size: int, key: str) -> Sequence[_T]:
+    """Return the items of the page that `show_pagination` stands at.
+
+    Args:
+        items: The whole list.
+        page_size: Items a page, 1 or more.
+        key: Key of the pagination shown below the items.
+    """
+    pages = _pages(len(items), page_size)
+    page = min(max(int(st.session_state.get(key, 1)), 1), pages)
+    if st.session_state.get(key, page) != page:
+        st.session_state[key] = page
+    return items[(page - 1) * page_size : page * page_size]
+
+
+def show_pagination(count: int, page_size: int, key: str) -> None:
+    """Show the page numbers of a list, unless it fits on one page.
+
+    Args:
+        count: Length of the whole list.
+        page_size: Items a page, 1 or more.
+        key: Key of the widget; the same as in `page_of`.
+    """
+    pages = _pages(count, page_size)
+    if pages == 1:
+        return
+    with st.container(horizontal=True, horizontal_alignment="center"):
+        st.pagination(pages, key=key, persist_state="session")
+
+
+def _pages(count: int, page_size: int) -> int:
+    return max(1, math.ceil(count / page_size))
+
+
+# Nearly black and nearly white patches would vanish on a dark or a light page.
+_MIN_TONE = 48
+_MAX_TONE = 225
+_GROUND = ' background="rgb(128,128,128)"'
+
+
+def swatch(color: tuple[int, int, int], name: str, note: str = "") -> str:
+    """Return Markdown for a colour patch and its name.
+
+    Args:
+        color: Red, green, blue, 0 to 255.
+        name: Any text; it is escaped.
+        note: Shown small behind the name; it is escaped.
+    """
+    red, green, blue = (int(value) for value in color)
+    css = f"rgb({red},{green},{blue})"
+    ground = "" if max(color) >= _MIN_TONE and min(color) <= _MAX_TONE else _GROUND
+    patch = f':color[⬤]{{foreground="{css}"{ground}}}'
+    text = f"{patch}\u00a0{md_escape(name).replace(' ', chr(0xA0))}"
+    return f"{text}\u00a0:small[:gray[{md_escape(note)}]]" if note else text
+
+
+def show_legend(
+    classes: Iterable[TerrainClass],
+    *,
+    shares: Mapping[str, float] | None = None,
+    extra: Iterable[tuple[tuple[int, int, int], str]] = (),
+) -> None:
+    """Show the classes in one wrapping line.
+
+    Args:
+        classes: The classes in their order.
+        shares: Share of each class by name, 0 to 1, shown behind it.
+        extra: Further colours with their meaning, such as that of errors.
+    """
+    notes = {name: f"{share:.1%}" for name, share in (shares or {}).items()}
+    parts = [
+        swatch(item.color, item.name, notes.get(item.name, "")) for item in classes
+    ]
+    parts += [swatch(color, name) for color, name in extra]
+    st.markdown("\u2003 ".join(parts))

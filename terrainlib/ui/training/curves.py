@@ -1,0 +1,213 @@
+"""The charts of one training, each with its name and one line of explanation."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from terrainlib.data.imagery import read_image
+from terrainlib.data.palette import KAGGLE_CLASSES, TerrainClass, load_classes
+from terrainlib.errors import TerrainError
+from terrainlib.mask.rasters.png import encode_png
+from terrainlib.runs.folder import Run
+from terrainlib.runs.training.pixelscore import read_yardstick
+from terrainlib.runs.training.previews import PreviewInput, preview_inputs, previews
+from terrainlib.ui.cached import Stamp, file_stamp
+from terrainlib.ui.charts import curve_colors
+from terrainlib.ui.datasets.splits import inline, leak_note, run_split
+from terrainlib.ui.page import show_legend
+from terrainlib.ui.text import md_escape
+from terrainlib.ui.training import charts
+
+COLORS_LOSS: Final = (
+    "How far the colours are from the mask's: lower is better. It never reaches 0, "
+    "not even for a perfect mask, because most colours are no pure 0 or 1."
+)
+
+LAST_KEPT: Final = (
+    "Overlap of prediction and truth on the held-out images, averaged over the "
+    "classes: 1 is perfect. As in the original, the last epoch is the one that is kept."
+)
+
+
+def show_main_curves(run: Run, metrics: pd.DataFrame) -> None:
+    """Show loss and mean IoU: whether it learns, and how well.
+
+    Args:
+        run: The run; its status names the best epoch.
+        metrics: Its epochs so far, at least one.
+    """
+    with st.grid(2, min_column_width=300):
+        _show_chart(run, metrics, charts.LOSS, COLORS_LOSS if _original(run) else "")
+        _show_chart(run, metrics, charts.MIOU, LAST_KEPT if _original(run) else "")
+
+
+def show_more_curves(run: Run, metrics: pd.DataFrame) -> None:
+    """Show the IoU of each class, and below it what explains the rest."""
+    names = charts.class_names(metrics)
+    colors = curve_colors(names, known_colors(run.config.data))
+    _show_chart(run, metrics, charts.class_chart_text(names), colors=colors)
+    with st.grid(3, min_column_width=240):
+        _show_chart(run, metrics, charts.ACCURACY)
+        _show_chart(run, metrics, charts.LEARNING_RATE)
+        _show_chart(run, metrics, charts.SECONDS)
+
+
+def _original(run: Run) -> bool:
+    return run.config.training.network.output == "colors"
+
+
+def show_class_colors(run: Run, metrics: pd.DataFrame) -> None:
+    """Show the colours of the classes as a legend."""
+    known = known_colors(run.config.data)
+    names = charts.class_names(metrics)
+    show_legend(TerrainClass(name, known[name]) for name in names if name in known)
+
+
+def known_colors(data_folder: str) -> Mapping[str, tuple[int, int, int]]:
+    """Return the colours of the classes of a data set, by name, as far as known."""
+    try:
+        classes = load_classes(Path(data_folder) / "classes.json")
+    except TerrainError:
+        classes = KAGGLE_CLASSES
+    return {item.name: item.color for item in classes}
+
+
+def _show_chart(
+    run: Run,
+    metrics: pd.DataFrame,
+    text: charts.ChartText,
+    meaning: str = "",
+    *,
+    colors: tuple[tuple[str, str], ...] = (),
+) -> None:
+    yardstick = read_yardstick(run.path) if text.ruled else None
+    rows = charts.long_table(
+        metrics,
+        text,
+        best_epoch=run.status.best_epoch,
+        yardstick=yardstick.miou if yardstick else None,
+    )
+    with st.container(border=True, height="stretch"):
+        split = run_split(run.path) if text.scored else None
+        note = leak_note(split.leak) if split else None
+        warning = f" {inline(note)}" if note and note.warns else ""
+        st.markdown(f"**{text.title}**{warning}", help=note.help if note else None)
+        st.caption(meaning or text.meaning)
+        st.vega_lite_chart(
+            charts.filled(charts.line_spec(text, colors), rows),
+            width="stretch",
+            alt=describe(rows, text),
+        )
+
+
+def describe(rows: pd.DataFrame, text: charts.ChartText) -> str:
+    """Return what a chart shows, for those who cannot see it."""
+    ruled = "".join(f" {label}." for label in rows["rule"] if label)
+    rows = rows[rows["rule"] == ""]
+    if rows.empty:
+        return f"{text.title}: no values yet.{ruled}"
+    last = rows[rows["epoch"] == rows["epoch"].max()]
+    values = ", ".join(
+        f"{curve} {value:{text.digits}}"
+        for curve, value in zip(last["curve"], last["value"], strict=True)
+    )
+    epoch = int(last["epoch"].iloc[0])
+    return f"{text.title} against epochs. Epoch {epoch}: {values}.{ruled}"
+
+
+PANEL_PX: Final = 256
+GAP_PX: Final = 6
+MAX_PREVIEWS: Final = 4
+
+
+def show_previews(run_path: Path, *, key: str, best_epoch: int | None) -> None:
+    """Show image, truth and prediction of the fixed images, with a slider of epochs.
+
+    The slider follows the newest epoch until somebody moves it back.
+
+    Args:
+        run_path: The run folder.
+        key: Widget key of the slider.
+        best_epoch: Epoch named as the best one, or None.
+    """
+    inputs, epochs = preview_inputs(run_path)[:MAX_PREVIEWS], previews(run_path)
+    if not inputs or not epochs:
+        st.caption("The first predictions appear after the first epoch.")
+        return
+    epoch = _pick_epoch(list(epochs), key)
+    note = ", the best so far" if epoch == best_epoch else ""
+    st.caption(
+        f"From left to right: image, truth, prediction after epoch {epoch}{note}."
+    )
+    with st.grid("auto", min_column_width=300, gap="medium"):
+        for item in inputs:
+            if item.id in epochs[epoch]:
+                _show_strip(item, epochs[epoch][item.id], epoch)
+
+
+def strip(panels: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Return pictures side by side, enlarged without blending, gaps transparent.
+
+    Args:
+        panels: (H, W, 3) uint8 each, all of one size.
+
+    Returns:
+        (h, w, 4) uint8 RGBA with h about `PANEL_PX`.
+    """
+    height, width = panels[0].shape[:2]
+    factor = max(1, round(PANEL_PX / max(height, width)))
+    size = (width * factor, height * factor)
+    parts: list[NDArray[np.uint8]] = []
+    for panel in panels:
+        large = cv2.resize(panel, size, interpolation=cv2.INTER_NEAREST)
+        opaque = np.full((*large.shape[:2], 1), 255, np.uint8)
+        gap = np.zeros((large.shape[0], GAP_PX, 4), np.uint8)
+        parts += [np.concatenate([large, opaque], axis=2).astype(np.uint8), gap]
+    return np.concatenate(parts[:-1], axis=1)
+
+
+def _pick_epoch(epochs: list[int], key: str) -> int:
+    if len(epochs) == 1:
+        return epochs[0]
+    newest_seen = f"{key}_newest"
+    chosen = st.session_state.get(key)
+    if chosen not in epochs or chosen == st.session_state.get(newest_seen):
+        st.session_state[key] = epochs[-1]
+    st.session_state[newest_seen] = epochs[-1]
+    return int(
+        st.select_slider(
+            "Epoch",
+            epochs,
+            key=key,
+            help="Move it back to see how the predictions became what they are.",
+        )
+    )
+
+
+def _show_strip(item: PreviewInput, mask: Path, epoch: int) -> None:
+    paths = (item.image, item.truth, mask)
+    try:
+        png = _strip_png(
+            tuple(str(path) for path in paths),
+            tuple(file_stamp(path) for path in paths),
+        )
+    except TerrainError:
+        st.caption(f"{md_escape(item.id)} cannot be shown.")
+        return
+    alt = f"{item.id}: image, true mask and predicted mask after epoch {epoch}"
+    st.image(png, width="stretch", alt=alt)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _strip_png(paths: tuple[str, ...], stamps: tuple[Stamp, ...]) -> bytes:
+    del stamps  # part of the key
+    panels = [
+        np.round(read_image(Path(path)).rgb * 255).astype(np.uint8) for path in paths
+    ]
+    return encode_png(strip(panels))

@@ -1,0 +1,482 @@
+"""The form that asks what to train: it returns a checked configuration, or None.
+
+Every preset has values of its own, so the widgets' keys carry the preset's name: going
+from one to another and back loses nothing.
+"""
+
+from typing import Any, Final
+
+import streamlit as st
+
+from terrainlib.data.dataset import Dataset
+from terrainlib.errors import ConfigError
+from terrainlib.model.automatic import Choice, TrainingData, choose, memory_needed
+from terrainlib.model.config import (
+    MAX_EPOCHS,
+    MAX_IMAGE_SIZE_PX,
+    MAX_MINUTES,
+    PRESETS,
+    PresetName,
+    TrainingConfig,
+)
+from terrainlib.model.machine import Machine
+from terrainlib.runs.folder import MAX_NAME_LETTERS, Run, RunConfig
+from terrainlib.runs.slot import active_run
+from terrainlib.ui.datasets.picker import pick_dataset
+from terrainlib.ui.datasets.splits import show_split_of_training
+from terrainlib.ui.errors import errors_shown, show_error
+from terrainlib.ui.text import md_escape, plural
+from terrainlib.ui.training.actions import start_run
+
+LIGHT_NOTE: Final = (
+    "Shaded relief is lit from the north-west. Mirrored and turned images are lit from "
+    "elsewhere: more variety, but not the light that the network will meet."
+)
+_SCHEDULES: Final = {
+    "warm_up": "A short rise, then constant",
+    "one_cycle": "One cycle: up, then down to zero",
+    "constant": "Constant",
+}
+
+
+def follow_choice(key: str, chosen: int) -> None:
+    """Put what was chosen into a number's widget, unless the user has changed it.
+
+    The choice follows the data set, the widget's key does not. The widget must be given
+    no value of its own. It is set only where the choice is another: setting it again
+    would take back what somebody types meanwhile.
+
+    Args:
+        key: Key of the widget, which is drawn next.
+        chosen: The automatic choice.
+    """
+    state = st.session_state
+    before = f"{key}_chosen"
+    unchanged = key not in state or state[key] == state.get(before)
+    if unchanged and state.get(key) != chosen:
+        state[key] = chosen
+    state[before] = chosen
+
+
+def ask_more(choice: Choice, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Show the options and return those of the network and those of the training.
+
+    Args:
+        choice: The preset's values, and the sizes chosen for the data set.
+        key: Start of the widgets' keys.
+    """
+    defaults = choice.config
+    with st.expander("More", icon=":material/settings:"):
+        st.markdown("**Variety**")
+        variety = _ask_variety(defaults, key) | {"crop_size": _ask_crop(choice, key)}
+        st.markdown("**Network**")
+        network = _ask_network(defaults, key)
+        st.markdown("**Learning**")
+        learning = _ask_learning(defaults, key)
+    return network, variety | learning
+
+
+def parse_filters(text: str) -> tuple[int, ...]:
+    """Return the filters of the levels from a text such as `32, 64, 128`.
+
+    Raises:
+        ConfigError: If a part is no whole number.
+    """
+    try:
+        return tuple(int(part) for part in text.replace(",", " ").split())
+    except ValueError as error:
+        raise ConfigError(
+            "the filters must be whole numbers with commas between them, such as "
+            "32, 64, 128."
+        ) from error
+
+
+def _ask_variety(defaults: TrainingConfig, key: str) -> dict[str, Any]:
+    with st.grid("auto", min_column_width=200, vertical_alignment="center"):
+        flips = st.toggle(
+            "Mirror at random",
+            defaults.flips,
+            key=f"{key}_flips",
+            persist_state="session",
+        )
+        turns = st.toggle(
+            "Quarter turns at random",
+            defaults.quarter_turns,
+            key=f"{key}_quarter_turns",
+            persist_state="session",
+        )
+        jitter = st.slider(
+            "Brightness and contrast jitter",
+            0.0,
+            0.5,
+            defaults.jitter,
+            0.05,
+            key=f"{key}_jitter",
+            persist_state="session",
+            help="Largest random change; 0 leaves the images as they are.",
+        )
+    st.caption(LIGHT_NOTE)
+    return {"flips": flips, "quarter_turns": turns, "jitter": jitter}
+
+
+def _ask_crop(choice: Choice, key: str) -> int | None:
+    config = choice.config
+    follow_choice(f"{key}_crop_size", config.crop_size or 0)
+    size = st.number_input(
+        "Crop size in px",
+        min_value=0,
+        max_value=MAX_IMAGE_SIZE_PX,
+        step=config.network.size_multiple,
+        key=f"{key}_crop_size",
+        persist_state="session",
+        help="Train on random parts of this size; 0 trains on whole images. Validation "
+        f"always takes whole ones. {config.crop_size or 0} was chosen for this data "
+        f"set: {choice.reasons['crop_size']}",
+    )
+    return int(size) or None
+
+
+def _ask_network(defaults: TrainingConfig, key: str) -> dict[str, Any]:
+    network = defaults.network
+    with st.grid("auto", min_column_width=200, vertical_alignment="center"):
+        filters = st.text_input(
+            "Filters of each level",
+            ", ".join(str(count) for count in network.filters),
+            max_chars=60,
+            key=f"{key}_filters",
+            persist_state="session",
+            help="From the finest level to the bottom. More filters learn more and "
+            "take longer.",
+        )
+        dropout = st.slider(
+            "Dropout",
+            0.0,
+            0.9,
+            network.dropout,
+            0.01,
+            key=f"{key}_dropout",
+            persist_state="session",
+            help="Share of features left out at random, against learning by heart.",
+        )
+        stem = st.toggle(
+            "Work at half resolution",
+            network.stem_stride == 2,
+            key=f"{key}_stem",
+            persist_state="session",
+            help="About three times faster; the finest details get softer.",
+        )
+    changes = {"dropout": dropout, "stem_stride": 2 if stem else 1}
+    try:
+        return changes | {"filters": parse_filters(filters)}
+    except ConfigError as error:
+        show_error(error)
+        return changes | {"filters": ()}
+
+
+def _ask_learning(defaults: TrainingConfig, key: str) -> dict[str, Any]:
+    with st.grid("auto", min_column_width=200, vertical_alignment="center"):
+        return _ask_pace(defaults, key) | _ask_weights(defaults, key)
+
+
+def _ask_pace(defaults: TrainingConfig, key: str) -> dict[str, Any]:
+    """Ask what is held out, how fast it learns and from which loss."""
+    share = st.slider(
+        "Held out to validate",
+        2,
+        50,
+        round(defaults.validation_share * 100),
+        format="%d %%",
+        key=f"{key}_validation_share",
+        persist_state="session",
+    )
+    schedule = st.selectbox(
+        "Learning rate over time",
+        list(_SCHEDULES),
+        index=list(_SCHEDULES).index(defaults.schedule),
+        format_func=_SCHEDULES.__getitem__,
+        key=f"{key}_schedule",
+        persist_state="session",
+    )
+    dice = st.slider(
+        "Share of Dice loss",
+        0.0,
+        1.0,
+        defaults.dice_weight,
+        0.05,
+        key=f"{key}_dice_weight",
+        persist_state="session",
+        help="Beside cross-entropy; helps small classes.",
+    )
+    return {"validation_share": share / 100, "schedule": schedule, "dice_weight": dice}
+
+
+def _ask_weights(defaults: TrainingConfig, key: str) -> dict[str, Any]:
+    decay = st.number_input(
+        "Weight decay",
+        0.0,
+        1.0,
+        defaults.weight_decay,
+        step=1e-4,
+        format="%.4f",
+        key=f"{key}_weight_decay",
+        persist_state="session",
+        help="Pulls the weights towards zero; 0 is plain Adam.",
+    )
+    averaging = st.number_input(
+        "Averaging of the weights",
+        0.0,
+        0.9999,
+        defaults.averaging,
+        step=0.001,
+        format="%.4f",
+        key=f"{key}_averaging",
+        persist_state="session",
+        help="Share of the old average kept a step; 0 saves the last weights.",
+    )
+    exact = st.toggle(
+        "Repeatable to the last bit",
+        defaults.deterministic,
+        key=f"{key}_deterministic",
+        persist_state="session",
+    )
+    return {"weight_decay": decay, "averaging": averaging, "deterministic": exact}
+
+
+KEY: Final = "training"
+DEFAULT_PRESET: Final[PresetName] = "fast"
+PRESET_TEXTS: Final[dict[PresetName, str]] = {
+    "fast": "The best mask that two CPU cores learn in minutes. Start here.",
+    "notebook": "The original notebook's network: it learns the mask's colours.",
+    "best": "As fast, but larger: for a GPU or a night.",
+}
+_DEFAULT_EPOCHS: Final = 30
+_DEFAULT_MINUTES: Final = 10.0
+
+
+def ask_training(dataset: Dataset) -> RunConfig | None:
+    """Show the form for a data set and return what it asks for.
+
+    Args:
+        dataset: The data set to train on.
+
+    Returns:
+        The configuration, or None where a value is out of its bounds; the form has
+        then said which one.
+    """
+    preset = _ask_preset()
+    choice = choose(preset, TrainingData.of(dataset), Machine.here())
+    defaults = choice.config
+    network: dict[str, Any] = {"classes": len(dataset.classes)}
+    with st.grid(3, min_column_width=200):
+        changes = _ask_budget(preset, defaults)
+        network["image_size"] = _ask_image_size(preset, choice)
+        changes["batch_size"] = _ask_batch_size(preset, choice)
+        changes |= _ask_numbers(preset, defaults)
+    network["height"] = _ask_height(dataset, preset)
+    more_network, more = ask_more(choice, f"{KEY}_{preset}")
+    return _checked(dataset, preset, network | more_network, changes | more)
+
+
+def _ask_image_size(preset: PresetName, choice: Choice) -> int:
+    network = choice.config.network
+    key = f"{KEY}_image_size_{preset}"
+    follow_choice(key, network.image_size)
+    size = st.number_input(
+        "Image size in px",
+        min_value=16,
+        max_value=MAX_IMAGE_SIZE_PX,
+        step=network.size_multiple,
+        key=key,
+        persist_state="session",
+        help="Images are brought to this size before the network sees them. "
+        "Smaller is faster, larger keeps finer detail. "
+        f"{network.image_size} was chosen for this data set: "
+        f"{choice.reasons['image_size']}",
+    )
+    return int(size)
+
+
+def _ask_batch_size(preset: PresetName, choice: Choice) -> int:
+    key = f"{KEY}_batch_size_{preset}"
+    follow_choice(key, choice.config.batch_size)
+    size = st.number_input(
+        "Batch size",
+        min_value=1,
+        max_value=512,
+        key=key,
+        persist_state="session",
+        help="Images the network looks at before each correction. Smaller needs less "
+        f"memory. {choice.config.batch_size} was chosen for this data set and machine: "
+        f"{choice.reasons['batch_size']}",
+    )
+    return int(size)
+
+
+def _ask_numbers(preset: PresetName, defaults: TrainingConfig) -> dict[str, Any]:
+    rate = st.number_input(
+        "Learning rate",
+        min_value=1e-7,
+        max_value=1.0,
+        value=defaults.learning_rate,
+        step=1e-4,
+        format="%.5f",
+        key=f"{KEY}_learning_rate_{preset}",
+        persist_state="session",
+        help="How strongly each batch corrects the network.",
+    )
+    seed = st.number_input(
+        "Seed",
+        min_value=0,
+        max_value=2**31 - 1,
+        value=defaults.seed,
+        key=f"{KEY}_seed_{preset}",
+        persist_state="session",
+        help="The same seed on the same machine gives the same model. It also "
+        "decides which images are held out.",
+    )
+    return {"learning_rate": rate, "seed": seed}
+
+
+def _ask_preset() -> PresetName:
+    names = [DEFAULT_PRESET, *(name for name in PRESETS if name != DEFAULT_PRESET)]
+    chosen = st.radio(
+        "Preset",
+        names,
+        captions=[PRESET_TEXTS[name] for name in names],
+        key=f"{KEY}_preset",
+        persist_state="session",
+    )
+    return chosen if chosen in PRESETS else DEFAULT_PRESET
+
+
+def _ask_budget(preset: PresetName, defaults: TrainingConfig) -> dict[str, Any]:
+    """Ask how long to train: a number of minutes or of epochs."""
+    in_epochs = defaults.epochs is not None
+    unit = st.segmented_control(
+        "Budget in",
+        ["minutes", "epochs"],
+        default="epochs" if in_epochs else "minutes",
+        required=True,
+        key=f"{KEY}_unit_{preset}",
+        persist_state="session",
+        help="With minutes the learning rate's schedule is fitted to what this machine "
+        "does, and the training ends in time.",
+    )
+    if unit == "epochs":
+        epochs = st.number_input(
+            "Epochs",
+            min_value=1,
+            max_value=MAX_EPOCHS,
+            value=defaults.epochs or _DEFAULT_EPOCHS,
+            key=f"{KEY}_epochs_{preset}",
+            persist_state="session",
+            help="How often the network sees every training image.",
+        )
+        return {"epochs": int(epochs)}
+    minutes = st.number_input(
+        "Minutes",
+        min_value=0.5,
+        max_value=MAX_MINUTES,
+        value=defaults.minutes or _DEFAULT_MINUTES,
+        step=1.0,
+        format="%g",
+        key=f"{KEY}_minutes_{preset}",
+        persist_state="session",
+        help="Wall clock, from the first step to the last.",
+    )
+    return {"minutes": float(minutes)}
+
+
+def _ask_height(dataset: Dataset, preset: PresetName) -> bool:
+    """Ask whether the height is used, where every pair has one."""
+    if not dataset.has_heights:
+        return False
+    return st.toggle(
+        "Use the height as a fourth channel",
+        key=f"{KEY}_height_{preset}",
+        persist_state="session",
+        help="Tells hills from plains better, but the model then needs a height file "
+        "for every image it is used on.",
+    )
+
+
+def _checked(
+    dataset: Dataset,
+    preset: PresetName,
+    network: dict[str, Any],
+    changes: dict[str, Any],
+) -> RunConfig | None:
+    """Ask for the name and return the configuration if all values fit together."""
+    name = st.text_input(
+        "Name",
+        value=f"{preset}-{dataset.name}"[:MAX_NAME_LETTERS],
+        max_chars=MAX_NAME_LETTERS,
+        key=f"{KEY}_name_{preset}_{dataset.fingerprint}",
+        persist_state="session",
+        help="To find the training again; the time is added.",
+    )
+    with errors_shown("These values do not fit together"):
+        training = TrainingConfig.preset(preset, network=network, **changes)
+        show_split_of_training(dataset, training)
+        st.caption(
+            f"{plural(len(dataset.classes), 'class', 'classes')}: "
+            + ", ".join(md_escape(item.name) for item in dataset.classes)
+        )
+        _show_memory(dataset, training)
+        return RunConfig(name or "", str(dataset.folder), training)
+    return None
+
+
+def _show_memory(dataset: Dataset, training: TrainingConfig) -> None:
+    """Say what the training takes of the memory; warn where that is not there."""
+    machine = Machine.here()
+    if machine.gpu_memory is not None:
+        return
+    needed = memory_needed(training, TrainingData.of(dataset)) / 1e9
+    free = machine.memory / 1e9
+    text = f"About {needed:.1f} GB of memory, of {free:.1f} GB that are free."
+    if needed <= free:
+        st.caption(text)
+    else:
+        st.warning(f"{text} Lower the batch size, the crop size or the image size.")
+
+
+BUSY_SECONDS: Final = 2.0
+
+
+def show_new_training(active: Run | None) -> None:
+    """Show the form and its button.
+
+    Args:
+        active: The training that goes on, if any: only one can at a time.
+    """
+    dataset = pick_dataset("training")
+    if dataset is None:
+        return
+    with st.container(border=True):
+        config = ask_training(dataset)
+    if active is not None:
+        st.fragment(_show_busy, run_every=BUSY_SECONDS)(active.path.name)
+    started = st.button(
+        "Start training",
+        key="training_start",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=active is not None or config is None,
+    )
+    # Not in a callback: it would be given the form as it was before the last change.
+    if started and config is not None:
+        start_run(config)
+        st.rerun()
+
+
+def _show_busy(drawn_for: str) -> None:
+    active = active_run()
+    if active is None or active.path.name != drawn_for:
+        st.rerun(scope="app")
+    st.info(
+        f"{md_escape(active.name)} has the machine ({active.epoch_text}). One training "
+        "goes on at a time: wait for it, or stop it under Watch.",
+        title="A training is running",
+        icon=":material/model_training:",
+    )

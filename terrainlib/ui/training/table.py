@@ -1,0 +1,191 @@
+"""All trainings in one table; the curves of those chosen lie over each other."""
+
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from terrainlib.runs.folder import Damaged, Run
+from terrainlib.runs.training.pixelscore import read_yardstick
+from terrainlib.ui.datasets.splits import leak_note, run_split, show_note
+from terrainlib.ui.page import empty_state
+from terrainlib.ui.text import parse_time, viewer_zone
+from terrainlib.ui.training.actions import ask_delete, ask_delete_damaged, show_in_view
+from terrainlib.ui.training.charts import compare_spec, compare_table, filled
+from terrainlib.ui.training.view import state_text
+from terrainlib.ui.workers import show_damaged
+
+METRICS: Final = {
+    "val_miou": "Validation mIoU",
+    "val_loss": "Validation loss",
+    "loss": "Training loss",
+    "val_accuracy": "Validation accuracy",
+    "accuracy": "Training accuracy",
+    "learning_rate": "Learning rate",
+    "seconds": "Seconds an epoch",
+}
+
+
+def show_runs(runs: list[Run], damaged: list[Damaged]) -> None:
+    """Show all trainings, and below them the folders that cannot be read.
+
+    Args:
+        runs: The runs.
+        damaged: The folders of runs that cannot be read.
+    """
+    if runs:
+        _show_table(runs)
+    elif not damaged:
+        empty_state(
+            "No training yet",
+            "Start one under New training; it is listed here from then on.",
+        )
+    if damaged:
+        st.subheader("Damaged folders", anchor=False)
+        show_damaged(damaged, ask_delete_damaged, key="training_delete_damaged")
+
+
+def _show_table(runs: list[Run]) -> None:
+    """Show the table, what can be done with a choice of its rows, and their curves."""
+    st.caption("Choose one to open or delete it, several to lay their curves together.")
+    event = st.dataframe(
+        runs_frame(runs, st.context.timezone),
+        key="training_table",
+        hide_index=True,
+        placeholder="–",
+        on_select="rerun",
+        selection_mode="multi-row",
+        column_config=_columns(),
+        alt="All trainings with state, preset, data, date, epochs, best mIoU, "
+        "lead over the pixel classifier, minutes",
+    )
+    _show_notes(runs)
+    rows = [row for row in event.selection.rows if row < len(runs)]
+    chosen = [runs[row] for row in rows]
+    if not chosen:
+        return
+    _show_buttons(chosen)
+    _show_comparison(chosen)
+
+
+def runs_frame(runs: list[Run], timezone: str | None) -> pd.DataFrame:
+    """Return one row a run, in the columns that people read.
+
+    Args:
+        runs: The runs.
+        timezone: The viewer's, for the dates.
+    """
+    zone = viewer_zone(timezone)
+    splits = [run_split(run.path) for run in runs]
+    moments = [parse_time(run.config.created) for run in runs]
+    return pd.DataFrame(
+        {
+            "State": [state_text(run.state).label for run in runs],
+            "Name": [run.name for run in runs],
+            "Preset": [run.config.training.network.preset_name for run in runs],
+            "Data": [Path(run.config.data).name for run in runs],
+            "Date": [
+                moment.astimezone(zone).replace(tzinfo=None) if moment else None
+                for moment in moments
+            ],
+            "Epochs": [run.status.epoch for run in runs],
+            "Best mIoU": pd.Series(
+                [run.status.best_miou for run in runs], dtype="float64"
+            ),
+            "Split": [split.leak if split else "–" for split in splits],
+            "Ahead": pd.Series([_ahead(run) for run in runs], dtype="float64"),
+            "Minutes": [run.status.seconds / 60 for run in runs],
+        }
+    )
+
+
+def _show_notes(runs: list[Run]) -> None:
+    leaks = {split.leak for run in runs if (split := run_split(run.path))}
+    with st.container(horizontal=True):
+        for leak in sorted(leaks):
+            show_note(leak_note(leak))
+
+
+def _ahead(run: Run) -> float | None:
+    """Return by how much a run's best mIoU is above the pixel classifier's."""
+    yardstick, best = read_yardstick(run.path), run.status.best_miou
+    return None if yardstick is None or best is None else best - yardstick.miou
+
+
+def _columns() -> dict[str, ColumnConfig | str | None]:
+    config = st.column_config
+    return {
+        "State": config.TextColumn(width="small"),
+        "Date": config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+        "Best mIoU": config.NumberColumn(
+            format="%.3f", help="Best validation mIoU; the split says what it is worth."
+        ),
+        "Ahead": config.NumberColumn(
+            format="%+.3f",
+            help="Best mIoU less that of the pixel classifier on the same split.",
+        ),
+        "Minutes": config.NumberColumn(format="%.1f"),
+    }
+
+
+def _show_buttons(chosen: list[Run]) -> None:
+    with st.container(horizontal=True):
+        if len(chosen) == 1:
+            st.button(
+                "Open",
+                key="training_open",
+                icon=":material/open_in_full:",
+                on_click=show_in_view,
+                args=(chosen[0].path.name,),
+            )
+        active = any(run.active for run in chosen)
+        if st.button(
+            "Delete",
+            key="training_delete_chosen",
+            icon=":material/delete:",
+            disabled=active,
+            help="A training that goes on must be stopped first." if active else None,
+        ):
+            ask_delete(chosen)
+
+
+def _show_comparison(chosen: list[Run]) -> None:
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            column = st.selectbox(
+                "Curve",
+                list(METRICS),
+                format_func=METRICS.__getitem__,
+                key="training_compare_curve",
+                persist_state="session",
+                width=260,
+            )
+            against = st.segmented_control(
+                "Against",
+                ["epochs", "minutes"],
+                default="epochs",
+                required=True,
+                key="training_compare_against",
+                persist_state="session",
+            )
+        names = labels(chosen)
+        metrics = {name: run.metrics for name, run in names.items()}
+        rows = compare_table(metrics, column, against=against or "epochs")
+        if rows.empty:
+            st.caption("No epoch is complete yet.")
+            return
+        share = "accuracy" in column or "miou" in column
+        spec = compare_spec(METRICS[column], against or "epochs", share=share)
+        alt = f"{METRICS[column]} against {against} of {', '.join(names)}"
+        st.vega_lite_chart(filled(spec, rows), width="stretch", alt=alt)
+
+
+def labels(runs: list[Run]) -> dict[str, Run]:
+    """Return the runs by name; those of equal names also carry their folder's."""
+    names = [run.name for run in runs]
+    return {
+        run.name if names.count(run.name) == 1 else f"{run.name} ({run.path.name})": run
+        for run in runs
+    }

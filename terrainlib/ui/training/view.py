@@ -1,0 +1,299 @@
+"""One training as it goes on: state, progress, curves, previews, log.
+
+The part that changes is a fragment that reads the run folder again every second or two,
+and only while somebody is at the run. When the state changes, the whole page is drawn
+anew, so that the buttons fit.
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import streamlit as st
+
+from terrainlib.errors import RunError
+from terrainlib.model.card import YARDSTICK_NAME
+from terrainlib.runs.folder import Run, log_tail, read_run
+from terrainlib.runs.training.pixelscore import Yardstick, read_yardstick
+from terrainlib.ui import state
+from terrainlib.ui.datasets.splits import run_split, show_cost
+from terrainlib.ui.text import date_text, duration, finish_time, md_escape, parse_time
+from terrainlib.ui.training.actions import (
+    ask_delete,
+    ask_force_stop,
+    resume_run,
+    stop_run,
+)
+from terrainlib.ui.training.curves import (
+    show_class_colors,
+    show_main_curves,
+    show_more_curves,
+    show_previews,
+)
+from terrainlib.ui.workers import (
+    StateText,
+    delete_button,
+    force_stop_button,
+    show_badge,
+    show_log,
+    stop_button,
+    titled,
+)
+
+STATES: Final[dict[str, StateText]] = {
+    "starting": StateText(
+        "starting",
+        "blue",
+        ":material/hourglass_top:",
+        "The data are being read and the network is being built.",
+    ),
+    "running": StateText(
+        "running",
+        "green",
+        ":material/play_arrow:",
+        "The training goes on, also when this page is left or closed.",
+    ),
+    "stopping": StateText(
+        "stopping",
+        "orange",
+        ":material/hourglass_bottom:",
+        "The training ends after this step and saves its model.",
+    ),
+    "stalled": StateText(
+        "stalled",
+        "orange",
+        ":material/pause:",
+        "The training is alive but has not moved for a while; the machine may be busy.",
+    ),
+    "stopped": StateText(
+        "stopped",
+        "gray",
+        ":material/stop:",
+        "Stopped on request; the model so far is kept. Resume goes on where it ended.",
+    ),
+    "finished": StateText(
+        "finished",
+        "green",
+        ":material/check:",
+        "The training has reached its budget; the model is ready.",
+    ),
+    "failed": StateText(
+        "failed",
+        "red",
+        ":material/error:",
+        "The training ended with an error.",
+    ),
+    "crashed": StateText(
+        "crashed",
+        "red",
+        ":material/error:",
+        "The training ended without a word: it was killed or the machine went off. "
+        "Resume goes on from its last saved epoch.",
+    ),
+}
+
+
+def state_text(state: str) -> StateText:
+    """Return the words for a state; an unknown one is shown as it is."""
+    return STATES.get(state, StateText(state, "gray", ":material/help:", ""))
+
+
+YARDSTICK_HELP: Final = (
+    "mIoU of a classifier of single pixels on the same split, fitted beside the "
+    "training: a network should be clearly ahead of it."
+)
+_CARD: Final[dict[str, Any]] = {"border": True, "height": "stretch"}
+TICK_SECONDS: Final = 2.0
+LOG_BYTES: Final = 8192
+
+
+def show_run(run: Run) -> None:
+    """Show a run with its buttons; live while it is active."""
+    with titled(run.name):
+        _show_buttons(run)
+    st.caption(md_escape(" · ".join(_facts(run))))
+    with st.container():  # always there, so that what follows keeps its place
+        if run.model is not None and not run.active:
+            _show_next_steps(run)
+    live = st.fragment(_show_live, run_every=TICK_SECONDS if run.active else None)
+    live(str(run.path), run.state)
+
+
+def _facts(run: Run) -> list[str]:
+    training = run.config.training
+    network = training.network
+    if training.epochs is not None:
+        budget = f"{training.epochs} epochs"
+    else:
+        budget = duration((training.minutes or 0) * 60)
+    facts = [
+        network.preset_name,
+        f"data: {Path(run.config.data).name}",
+        f"{network.image_size} px" + (" with height" if network.height else ""),
+        f"batch {training.batch_size}",
+        f"budget {budget}",
+        f"seed {training.seed}",
+    ]
+    started = parse_time(run.config.created)
+    if started:
+        facts.append(f"started {date_text(started, st.context.timezone)}")
+    return facts
+
+
+def _show_buttons(run: Run) -> None:
+    name = run.path.name
+    if run.active:
+        stop_button(
+            name,
+            key="training_stop",
+            help="Ends after the current step and keeps the model.",
+            stopping=run.state == "stopping",
+            stop=stop_run,
+        )
+        if force_stop_button("training", key="training_force_stop"):
+            ask_force_stop(run)
+        return
+    if run.state != "finished":
+        st.button(
+            "Resume",
+            key="training_resume",
+            type="primary",
+            icon=":material/play_arrow:",
+            help="Goes on where it ended, as if it had never stopped.",
+            on_click=resume_run,
+            args=(name,),
+        )
+    if delete_button(key="training_delete"):
+        ask_delete([run])
+
+
+def _show_live(path: str, drawn_state: str) -> None:
+    """Draw everything that changes; the body of the fragment."""
+    try:
+        run = read_run(Path(path))
+    except RunError:
+        st.rerun(scope="app")  # deleted meanwhile
+    if run.state != drawn_state:
+        st.rerun(scope="app")
+    metrics = run.metrics
+    _show_state(run)
+    _show_numbers(run, metrics)
+    if metrics.empty:
+        st.caption("The curves begin when the first epoch is complete.")
+    else:
+        show_main_curves(run, metrics)
+        with st.container(border=True):
+            st.markdown("**Predictions on held-out images**")
+            key = f"training_preview_{run.path.name}"
+            show_previews(run.path, key=key, best_epoch=run.status.best_epoch)
+            show_class_colors(run, metrics)
+        show_more_curves(run, metrics)
+    show_log(log_tail(run.path, LOG_BYTES), expanded=run.state in ("failed", "crashed"))
+
+
+def _show_state(run: Run) -> None:
+    show_badge(state_text(run.state))
+    if run.message and run.state in ("failed", "crashed"):
+        st.error(md_escape(run.message), icon=":material/error:")
+    if run.active:
+        st.progress(progress_share(run), text=progress_text(run, st.context.timezone))
+    elif run.message and run.state not in ("failed", "crashed"):
+        st.caption(md_escape(run.message))
+
+
+def progress_share(run: Run) -> float:
+    """Return how much of the training is done, 0 to 1; 0 while it is not known."""
+    return run.status.share or 0.0
+
+
+def progress_text(run: Run, timezone: str | None) -> str:
+    """Return one line: epoch, step, time left and when it will be over.
+
+    Args:
+        run: The run.
+        timezone: The viewer's, as the browser names it.
+    """
+    status = run.status
+    if run.message or not status.steps:  # reading, judging, saving: no training step
+        return md_escape(run.message or "Getting ready")
+    parts = [run.epoch_text.capitalize(), f"step {status.step} of {status.steps}"]
+    left = status.seconds_left
+    if left is not None:
+        parts += [f"{duration(left)} left, done at about {finish_time(left, timezone)}"]
+    return md_escape(" · ".join(parts))
+
+
+def _show_numbers(run: Run, metrics: pd.DataFrame) -> None:
+    status = run.status
+    last = metrics.iloc[-1] if len(metrics) else None
+    best = f"{status.best_miou:.3f}" if status.best_miou is not None else "–"
+    planned = f" / {status.epochs}" if status.epochs else ""
+    yardstick = read_yardstick(run.path)
+    with st.grid(5 if yardstick else 4, min_column_width=130):
+        st.metric("Epochs done", f"{status.epoch}{planned}", **_CARD)
+        st.metric("Validation mIoU", _number(last, "val_miou"), **_CARD)
+        st.metric(
+            "Best mIoU",
+            best,
+            ahead_text(status.best_miou, yardstick),
+            help=_best_help(status.best_epoch, yardstick),
+            **_CARD,
+        )
+        if yardstick is not None:
+            score = f"{yardstick.miou:.3f}"
+            st.metric(YARDSTICK_NAME, score, help=YARDSTICK_HELP, **_CARD)
+        st.metric("Seconds an epoch", _number(last, "seconds", ".1f"), **_CARD)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        split = run_split(run.path)
+        if split is not None:
+            show_cost(split)
+        if not run.active:
+            st.caption(f"Trained for {duration(status.seconds)}.", width="content")
+
+
+def ahead_text(best: float | None, yardstick: Yardstick | None) -> str | None:
+    """Return how far a run is ahead of the pixel classifier on its own split.
+
+    Args:
+        best: Its best validation mIoU, if an epoch is complete.
+        yardstick: The pixel classifier's scores, if they are there yet.
+    """
+    if best is None or yardstick is None:
+        return None
+    return f"{best - yardstick.miou:+.3f}"
+
+
+def _best_help(best_epoch: int | None, yardstick: Yardstick | None) -> str | None:
+    """Return what stands behind the best score, if an epoch is complete."""
+    if not best_epoch:
+        return None
+    ahead = " Below it: against the pixel classifier." if yardstick else ""
+    return f"After epoch {best_epoch}.{ahead}"
+
+
+def _number(row: pd.Series | None, column: str, digits: str = ".3f") -> str:
+    """Return a value of the last epoch as text, a dash where there is none."""
+    if row is None or column not in row or pd.isna(row[column]):
+        return "–"
+    return f"{float(row[column]):{digits}}"
+
+
+def _show_next_steps(run: Run) -> None:
+    link = {"model": f"run/{run.path.name}"}
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.markdown("**The model is saved.**", width="content")
+        st.page_link(
+            state.GALLERY_PAGE,
+            label="See the gallery",
+            icon=":material/compare:",
+            query_params=link,
+        )
+        st.page_link(
+            state.STUDIO_PAGE,
+            label="Open in the studio",
+            icon=":material/tune:",
+            query_params=link,
+        )
+        st.page_link(
+            state.MODELS_PAGE, label="All models", icon=":material/inventory_2:"
+        )

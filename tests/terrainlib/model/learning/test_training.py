@@ -1,0 +1,281 @@
+"""Training: it learns, reports, keeps the best, and resumes exactly."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from terrainlib.data.cache import PairCache
+from terrainlib.data.palette import KAGGLE_CLASSES
+from terrainlib.errors import RunError, TrainingError
+from terrainlib.model.config import TrainingConfig
+from terrainlib.model.learning import checkpoint, training
+from terrainlib.model.learning.reports import (
+    EpochLog,
+    StepProgress,
+    TrainingHooks,
+    TrainingResult,
+)
+from terrainlib.model.learning.trainer import Trainer, Validation
+from terrainlib.model.learning.training import train
+from tests.terrainlib.model.conftest import make_pairs
+
+NETWORK = {"image_size": 16, "filters": (4, 8), "dropout": 0.1}
+Train = Callable[..., TrainingResult]
+
+
+def config(preset: str = "fast", **changes: object) -> TrainingConfig:
+    values = {"batch_size": 4, "network": NETWORK, "epochs": 3, **changes}
+    return TrainingConfig.preset(preset, **values)
+
+
+@pytest.fixture
+def run(tmp_path: Path, pairs: PairCache, validation_pairs: PairCache) -> Train:
+    """Return a function that trains on the small pairs."""
+
+    def run_training(
+        settings: TrainingConfig, folder: str = "run", **options: object
+    ) -> TrainingResult:
+        return train(
+            settings,
+            pairs,
+            validation_pairs,
+            classes=KAGGLE_CLASSES,
+            checkpoints=tmp_path / folder,
+            **options,
+        )
+
+    return run_training
+
+
+def weights(result: TrainingResult) -> list[np.ndarray]:
+    return [np.array(weight) for weight in result.network.get_weights()]
+
+
+def stop_after(steps: int) -> Callable[[], bool]:
+    """Return a stop switch that lets `steps` steps pass."""
+    asked = iter(range(10_000))
+    return lambda: next(asked) >= steps
+
+
+def test_two_images_are_learnt_by_heart(tmp_path: Path) -> None:
+    two = make_pairs(2)
+    settings = config(
+        epochs=90,
+        batch_size=2,
+        learning_rate=0.03,
+        flips=False,
+        quarter_turns=False,
+        averaging=0.9,
+        weight_decay=0.0,
+        schedule="one_cycle",
+        network={**NETWORK, "filters": (16, 32), "dropout": 0.0},
+    )
+
+    result = train(
+        settings, two, two, classes=KAGGLE_CLASSES, checkpoints=tmp_path / "two"
+    )
+
+    assert result.history[-1].loss < 0.4 * result.history[0].loss
+    assert result.history[-1].val_accuracy > 0.85
+
+
+@pytest.mark.parametrize("preset", ["fast", "notebook"])
+def test_each_epoch_is_reported_in_full(run: Train, preset: str) -> None:
+    logs: list[EpochLog] = []
+    steps: list[StepProgress] = []
+    shapes = []
+
+    def on_epoch(log: EpochLog, predict: Callable[..., np.ndarray]) -> None:
+        logs.append(log)
+        shapes.append(predict(np.zeros((3, 16, 16, 3), np.uint8), None).shape)
+
+    result = run(
+        config(preset), hooks=TrainingHooks(on_step=steps.append, on_epoch=on_epoch)
+    )
+
+    assert [log.epoch for log in logs] == [1, 2, 3]
+    assert list(result.history) == logs
+    assert shapes == [(3, 16, 16, 7 if preset == "fast" else 3)] * 3
+    assert [(s.epoch, s.step, s.steps) for s in steps[:4]] == [
+        (1, 1, 3),
+        (1, 2, 3),
+        (1, 3, 3),
+        (2, 1, 3),
+    ]
+    assert steps[-1].epochs == 3
+    assert all(s.seconds_left is not None for s in steps[3:])
+    row = logs[0].row(tuple(c.name for c in KAGGLE_CLASSES))
+    assert list(row)[:8] == [
+        "epoch",
+        "seconds",
+        "learning_rate",
+        "loss",
+        "accuracy",
+        "val_loss",
+        "val_accuracy",
+        "val_miou",
+    ]
+    assert list(row)[8:] == [f"iou_{c.name}" for c in KAGGLE_CLASSES]
+
+
+def test_the_epoch_with_the_best_validation_miou_is_kept(run: Train) -> None:
+    result = run(config(epochs=6, learning_rate=0.05))
+
+    best = max(result.history, key=lambda log: log.val_miou)
+    assert result.best_epoch == best.epoch
+    assert result.best_miou == pytest.approx(best.val_miou)
+
+
+def test_the_notebook_preset_keeps_the_last_epoch(run: Train) -> None:
+    assert run(config("notebook", epochs=4)).best_epoch == 4
+
+
+def test_the_same_seed_gives_the_same_weights(run: Train) -> None:
+    first, second = run(config(), "first"), run(config(), "second")
+
+    for one, other in zip(weights(first), weights(second), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("stopped_after", [4, 6, 8])
+def test_a_stopped_training_resumes_to_the_same_weights(
+    run: Train, stopped_after: int
+) -> None:
+    settings = config(epochs=4, jitter=0.1)
+    undisturbed = run(settings, "whole")
+
+    hooks = TrainingHooks(should_stop=stop_after(stopped_after))
+    stopped = run(settings, "cut", hooks=hooks)
+    resumed = run(settings, "cut", resume=True)
+
+    assert stopped.stopped
+    assert stopped.epochs_done == stopped_after // 3
+    assert not resumed.stopped
+    assert resumed.epochs_done == 4
+    for one, other in zip(weights(undisturbed), weights(resumed), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for one, other in zip(undisturbed.history, resumed.history, strict=True):
+        assert replace(one, seconds=0) == replace(other, seconds=0)
+
+
+def test_a_stop_within_the_first_epoch_keeps_the_weights_so_far(run: Train) -> None:
+    result = run(config(), hooks=TrainingHooks(should_stop=stop_after(2)))
+
+    assert result.stopped
+    assert result.best_epoch == 0
+    assert result.epochs_done == 0
+    assert math.isfinite(result.best_miou)
+
+
+def test_a_resume_with_another_configuration_is_refused(run: Train) -> None:
+    run(config(epochs=1))
+
+    with pytest.raises(RunError, match="have changed since this run was started"):
+        run(config(epochs=2), resume=True)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_best(
+    run: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([1.0, 1.0, 1.0, 1.0, math.nan])
+    step = Trainer.step
+
+    def failing(self: Trainer, *batch: object) -> tuple[float, float]:
+        return next(losses), step(self, *batch)[1]
+
+    monkeypatch.setattr(Trainer, "step", failing)
+    result = run(config(epochs=4))
+
+    assert "not a number in epoch 2" in str(result.failure)
+    assert "(epoch 1) is saved" in str(result.failure)
+    assert result.best_epoch == 1
+    assert result.hurried
+    assert all(np.isfinite(weight).all() for weight in result.network.get_weights())
+    best = checkpoint.load_best(tmp_path / "run")
+    assert best is not None
+    assert best.facts["epoch"] == 1
+    assert all(np.isfinite(array).all() for array in best.arrays)
+
+
+def test_a_loss_that_is_no_number_in_the_first_epoch_leaves_nothing(
+    run: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trainer, "step", lambda *_batch: (math.inf, 0.0))
+    with pytest.raises(TrainingError, match=r"not a number in epoch 1\. Start again"):
+        run(config(epochs=4))
+
+
+def test_a_validation_that_is_no_number_never_counts_as_the_best(
+    run: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    validate = Trainer.validate
+    calls = iter(range(100))
+
+    def failing(self: Trainer, *pairs: object) -> Validation:
+        result = validate(self, *pairs)
+        return replace(result, loss=math.nan) if next(calls) == 1 else result
+
+    monkeypatch.setattr(Trainer, "validate", failing)
+
+    result = run(config(epochs=4))
+
+    assert "not a number in epoch 2" in str(result.failure)
+    assert result.best_epoch == 1
+    assert result.epochs_done == 1
+
+
+def test_a_stop_is_heard_while_an_epoch_is_validated(run: Train) -> None:
+    asked = iter([False] * 8 + [True] * 100)  # after all steps of an epoch
+
+    hooks = TrainingHooks(should_stop=lambda: next(asked))
+    result = run(config(epochs=4), hooks=hooks)
+
+    assert result.stopped
+    assert result.epochs_done < 4
+
+
+def test_a_budget_counts_from_when_it_began_but_leaves_half_for_the_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 1000.0)
+    minutes = config(epochs=None, minutes=1)
+
+    assert training._start(minutes, begun=990.0) == 990
+    assert training._start(minutes, begun=100.0) == 970
+    assert training._start(minutes, begun=None) == 1000
+    assert training._start(config(), begun=990.0) == 1000
+
+
+def test_a_budget_in_minutes_is_used_up_and_kept(
+    run: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = iter(range(1_000_000))
+    # A clock that each look moves on by a quarter of a second: no machine's speed.
+    monkeypatch.setattr("time.monotonic", lambda: next(ticks) / 4)
+
+    result = run(config(epochs=None, minutes=0.5, schedule="one_cycle"))
+
+    assert not result.stopped
+    assert 4 <= result.epochs_done <= 30
+    assert 24 <= result.seconds <= 30  # the rest is for judging and saving
+    assert result.history[-1].learning_rate < 0.2 * config().learning_rate
+
+
+def test_best_learns_from_crops_and_judges_whole_images(run: Train) -> None:
+    shapes = []
+
+    def on_epoch(_log: EpochLog, predict: Callable[..., np.ndarray]) -> None:
+        shapes.append(predict(np.zeros((1, 16, 16, 3), np.uint8), None).shape)
+
+    narrow = {"image_size": 16, "filters": (2, 3, 4)}
+    settings = config("best", network=narrow, crop_size=8, epochs=2)
+    result = run(settings, hooks=TrainingHooks(on_epoch=on_epoch))
+
+    assert settings.network.stem_stride == 1
+    assert shapes == [(1, 16, 16, 7)] * 2
+    assert result.history[1].loss < result.history[0].loss
+    assert result.confusion.sum() == 4 * 16 * 16

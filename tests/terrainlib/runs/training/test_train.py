@@ -1,0 +1,307 @@
+"""A training in this process: its end is in the folder, whatever the end is."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from terrainlib import files
+from terrainlib.data.dataset import open_dataset
+from terrainlib.errors import FailureError, RunError, TrainingError
+from terrainlib.mask.scores.evaluation import evaluate
+from terrainlib.model.config import TrainingConfig
+from terrainlib.model.learning import checkpoint
+from terrainlib.model.modelfile import load_model, read_record
+from terrainlib.model.network import build_unet
+from terrainlib.runs.folder import Run, RunConfig, create_run, read_run
+from terrainlib.runs.launcher import mark_starting
+from terrainlib.runs.slot import slot_is_free, training_slot
+from terrainlib.runs.status import Status, write_status
+from terrainlib.runs.training.checks import require_resumable
+from terrainlib.runs.training.previews import preview_inputs, previews
+from terrainlib.runs.training.train import run_training
+from tests.leftovers import dead_process, left_behind
+from tests.models import KERAS_COPY_WARNING
+from tests.synthetic import terrain, write_kaggle_dataset
+
+EPOCHS = 3
+
+pytestmark = pytest.mark.filterwarnings(KERAS_COPY_WARNING)
+
+
+def new_run(data: Path, *, epochs: int = EPOCHS, name: str = "Test run") -> Path:
+    network = {"image_size": 32, "filters": (4, 8), "classes": 7}
+    training = TrainingConfig.preset(
+        "fast", network=network, epochs=epochs, batch_size=2, validation_share=0.5
+    )
+    return create_run(RunConfig(name, str(data), training))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that was stopped after its first epoch and then taken up again."""
+
+    stopped: Run
+    stopped_epochs: list[int]
+    stopped_model: bool
+    finished: Run
+    seen: list[Status]
+    left: Path
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TERRAINLIB_HOME", str(home))
+        path = new_run(write_kaggle_dataset(home / "tiny", pairs=8))
+        seen: list[Status] = []
+
+        def watch(status: Status) -> None:
+            seen.append(status)
+            if status.epoch == 1:
+                (path / "stop").touch()
+
+        stopped = run_training(path, on_progress=watch)
+        epochs = stopped.metrics["epoch"].tolist()
+        saved = stopped.model is not None
+        require_resumable(stopped)
+        mark_starting(stopped)
+        left = left_behind(path / "checkpoints", "other.npz", dead_process())
+        finished = run_training(path, resume=True)
+    return Ended(stopped, epochs, saved, finished, seen, left)
+
+
+def test_a_stopped_training_keeps_its_model_and_says_so(ended: Ended) -> None:
+    assert ended.stopped.state == "stopped"
+    assert ended.stopped_model
+    assert ended.stopped.status.epoch == 1
+    assert ended.stopped_epochs == [1]
+    assert ended.stopped.message == "The model is that of epoch 1."
+
+
+def test_what_a_killed_worker_left_is_swept_when_the_run_goes_on(ended: Ended) -> None:
+    assert not ended.left.exists()
+    assert (ended.left.parent / "other.npz").exists()
+
+
+def test_the_states_come_in_order(ended: Ended) -> None:
+    states = list(dict.fromkeys(status.state for status in ended.seen))
+    assert states == ["starting", "running", "stopping", "stopped"]
+
+
+def test_a_resumed_training_goes_on_to_its_budget(ended: Ended) -> None:
+    run = ended.finished
+    assert run.state == "finished"
+    assert run.status.epoch == run.status.epochs == EPOCHS
+    assert run.metrics["epoch"].tolist() == [1, 2, 3]
+    assert run.status.share == 1
+    with pytest.raises(RunError, match="nothing to continue"):
+        require_resumable(run)
+
+
+def test_the_table_has_the_columns_of_the_contract(ended: Ended) -> None:
+    names = ["Water", "Grassland", "Forest", "Hills", "Desert", "Mountain", "Tundra"]
+    assert list(ended.finished.metrics.columns) == [
+        *("epoch", "seconds", "learning_rate", "loss", "accuracy"),
+        *("val_loss", "val_accuracy", "val_miou"),
+        *(f"iou_{name}" for name in names),
+    ]
+
+
+def test_four_validation_images_are_previewed_after_every_epoch(ended: Ended) -> None:
+    path = ended.finished.path
+    shown = [entry.id for entry in preview_inputs(path)]
+    assert len(shown) == 4
+    assert set(shown) <= set(_record(path).split["validation"])  # type: ignore[index]
+    found = previews(path)
+    assert list(found) == [1, 2, 3]
+    assert all(list(masks) == shown for masks in found.values())
+
+
+def test_the_model_carries_what_prediction_and_people_need(ended: Ended) -> None:
+    path = ended.finished.path
+    record = _record(path)
+    assert record.name == "Test run"
+    assert record.scale == 1
+    assert record.receptive_field > 0
+    assert record.split is not None
+    assert record.split["method"] == "leak-free"
+    assert record.split["leak"] == "leak-free: no shared ground found"
+    assert record.split["left_out"] == []
+    assert len(record.split["validation"]) == 4
+    assert record.scores is not None
+    assert record.scores["images"] == 4
+    assert 0 <= record.scores["boundary_f1"] <= 1
+    counted = np.array(record.confusion)
+    assert counted.shape == (7, 7)
+    assert counted.sum() == 4 * 32 * 32
+    assert record.dataset["pairs"] == 8
+    assert record.training["epochs_done"] == EPOCHS
+    assert set(record.versions) >= {"terrainlib", "keras", "tensorflow"}
+    assert 0 < record.statistics["contrast"] < 1
+
+
+def test_the_saved_model_is_calibrated_and_judged_as_it_is(ended: Ended) -> None:
+    path = ended.finished.path
+    record = _record(path)
+    assert 0.25 <= record.temperature <= 4
+    assert record.temperature != 1
+    best = checkpoint.load_best(path / "checkpoints")
+    assert best is not None
+    network = build_unet(record.unet_config())
+    network.set_weights(list(best.arrays))
+    image = np.random.default_rng(0).random((1, 32, 32, 3), np.float32)
+    logits = np.log(np.asarray(network(image)).astype(np.float64))
+    powers = np.exp(logits / record.temperature)
+    saved = np.asarray(load_model(path).network(image))
+    expected = powers / powers.sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(saved, expected, atol=1e-5)
+    assert record.scores is not None
+    judged = evaluate(
+        load_model(path),
+        open_dataset(Path(ended.finished.config.data)),
+        split="validation",
+    )
+    error = judged.expected_calibration_error
+    assert record.scores["ece"] == pytest.approx(error, abs=1e-4)
+    assert "ece" not in judged.to_json()
+
+
+def test_both_model_files_load_and_agree(ended: Ended) -> None:
+    path = ended.finished.path
+    image = np.random.default_rng(0).random((1, 32, 32, 3), np.float32)
+    first = load_model(path)
+    second = load_model(path / "TerrainMaskGenerator.h5")
+    assert first.name == second.name == "Test run"
+    np.testing.assert_allclose(
+        np.asarray(first.network(image)), np.asarray(second.network(image)), atol=1e-6
+    )
+
+
+def test_what_was_trained_before_is_not_begun_again(ended: Ended) -> None:
+    before = (ended.finished.path / "status.json").read_bytes()
+    with pytest.raises(RunError, match="was trained before"):
+        run_training(ended.finished.path)
+    assert (ended.finished.path / "status.json").read_bytes() == before
+
+
+def _raiser(error: Exception) -> Callable[..., None]:
+    def train(*_args: object, **_options: object) -> None:
+        raise error
+
+    return train
+
+
+class ResourceExhaustedError(Exception):
+    """Named as TensorFlow's."""
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "message"),
+    [
+        (
+            TrainingError("the loss is not a number in epoch 2. Start again."),
+            TrainingError,
+            "the loss is not a number in epoch 2. Start again.",
+        ),
+        (
+            ZeroDivisionError("division\nby zero"),
+            ZeroDivisionError,
+            "unexpected error: ZeroDivisionError: division by zero; see train.log",
+        ),
+        (
+            MemoryError(),
+            FailureError,
+            "The memory is not enough. Lower the batch size or the image size.",
+        ),
+        (
+            ResourceExhaustedError("OOM when allocating tensor"),
+            FailureError,
+            "The memory is not enough. Lower the batch size or the image size.",
+        ),
+    ],
+)
+def test_a_training_that_fails_says_why_in_its_status(
+    tiny_dataset: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    raised: type[Exception],
+    message: str,
+) -> None:
+    monkeypatch.setattr("terrainlib.model.learning.training.train", _raiser(error))
+    path = new_run(tiny_dataset)
+    with caplog.at_level(logging.CRITICAL), pytest.raises(raised):
+        run_training(path)
+    run = read_run(path)
+    assert (run.state, run.message) == ("failed", message)
+    assert slot_is_free()
+
+
+def test_a_stop_before_the_first_step_ends_the_run_without_a_model(
+    tiny_dataset: Path,
+) -> None:
+    path = new_run(tiny_dataset)
+    run = run_training(path, should_stop=lambda: True)
+    assert (run.state, run.message) == ("stopped", "Stopped before the first step.")
+    assert run.model is None
+    assert run.metrics.empty
+
+
+def test_data_that_changed_since_the_start_are_not_trained_on(
+    tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = new_run(tiny_dataset)
+    monkeypatch.setattr(
+        "terrainlib.model.learning.training.train",
+        _raiser(TrainingError("the power is off.")),
+    )
+    with pytest.raises(TrainingError):
+        run_training(path)
+    rgb, _, _ = terrain(32, seed=99)
+    files.write_bytes(tiny_dataset / "0001_t.png", rgb.tobytes())
+    mark_starting(read_run(path))
+    with pytest.raises(RunError, match=r"began with: 0001_h\.png is not usable any"):
+        run_training(path, resume=True)
+    assert read_run(path).state == "failed"
+
+
+def test_data_that_vanished_fail_the_run_with_their_name(tmp_path: Path) -> None:
+    path = new_run(tmp_path / "vanished")
+    with pytest.raises(Exception, match="vanished"):
+        run_training(path)
+    run = read_run(path)
+    assert run.state == "failed"
+    assert run.message.startswith("vanished: ")
+    assert str(tmp_path) not in run.message
+
+
+def test_a_run_that_does_not_get_the_slot_fails_and_harms_nobody(
+    tiny_dataset: Path,
+) -> None:
+    first = new_run(tiny_dataset, name="First")
+    second = new_run(tiny_dataset, name="Second")
+    write_status(first, Status("running", 1, 3, heartbeat=_now(), progressed=_now()))
+    with (
+        training_slot(first),
+        pytest.raises(RunError, match="already running"),
+    ):
+        run_training(second)
+    assert read_run(second).state == "failed"
+    assert read_run(second).message.startswith("A training is already running")
+
+
+def _now() -> str:
+    from terrainlib.runs.process import utc_now
+
+    return utc_now()
+
+
+def _record(path: Path):
+    record = read_record(path / "model.keras")
+    assert record is not None
+    return record

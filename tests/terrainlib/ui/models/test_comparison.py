@@ -1,0 +1,55 @@
+"""A model's scores beside the pixel classifier's."""
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from terrainlib.model.card import Score
+from terrainlib.ui.models.comparison import chart_frame, score_table
+from tests.conftest import PAGE_TIMEOUT_S
+
+SCORES = (
+    Score("mIoU", 0.61, 0.56),
+    Score("Rock|s", 0.3, 0.355),
+    Score("Ice", None, 0.2),
+    Score("Sand", 0.5),
+)
+
+
+def test_the_table_has_a_row_a_score_in_per_cent_with_the_lead() -> None:
+    lines = score_table(SCORES).splitlines()
+
+    assert lines[0] == "| Score | Model | Pixel classifier | Ahead |"
+    assert lines[2:] == [
+        "| mIoU | 61.0% | 56.0% | +5.0 |",
+        "| Rock\\|s | 30.0% | 35.5% | \u22125.5 |",
+        "| Ice | – | 20.0% | – |",
+        "| Sand | 50.0% | – | – |",
+    ]
+
+
+def test_the_chart_labels_every_bar_behind_bar_and_tick() -> None:
+    frame = chart_frame(SCORES)
+
+    assert frame["label"].tolist() == [
+        "0.610 (+0.050)",
+        "0.300 (-0.055)",
+        "–",
+        "0.500",
+    ]
+    assert frame["end"].tolist() == pytest.approx([0.61, 0.355, 0.2, 0.5])
+    assert np.isnan(frame["yardstick"].iloc[3])
+
+
+def test_the_chart_says_its_numbers_to_those_who_cannot_see_it() -> None:
+    def script() -> None:
+        from terrainlib.model.card import Score
+        from terrainlib.ui.models.comparison import show_class_chart
+
+        show_class_chart([Score("Water", 0.9, 0.8)], {"Water": (0, 0, 255)})
+
+    page = AppTest.from_function(script, default_timeout=PAGE_TIMEOUT_S).run()
+
+    assert not page.exception
+    (chart,) = page.get("vega_lite_chart")
+    assert chart.proto.alt == "Bar chart, IoU of each class: Water 0.900 (+0.100)"

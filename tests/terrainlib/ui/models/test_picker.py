@@ -1,0 +1,122 @@
+"""The instant mask: fitted in memory, and used as any other model."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from terrainlib import files
+from terrainlib.data.dataset import open_dataset
+from terrainlib.mask.prediction import predict_image
+from terrainlib.ui.datasets.splits import has_seen, parts_of
+from terrainlib.ui.models import picker
+from terrainlib.ui.models.picker import InstantChoice, instant_entry, model_of, stamp_of
+from tests.conftest import PAGE_TIMEOUT_S
+from tests.synthetic import terrain, write_kaggle_dataset
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picker, "IMAGE_SIZE_PX", 32)
+
+
+@pytest.mark.parametrize("height", [False, True])
+def test_a_word_stands_for_data_and_heights(height: bool) -> None:
+    choice = InstantChoice("/data/a:b", height)
+
+    assert InstantChoice.of_word(choice.word) == choice
+
+
+@pytest.mark.parametrize("word", ["default", "/models/a.keras", "instant-x:/data", ""])
+def test_other_words_are_other_models(word: str) -> None:
+    assert InstantChoice.of_word(word) is None
+
+
+@pytest.mark.parametrize("height", [False, True])
+def test_the_entry_predicts_as_a_model_and_leaves_no_file_of_its_own(
+    tiny_dataset: Path, height: bool
+) -> None:
+    entry = instant_entry(InstantChoice(str(tiny_dataset), height))
+    model = model_of(entry.model)
+    rgb, _, heights = terrain(40, seed=1)
+    metres = heights.astype(np.float32) if height else None
+    prediction = predict_image(model, (rgb / 255).astype(np.float32), height=metres)
+
+    assert prediction.classes.shape == (40, 40)
+    assert entry.record is not None
+    assert entry.record.config["height"] is height
+    assert InstantChoice.of_word(entry.model) == InstantChoice(
+        str(tiny_dataset), height
+    )
+    left = {path.relative_to(files.home_dir()).parts[:2] for path in written()}
+    assert left <= {("cache", "pairs"), ("cache", "scans"), ("cache", "datasets")}
+
+
+def written() -> list[Path]:
+    home = files.home_dir()
+    return [p for p in home.rglob("*") if p.is_file() and "tiny" not in p.parts]
+
+
+def test_it_is_fitted_once_and_again_when_the_data_change(tiny_dataset: Path) -> None:
+    word = InstantChoice(str(tiny_dataset), False).word
+    first, stamp = model_of(word), stamp_of(word)
+    assert model_of(word) is first
+
+    write_kaggle_dataset(tiny_dataset, pairs=7)
+
+    assert stamp_of(word) != stamp
+    assert model_of(word).network.digest != first.network.digest
+
+
+def test_it_has_seen_all_pairs_of_its_data(tiny_dataset: Path) -> None:
+    record = instant_entry(InstantChoice(str(tiny_dataset), False)).record
+    dataset = open_dataset(tiny_dataset)
+
+    assert parts_of(record, dataset) == {"all": 6}
+    assert has_seen(record, dataset, "all")
+
+
+def _picker() -> None:
+    import streamlit as st
+
+    from terrainlib.ui.models.picker import pick_instant
+
+    entry = pick_instant("box")
+    st.session_state["picked"] = entry.model if entry else None
+
+
+def pick(folder: Path | None) -> AppTest:
+    page = AppTest.from_function(_picker, default_timeout=PAGE_TIMEOUT_S)
+    page.session_state["shared_dataset_folder"] = str(folder) if folder else None
+    page.run()
+    assert not page.exception
+    return page
+
+
+def test_the_box_begins_with_the_data_chosen_in_the_app(tiny_dataset: Path) -> None:
+    page = pick(tiny_dataset)
+
+    assert page.session_state["picked"] == f"instant-image:{tiny_dataset}"
+    assert page.selectbox[0].options == ["tiny", "Embedded sample"]
+    assert page.selectbox[0].value == str(tiny_dataset)
+    assert "knows no shapes" in page.caption[0].value
+
+
+def test_heights_are_used_when_they_are_there_and_asked_for(
+    tiny_dataset: Path, tmp_path: Path
+) -> None:
+    page = pick(tiny_dataset)
+    page.toggle[0].set_value(True).run()
+    assert page.session_state["picked"] == f"instant-height:{tiny_dataset}"
+
+    flat = write_kaggle_dataset(tmp_path / "flat", heights=False)
+    assert not pick(flat).toggle
+
+
+def test_data_that_cannot_be_learnt_from_give_one_sentence(tmp_path: Path) -> None:
+    page = pick(tmp_path / "gone")
+
+    assert page.session_state["picked"] is None
+    assert len(page.error) == 1
+    assert page.error[0].proto.title == "The pixel classifier cannot be fitted"
