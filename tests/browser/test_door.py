@@ -1,10 +1,12 @@
 """Which names and origins the running app answers: raw requests, no browser."""
 
+import asyncio
 import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPConnection
+from queue import SimpleQueue
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,6 +15,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
 
+from terrainlib.ui import door
 from terrainlib.ui.door import Door
 from tests.browser.conftest import ROOT, serve
 
@@ -198,16 +201,47 @@ def test_settings_name_who_else_may_come(host: str, origin: str | None, passes: 
     async def app(*_: object) -> None:
         raise AssertionError
 
-    door = Door(
+    guard = Door(
         app, ["*.maps.lan", "tiles.lan", "10.0.0.1"], ["https://Portal.example/"]
     )
     fields = {"host": host} | ({"origin": origin} if origin else {})
 
-    assert (door.refusal(Headers(fields)) == "") is passes
+    assert (guard.refusal(Headers(fields)) == "") is passes
 
 
 def test_a_star_stands_for_every_name_but_not_for_every_origin():
-    door = Door(lambda *_: None, ["*"], [])
+    guard = Door(lambda *_: None, ["*"], [])
 
-    assert door.refusal(Headers({"host": "any.example"})) == ""
-    assert door.refusal(Headers({"host": "any.example", "origin": "http://b.example"}))
+    assert guard.refusal(Headers({"host": "any.example"})) == ""
+    assert guard.refusal(Headers({"host": "any.example", "origin": "http://b.example"}))
+
+
+@pytest.mark.parametrize(
+    ("options", "address"),
+    [
+        ({}, "http://localhost:8501/"),
+        ({"server.address": "0.0.0.0"}, "http://localhost:8501/"),
+        ({"server.address": "::1"}, "http://[::1]:8501/"),
+        ({"server.baseUrlPath": "/maps/"}, "http://localhost:8501/maps"),
+        ({"server.sslCertFile": "a.pem"}, "https://localhost:8501/"),
+        ({"server.headless": True}, None),
+    ],
+)
+def test_the_browser_opens_the_app_at_its_start(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, object], address: str | None
+):
+    opened: SimpleQueue[str] = SimpleQueue()
+    usual = {"server.port": 8501, "server.baseUrlPath": ""}
+    monkeypatch.setattr(door.webbrowser, "open", opened.put)
+    monkeypatch.setattr(door.st, "get_option", (usual | options).get)
+
+    async def start() -> None:
+        async with door.browser_opened(None):
+            pass
+
+    asyncio.run(start())
+
+    if address is None:
+        assert opened.empty()
+    else:
+        assert opened.get(timeout=SECONDS) == address
