@@ -92,8 +92,10 @@ _LOCK = threading.Lock()
 
 
 @contextmanager
-def unsaid(message: str = "", category: type[Warning] = Warning) -> Iterator[None]:
-    """Leave a warning unsaid while the block lasts; other threads wait for it to end.
+def ignored_warnings(
+    message: str = "", category: type[Warning] = Warning
+) -> Iterator[None]:
+    """Pass over a warning while the block lasts; other threads wait for its end.
 
     Args:
         message: Pattern of how its text begins; empty for any.

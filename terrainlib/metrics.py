@@ -140,7 +140,7 @@ def boundary_f1(
     same class at most `tolerance` px away (Euclidean). F1 is the harmonic mean of the
     found shares of both masks; the result is its mean over the classes that occur in
     truth or prediction. A class without any border counts 1 if both masks have it and
-    0 if only one has. The rim of the image and of pixels that are not scored is no
+    0 if only one has. The edge of the image and of pixels that are not scored is no
     border.
 
     Args:

@@ -282,9 +282,9 @@ def _value_classes(found: Sequence[_Found]) -> tuple[Classes, ClassesSource]:
     return _color_classes(single), "found"
 
 
-# A palette whose colours are strangers on more pixels than this is decoration: the
+# A palette whose colours are unknown on more pixels than this is decoration: the
 # indices themselves are the classes.
-_MAX_PALETTE_STRANGERS: Final = 0.01
+_MAX_PALETTE_UNKNOWN: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -293,12 +293,12 @@ class Mask:
 
     Attributes:
         index: (H, W) uint8 class indices, `NO_DATA` where there is no class.
-        strangers: Share (0 to 1) of the pixels with data whose colour is no class
+        unknown: Share (0 to 1) of the pixels with data whose colour is no class
             colour; they count as the nearest class. 0 for masks of indices.
     """
 
     index: NDArray[np.uint8]
-    strangers: float
+    unknown: float
 
 
 def read_mask(
@@ -307,7 +307,7 @@ def read_mask(
     """Read a mask file as indices of the given classes.
 
     Args:
-        source: Path or bytes of a PNG, TIFF or (lossy, so with strangers) JPEG file.
+        source: Path or bytes of a PNG, TIFF or JPEG file (lossy: with unknown colours).
         classes: The K classes of the data set.
         name: Name for messages; without it the file's.
 
@@ -324,7 +324,7 @@ def read_mask(
         return Mask(index, 0.0)
     rgb = as_colors(raster, source_name(source, name))
     mask = _by_color(rgb, raster.valid, classes)
-    if raster.palette is not None and mask.strangers > _MAX_PALETTE_STRANGERS:
+    if raster.palette is not None and mask.unknown > _MAX_PALETTE_UNKNOWN:
         index = as_indices(raster, classes)
     return mask if index is None else Mask(index, 0.0)
 
@@ -332,10 +332,10 @@ def read_mask(
 def _by_color(
     rgb: NDArray[np.uint8], valid: NDArray[np.bool_], classes: Classes
 ) -> Mask:
-    """Return the nearest classes; only pixels with data can be strangers."""
+    """Return the nearest classes; only pixels with data can have unknown colours."""
     if valid.all():
         return Mask(*nearest_class(rgb, classes))
     index = np.full(valid.shape, NO_DATA, np.uint8)
-    nearest, strangers = nearest_class(rgb[valid][np.newaxis], classes)
+    nearest, unknown = nearest_class(rgb[valid][np.newaxis], classes)
     index[valid] = nearest[0]
-    return Mask(index, strangers)
+    return Mask(index, unknown)

@@ -114,8 +114,8 @@ def nearest_class(
     index -= 1
     if not strange.any():
         return index, 0.0
-    strangers, inverse = np.unique(keys[strange], return_inverse=True)
-    colors = np.stack([strangers >> 16, strangers >> 8 & 255, strangers & 255], axis=1)
+    unknown, inverse = np.unique(keys[strange], return_inverse=True)
+    colors = np.stack([unknown >> 16, unknown >> 8 & 255, unknown & 255], axis=1)
     index[strange] = _nearest(colors.astype(np.int64), classes)[inverse.ravel()]
     return index, float(strange.mean())
 

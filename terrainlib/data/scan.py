@@ -115,7 +115,7 @@ def _member(identifier: str) -> str:
 _T = TypeVar("_T")
 _Size = tuple[int, int]
 
-MAX_STRANGERS: Final = 0.01  # share of a mask's pixels in colours of no class
+MAX_UNKNOWN_SHARE: Final = 0.01  # share of a mask's pixels in colours of no class
 MAX_ASPECT: Final = 20  # longer side over shorter side
 
 
@@ -145,7 +145,7 @@ def check_pair(
         mask = _guarded(folder, candidate.mask, lambda path: read_mask(path, classes))
         rows, columns = mask.index.shape
         _require_size(candidate.mask, (rows, columns), size)
-        _require_few_strangers(candidate.mask, mask.strangers)
+        _require_few_unknown(candidate.mask, mask.unknown)
         if candidate.height is not None:
             height_size = _guarded(folder, candidate.height, _intact_size)
             _require_size(candidate.height, height_size, size)
@@ -201,12 +201,12 @@ def _require_size(stamp: Stamp, size: _Size, image_size: _Size) -> None:
         )
 
 
-def _require_few_strangers(stamp: Stamp, strangers: float) -> None:
-    if strangers > MAX_STRANGERS:
+def _require_few_unknown(stamp: Stamp, unknown: float) -> None:
+    if unknown > MAX_UNKNOWN_SHARE:
         raise _UnusableError(
             stamp,
-            f"{strangers:.1%} of the pixels have a colour of no class; the limit is "
-            f"{MAX_STRANGERS:.0%}. Correct the mask, or list its classes in "
+            f"{unknown:.1%} of the pixels have a colour of no class; the limit is "
+            f"{MAX_UNKNOWN_SHARE:.0%}. Correct the mask, or list its classes in "
             "classes.json.",
         )
 

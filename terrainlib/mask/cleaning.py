@@ -172,7 +172,7 @@ def fill_holes(mask: MaskArray, pixels: int) -> MaskArray:
     """Fill holes with the class that encloses them.
 
     A hole is everything that one class encloses wholly, of whichever classes it is; it
-    touches neither the rim of the image nor pixels without data. Of holes within holes
+    touches neither the edge of the image nor pixels without data. Of holes within holes
     the outermost that is small enough is filled. A hole is at most `pixels` rows high:
     with `pixels + 1` more rows above and below, a mask can be worked on band by band.
 

@@ -6,7 +6,7 @@ same and stays within 1/255 of it. With v the pixels of one channel:
     laplacian:  v + amount * (8 * v - sum of the eight neighbours)
     unsharp:    v + amount * (v - gaussian(v))
 
-Outside the image pixels are mirrored without repeating the rim (reflect-101: the pixel
+Outside the image pixels are mirrored without repeating the edge (reflect-101: the pixel
 left of column 0 is column 1; in an image one pixel wide it is that pixel). The Gaussian
 is separable with weights exp(-x^2 / (2 radius^2)) for x = -r..r, r = ceil(3 * radius),
 divided by their sum. The result is clipped to the range of the dtype, and for integers

@@ -22,8 +22,8 @@ def allowed_folders() -> tuple[Path, ...]:
     """Return the folders whose files may be opened.
 
     The home and the working folder (but not where that is the whole disk), the one of
-    runs and models, and those that the variable `TERRAINLIB_FOLDERS` adds, parted as in
-    `PATH`.
+    runs and models, and those that the variable `TERRAINLIB_FOLDERS` adds,
+    separated as in `PATH`.
     """
     added = filter(None, os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep))
     own = [folder for folder in (*_home(), Path.cwd()) if folder != folder.parent]

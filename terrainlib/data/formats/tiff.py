@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.formats.source import OpenSource, check_pixels, cut_off, damaged
-from terrainlib.errors import ImageError, TerrainError, unsaid
+from terrainlib.errors import ImageError, TerrainError, ignored_warnings
 from terrainlib.gdal import CLOSED
 from terrainlib.types import Window
 
@@ -346,7 +346,7 @@ def _opened(source: OpenSource, place: Any, **options: Any) -> Iterator[OpenTiff
 
     with ExitStack() as stack:
         with faults(lambda: damaged(source.name)):
-            with unsaid(category=NotGeoreferencedWarning):
+            with ignored_warnings(category=NotGeoreferencedWarning):
                 data = rasterio.open(place, driver="GTiff", **options)
             stack.enter_context(data)
             if data.get_tag_item("OVERVIEW_FILE", "OVERVIEWS") is not None:

@@ -21,7 +21,7 @@ Coordinates = NDArray[np.float64]
 Plane = Callable[[Coordinates, Coordinates], tuple[Coordinates, Coordinates]]
 
 _FAR_DEGREES: Final = 100.0
-_SHRINK: Final = 1 - 1e-9  # keeps the rim of a world map on its own side of the globe
+_SHRINK: Final = 1 - 1e-9  # keeps the edge of a world map on its own side of the globe
 
 
 class _Angles(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any, Final
 from terrainlib.data.formats.raster import Georeference
 from terrainlib.data.formats.source import open_source
 from terrainlib.data.formats.tiff import open_tiff
-from terrainlib.errors import ImageError, StorageError, unsaid
+from terrainlib.errors import ImageError, StorageError, ignored_warnings
 from terrainlib.gdal import CLOSED
 
 _CACHE_MB: Final = 64
@@ -69,7 +69,7 @@ def create_raster(path: Any, **options: Any) -> Any:
 
     if isinstance(path, Path):
         path.unlink(missing_ok=True)
-    with unsaid(category=NotGeoreferencedWarning):
+    with ignored_warnings(category=NotGeoreferencedWarning):
         return rasterio.open(path, "w", **options)
 
 
@@ -88,7 +88,7 @@ def reopened(path: Path, driver: str) -> Iterator[Any]:
     from rasterio.errors import NotGeoreferencedWarning
 
     if driver == "PNG":
-        with unsaid(category=NotGeoreferencedWarning):
+        with ignored_warnings(category=NotGeoreferencedWarning):
             data = rasterio.open(path, driver=driver)
         with data:
             yield data

@@ -40,7 +40,7 @@ class _Thread(ABC):
             raise self._failure
 
 
-class Ahead(_Thread, Generic[T]):
+class Reader(_Thread, Generic[T]):
     """An iterable that a thread goes through ahead of its reader.
 
     Args:
@@ -86,7 +86,7 @@ class Ahead(_Thread, Generic[T]):
         return False
 
 
-class Behind(_Thread, Generic[T]):
+class Writer(_Thread, Generic[T]):
     """A function that a thread applies to each item behind its giver.
 
     Leaving the `with` block waits until all items are done, after an error as well.

@@ -103,7 +103,7 @@ class Feed:
     """The rows that a network is fed for an image.
 
     Shrinking averages areas, enlarging is bilinear. Scene without data weigh nothing
-    in averages and are black where nothing else is there. The right rim is padded by
+    in averages and are black where nothing else is there. The right edge is padded by
     reflection.
 
     Args:

@@ -121,7 +121,7 @@ class Axis:
         return pixels, np.stack([1 - share, share]).astype(np.float32)
 
     def _left(self, target: int) -> int:
-        """Return the source pixel left of a target pixel's centre; -1 at the rim."""
+        """Return the source pixel left of a target pixel's centre; -1 at the edge."""
         return ((2 * target + 1) * self.source - self.target) // (2 * self.target)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from terrainlib.data.palette import NO_DATA
 from terrainlib.data.scene import Heights, Scene
 from terrainlib.errors import InputError
-from terrainlib.mask.tiles.background import Ahead, Behind
+from terrainlib.mask.tiles.background import Reader, Writer
 from terrainlib.mask.tiles.bands import Band, Plane, Sink
 from terrainlib.mask.tiles.feeding import PIXELS_AT_ONCE, Feed, Geometry, mirrored_rows
 from terrainlib.mask.tiles.finishing import BAND_PX, Finisher
@@ -66,7 +66,7 @@ class SceneRows:
         self._end = 0
         self._known: list[_Strip] = []
         waiting = -(-grid.rows[-1].core.start // max(1, len(grid.rows) - 1))
-        self._ahead = Ahead(self._strips(), 1 + waiting // feed.rows_at_once)
+        self._ahead = Reader(self._strips(), 1 + waiting // feed.rows_at_once)
         self._source = iter(self._ahead)
 
     def close(self) -> None:
@@ -290,7 +290,7 @@ class _Run:
 
     def predict(self) -> None:
         """Run over all tiles."""
-        with Behind(self._finisher.take, _BLOCKS_WAITING) as finishing:
+        with Writer(self._finisher.take, _BLOCKS_WAITING) as finishing:
             for block in self._tiles.blocks():
                 finishing.put(self._job(block))
         self._finisher.end()

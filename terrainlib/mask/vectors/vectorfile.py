@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.palette import Classes
-from terrainlib.errors import ImageError, StorageError, unsaid
+from terrainlib.errors import ImageError, StorageError, ignored_warnings
 from terrainlib.files import atomic_path, require_free_space, scratch_folder
 from terrainlib.gdal import GDAL_SKIP_VECTOR
 from terrainlib.mask.rasters.gdalwork import write_failure
@@ -61,7 +61,7 @@ def write_layer(
         ogr.errors.GeometryError,
     )
     try:
-        with _LOCK, unsaid(".*'crs' was not provided"):
+        with _LOCK, ignored_warnings(".*'crs' was not provided"):
             ogr.raw.write(
                 path,
                 geometry,

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from terrainlib import files
-from terrainlib.errors import ModelFileError, unsaid
+from terrainlib.errors import ModelFileError, ignored_warnings
 from terrainlib.model.reading.archive import (
     MAX_RECORD_BYTES,
     METADATA,
@@ -95,7 +95,7 @@ def _keras_bytes(network: Any, record: str, folder: Path) -> bytes:
             path = temporary / KERAS_FILE
             # Keras 3.15 converts TensorFlow's variables in a way that NumPy 2 announces
             # it will not take for ever.
-            with unsaid("__array__ implementation"):
+            with ignored_warnings("__array__ implementation"):
                 network.save(path)
             return _with_record(path, record)
     except OSError as error:

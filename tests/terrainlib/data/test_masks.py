@@ -57,7 +57,7 @@ def test_every_kind_gives_the_same_indices(kind: str) -> None:
     mask = read_mask(KINDS[kind], KAGGLE_CLASSES)
     np.testing.assert_array_equal(mask.index, INDEX)
     assert mask.index.dtype == np.uint8
-    assert mask.strangers == 0
+    assert mask.unknown == 0
 
 
 BINARY = {
@@ -76,7 +76,7 @@ BINARY = {
 def test_two_classes_come_in_many_forms(kind: str) -> None:
     mask = read_mask(BINARY[kind], LAND_SEA)
     np.testing.assert_array_equal(mask.index, TWO)
-    assert mask.strangers == 0
+    assert mask.unknown == 0
 
 
 EMPTY = np.zeros((12, 16), bool)
@@ -105,7 +105,7 @@ WITH_GAPS = {
 def test_pixels_without_data_have_no_class(kind: str) -> None:
     mask = read_mask(WITH_GAPS[kind], KAGGLE_CLASSES)
     np.testing.assert_array_equal(mask.index, np.where(EMPTY, NO_DATA, INDEX))
-    assert mask.strangers == 0
+    assert mask.unknown == 0
 
 
 def test_strange_colours_count_as_the_nearest_and_are_reported() -> None:
@@ -113,7 +113,7 @@ def test_strange_colours_count_as_the_nearest_and_are_reported() -> None:
     rgb[0, :4] = rgb[0, :4] + 2
     mask = read_mask(encode(rgb), KAGGLE_CLASSES)
     np.testing.assert_array_equal(mask.index, INDEX)
-    assert mask.strangers == pytest.approx(4 / INDEX.size)
+    assert mask.unknown == pytest.approx(4 / INDEX.size)
 
 
 def test_a_jpeg_mask_is_mostly_strangers() -> None:
@@ -121,12 +121,12 @@ def test_a_jpeg_mask_is_mostly_strangers() -> None:
     data = encode(colorize(index, KAGGLE_CLASSES), "JPEG", quality=95)
     mask = read_mask(data, KAGGLE_CLASSES)
     assert (mask.index == index).mean() > 0.9
-    assert mask.strangers > 0.01
+    assert mask.unknown > 0.01
 
 
 def test_indices_beyond_the_classes_are_strange_greys() -> None:
     mask = read_mask(encode(np.full((4, 4), 7, np.uint8)), KAGGLE_CLASSES)
-    assert mask.strangers == 1
+    assert mask.unknown == 1
 
 
 def test_grey_masks_of_grey_classes_are_colours() -> None:

@@ -61,29 +61,29 @@ def test_a_mask_takes_its_colours_and_no_data_is_black() -> None:
 def test_colours_and_back_is_the_identity(shape: tuple[int, int]) -> None:
     mask = np.random.default_rng(0).integers(0, 7, shape, np.uint8)
     before = mask.copy()
-    index, strangers = nearest_class(colorize(mask, KAGGLE_CLASSES), KAGGLE_CLASSES)
+    index, unknown = nearest_class(colorize(mask, KAGGLE_CLASSES), KAGGLE_CLASSES)
     np.testing.assert_array_equal(index, mask)
     np.testing.assert_array_equal(mask, before)
     assert index.dtype == np.uint8
     assert index.shape == shape
-    assert strangers == 0
+    assert unknown == 0
 
 
 def test_the_nearest_class_is_that_of_the_least_squared_distance() -> None:
     rgb = np.random.default_rng(1).integers(0, 256, (40, 30, 3), np.uint8)
     differences = rgb[:, :, None].astype(int) - color_table(KAGGLE_CLASSES)
     expected = (differences**2).sum(axis=-1).argmin(axis=-1)
-    index, strangers = nearest_class(rgb, KAGGLE_CLASSES)
+    index, unknown = nearest_class(rgb, KAGGLE_CLASSES)
     np.testing.assert_array_equal(index, expected)
-    assert strangers == 1
+    assert unknown == 1
 
 
 def test_strangers_are_counted_as_a_share() -> None:
     rgb = np.zeros((10, 10, 3), np.uint8)
     rgb[0, :3] = (1, 0, 0)
-    index, strangers = nearest_class(rgb, BLACK_WHITE)
+    index, unknown = nearest_class(rgb, BLACK_WHITE)
     assert (index == 0).all()
-    assert strangers == pytest.approx(0.03)
+    assert unknown == pytest.approx(0.03)
 
 
 def test_of_equally_near_classes_the_first_wins() -> None:

@@ -191,7 +191,7 @@ def test_a_hole_takes_the_class_around_it():
     expected[1, 1:3] = 1  # of two classes, but one class encloses both
     assert fill_holes(mask, 2).tolist() == expected.tolist()
     assert fill_holes(mask, 1).tolist() == mask.tolist()
-    # the 5 is at the rim: nobody knows what lies beyond
+    # the 5 is at the edge: nobody knows what lies beyond
     assert fill_holes(mask, 1000).tolist() == expected.tolist()
 
 

@@ -90,9 +90,9 @@ def test_pixels_agree_with_the_scale_of_the_projection(crs, transform):
 
 
 def test_a_web_map_of_the_world_adds_up_to_the_world():
-    rim, size = 20037508.342789244, 512
-    step = 2 * rim / size
-    georeference = grid(3857, (step, 0, -rim, 0, -step, rim))
+    edge, size = 20037508.342789244, 512
+    step = 2 * edge / size
+    georeference = grid(3857, (step, 0, -edge, 0, -step, edge))
     areas = row_areas(georeference, slice(0, size), size)
     assert areas is not None
     assert areas.sum() * size == pytest.approx(globe_share(85.0511287798066), rel=1e-8)

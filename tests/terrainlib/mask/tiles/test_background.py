@@ -4,11 +4,11 @@ import threading
 
 import pytest
 
-from terrainlib.mask.tiles.background import Ahead, Behind
+from terrainlib.mask.tiles.background import Reader, Writer
 
 
 def test_items_read_ahead_come_in_their_order():
-    ahead = Ahead(iter(range(50)), 3)
+    ahead = Reader(iter(range(50)), 3)
     assert list(ahead) == list(range(50))
     ahead.close()
 
@@ -23,7 +23,7 @@ def test_no_more_items_are_read_ahead_than_may_wait():
                 enough.set()
             yield number
 
-    ahead = Ahead(items(), 2)
+    ahead = Reader(items(), 2)
     assert next(iter(ahead)) == 0
     assert enough.wait(10)  # one is given, two wait, one is in the hand
     ahead.close()
@@ -35,7 +35,7 @@ def test_a_failure_while_reading_ahead_is_raised_after_what_was_read():
         yield 1
         raise ValueError("torn tape")
 
-    ahead = Ahead(items(), 2)
+    ahead = Reader(items(), 2)
     read = []
     given = iter(ahead)
     read.append(next(given))
@@ -47,7 +47,7 @@ def test_a_failure_while_reading_ahead_is_raised_after_what_was_read():
 
 def test_items_are_finished_behind_in_their_order():
     done = []
-    with Behind(done.append, 2) as behind:
+    with Writer(done.append, 2) as behind:
         for number in range(50):
             behind.put(number)
     assert done == list(range(50))
@@ -58,7 +58,7 @@ def test_a_failure_behind_is_raised_to_the_giver():
         raise ValueError(f"cannot take {number}")
 
     def give() -> None:
-        with Behind(fail, 1) as behind:
+        with Writer(fail, 1) as behind:
             for number in range(50):
                 behind.put(number)
 
@@ -71,7 +71,7 @@ def test_a_failure_behind_is_raised_at_the_end_as_well():
         raise ValueError(f"cannot take {number}")
 
     def give() -> None:
-        with Behind(fail, 1) as behind:
+        with Writer(fail, 1) as behind:
             behind.put(7)
 
     with pytest.raises(ValueError, match="cannot take 7"):
@@ -82,7 +82,7 @@ def test_after_an_error_of_the_giver_what_was_given_is_done():
     done = []
 
     def give() -> None:
-        with Behind(done.append, 5) as behind:
+        with Writer(done.append, 5) as behind:
             for number in range(5):
                 behind.put(number)
             raise KeyError("giver")
@@ -97,7 +97,7 @@ def test_of_two_failures_the_givers_is_raised():
         raise ValueError(f"cannot take {number}")
 
     def give() -> None:
-        with Behind(fail, 5) as behind:
+        with Writer(fail, 5) as behind:
             behind.put(0)
             raise KeyError("giver")
 
