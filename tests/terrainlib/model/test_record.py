@@ -23,7 +23,11 @@ RECORDS = {
         "lacks its name",
     ),
     "scale": (lambda r: r | {"scale": 1e9}, "`scale` is out of its bounds"),
-    "scale is no number": (lambda r: r | {"scale": float("nan")}, "`scale`"),
+    "scale is no number": (lambda r: r | {"scale": "1"}, "`scale`"),
+    "a number that JSON has not": (
+        lambda r: r | {"scale": float("nan")},
+        "no JSON of ours",
+    ),
     "temperature": (lambda r: r | {"temperature": 0}, "`temperature`"),
     "parameters": (lambda r: r | {"parameters": 0}, "`parameters`"),
     "statistics": (lambda r: r | {"statistics": {"looks": {}}}, "`statistics`"),
