@@ -36,6 +36,10 @@ RECORDS = {
         "`scale`: Input should be less than or equal to 256",
     ),
     "scale is no number": (lambda r: r | {"scale": "1"}, "`scale`"),
+    "a number that JSON has not": (
+        lambda r: r | {"scale": float("nan")},
+        "no JSON of ours",
+    ),
     "temperature": (lambda r: r | {"temperature": 0}, "`temperature`"),
     "parameters": (lambda r: r | {"parameters": 0}, "`parameters`"),
     "statistics": (lambda r: r | {"statistics": {"looks": {}}}, "`statistics.looks`"),
