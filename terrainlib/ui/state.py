@@ -36,10 +36,10 @@ STUDIO_PACK = "studio_pack"  # start of the keys of the pack's choices
 HOME_PAGE = "streamlit_app.py"
 HOME_PAGE = "streamlit_app.py"
 DATASET_PAGE = "pages/1_Dataset_Preview.py"
-TRAINING_PAGE = "pages/2_Training.py"
-GALLERY_PAGE = "pages/3_Prediction_Gallery.py"
-STUDIO_PAGE = "pages/4_Mask_Studio.py"
-MODELS_PAGE = "pages/5_Models.py"
+TRAINING_PAGE = "pages/3_Training.py"
+GALLERY_PAGE = "pages/4_Prediction_Gallery.py"
+STUDIO_PAGE = "pages/5_Mask_Studio.py"
+MODELS_PAGE = "pages/6_Models.py"
 
 
 @dataclass(frozen=True, slots=True)

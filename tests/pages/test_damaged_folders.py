@@ -21,7 +21,7 @@ from tests.damaged_records import (
 )
 from tests.synthetic import write_kaggle_dataset
 
-TRAINING, STUDIO = "pages/2_Training.py", "pages/4_Mask_Studio.py"
+TRAINING, STUDIO = "pages/3_Training.py", "pages/5_Mask_Studio.py"
 
 
 def open_page(page: str = "", **state: str) -> AppTest:

@@ -264,8 +264,8 @@ def pick_entry(key: str, *, label: str = "Model") -> ModelEntry | None:
     entries = {entry.id: entry for entry in list_models() if entry.record}
     if not entries:
         st.info("Train a model first, or add one from a file.", title="No model yet")
-        st.page_link("pages/2_Training.py", label="Train a model")
-        st.page_link("pages/5_Models.py", label="Add a model")
+        st.page_link(state.TRAINING_PAGE, label="Train a model")
+        st.page_link(state.MODELS_PAGE, label="Add a model")
         return None
     _follow_link(key, entries)
     titles = [entry.title for entry in entries.values()]

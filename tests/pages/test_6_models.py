@@ -24,7 +24,7 @@ from tests.crafted_models import archive, members_of
 from tests.crafted_runs import craft_run
 from tests.models import hide_embedded_models
 
-PAGE = "pages/5_Models.py"
+PAGE = "pages/6_Models.py"
 NAMES = [item.name for item in KAGGLE_CLASSES]
 CONFIG = UNetConfig.preset("fast", image_size=16, filters=(4, 8))
 RECORD = ModelRecord(

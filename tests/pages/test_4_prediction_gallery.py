@@ -19,7 +19,7 @@ from tests.conftest import PAGE_TIMEOUT_S, ROOT
 from tests.models import hide_embedded_models
 from tests.synthetic import write_folders_dataset, write_kaggle_dataset
 
-PAGE = "pages/3_Prediction_Gallery.py"
+PAGE = "pages/4_Prediction_Gallery.py"
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from tests.crafted_runs import craft_run
 from tests.overlapping import write_overlapping_dataset
 from tests.synthetic import write_kaggle_dataset
 
-PAGE = "pages/2_Training.py"
+PAGE = "pages/3_Training.py"
 
 
 @pytest.fixture
