@@ -34,7 +34,6 @@ STUDIO_SMALLEST = "studio_smallest"  # start of the keys of the smallest polygon
 STUDIO_PACK = "studio_pack"  # start of the keys of the pack's choices
 
 HOME_PAGE = "streamlit_app.py"
-HOME_PAGE = "streamlit_app.py"
 DATASET_PAGE = "pages/1_Dataset_Preview.py"
 TRAINING_PAGE = "pages/3_Training.py"
 GALLERY_PAGE = "pages/4_Prediction_Gallery.py"
