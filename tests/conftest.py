@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-# Two processes test side by side; each takes one core. Before TensorFlow is loaded.
-for _variable in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
-    os.environ.setdefault(_variable, "1")
-
 from tests.synthetic import write_kaggle_dataset
+
+# The tests share the cores: one thread of TensorFlow each, said before it is loaded.
+for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE_TIMEOUT_S = 60
