@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from terrainlib.data.palette import NO_DATA
 from terrainlib.errors import ImageError
-from terrainlib.types import ByteArray, FloatArray
+from terrainlib.types import ByteArray
 
 Color = tuple[int, int, int]
 
@@ -22,24 +22,6 @@ SURE_COLORS: Final[tuple[Color, Color]] = ((126, 140, 160), (242, 246, 250))
 NO_DATA_COLOR: Final[Color] = (0, 0, 0)
 
 _UNSURE_BYTE: Final = round(UNSURE_MARGIN * 255)
-
-
-def margin(probabilities: FloatArray) -> FloatArray:
-    """Return how far the best class is ahead of the second best.
-
-    Args:
-        probabilities: (..., K) float32 in [0, 1], K at least 2.
-
-    Returns:
-        (...) float32 in [0, 1]: 0 where two classes are equally probable, 1 where one
-        is certain.
-
-    Example:
-        >>> margin(np.array([0.25, 0.625, 0.125], np.float32)).item()
-        0.375
-    """
-    best = np.partition(probabilities, -2, axis=-1)[..., -2:]
-    return np.asarray(best[..., 1] - best[..., 0], np.float32)
 
 
 def unsure_pixels(margins: NDArray[Any], classes: ByteArray) -> int:

@@ -10,7 +10,6 @@ from terrainlib.mask.confidence import (
     UNSURE_COLORS,
     UNSURE_MARGIN,
     confidence_picture,
-    margin,
     unsure_pixels,
     unsure_share,
 )
@@ -28,26 +27,6 @@ def all_margins() -> np.ndarray:
     """Return the colours of the margins 0 to 255 in 255ths."""
     margins = np.arange(256, dtype=np.uint8)[None]
     return confidence_picture(margins, np.zeros((1, 256), np.uint8))[0].astype(float)
-
-
-@pytest.mark.parametrize("shape", [(2,), (7,), (3, 2), (4, 5, 7), (2, 3, 4, 64)])
-def test_the_margin_is_the_best_minus_the_second_best(shape: tuple[int, ...]) -> None:
-    rng = np.random.default_rng(3)
-    probabilities = rng.dirichlet(np.ones(shape[-1]), shape[:-1]).astype(np.float32)
-    before = probabilities.copy()
-
-    result = margin(probabilities)
-
-    ordered = np.sort(probabilities, axis=-1)
-    assert result.shape == shape[:-1]
-    assert result.dtype == np.float32
-    np.testing.assert_array_equal(result, ordered[..., -1] - ordered[..., -2])
-    np.testing.assert_array_equal(probabilities, before)
-
-
-def test_two_equal_classes_have_no_margin_and_a_certain_one_has_all() -> None:
-    rows = np.array([[0.5, 0.5, 0], [0, 1, 0]], np.float32)
-    assert margin(rows).tolist() == [0, 1]
 
 
 def test_pixels_below_the_limit_are_unsure_and_those_without_data_do_not_count() -> (

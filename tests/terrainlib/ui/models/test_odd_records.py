@@ -17,7 +17,7 @@ from terrainlib.mask.gap.meter import window_px
 from terrainlib.mask.ground.areaerrors import validation_of
 from terrainlib.model.card import card_markdown, model_card
 from terrainlib.model.looks import LOOKS_KEY
-from terrainlib.model.modelfile import inspect_upload, read_record
+from terrainlib.model.modelfile import install_model, read_record
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.models import ModelEntry
 from terrainlib.ui.datasets.splits import has_seen, parts_of
@@ -149,7 +149,7 @@ def test_an_odd_value_is_refused_or_does_no_harm(
                 moment = datetime(2026, 5, 1, tzinfo=UTC)
                 use(ModelEntry("added/a", "added", "a", path, record, 1, moment))
                 if record is None and odd == "lists":  # slow: it reads the weights
-                    inspect_upload(data, "a.keras")
+                    install_model(data, "a.keras")
             except ModelFileError as error:
                 sentence = str(error)
                 assert sentence.startswith("a.keras: ")
