@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.palette import NO_DATA
-from terrainlib.errors import ConfigError, ImageError
+from terrainlib.errors import ConfigError, ImageError, ignored_warnings
 from terrainlib.types import MaskArray
 
 MAX_MEDIAN_PX: Final = 31
@@ -153,13 +153,16 @@ def merge_islands(mask: MaskArray, pixels: int) -> None:
     if pixels < 2:
         return
     from rasterio import features
+    from rasterio.errors import NotGeoreferencedWarning
 
     valid = valid_bytes(mask)
     pixels = min(pixels, mask.size)  # GDAL takes no more
     before = -1
     while (after := zlib.crc32(mask.data)) != before:
         before = after
-        features.sieve(mask, pixels, out=mask, mask=valid, connectivity=4)
+        # It hides this warning itself, but not from other threads that do the same.
+        with ignored_warnings(category=NotGeoreferencedWarning):
+            features.sieve(mask, pixels, out=mask, mask=valid, connectivity=4)
 
 
 def valid_bytes(mask: MaskArray) -> MaskArray | None:

@@ -105,7 +105,7 @@ def test_a_large_geotiff_by_its_path_becomes_a_mask_while_the_page_stays_quick(
     mask = page.get_by_alt_text("Terrain mask of large.tif")
     expect(mask).to_be_visible(timeout=PREDICTION_MS)
     expect(page.get_by_text(re.compile(r"large_mask\.tif [\d.]+ MB"))).to_be_visible()
-    expect(page.get_by_text("Across tile borders the prediction")).to_be_visible()
+    expect(page.get_by_text("The model is unsure of")).to_be_visible()
     wait_for_run(page)
     with page.expect_download() as caught:
         page.get_by_role("button", name="Download all").click()

@@ -190,7 +190,7 @@ def model_outline(model: str) -> TerrainModel:
     if record is None:
         raise ModelFileError("is missing or no model. Choose another.", file=path.name)
     return TerrainModel(
-        network=_NotLoaded(),
+        network=None,
         classes=record.terrain_classes(),
         config=UNetConfig.from_dict(record.config),
         scale=record.scale,
@@ -198,10 +198,6 @@ def model_outline(model: str) -> TerrainModel:
         name=record.name,
         path=path,
     )
-
-
-class _NotLoaded:
-    """Stands for a network that nobody runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Median, sieve and hole filling of class masks: by hand, and by plain slow code."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
@@ -330,3 +332,11 @@ def test_of_equally_large_neighbours_the_first_one_wins():
 
 def test_the_way_to_a_large_region_leads_through_small_ones():
     assert sieve(grid("1 2 2 3 3 3 4 4 4 4"), 4).tolist() == [[4] * 10]
+
+
+def test_several_threads_may_sieve_at_once():
+    mask = noisy(3)
+    expected = sieve(mask, 12)
+    with ThreadPoolExecutor(8) as pool:
+        for result in pool.map(sieve, [mask] * 100, [12] * 100):
+            assert np.array_equal(result, expected)
