@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from terrainlib.errors import ConfigError
 
@@ -99,19 +99,11 @@ PRESETS: Final = ("fast", "notebook", "best")
 PREDICT_TEXT: Final = """\
 Write the masks of images, at their size. For IMAGE.png or .jpg:
 
-  IMAGE_mask.png           classes in their colours
-  IMAGE_soft.png           --soft
-  IMAGE_sharpened.png      --sharpen
-  IMAGE.gpkg               --vectors
-  IMAGE_pack.zip           --pack
+{plain}
 
 For georeferenced TIFF files, which may have any size, on the same grid:
 
-  IMAGE_mask.tif           classes, cloud-optimised, with colours and names;
-                           beside it, in .aux.xml, the names for QGIS
-  IMAGE_soft.tif           --soft, beside the PNG
-  IMAGE_probabilities.tif  --probabilities
-  IMAGE.geojson            --vectors, beside the GeoPackage, in WGS 84
+{placed}
 
 Of several images, or a folder, class_shares.csv lists the share of each class, and
 what failed. A bad image does not stop the others; the exit status is 2 then.
@@ -208,10 +200,13 @@ def _add_evaluate(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 def _add_predict(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    from terrainlib.mask.products.products import help_lines
+
+    plain, placed = help_lines(placed=False), help_lines(placed=True)
     parser = commands.add_parser(
         "predict",
         help="write the masks of images",
-        description=PREDICT_TEXT,
+        description=PREDICT_TEXT.format(plain=plain, placed=placed),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
@@ -225,7 +220,7 @@ def _add_predict(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     add("--out", metavar="DIR", type=Path, required=True, help="folder for the masks")
     add("--height-file", metavar="FILE", type=Path, help="heights of the one IMAGE")
-    _add_kinds(parser)
+    _add_products(parser)
     add("--scale", metavar="S", type=number, help="working px per image px")
     add(
         "--bands",
@@ -237,42 +232,43 @@ def _add_predict(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser.set_defaults(command=("terrainlib.cli.predict", "predict"))
 
 
-def _add_kinds(parser: _Parser) -> None:
+# What the options take that are more than yes or no.
+_VALUES: Final[dict[str, dict[str, Any]]] = {
+    "--sharpen": {"metavar": "A", "type": number},
+    "--pack": {
+        "metavar": "ENGINE",
+        "type": pack_target,
+        "nargs": "?",
+        "const": "source",
+    },
+}
+
+
+def _add_products(parser: _Parser) -> None:
+    from terrainlib.mask.cleaning import STEPS
+    from terrainlib.mask.products.products import CHOICES
+
     add = parser.add_argument
-    add("--soft", action="store_true", help="also write the soft mask")
-    add(
-        "--probabilities",
-        action="store_true",
-        help="also write the probabilities, a band for each class (GeoTIFF only)",
-    )
-    add(
-        "--sharpen",
-        metavar="A",
-        type=number,
-        help="also write the soft mask sharpened by A, 0 to 10",
-    )
-    add(
-        "--vectors",
-        action="store_true",
-        help="also write polygons: GeoPackage, and GeoJSON where the image lies on "
-        "the Earth",
-    )
-    add(
-        "--min-area",
-        metavar="AREA",
-        type=smallest_area,
-        help="smallest polygon, in px or in square metres: 16 (the default), 500m2",
-    )
-    add(
-        "--pack",
-        metavar="ENGINE",
-        type=pack_target,
-        nargs="?",
-        const="source",
-        help="also write a world-builder's pack (zip): source (the default: the "
-        "image's own size), unity:1025, unreal:1009; of an image that is no square "
-        "the middle, or with :stretch behind all",
-    )
+    for product in CHOICES:
+        values = _VALUES.get(product.option, {"action": "store_true"})
+        add(product.option, help=product.option_help, **values)
+        if product.name == "vectors":
+            add(
+                "--min-area",
+                metavar="AREA",
+                type=smallest_area,
+                help="smallest polygon, in px or in square metres: 16 (the default), "
+                "500m2",
+            )
+    for step in STEPS:
+        add(
+            f"--{step.name}",
+            metavar="PX",
+            type=int,
+            default=0,
+            dest=step.field,
+            help=step.option_help,
+        )
 
 
 def _add_sharpen(commands: "argparse._SubParsersAction[_Parser]") -> None:

@@ -13,7 +13,9 @@ from terrainlib.cli.console import complain, in_words, note, progress_bar, say
 from terrainlib.data.imagery import read_size
 from terrainlib.data.scene import list_bands
 from terrainlib.errors import ConfigError, InputError, StoppedError, TerrainError
+from terrainlib.mask.cleaning import STEPS, PostProcessing
 from terrainlib.mask.products.making import file_names, predict_file
+from terrainlib.mask.products.products import CHOICES
 from terrainlib.mask.products.records import SHARES_FILE, Made, Wanted, shares_csv
 from terrainlib.mask.vectors.polygons import SmallestArea
 from terrainlib.model.inputs import require_heights
@@ -320,12 +322,11 @@ def _wanted(options: argparse.Namespace, images: list[Path]) -> Wanted:
             "is no folder. Choose another one with --out.", file=options.out.name
         )
     return Wanted(
-        soft=options.soft,
-        probabilities=options.probabilities,
-        sharpen=options.sharpen,
-        vectors=options.vectors,
+        **{product.field: getattr(options, product.field) for product in CHOICES},
         smallest=options.min_area or SmallestArea(),
-        pack=options.pack,
+        cleaning=PostProcessing(
+            **{step.field: getattr(options, step.field) for step in STEPS}
+        ),
         scale=options.scale,
         bands=options.bands,
     )

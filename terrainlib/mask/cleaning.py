@@ -4,15 +4,22 @@ Each takes a class mask and gives a new one of the same size that holds no class
 was not there before. Pixels without data stay without, give nothing to their
 neighbours, and count in no window and no region. Regions are pixels of one class that
 touch at their sides (4-connectivity).
+
+`STEPS` at the end lists them: command line, job form, the studio's sliders and settings
+against scores read it. A step is added by its function, a field of `PostProcessing` and
+a row there.
 """
 
 import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from typing import Any, ClassVar, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict
 
 from terrainlib.data.palette import NO_DATA
 from terrainlib.errors import ConfigError, ImageError, ignored_warnings
@@ -20,6 +27,8 @@ from terrainlib.types import MaskArray
 
 MAX_MEDIAN_PX: Final = 31
 MAX_REGION_PX: Final = 1_000_000
+MAX_CLEANED_MEGAPIXELS: Final = 150  # of what is cleaned as it is predicted
+BYTES_PER_PX: Final = 18  # of memory, what filling holes takes
 
 _STRIP_PX: Final = 2**20
 
@@ -42,22 +51,23 @@ class PostProcessing:
         ConfigError: If a number is out of its bounds.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
     median_px: int = 0
     sieve_px: int = 0
     fill_px: int = 0
 
     def __post_init__(self) -> None:
-        _check_window(self.median_px)
-        _check_region("sieve", self.sieve_px)
-        _check_region("hole filling", self.fill_px)
+        for step in STEPS:
+            step.check(step.size(self))
 
     @property
     def changes_nothing(self) -> bool:
         """Whether all of it is left out."""
-        return self.median_px == 0 and self.sieve_px < 2 and self.fill_px == 0
+        return all(step.size(self) < step.least for step in STEPS)
 
     def apply(self, mask: MaskArray) -> MaskArray:
-        """Return the mask after all three.
+        """Return the mask after all of them.
 
         Args:
             mask: (H, W) uint8 class indices; 255 = no data. Not modified.
@@ -65,8 +75,9 @@ class PostProcessing:
         Raises:
             ImageError: If `mask` is no such array.
         """
-        mask = median(mask, self.median_px)
-        return fill_holes(sieve(mask, self.sieve_px), self.fill_px)
+        for step in STEPS:
+            mask = step.clean(mask, step.size(self))
+        return mask
 
 
 def median(mask: MaskArray, size: int) -> MaskArray:
@@ -293,3 +304,85 @@ def _check_region(what: str, pixels: Any) -> None:
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True, slots=True)
+class CleaningStep:
+    """One way to clean a class mask.
+
+    Attributes:
+        name: The command line's option without dashes, and with `_px` behind the field
+            of `PostProcessing`.
+        label: What people read on a page.
+        about: What it does, in a sentence; the size is "this".
+        option_help: What the command line says of it.
+        clean: Cleans a mask with a size in px.
+        check: Refuses a size out of its bounds with a `ConfigError`.
+        offered: The sizes that a slider offers.
+        least: The smallest size that changes anything.
+        is_area: Whether the size counts the pixels of an area; else it is a width.
+    """
+
+    name: str
+    label: str
+    about: str
+    option_help: str
+    clean: Callable[[MaskArray, int], MaskArray]
+    check: Callable[[Any], None]
+    offered: Sequence[int]
+    least: int = 1
+    is_area: bool = True
+
+    @property
+    def field(self) -> str:
+        """The field of `PostProcessing` that holds its size."""
+        return f"{self.name}_px"
+
+    def size(self, cleaning: PostProcessing) -> int:
+        """Return its size in px; 0 leaves it out."""
+        size: int = getattr(cleaning, self.field)
+        return size
+
+    def size_of_width(self, width: int) -> int:
+        """Return the size that stands for a width in px.
+
+        For areas the largest one that is smaller than a square so wide.
+        """
+        return max(0, width**2 - 1) if self.is_area else width
+
+
+_AREAS: Final = range(0, 401, 4)
+STEPS: Final = (  # in the order in which they are done
+    CleaningStep(
+        "median",
+        "Median",
+        "Every pixel takes the class that most pixels in a window of this width have.",
+        f"clean the class mask, and what is made of it: give every pixel the class "
+        f"that most pixels in a window PX wide have; odd, 3 to {MAX_MEDIAN_PX}",
+        median,
+        _check_window,
+        (0, *range(3, 16, 2)),
+        is_area=False,
+    ),
+    CleaningStep(
+        "sieve",
+        "Sieve",
+        "Regions smaller than this take the class of their largest neighbour.",
+        "clean it: regions smaller than PX pixels take the class of their largest "
+        "neighbour",
+        sieve,
+        partial(_check_region, "sieve"),
+        _AREAS,
+        least=2,
+    ),
+    CleaningStep(
+        "fill",
+        "Fill holes",
+        "What one class encloses, up to this size, takes that class.",
+        "clean it: what one class encloses, up to PX pixels, takes that class",
+        fill_holes,
+        partial(_check_region, "hole filling"),
+        _AREAS,
+    ),
+)
+ALL_STEPS: Final = "All three"

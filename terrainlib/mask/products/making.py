@@ -25,8 +25,9 @@ from terrainlib.mask.gap.meter import Gap, scene_gap
 from terrainlib.mask.ground.areaerrors import validation_of
 from terrainlib.mask.ground.areas import AreaTally
 from terrainlib.mask.pack.pack import PackContent, write_pack
+from terrainlib.mask.products.products import files_of
 from terrainlib.mask.products.records import Made, Wanted
-from terrainlib.mask.products.task import Outputs, Task, check, endings, outputs_of
+from terrainlib.mask.products.task import CleanedSink, Outputs, Task, check, outputs_of
 from terrainlib.mask.tiles.bands import Sink
 from terrainlib.mask.tiles.streaming import StreamOptions, StreamReport, predict_scene
 from terrainlib.mask.vectors.polygons import TerrainPolygons, trace_geotiff, trace_mask
@@ -161,7 +162,6 @@ def _mapped_heights(heights: Heights, path: Path) -> NDArray[np.float32]:
 
 
 _NO_DATA = "no pixel has data, so that there is nothing to see"
-_NO_SOFT_PNG = "the soft mask is written as GeoTIFF only: too large for PNG"
 
 
 def predict_file(  # noqa: PLR0913 - what to make is one argument; the rest are keywords
@@ -229,7 +229,7 @@ def file_names(stem: str, wanted: Wanted, *, placed: bool) -> tuple[str, ...]:
         wanted: What to make.
         placed: Whether the image is georeferenced.
     """
-    return tuple(f"{stem}{ending}" for ending in endings(wanted, placed=placed))
+    return tuple(f"{stem}{file.ending}" for file in files_of(wanted, placed=placed))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -267,10 +267,17 @@ def _run(
         for sink in outputs.sinks:
             stack.enter_context(sink)
         sinks: list[Sink] = [*outputs.sinks, areas]
+        cleaned = None
+        if task.cleans:  # what wants no other plane is made of the class mask alone
+            of_classes = [sink for sink in sinks if not sink.wants]
+            cleaned = CleanedSink(of_classes, task.wanted.cleaning, task.size)
+            sinks = [cleaned, *(sink for sink in sinks if sink.wants)]
         report = predict_scene(task.model, task.scene, sinks, options=options)
         if report.stopped and report.rows == 0:
             files = ()
             raise StoppedError("no row is finished: nothing is worth keeping.")
+        if cleaned is not None:
+            cleaned.hand_on()
         if report.stopped:
             for sink in outputs.sinks:
                 sink.stopped_at(report.rows)
@@ -280,12 +287,15 @@ def _run(
 def _made(task: Task, done: _Done, extras: Extras, gap: Gap, seconds: float) -> Made:
     report, (height, width) = done.report, task.size
     names = [item.name for item in task.model.classes]
-    known = int(report.counts.sum())
+    counts = done.areas.pixels  # of the mask as it is written
+    known = int(counts.sum())
     notes = list(task.scene.notes)
     if not known and report.rows:
         notes.append(_NO_DATA)
-    if task.wanted.soft and task.placed and not task.fits_png:
-        notes.append(_NO_SOFT_PNG)
+    notes += [
+        f"{product.called} is written as GeoTIFF only: too large for PNG"
+        for product in task.left_out
+    ]
     return Made(
         name=task.scene.name,
         files=(*done.files, *extras.files),
@@ -295,7 +305,7 @@ def _made(task: Task, done: _Done, extras: Extras, gap: Gap, seconds: float) -> 
         stopped=extras.stopped,
         shares={
             name: int(count) / max(1, known)
-            for name, count in zip(names, report.counts, strict=True)
+            for name, count in zip(names, counts, strict=True)
         },
         areas=done.areas.table(validation_of(task.model.record)).to_dict(),
         gap=_plain({**asdict(gap), "title": gap.title}),
@@ -326,8 +336,8 @@ def _keep_inputs(task: Task, sources: tuple[ImageSource | None, ...]) -> None:
         for source in sources
         if isinstance(source, str | Path)
     }
-    for ending in endings(task.wanted, placed=task.placed):
-        if (taken := inputs.get(task.path(ending).resolve())) is not None:
+    for file in files_of(task.wanted, placed=task.placed):
+        if (taken := inputs.get(task.path(file.ending).resolve())) is not None:
             raise InputError(
                 f"a result would replace the input {taken}. Choose another folder, or "
                 "another name.",

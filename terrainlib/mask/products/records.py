@@ -8,9 +8,11 @@ from pydantic import ConfigDict, Field
 
 from terrainlib.errors import ConfigError
 from terrainlib.files import csv_bytes
+from terrainlib.mask.cleaning import PostProcessing
 from terrainlib.mask.gap.meter import Gap
 from terrainlib.mask.ground.areas import AreaForm
 from terrainlib.mask.pack.pack import PackTarget
+from terrainlib.mask.products.products import products_of
 from terrainlib.mask.sharpen import check_amount
 from terrainlib.mask.tiles.bands import Plane
 from terrainlib.mask.tiles.feeding import check_scale
@@ -45,6 +47,7 @@ class Wanted:
         vectors: Polygons of the classes.
         smallest: The smallest area that gets a polygon of its own.
         pack: A world-builder's pack; None for none.
+        cleaning: How the class mask is cleaned, and with it all that is made of it.
         scale: Working px per image px instead of the model's own, 0.001 to 16.
         bands: Numbers, from 1, of the bands to use as red, green and blue; None for
             the file's own.
@@ -61,6 +64,7 @@ class Wanted:
     vectors: bool = False
     smallest: SmallestArea = field(default_factory=SmallestArea)
     pack: PackTarget | None = None
+    cleaning: PostProcessing = field(default_factory=PostProcessing)
     scale: float | None = None
     bands: tuple[_Band, _Band, _Band] | None = None
 
@@ -78,10 +82,9 @@ class Wanted:
     @property
     def planes(self) -> frozenset[Plane]:
         """What a prediction gives for it beside the classes, for `estimate`."""
-        soft = self.soft or self.sharpen is not None
-        weights = self.probabilities or self.pack is not None
-        names: tuple[tuple[Plane, bool], ...] = (("soft", soft), ("weights", weights))
-        return frozenset(name for name, needed in names if needed)
+        return frozenset(
+            plane for product in products_of(self) for plane in product.wants
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain JSON form."""

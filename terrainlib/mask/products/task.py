@@ -1,140 +1,35 @@
-"""What a prediction of one image is to make: names, checks before it, and sinks."""
+"""What a prediction of one image is to make: checks before it, and sinks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self
 
 import numpy as np
 
-from terrainlib.data.palette import Classes
+from terrainlib.data.palette import NO_DATA
 from terrainlib.data.scene import Heights, Scene
 from terrainlib.errors import ConfigError, ImageError
-from terrainlib.files import require_free_space, storage_error, write_bytes
+from terrainlib.files import require_free_space, storage_error
+from terrainlib.mask.cleaning import MAX_CLEANED_MEGAPIXELS, PostProcessing
 from terrainlib.mask.ground.equalarea import mean_area
 from terrainlib.mask.pack.pack import frame_of
-from terrainlib.mask.products.records import Wanted
-from terrainlib.mask.rasters.geotiff import (
-    ClassRasterSink,
-    SoftRasterSink,
-    WeightRasterSink,
+from terrainlib.mask.products.products import (
+    Product,
+    ProductFile,
+    files_of,
+    products_of,
 )
-from terrainlib.mask.rasters.png import MAX_PNG_MEGAPIXELS, ClassPngSink, SoftPngSink
-from terrainlib.mask.rasters.rasterfile import RasterSink
-from terrainlib.mask.sharpen import sharpen
-from terrainlib.mask.tiles.bands import Band, Plane, Sink
+from terrainlib.mask.products.records import Wanted
+from terrainlib.mask.rasters.png import MAX_PNG_MEGAPIXELS
+from terrainlib.mask.tiles.bands import Band, FileSink, Plane, Sink
 from terrainlib.mask.tiles.feeding import check_heights
+from terrainlib.mask.tiles.finishing import BAND_PX
 from terrainlib.mask.vectors.polygons import MAX_MEGAPIXELS
-from terrainlib.mask.vectors.vectorfile import raster_names
-from terrainlib.types import ByteArray
+from terrainlib.types import ByteArray, Size
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
-
-_HALO: Final = 1  # rows beside a row that the kernel reaches
-
-
-class SharpenedPngSink:
-    """Writes the soft mask sharpened, with the pixels of `sharpen` on the whole of it.
-
-    Use it as a context, as `SoftPngSink`. A row is written when the one below is there.
-
-    Args:
-        path: The file to write.
-        amount: Strength of the Laplacian, 0 to 10.
-        height: Rows of the image.
-        width: Columns of the image.
-        classes: The K classes.
-
-    Raises:
-        ImageError: If the picture is larger than 500 megapixels.
-        StorageError: If the disk is full, read-only or failing.
-    """
-
-    wants: ClassVar[tuple[Plane, ...]] = ("soft",)
-
-    def __init__(
-        self, path: Path, *, amount: float, height: int, width: int, classes: Classes
-    ) -> None:
-        self._file = SoftPngSink(path, height=height, width=width, classes=classes)
-        self._amount = amount
-        self._height = height
-        self._above = np.empty((0, width, 3), np.uint8)  # the last row is not written
-        self._classes_above = np.empty((0, width), np.uint8)
-
-    def __enter__(self) -> Self:
-        self._file.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.__exit__(kind, error, trace)
-
-    def write(self, band: Band) -> None:
-        """Take the next rows.
-
-        Raises:
-            InputError: If the band does not follow the one before.
-            StorageError: If the disk is full, read-only or failing.
-        """
-        soft = band.soft
-        if soft is None:
-            soft = np.zeros((*band.classes.shape, 3), np.uint8)
-        lines = np.concatenate([self._above, soft])
-        classes = np.concatenate([self._classes_above, band.classes])
-        below = 0 if band.rows.stop == self._height else _HALO
-        first = max(0, len(self._above) - _HALO)
-        last = len(lines) - below
-        if first < last:
-            top = band.rows.stop - len(lines)
-            part = slice(first, last)
-            sharp = sharpen(lines, self._amount)[part]
-            rows = slice(top + first, top + last)
-            self._file.write(Band(rows, classes[part], soft=sharp))
-        self._above = lines[-2 * _HALO :].copy()
-        self._classes_above = classes[-2 * _HALO :].copy()
-
-    def stopped_at(self, row: int) -> None:
-        """Say that the rows from this one on were not predicted."""
-        self._file.stopped_at(row)
-
-
-class NamesSink:
-    """Writes the names of the classes beside their GeoTIFF, where QGIS looks for them.
-
-    Use it as a context; the file is written in the end.
-
-    Args:
-        path: The file to write: the GeoTIFF's name with `.aux.xml` behind.
-        classes: The K classes.
-
-    Raises:
-        StorageError: If the disk is full, read-only or failing.
-    """
-
-    wants: ClassVar[tuple[Plane, ...]] = ()
-
-    def __init__(self, path: Path, *, classes: Classes) -> None:
-        self._path = path
-        self._classes = classes
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            write_bytes(self._path, raster_names(self._classes))
-
-    def write(self, band: Band) -> None:
-        """Take the next rows, which say nothing about names."""
-
-    def stopped_at(self, row: int) -> None:
-        """Nothing to say: the names are the same in a part of the mask."""
 
 
 class PlaneFile:
@@ -194,34 +89,47 @@ class PlaneFile:
         return np.memmap(self._path, np.uint8, mode="r", shape=self._shape)
 
 
-_MILLION: Final = 10**6
-_NAMES: Final = "_mask.tif.aux.xml"
-_SHARPENED: Final = "_sharpened.png"
-_MADE_BY: Final[dict[str, type[RasterSink]]] = {
-    "_mask.tif": ClassRasterSink,
-    "_mask.png": ClassPngSink,
-    "_soft.tif": SoftRasterSink,
-    "_soft.png": SoftPngSink,
-    "_probabilities.tif": WeightRasterSink,
-}
+class CleanedSink:
+    """Holds the class mask back, cleans it as a whole, and hands it on.
 
+    A region may reach from the top of an image to its bottom, so that none of it can be
+    cleaned before all of it is there.
 
-class FileSink(Sink, Protocol):
-    """A sink that writes a file, in a context."""
+    Args:
+        sinks: Take the cleaned bands.
+        cleaning: How it is cleaned.
+        size: (H, W) of the image.
+    """
 
-    def __enter__(self) -> Self:
-        """Begin the file."""
+    wants: ClassVar[tuple[Plane, ...]] = ()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+    def __init__(
+        self, sinks: Sequence[Sink], cleaning: PostProcessing, size: Size
     ) -> None:
-        """Finish it, or leave nothing behind after an exception."""
+        self._sinks = sinks
+        self._cleaning = cleaning
+        self._mask = np.full(size, NO_DATA, np.uint8)
 
-    def stopped_at(self, row: int) -> None:
-        """Say that the rows from this one on were not predicted."""
+    def write(self, band: Band) -> None:
+        """Take the next rows."""
+        self._mask[band.rows] = band.classes
+
+    def hand_on(self) -> None:
+        """Clean what came, and give it to the sinks.
+
+        Raises:
+            StorageError: If the disk is full, read-only or failing.
+        """
+        mask = self._cleaning.apply(self._mask)
+        height, width = mask.shape
+        step = max(1, BAND_PX // width)
+        for start in range(0, height, step):
+            rows = slice(start, min(start + step, height))
+            for sink in self._sinks:
+                sink.write(Band(rows, mask[rows]))
+
+
+_MILLION: Final = 10**6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -255,9 +163,47 @@ class Task:
         return self.scene.georeference is not None
 
     @property
+    def cleans(self) -> bool:
+        """Whether the class mask is cleaned."""
+        return not self.wanted.cleaning.changes_nothing
+
+    @property
     def fits_png(self) -> bool:
         """Whether a PNG of the image's size can be written."""
         return self.size[0] * self.size[1] <= MAX_PNG_MEGAPIXELS * _MILLION
+
+    @property
+    def left_out(self) -> list[Product]:
+        """Products of which no PNG is written: too large, but there is a GeoTIFF."""
+        if not self.placed or self.fits_png:
+            return []
+        return [
+            product
+            for product in products_of(self.wanted)
+            if {file.suffix for file in self._made(product)} > {".png"}
+        ]
+
+    @property
+    def files(self) -> list[ProductFile]:
+        """The files that may be written."""
+        without = {file.ending for product in self.left_out for file in product.files}
+        return [
+            file
+            for file in files_of(self.wanted, placed=self.placed)
+            if file.suffix != ".png" or file.ending not in without
+        ]
+
+    @property
+    def pictures(self) -> list[Product]:
+        """Products that are a PNG and nothing else."""
+        return [
+            product
+            for product in products_of(self.wanted)
+            if {file.suffix for file in self._made(product)} == {".png"}
+        ]
+
+    def _made(self, product: Product) -> list[ProductFile]:
+        return product.files_for(placed=self.placed)
 
     def path(self, name: str) -> Path:
         """Return the path of a file whose name ends so."""
@@ -280,27 +226,6 @@ class Outputs:
     def sinks(self) -> Sequence[FileSink]:
         """All of them."""
         return [*self.files.values(), *self.planes.values()]
-
-
-def endings(wanted: Wanted, *, placed: bool) -> tuple[str, ...]:
-    """Return how the names of all files end that may be written for an image.
-
-    Args:
-        wanted: What to make.
-        placed: Whether the image is georeferenced.
-    """
-    names = ["_mask.tif", _NAMES] if placed else ["_mask.png"]
-    if wanted.soft:
-        names += ["_soft.png", "_soft.tif"] if placed else ["_soft.png"]
-    if wanted.probabilities and placed:
-        names.append("_probabilities.tif")
-    if wanted.sharpen is not None:
-        names.append(_SHARPENED)
-    if wanted.vectors:
-        names += [".gpkg", ".geojson"] if placed else [".gpkg"]
-    if wanted.pack is not None:
-        names.append("_pack.zip")
-    return tuple(names)
 
 
 def check(task: Task) -> None:
@@ -327,11 +252,11 @@ def outputs_of(task: Task, scratch: Path) -> Outputs:
         scratch: Folder for files that do not stay.
     """
     wanted = task.wanted
-    written = {*_MADE_BY, _NAMES, _SHARPENED}
-    names = [name for name in endings(wanted, placed=task.placed) if name in written]
-    if not task.fits_png and "_soft.png" in names:
-        names.remove("_soft.png")
-    files = {task.path(name): _sink(task, name) for name in names}
+    files = {
+        task.path(file.ending): _sink(task, file, make)
+        for file in task.files
+        if (make := file.sink) is not None
+    }
     planes = {}
     if wanted.pack is not None or (wanted.vectors and not task.placed):
         planes["classes"] = PlaneFile(scratch / "classes", "classes", task.size)
@@ -341,55 +266,51 @@ def outputs_of(task: Task, scratch: Path) -> Outputs:
     return Outputs(files, planes)
 
 
-def _sink(task: Task, ending: str) -> FileSink:
+def _sink(task: Task, file: ProductFile, make: Callable[..., FileSink]) -> FileSink:
     height, width = task.size
-    path, classes = task.path(ending), task.model.classes
-    if ending == _NAMES:
-        return NamesSink(path, classes=classes)
-    if ending == _SHARPENED:
-        amount = task.wanted.sharpen or 0.0
-        return SharpenedPngSink(
-            path, amount=amount, height=height, width=width, classes=classes
-        )
-    place = task.scene.georeference if ending.endswith(".tif") else None
-    return _MADE_BY[ending](
-        path, height=height, width=width, classes=classes, georeference=place
+    place = task.scene.georeference if file.suffix == ".tif" else None
+    amount = {"amount": task.wanted.sharpen} if file.amount else {}
+    return make(
+        task.path(file.ending),
+        height=height,
+        width=width,
+        classes=task.model.classes,
+        georeference=place,
+        **amount,
     )
 
 
 def _check_sizes(task: Task) -> None:
     """Refuse what is too large for a file that is wanted, or for one pass."""
     wanted, (height, width) = task.wanted, task.size
-    pictures = not task.placed or wanted.sharpen is not None
-    if pictures and not task.fits_png:
-        raise ImageError(
-            f"{width} x {height} px; the limit for PNG is {MAX_PNG_MEGAPIXELS} "
-            "megapixels. "
-            + (
-                "Leave out the sharpened picture."
-                if task.placed
-                else "Give it a place as a GeoTIFF, or cut it into parts."
-            ),
-            file=task.scene.name,
-        )
-    if wanted.vectors and height * width > MAX_MEGAPIXELS * _MILLION:
-        raise ImageError(
-            f"{width} x {height} px; the limit for polygons is {MAX_MEGAPIXELS} "
-            "megapixels. Leave them out, or cut the image into parts.",
-            file=task.scene.name,
-        )
+    if task.pictures and not task.fits_png:
+        advice = f"Leave out {' and '.join(one.called for one in task.pictures)}."
+        if not task.placed:
+            advice = "Give it a place as a GeoTIFF, or cut it into parts."
+        _refuse(task, "PNG", MAX_PNG_MEGAPIXELS, advice)
+    pixels = height * width
+    cut = "or cut the image into parts."
+    if wanted.vectors and pixels > MAX_MEGAPIXELS * _MILLION:
+        _refuse(task, "polygons", MAX_MEGAPIXELS, f"Leave them out, {cut}")
+    if task.cleans and pixels > MAX_CLEANED_MEGAPIXELS * _MILLION:
+        _refuse(task, "cleaning", MAX_CLEANED_MEGAPIXELS, f"Leave it out, {cut}")
     if wanted.pack is not None:
         frame_of(wanted.pack, task.size, task.scene.name)
+
+
+def _refuse(task: Task, what: str, limit: int, advice: str) -> NoReturn:
+    height, width = task.size
+    raise ImageError(
+        f"{width} x {height} px; the limit for {what} is {limit} megapixels. {advice}",
+        file=task.scene.name,
+    )
 
 
 def _check_place(task: Task) -> None:
     """Refuse what needs to know where the image lies, and does not."""
     wanted = task.wanted
-    if wanted.probabilities and not task.placed:
-        raise ConfigError(
-            "not georeferenced, and probabilities are written as GeoTIFF only. Leave "
-            "them out, or ask for a pack, which holds them as weights.",
-            file=task.scene.name,
-        )
+    for product in products_of(wanted):
+        if product.without_place and not task.placed:
+            raise ConfigError(product.without_place, file=task.scene.name)
     if wanted.vectors and wanted.smallest.unit == "m2":
         wanted.smallest.pixels(mean_area(task.scene.georeference, *task.size))

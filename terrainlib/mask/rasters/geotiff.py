@@ -7,7 +7,8 @@ written row by row.
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
+from xml.etree import ElementTree
 
 from terrainlib.data.formats.geotiff import read_place
 from terrainlib.data.formats.raster import Georeference
@@ -15,7 +16,7 @@ from terrainlib.data.formats.source import damaged
 from terrainlib.data.formats.tiff import faults
 from terrainlib.data.palette import NO_DATA, Classes, TerrainClass
 from terrainlib.errors import ImageError
-from terrainlib.files import parse_json
+from terrainlib.files import parse_json, write_bytes
 from terrainlib.mask.rasters.gdalwork import reopened
 from terrainlib.mask.rasters.rasterfile import Layout, RasterSink
 from terrainlib.mask.tiles.bands import Band, Plane
@@ -154,3 +155,53 @@ def _describe_classes(data: Any, classes: Classes) -> None:
     data.write_colormap(1, {**colors, NO_DATA: (0, 0, 0, 0)})
     data.set_band_description(1, "terrain class")
     data.update_tags(**class_tags(classes))
+
+
+class NamesSink:
+    """Writes the names of the classes beside their GeoTIFF, where QGIS looks for them.
+
+    Use it as a context; the file is written in the end.
+
+    Args:
+        path: The file to write: the GeoTIFF's name with `.aux.xml` behind.
+        classes: The K classes.
+
+    Raises:
+        StorageError: If the disk is full, read-only or failing.
+    """
+
+    wants: ClassVar[tuple[Plane, ...]] = ()
+
+    def __init__(self, path: Path, *, classes: Classes, **_: Any) -> None:
+        self._path = path
+        self._classes = classes
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            write_bytes(self._path, raster_names(self._classes))
+
+    def write(self, band: Band) -> None:
+        """Take the next rows, which say nothing about names."""
+
+    def stopped_at(self, row: int) -> None:
+        """Nothing to say: the names are the same in a part of the mask."""
+
+
+def raster_names(classes: Classes) -> bytes:
+    """Return the file that gives the pixels of a class GeoTIFF their names in QGIS.
+
+    It belongs beside the GeoTIFF, under its name with `.aux.xml` behind. A GeoTIFF
+    itself has no place for names of values that QGIS would read.
+
+    Args:
+        classes: The K classes.
+    """
+    root = ElementTree.Element("PAMDataset")
+    band = ElementTree.SubElement(root, "PAMRasterBand", band="1")
+    names = ElementTree.SubElement(band, "CategoryNames")
+    for item in classes:
+        ElementTree.SubElement(names, "Category").text = item.name
+    return (ElementTree.tostring(root, encoding="unicode") + "\n").encode()

@@ -278,11 +278,15 @@ class RasterSink(ABC):
                 "next. Give the bands in their order.",
                 file=self._file.path.name,
             )
-        self._file.append(self._pixels(band), band.classes != NO_DATA)
+        self._file.append(self.pixels(band), band.classes != NO_DATA)
 
     def stopped_at(self, row: int) -> None:
         """Say that the rows from this one on were not predicted."""
         self._rows_done = row
+
+    def pixels(self, band: Band) -> ByteArray:
+        """Return the pixels of a band as the file holds them, (h, W, B) uint8."""
+        return self._pixels(band)
 
     def _finish(self) -> None:
         done = min(self._rows_done, self._file.rows)

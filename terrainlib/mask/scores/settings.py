@@ -26,7 +26,7 @@ from terrainlib.data.dataset import Dataset
 from terrainlib.data.layout import Problem
 from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.errors import DatasetError
-from terrainlib.mask.cleaning import PostProcessing
+from terrainlib.mask.cleaning import ALL_STEPS, STEPS, PostProcessing
 from terrainlib.mask.scores.gallery import PredictionStore, open_store
 from terrainlib.mask.scores.scoring import predict_pairs
 from terrainlib.mask.sharpen import Method, sharpen
@@ -43,7 +43,7 @@ SHARPENINGS: Final[dict[str, Method]] = {
     "Laplacian": "laplacian",
     "Unsharp mask": "unsharp",
 }
-CLEANINGS: Final = ("Median", "Sieve", "Fill holes", "All three")
+CLEANINGS: Final = (*(step.label for step in STEPS), ALL_STEPS)
 AMOUNTS: Final[dict[Kind, tuple[float, ...]]] = {
     "sharpening": tuple(round(0.2 * step, 1) for step in range(16)),
     "cleaning": (0, 3, 5, 7, 9, 11, 15),
@@ -78,10 +78,12 @@ class Setting:
     def cleaning(self) -> PostProcessing:
         """How it cleans, if it is of that kind."""
         width = int(self.amount)
-        pixels = max(0, width**2 - 1)
-        sizes = zip(CLEANINGS, (width, pixels, pixels), strict=False)
         return PostProcessing(
-            *(size if self.method in (name, "All three") else 0 for name, size in sizes)
+            **{
+                step.field: step.size_of_width(width)
+                for step in STEPS
+                if self.method in (step.label, ALL_STEPS)
+            }
         )
 
     @property
@@ -89,7 +91,7 @@ class Setting:
         """What to set in the studio, such as `Laplacian at 0.4`."""
         if self.kind == "sharpening":
             return f"{self.method} at {self.amount:g}"
-        sizes = zip(CLEANINGS, astuple(self.cleaning), strict=False)
+        sizes = [(step.label, step.size(self.cleaning)) for step in STEPS]
         return ", ".join(f"{name} {size} px" for name, size in sizes if size) or "none"
 
     def mask(self, predicted: Prediction, classes: Classes) -> MaskArray:

@@ -6,7 +6,8 @@ width from the top to the bottom, and whoever writes or counts takes them one by
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,24 @@ class Sink(Protocol):
 
     def write(self, band: Band) -> None:
         """Take one band."""
+
+
+class FileSink(Sink, Protocol):
+    """A sink that writes a file, in a context."""
+
+    def __enter__(self) -> Self:
+        """Begin the file."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish it, or leave nothing behind after an exception."""
+
+    def stopped_at(self, row: int) -> None:
+        """Say that the rows from this one on were not predicted."""
 
 
 def to_bytes(picture: NDArray[Any]) -> ByteArray:

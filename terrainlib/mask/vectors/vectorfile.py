@@ -135,23 +135,6 @@ def qml_style(classes: Classes) -> str:
     return _HEAD + ElementTree.tostring(root, encoding="unicode")
 
 
-def raster_names(classes: Classes) -> bytes:
-    """Return the file that gives the pixels of a class GeoTIFF their names in QGIS.
-
-    It belongs beside the GeoTIFF, under its name with `.aux.xml` behind. A GeoTIFF
-    itself has no place for names of values that QGIS would read.
-
-    Args:
-        classes: The K classes.
-    """
-    root = ElementTree.Element("PAMDataset")
-    band = ElementTree.SubElement(root, "PAMRasterBand", band="1")
-    names = ElementTree.SubElement(band, "CategoryNames")
-    for item in classes:
-        ElementTree.SubElement(names, "Category").text = item.name
-    return (ElementTree.tostring(root, encoding="unicode") + "\n").encode()
-
-
 def _add_fill(
     symbols: ElementTree.Element, number: int, color: tuple[int, int, int]
 ) -> None:

@@ -22,6 +22,8 @@ from terrainlib import files
 from terrainlib.data.imagery import read_size
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import ModelFileError, StorageError, TerrainError
+from terrainlib.mask.cleaning import BYTES_PER_PX as CLEANING_BYTES_PER_PX
+from terrainlib.mask.products.products import CHOICES, products_of
 from terrainlib.mask.products.records import Made, Wanted
 from terrainlib.mask.tiles.feeding import geometry_of
 from terrainlib.mask.tiles.streaming import grid_of, memory_bytes
@@ -212,10 +214,12 @@ class _Pass:
 def _pass_of(model: TerrainModel, size: Size, wanted: Wanted) -> _Pass:
     geometry = geometry_of(model, size, wanted.scale)
     grid = grid_of(model, geometry, wants=wanted.planes, name="image")
+    cleans = not wanted.cleaning.changes_nothing
+    cleaned = CLEANING_BYTES_PER_PX * size[0] * size[1] if cleans else 0
     return _Pass(
         len(grid),
         len(grid) * grid.tile[0] * grid.tile[1],
-        memory_bytes(model, geometry, grid, wanted.planes),
+        memory_bytes(model, geometry, grid, wanted.planes) + cleaned,
     )
 
 
@@ -229,10 +233,9 @@ def _sizes(config: PredictionConfig) -> Iterator[Size]:
 
 def _disk_bytes(size: Size, wanted: Wanted, classes: int) -> int:
     """Return what the files of an image take where nothing can be compressed."""
-    pictures = 2 * wanted.soft + (wanted.sharpen is not None)
-    depths = classes * (wanted.probabilities + (wanted.pack is not None))
-    polygons = 2 * wanted.vectors  # GeoPackage and GeoJSON, about that of a mask each
-    return size[0] * size[1] * (1 + 3 * pictures + depths + polygons)
+    pixels = size[0] * size[1]
+    products = products_of(wanted)
+    return sum(product.needed_bytes(pixels, classes) for product in products)
 
 
 def _network_key(model: TerrainModel) -> str:
@@ -241,14 +244,10 @@ def _network_key(model: TerrainModel) -> str:
 
 
 def _rest_key(wanted: Wanted) -> str:
-    parts = {
-        "soft": wanted.soft,
-        "probabilities": wanted.probabilities,
-        "sharpened": wanted.sharpen is not None,
-        "vectors": wanted.vectors,
-        "pack": wanted.pack is not None,
-    }
-    return "-".join(["rest", *(name for name, asked in parts.items() if asked)])
+    names = [product.name for product in CHOICES if product.asked(wanted)]
+    if not wanted.cleaning.changes_nothing:
+        names.append("cleaned")
+    return "-".join(["rest", *names])
 
 
 def _known() -> dict[str, _Speed]:

@@ -1,14 +1,14 @@
 """The questions before a prediction of its own: what is made, how, where it goes."""
 
-from typing import Final
+from typing import Any, Final
 
 import streamlit as st
 
-from terrainlib.mask.pack.pack import PackTarget
+from terrainlib.mask.cleaning import MAX_CLEANED_MEGAPIXELS, PostProcessing
+from terrainlib.mask.products.products import CHOICES, NEEDS_PLACE, Product
 from terrainlib.mask.products.records import Wanted
 from terrainlib.mask.sharpen import MAX_AMOUNT
 from terrainlib.mask.tiles.feeding import MAX_SCALE, MIN_SCALE
-from terrainlib.mask.vectors.polygons import SmallestArea
 from terrainlib.runs.jobs.config import PredictionConfig, input_images
 from terrainlib.runs.jobs.estimate import estimate_job
 from terrainlib.runs.models import ModelEntry
@@ -20,7 +20,8 @@ from terrainlib.ui.jobs.result import estimate_text, progress_text
 from terrainlib.ui.paths import results_folder
 from terrainlib.ui.studio.downloads import pick_pack_target, pick_smallest_area
 from terrainlib.ui.studio.inputs import Chosen
-from terrainlib.ui.studio.overview import picture_bytes, show_image
+from terrainlib.ui.studio.overview import ImageOverview, picture_bytes, show_image
+from terrainlib.ui.studio.result import pick_cleaning
 from terrainlib.ui.studio.uploads import path_of
 from terrainlib.ui.text import file_size, md_escape
 
@@ -43,25 +44,15 @@ def ask_wanted(chosen: Chosen, model_scale: float | None) -> Wanted:
         "The class mask always: "
         + ("GeoTIFF on the image's grid." if placed else "PNG in the class colours.")
     )
-    soft = _check("soft", "Soft mask", "The class colours, by their probabilities.")
-    sharpen = _ask_sharpening()
-    probabilities = _check(
-        "probabilities",
-        "Probabilities",
-        "One band a class, as GeoTIFF."
-        if placed
-        else "Only for images that have a place on the Earth.",
-        disabled=not placed,
-    )
-    smallest = _ask_polygons(on_earth=overview.metres is not None)
-    pack = _ask_pack((overview.height, overview.width))
+    values: dict[str, Any] = {}
+    for product in CHOICES:
+        barred = bool(product.without_place) and not placed
+        about = NEEDS_PLACE if barred else product.about
+        asked = _check(product.name, product.label, about, disabled=barred)
+        values |= _ask_details(product, asked and not barred, overview)
     return Wanted(
-        soft=soft,
-        probabilities=probabilities and placed,
-        sharpen=sharpen,
-        vectors=smallest is not None,
-        smallest=smallest or SmallestArea(),
-        pack=pack,
+        **values,
+        cleaning=_ask_cleaning(overview),
         scale=_ask_scale(model_scale),
         bands=chosen.shown.bands,
     )
@@ -89,10 +80,24 @@ def _check(name: str, label: str, help_text: str, *, disabled: bool = False) -> 
     )
 
 
-def _ask_sharpening() -> float | None:
-    wanted = _check("sharpened", "Sharpened mask", "The soft mask, sharpened.")
-    if not wanted:
-        return None
+def _ask_details(
+    product: Product, asked: bool, overview: ImageOverview
+) -> dict[str, Any]:
+    """Return what `Wanted` takes for a product, asking for what belongs to it."""
+    if product.name == "sharpened":
+        return {product.field: _ask_amount() if asked else None}
+    if product.name == "vectors" and asked:
+        on_earth = overview.metres is not None
+        smallest = pick_smallest_area(_key("smallest"), on_earth=on_earth)
+        return {product.field: True, "smallest": smallest}
+    if product.name == "pack":
+        size = (overview.height, overview.width)
+        target = pick_pack_target(_key("pack"), size) if asked else None
+        return {product.field: target}
+    return {product.field: asked}
+
+
+def _ask_amount() -> float:
     return float(
         st.slider(
             "Amount of sharpening",
@@ -106,26 +111,16 @@ def _ask_sharpening() -> float | None:
     )
 
 
-def _ask_polygons(*, on_earth: bool) -> SmallestArea | None:
-    wanted = _check(
-        "vectors",
-        "Polygons",
-        "Outlines of the classes with their areas, as GeoPackage; also as GeoJSON "
-        "where the image lies on the Earth.",
-    )
-    if not wanted:
-        return None
-    return pick_smallest_area(_key("smallest"), on_earth=on_earth)
-
-
-def _ask_pack(size: tuple[int, int]) -> PackTarget | None:
-    wanted = _check(
-        "pack",
-        "World-builder's pack",
-        "One zip with weights of each class, splat maps and heights, for Unity, "
-        "Unreal, Godot and Blender.",
-    )
-    return pick_pack_target(_key("pack"), size) if wanted else None
+def _ask_cleaning(overview: ImageOverview) -> PostProcessing:
+    """Ask how the class mask is cleaned; too large an image is not."""
+    with st.expander("Clean the class mask", icon=":material/cleaning_services:"):
+        if overview.height * overview.width > MAX_CLEANED_MEGAPIXELS * 1e6:
+            st.caption(
+                f"Images of up to {MAX_CLEANED_MEGAPIXELS} megapixels can be cleaned."
+            )
+            return PostProcessing()
+        st.caption("It acts on the class mask, its areas and its polygons.")
+        return pick_cleaning(_key("cleaning"))
 
 
 def _ask_scale(model_scale: float | None) -> float | None:

@@ -11,6 +11,7 @@ from terrainlib import files
 from terrainlib.data.palette import Classes, TerrainClass
 from terrainlib.mask.gap.meter import Gap
 from terrainlib.mask.ground.areas import AreaTable
+from terrainlib.mask.products.products import MASK
 from terrainlib.mask.products.records import Made
 from terrainlib.runs.jobs.config import InputImage
 from terrainlib.runs.jobs.estimate import Estimate
@@ -128,7 +129,7 @@ def estimate_text(told: Estimate) -> str:
 
 def mask_file(made: Made) -> Path | None:
     """Return the class mask among an image's files."""
-    ends = ("_mask.tif", "_mask.png")
+    ends = tuple(file.ending for file in MASK.files if file.about)
     return next((f for f in made.files if f.name.endswith(ends)), None)
 
 

@@ -3,14 +3,21 @@
 They are made by the library when they are clicked, with the settings of the page.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import streamlit as st
 
 from terrainlib.mask.pack.pack import ENGINES, FITS, SIZES, PackTarget
+from terrainlib.mask.products.products import (
+    FORMATS,
+    PACK,
+    Product,
+    ProductFile,
+    offered_files,
+)
 from terrainlib.mask.vectors.polygons import SmallestArea
 from terrainlib.ui import state
 from terrainlib.ui.errors import explained, show_failures
@@ -104,8 +111,6 @@ def pick_pack_target(key: str, size: tuple[int, int]) -> PackTarget:
     return PackTarget(engine, chosen, fit)
 
 
-PNG: Final = "image/png"
-TIFF: Final = "image/tiff"
 NOWHERE: Final = (
     "The image does not say where it lies on the Earth, so there is nothing here for "
     "GIS. Open a GeoTIFF to get the mask on its grid, and as polygons."
@@ -177,33 +182,13 @@ def _kind(made: MadeMask) -> str:
 
 def picture_downloads(made: MadeMask, view: ViewSettings) -> list[Download]:
     """Return the pictures on offer."""
-    stem = made.stem
+    makers = {"_sharpened.png": partial(files.sharpened_png, made, view)}
     return [
-        Download(
-            "Class mask (PNG)",
-            f"{stem}_mask.png",
-            PNG,
-            f"The most probable class of every pixel, in its colour; {_kind(made)}.",
-            partial(files.class_png, made),
-        ),
-        Download(
-            "Soft mask (PNG)",
-            f"{stem}_soft.png",
-            PNG,
-            "The class colours weighted by their probabilities; not sharpened.",
-            partial(files.soft_png, made),
-        ),
-        Download(
-            "Sharpened mask (PNG)",
-            f"{stem}_sharpened.png",
-            PNG,
-            "The soft mask sharpened, and snapped, as in the view.",
-            partial(files.sharpened_png, made, view),
-        ),
+        *_offered(made, ".png", files.picture, makers),
         Download(
             "Overlay (PNG)",
-            f"{stem}_overlay.png",
-            PNG,
+            f"{made.stem}_overlay.png",
+            FORMATS[".png"][1],
             f"{_OVERLAYS[view.shown]} over the image, at {view.opacity:.0%} opacity, "
             "as in the view.",
             partial(files.overlay_png, made, view),
@@ -213,31 +198,7 @@ def picture_downloads(made: MadeMask, view: ViewSettings) -> list[Download]:
 
 def raster_downloads(made: MadeMask) -> list[Download]:
     """Return the rasters on offer for an image with a place."""
-    stem = made.stem
-    return [
-        Download(
-            "Class mask (GeoTIFF)",
-            f"{stem}_mask.tif",
-            TIFF,
-            "Class indices on the grid of the image, with names and colours, no data "
-            f"255; cloud-optimised; {_kind(made)}.",
-            partial(files.class_geotiff, made),
-        ),
-        Download(
-            "Soft mask (GeoTIFF)",
-            f"{stem}_soft.tif",
-            TIFF,
-            "The soft mask on the grid of the image; not sharpened.",
-            partial(files.soft_geotiff, made),
-        ),
-        Download(
-            "Probabilities (GeoTIFF)",
-            f"{stem}_probabilities.tif",
-            TIFF,
-            "A band for each class, in 255ths that sum to 255 in every pixel.",
-            partial(files.probability_geotiff, made),
-        ),
-    ]
+    return _offered(made, ".tif", files.raster, {})
 
 
 def vector_downloads(made: MadeMask, smallest: SmallestArea) -> list[Download]:
@@ -247,33 +208,63 @@ def vector_downloads(made: MadeMask, smallest: SmallestArea) -> list[Download]:
         made: The mask.
         smallest: Smaller islands are merged into what surrounds them.
     """
-    what = "Outlines of the class mask with class, area and share"
+    makers = {
+        ".gpkg": partial(files.geopackage, made, smallest),
+        ".geojson": partial(files.geojson, made, smallest),
+    }
+    package, geojson = (
+        _download(made, product, file, make)
+        for suffix, make in makers.items()
+        for product, file in offered_files(suffix)
+    )
+    on_earth = made.areas.square_metres is not None
+    return [package, geojson if on_earth else replace(geojson, barred=NO_CRS)]
+
+
+def _offered(
+    made: MadeMask,
+    suffix: str,
+    make: Callable[[MadeMask, Any], bytes],
+    makers: Mapping[str, Callable[[], bytes]],
+) -> list[Download]:
+    """Return the files with an ending, made by their sinks or by makers of their own.
+
+    Args:
+        made: The mask.
+        suffix: The ending.
+        make: Makes a file as its sink would.
+        makers: Make some of them in another way, by the ends of their names.
+    """
     return [
-        Download(
-            "Polygons (GeoPackage)",
-            f"{made.stem}.gpkg",
-            "application/geopackage+sqlite3",
-            f"{what}, with their colours for QGIS; {_kind(made)}.",
-            partial(files.geopackage, made, smallest),
-        ),
-        Download(
-            "Polygons (GeoJSON)",
-            f"{made.stem}.geojson",
-            "application/geo+json",
-            f"{what}, in WGS 84; {_kind(made)}.",
-            partial(files.geojson, made, smallest),
-            barred="" if made.areas.square_metres is not None else NO_CRS,
-        ),
+        _download(
+            made,
+            product,
+            file,
+            makers.get(file.ending) or partial(make, made, file.sink),
+        )
+        for product, file in offered_files(suffix)
     ]
+
+
+def _download(
+    made: MadeMask, product: Product, file: ProductFile, make: Callable[[], bytes]
+) -> Download:
+    kind, mime = FORMATS[file.suffix]
+    of_classes = not product.wants  # and so of the cleaned mask
+    about = f"{file.about}; {_kind(made)}." if of_classes else f"{file.about}."
+    name = f"{made.stem}{file.ending}"
+    return Download(f"{product.label} ({kind})", name, mime, about, make)
 
 
 def pack_download(made: MadeMask, target: PackTarget) -> Download:
     """Return the world-builder's pack."""
     heights = "the heights, " if made.height is not None else ""
+    [file] = PACK.files
+    kind, mime = FORMATS[file.suffix]
     return Download(
-        "World-builder's pack (ZIP)",
-        f"{made.stem}_pack.zip",
-        "application/zip",
+        f"{PACK.label} ({kind})",
+        f"{made.stem}{file.ending}",
+        mime,
         f"Weights of each class, splat maps, {heights}the class mask "
         f"({_kind(made)}) and how to import them, for Unity, Unreal, Godot and "
         "Blender.",

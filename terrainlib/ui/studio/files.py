@@ -3,8 +3,10 @@
 Everything is at the image's full size. Nothing here draws: it runs in other threads.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+
+import numpy as np
 
 from terrainlib import files
 from terrainlib.data.imagery import read_height
@@ -12,14 +14,9 @@ from terrainlib.data.palette import NO_DATA, colorize
 from terrainlib.mask.confidence import confidence_picture
 from terrainlib.mask.pack.pack import PackContent, PackTarget, write_pack
 from terrainlib.mask.rasters import png
-from terrainlib.mask.rasters.geotiff import (
-    ClassRasterSink,
-    SoftRasterSink,
-    WeightRasterSink,
-)
 from terrainlib.mask.rasters.rasterfile import RasterSink
 from terrainlib.mask.sharpen import sharpen
-from terrainlib.mask.tiles.bands import Band
+from terrainlib.mask.tiles.bands import Band, Plane
 from terrainlib.mask.tiles.result import snap_to_classes
 from terrainlib.mask.vectors.polygons import SmallestArea, TerrainPolygons, trace_mask
 from terrainlib.mask.vectors.vectorfile import write_geojson, write_geopackage
@@ -28,14 +25,18 @@ from terrainlib.ui.studio.live import ViewSettings
 from terrainlib.ui.studio.masks import MadeMask
 
 
-def class_png(made: MadeMask) -> bytes:
-    """Return the class mask in class colours as PNG."""
-    return png.mask_png(made.index, made.classes)
+def picture(made: MadeMask, sink: type[RasterSink]) -> bytes:
+    """Return as PNG what a sink writes into a picture.
 
-
-def soft_png(made: MadeMask) -> bytes:
-    """Return the soft mask as PNG."""
-    return png.encode_png(made.soft)
+    Args:
+        made: The mask.
+        sink: What would write it into a file.
+    """
+    height, width = made.predicted.shape
+    path = Path(f"{made.stem}.png")  # that nothing is written to
+    maker = sink(path, height=height, width=width, classes=made.classes)
+    rows = [maker.pixels(band) for band in _bands(made, sink.wants)]
+    return png.encode_png(np.concatenate(rows))
 
 
 def sharpened_png(made: MadeMask, view: ViewSettings) -> bytes:
@@ -69,20 +70,27 @@ def shown_over_image(made: MadeMask, view: ViewSettings) -> ByteArray:
     return sharpened(made, view)
 
 
-def class_geotiff(made: MadeMask) -> bytes:
-    """Return the class mask as GeoTIFF on the image's grid."""
-    return _raster(made, ClassRasterSink, (Band(_all_rows(made), made.index),))
+def raster(made: MadeMask, sink: type[RasterSink]) -> bytes:
+    """Return as GeoTIFF on the image's grid what a sink writes.
 
+    Args:
+        made: The mask.
+        sink: What writes it.
+    """
+    height, width = made.predicted.shape
 
-def soft_geotiff(made: MadeMask) -> bytes:
-    """Return the soft mask as GeoTIFF on the image's grid."""
-    band = Band(_all_rows(made), made.predicted, soft=made.soft)
-    return _raster(made, SoftRasterSink, (band,))
+    def write(path: Path) -> None:
+        with sink(
+            path,
+            height=height,
+            width=width,
+            classes=made.classes,
+            georeference=made.georeference,
+        ) as target:
+            for band in _bands(made, sink.wants):
+                target.write(band)
 
-
-def probability_geotiff(made: MadeMask) -> bytes:
-    """Return the probabilities in 255ths as GeoTIFF, a band for each class."""
-    return _raster(made, WeightRasterSink, made.probabilities.bands(made.predicted))
+    return _written(f"{made.stem}.tif", write)
 
 
 def geopackage(made: MadeMask, smallest: SmallestArea) -> bytes:
@@ -139,25 +147,15 @@ def _polygons(made: MadeMask, smallest: SmallestArea) -> TerrainPolygons:
     return trace_mask(made.index, made.classes, made.georeference, smallest=smallest)
 
 
-def _all_rows(made: MadeMask) -> slice:
-    return slice(0, len(made.predicted))
-
-
-def _raster(made: MadeMask, sink: type[RasterSink], bands: Iterable[Band]) -> bytes:
-    height, width = made.predicted.shape
-
-    def write(path: Path) -> None:
-        with sink(
-            path,
-            height=height,
-            width=width,
-            classes=made.classes,
-            georeference=made.georeference,
-        ) as target:
-            for band in bands:
-                target.write(band)
-
-    return _written(f"{made.stem}.tif", write)
+def _bands(made: MadeMask, wants: Collection[Plane]) -> Iterator[Band]:
+    """Yield the mask as a prediction would: what wants classes alone has them clean."""
+    if not wants:
+        yield Band(slice(0, len(made.index)), made.index)
+    elif "weights" in wants:
+        yield from made.probabilities.bands(made.predicted)
+    else:
+        rows = slice(0, len(made.predicted))
+        yield Band(rows, made.predicted, soft=made.soft, margin=made.margins)
 
 
 def _written(name: str, write: Callable[[Path], None]) -> bytes:

@@ -3,11 +3,11 @@
 import math
 from dataclasses import replace
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import streamlit as st
 
-from terrainlib.mask.cleaning import PostProcessing
+from terrainlib.mask.cleaning import STEPS, PostProcessing
 from terrainlib.mask.confidence import UNSURE_MARGIN, unsure_share
 from terrainlib.mask.gap.meter import Gap, Level
 from terrainlib.mask.tiles.feeding import MAX_SCALE, MAX_WORKING_MEGAPIXELS, MIN_SCALE
@@ -119,11 +119,6 @@ def _use(subject: str, scale: float | None) -> None:
     want_mask()
 
 
-MEDIANS: Final = (0, *range(3, 16, 2))
-MAX_SLIDER_PX: Final = 400
-_STEP_PX: Final = 4
-
-
 def show_result(made: MadeMask) -> None:
     """Show a mask with everything that can be done with it; call it in a fragment."""
     follow_scale(made)
@@ -170,38 +165,29 @@ def pick_cleaning(key: str) -> PostProcessing:
     Args:
         key: Start of the widgets' keys, one a page.
     """
-    grid = st.grid(3, min_column_width=220)
-    with grid.cell():
-        median = st.select_slider(
-            "Median, px",
-            MEDIANS,
-            format_func=_off,
-            key=f"{key}_median",
-            persist_state="session",
-            help="Every pixel takes the class that most pixels in a window of this "
-            "width have.",
-        )
-    with grid.cell():
-        sieve = st.slider(
-            "Sieve, px",
-            0,
-            MAX_SLIDER_PX,
-            step=_STEP_PX,
-            key=f"{key}_sieve",
-            persist_state="session",
-            help="Regions smaller than this take the class of their largest neighbour.",
-        )
-    with grid.cell():
-        fill = st.slider(
-            "Fill holes, px",
-            0,
-            MAX_SLIDER_PX,
-            step=_STEP_PX,
-            key=f"{key}_fill",
-            persist_state="session",
-            help="What one class encloses, up to this size, takes that class.",
-        )
-    return PostProcessing(median, sieve, fill)
+    grid = st.grid(len(STEPS), min_column_width=220)
+    sizes = {}
+    for step in STEPS:
+        options: dict[str, Any] = {
+            "label": f"{step.label}, px",
+            "key": f"{key}_{step.name}",
+            "persist_state": "session",
+            "help": step.about,
+        }
+        offered = step.offered
+        with grid.cell():
+            if isinstance(offered, range):
+                bounds = (offered[0], offered[-1])
+                size = st.slider(
+                    min_value=bounds[0],
+                    max_value=bounds[1],
+                    step=offered.step,
+                    **options,
+                )
+            else:
+                size = st.select_slider(options=offered, format_func=_off, **options)
+        sizes[step.field] = size
+    return PostProcessing(**sizes)
 
 
 def cleaning_in_words(clean: MadeMask) -> str:

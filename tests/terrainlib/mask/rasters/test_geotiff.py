@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,13 +17,19 @@ from rasterio.enums import ColorInterp, MaskFlags
 from terrainlib.data.formats.raster import Georeference
 from terrainlib.data.imagery import read_image
 from terrainlib.data.masks import read_mask
-from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA, soft_colors
+from terrainlib.data.palette import (
+    KAGGLE_CLASSES,
+    NO_DATA,
+    TerrainClass,
+    soft_colors,
+)
 from terrainlib.errors import InputError, StorageError
 from terrainlib.mask.rasters.gdalwork import write_failure
 from terrainlib.mask.rasters.geotiff import (
     ClassRasterSink,
     SoftRasterSink,
     WeightRasterSink,
+    raster_names,
 )
 from terrainlib.mask.tiles.bands import Band, no_data_band, quantized
 
@@ -364,3 +371,10 @@ def test_every_grid_comes_back(tmp_path, grid):
 def test_an_image_without_a_place_makes_a_geotiff_without_one(tmp_path):
     write(ClassRasterSink, tmp_path / "a.tif", whole_band(4, 5), georeference=None)
     assert read_image(tmp_path / "a.tif").georeference is None
+
+
+def test_names_of_pixels_are_listed_in_their_order():
+    odd = TerrainClass("Ice & <Österreich>", (1, 2, 3))
+    root = ElementTree.fromstring(raster_names((*KAGGLE_CLASSES, odd)))
+    names = [item.text for item in root.findall("PAMRasterBand/CategoryNames/*")]
+    assert names == [item.name for item in KAGGLE_CLASSES] + [odd.name]

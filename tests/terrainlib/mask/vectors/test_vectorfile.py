@@ -22,7 +22,6 @@ from terrainlib.mask.vectors.polygons import trace_mask
 from terrainlib.mask.vectors.vectorfile import (
     load_ogr,
     qml_style,
-    raster_names,
     write_geojson,
     write_geopackage,
 )
@@ -129,13 +128,6 @@ def test_the_style_gives_each_class_its_colour():
     assert len(shown) == 8
     assert shown["Water"] == "17,141,215,255"
     assert shown[odd.name] == "1,2,3,255"
-
-
-def test_names_of_pixels_are_listed_in_their_order():
-    odd = TerrainClass("Ice & <Österreich>", (1, 2, 3))
-    root = ElementTree.fromstring(raster_names((*KAGGLE_CLASSES, odd)))
-    names = [item.text for item in root.findall("PAMRasterBand/CategoryNames/*")]
-    assert names == [item.name for item in KAGGLE_CLASSES] + [odd.name]
 
 
 def read_geojson(path):

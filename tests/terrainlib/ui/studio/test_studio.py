@@ -21,7 +21,7 @@ from terrainlib.mask.cleaning import PostProcessing
 from terrainlib.mask.confidence import confidence_picture
 from terrainlib.mask.gap.meter import Gap
 from terrainlib.mask.pack.pack import PackTarget
-from terrainlib.mask.rasters.png import encode_png
+from terrainlib.mask.rasters.png import ClassPngSink, SoftPngSink, encode_png
 from terrainlib.mask.sharpen import sharpen
 from terrainlib.mask.tiles.result import KeptProbabilities, Prediction
 from terrainlib.mask.vectors.polygons import SmallestArea
@@ -176,10 +176,10 @@ def test_snapping_gives_class_colours_and_keeps_no_data_black(made: MadeMask):
 
 def test_the_class_mask_is_cleaned_and_the_soft_mask_is_as_it_was(cleaned: MadeMask):
     np.testing.assert_array_equal(
-        opened(files.class_png(cleaned)),
+        opened(files.picture(cleaned, ClassPngSink)),
         colorize(cleaned.index, KAGGLE_CLASSES),
     )
-    given = opened(files.soft_png(cleaned))
+    given = opened(files.picture(cleaned, SoftPngSink))
     np.testing.assert_array_equal(given, cleaned.soft)
 
 
