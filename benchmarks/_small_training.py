@@ -5,7 +5,7 @@ from pathlib import Path
 
 from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.model.config import TrainingConfig
-from terrainlib.runs.folder import RunConfig
+from terrainlib.runs.training.config import RunConfig
 
 TILES = 14
 

@@ -27,7 +27,9 @@ from benchmarks._small_training import small_training
 from benchmarks._worker import stop_in_order
 from terrainlib.errors import TerrainError
 from terrainlib.runs import launcher
-from terrainlib.runs.folder import RunConfig, list_runs
+from terrainlib.runs.folder import list_runs
+from terrainlib.runs.status import RUN
+from terrainlib.runs.training.config import RunConfig
 
 REFUSAL = "A training is already running"
 _ANSWER_SECONDS = 120.0
@@ -85,7 +87,7 @@ def _session(pipe: Connection, barrier: Barrier, config: RunConfig) -> None:
         barrier.wait(_ANSWER_SECONDS)
         pressed = time.monotonic()
         try:
-            answer: Any = str(launcher.start(config))
+            answer: Any = str(launcher.start_run(config))
         except TerrainError as error:
             answer = error.message
         pipe.send((pressed, answer))
@@ -100,7 +102,7 @@ def _race(pipes: list[Connection]) -> str | None:
     refused = sum(answer.startswith(REFUSAL) for _, answer in answers)
     _end_workers()
     for run in list_runs():
-        launcher.delete_run(run.path)
+        launcher.delete(run.path, RUN)
     if (len(runs), len(workers), refused) == (1, 1, len(pipes) - 1):
         return None
     return f"{len(runs)} run folders, {len(workers)} workers, {refused} refusals"

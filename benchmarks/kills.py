@@ -27,8 +27,9 @@ from terrainlib.errors import TerrainError
 from terrainlib.model.modelfile import load_model
 from terrainlib.model.reading.hdf5 import checksum, weights_of
 from terrainlib.runs import launcher
-from terrainlib.runs.folder import MODEL_FILE, Run, RunConfig, log_tail, read_run
+from terrainlib.runs.folder import MODEL_FILE, Run, log_tail, read_run
 from terrainlib.runs.process import find_process, read_process
+from terrainlib.runs.training.config import RunConfig
 from tests.faults.oracle import require_whole
 
 _LOOK_SECONDS = 0.005
@@ -74,7 +75,7 @@ def main() -> None:
 def kill_often(config: RunConfig, kills: int, moments: random.Random) -> Tally:
     """Train undisturbed once, then kill workers `kills` times and look each time."""
     tally = Tally()
-    path = launcher.start(config)
+    path = launcher.start_run(config)
     _wait_for_work(path)
     begun = time.monotonic()
     _wait_for_end(path)
@@ -82,7 +83,7 @@ def kill_often(config: RunConfig, kills: int, moments: random.Random) -> Tally:
     expected = _hash(path)
     print(f"undisturbed: {seconds:.1f} s of work, weights {expected[:16]}", flush=True)
     while tally.kills < kills:
-        path = launcher.start(config)
+        path = launcher.start_run(config)
         while tally.kills < kills and not _survives(path, moments.uniform(0, seconds)):
             _look(path, tally)
             launcher.resume(path)
@@ -119,7 +120,7 @@ def _look(path: Path, tally: Tally) -> None:
     except (AssertionError, OSError, ValueError, KeyError, TerrainError) as error:
         found = f"{type(error).__name__}: {error}"
         tally.destroyed.append(found)
-    print(f"kill {tally.kills}: {run.state}, {run.epoch_text}, {found}", flush=True)
+    print(f"kill {tally.kills}: {run.state}, {run.place_text}, {found}", flush=True)
 
 
 def _moment(run: Run) -> str:

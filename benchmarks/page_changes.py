@@ -24,7 +24,8 @@ from benchmarks._worker import stop_in_order
 from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.model.config import TrainingConfig
 from terrainlib.runs import launcher
-from terrainlib.runs.folder import RunConfig, read_run
+from terrainlib.runs.folder import read_run
+from terrainlib.runs.training.config import RunConfig
 from terrainlib.ui.page import APP_NAME
 from tests.browser.conftest import ROOT, Server, free_port, serve, wait_for_run
 
@@ -104,7 +105,7 @@ def _visit_all(page: Page) -> dict[str, float]:
 def _training() -> Iterator[Path]:
     """Train the default preset while the block lasts, from its first epoch on."""
     training = TrainingConfig.preset("fast", minutes=20)
-    path = launcher.start(RunConfig("Pages", str(SAMPLE_DIR), training))
+    path = launcher.start_run(RunConfig("Pages", str(SAMPLE_DIR), training))
     try:
         end = time.monotonic() + _WAIT_MS / 1000
         while read_run(path).status.epoch < 1:

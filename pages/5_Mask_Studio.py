@@ -4,9 +4,8 @@ import streamlit as st
 
 from terrainlib.ui import state
 from terrainlib.ui.errors import errors_shown
-from terrainlib.ui.jobs.actions import watched_name
 from terrainlib.ui.jobs.form import show_active_strip, show_new_job
-from terrainlib.ui.jobs.view import show_earlier_jobs, show_watched
+from terrainlib.ui.jobs.view import show_earlier_jobs, show_watched, watched_name
 from terrainlib.ui.models.picker import pick_entry
 from terrainlib.ui.page import page_header, show_notice
 from terrainlib.ui.studio.inputs import (

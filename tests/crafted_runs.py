@@ -9,9 +9,10 @@ from PIL import Image
 
 from terrainlib.data.palette import KAGGLE_CLASSES, colorize
 from terrainlib.model.config import TrainingConfig
-from terrainlib.runs.folder import RunConfig, create_run
+from terrainlib.runs.folder import create_run
 from terrainlib.runs.process import read_process, utc_now, write_process
-from terrainlib.runs.status import Status, write_status
+from terrainlib.runs.status import RunStatus, write_status
+from terrainlib.runs.training.config import RunConfig
 from terrainlib.runs.training.metrics import MetricsTable
 from tests.synthetic import terrain
 
@@ -59,7 +60,7 @@ def craft_run(
         write_process(path, os.getpid())
     write_status(
         path,
-        Status(
+        RunStatus(
             state="running" if state == "crashed" else state,
             epoch=epochs,
             epochs=planned,

@@ -10,10 +10,10 @@ from typing import Any, Final
 from terrainlib import files
 from terrainlib.mask.products.records import Made
 from terrainlib.model.config import TrainingConfig
-from terrainlib.runs.folder import RunConfig, create_run
-from terrainlib.runs.jobs.config import InputImage, PredictionConfig, PredictionStatus
-from terrainlib.runs.prediction_folder import create_prediction, write_results
-from terrainlib.runs.status import Status, write_status
+from terrainlib.runs.folder import create_job, create_run
+from terrainlib.runs.jobs.config import InputImage, JobConfig, write_results
+from terrainlib.runs.status import JobStatus, RunStatus, write_status
+from terrainlib.runs.training.config import RunConfig
 from terrainlib.runs.training.metrics import MetricsTable
 
 Place = tuple[str | int, ...]
@@ -98,7 +98,7 @@ def whole_run(name: str = "whole", *, data: str = "/data") -> Path:
         ]
     )
     write_status(
-        path, Status("finished", 2, 8, 0, 4, 2.0, None, 1, 0.4, MOMENT, MOMENT)
+        path, RunStatus("finished", 2, 8, 0, 4, 2.0, None, 1, 0.4, MOMENT, MOMENT)
     )
     iou = {"Water": 0.5, "Hills": None}
     yardstick = {"miou": 0.3, "pixel_accuracy": 0.5, "boundary_f1": 0.2, "iou": iou}
@@ -115,9 +115,9 @@ def whole_run(name: str = "whole", *, data: str = "/data") -> Path:
 def whole_prediction(name: str = "whole") -> Path:
     """Make the folder of a prediction in which every record is whole."""
     image = InputImage("/data/one.png", "one.png", "one")
-    config = PredictionConfig("default", (image,), created=MOMENT)
-    path = create_prediction(config).rename(files.predictions_dir() / name)
-    status = PredictionStatus("finished", 1, 1, 4, 4, 1.0, 2.0, None, MOMENT, MOMENT)
+    config = JobConfig("default", (image,), created=MOMENT)
+    path = create_job(config).rename(files.predictions_dir() / name)
+    status = JobStatus("finished", 1, 1, 4, 4, 1.0, 2.0, None, MOMENT, MOMENT)
     write_status(path, status)
     write_results(path, [_made()], {"bad.png": "no picture."})
     files.write_json(path / "process.json", _PROCESS)
@@ -137,7 +137,6 @@ def _made() -> Made:
         areas={"pixels": 50, "square_metres": 3.0, "classes": [area], "notes": ["n"]},
         gap={"level": "alike", "reasons": ["as they are"], "title": "t", "windows": 3},
         unsure_share=0.1,
-        seams={"largest_difference": 1e-7, "windows": 3},
         notes=("a note",),
         seconds=1.0,
         network_seconds=0.5,

@@ -13,19 +13,12 @@ from terrainlib.data.dataset import open_dataset
 from terrainlib.errors import RunError
 from terrainlib.model.automatic import TrainingData, choose
 from terrainlib.model.machine import Machine
-from terrainlib.runs.folder import (
-    LOG_FILE,
-    MAX_NAME_LETTERS,
-    Run,
-    RunConfig,
-    create_run,
-    formatter,
-    read_run,
-)
+from terrainlib.runs.folder import Run, create_run, formatter, read_run
 from terrainlib.runs.launcher import mark_starting
-from terrainlib.runs.slot import launching, require_free_slot
-from terrainlib.runs.status import Status
+from terrainlib.runs.slot import RUN_SLOT
+from terrainlib.runs.status import RUN, RunStatus
 from terrainlib.runs.training.checks import require_resumable, require_trainable
+from terrainlib.runs.training.config import MAX_NAME_LETTERS, RunConfig
 from terrainlib.runs.training.material import read_split
 from terrainlib.types import Progress
 
@@ -39,7 +32,7 @@ def train(options: argparse.Namespace) -> int:
         path = begin(options, count)
         rename("Starting")
 
-        def show(status: Status) -> None:
+        def show(status: RunStatus) -> None:
             share = status.share
             if share is not None:
                 count(round(_STEPS * share), _STEPS)
@@ -48,7 +41,7 @@ def train(options: argparse.Namespace) -> int:
         from terrainlib.runs.signals import stop_requested_by_signals
         from terrainlib.runs.training.train import run_training
 
-        with _log_to(path / LOG_FILE), stop_requested_by_signals() as asked:
+        with _log_to(path / RUN.log), stop_requested_by_signals() as asked:
             run = run_training(
                 path, resume=options.resume, on_progress=show, should_stop=asked
             )
@@ -63,7 +56,7 @@ def _begun(options: argparse.Namespace, count: Progress) -> Path:
             "folder, or add --resume to continue the run in it.",
             file=options.out.name,
         )
-    require_free_slot()
+    RUN_SLOT.require_free()
     dataset = open_dataset(options.data, progress=count)
     network: dict[str, Any] = {
         "classes": len(dataset.classes),
@@ -84,8 +77,8 @@ def _begun(options: argparse.Namespace, count: Progress) -> Path:
         note(choice.summary)
     name = options.out.resolve().name[:MAX_NAME_LETTERS]
     config = RunConfig(name, str(dataset.folder.resolve()), training)
-    with launching():
-        require_free_slot()
+    with RUN_SLOT.launching():
+        RUN_SLOT.require_free()
         return create_run(config, path=options.out)
 
 
@@ -93,10 +86,10 @@ def _continued(options: argparse.Namespace, _count: Progress) -> Path:
     """Check that a run can be continued as it was begun, and make it ready."""
     _require_same(options, read_run(options.out))
     require_resumable(read_run(options.out))
-    with launching():
+    with RUN_SLOT.launching():
         run = read_run(options.out)
         require_resumable(run)
-        require_free_slot()
+        RUN_SLOT.require_free()
         mark_starting(run)
     return run.path
 
@@ -154,7 +147,7 @@ def _log_to(path: Path) -> Iterator[None]:
         handlers[0].close()
 
 
-def _title(status: Status) -> str:
+def _title(status: RunStatus) -> str:
     if status.message or not status.steps:
         return status.message or status.state
     epoch = status.epoch + 1

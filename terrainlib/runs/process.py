@@ -133,11 +133,6 @@ def _boot_id() -> str | None:
 _KILL_WAIT_SECONDS = 10.0
 
 
-def module_command(module: str, *arguments: str) -> list[str]:
-    """Return the command that runs a module of this package."""
-    return [sys.executable, "-m", module, *arguments]
-
-
 def child_environment() -> dict[str, str]:
     """Return the environment in which a child process finds this package and home."""
     package_root = str(Path(terrainlib.__file__).resolve().parents[1])

@@ -13,11 +13,11 @@ from terrainlib import files
 from terrainlib.errors import FailureError, StoppedError, StorageError, TerrainError
 from terrainlib.runs.process import utc_now
 from terrainlib.runs.status import (
-    TRAINING,
+    RUN,
     AnyStatus,
-    Status,
+    RunStatus,
     StoredState,
-    Words,
+    Work,
     write_status,
 )
 
@@ -50,8 +50,8 @@ class StatusReport(Generic[AnyStatus]):
         watcher: Callable[[AnyStatus], None] | None = None,
     ) -> None:
         self._path = path
-        self._status = status
-        self._watcher = watcher
+        self._status: AnyStatus = status
+        self._watcher: Callable[[AnyStatus], None] | None = watcher
         self._shown = 0.0
         self._lock = threading.Lock()
         self._done = threading.Event()
@@ -124,7 +124,7 @@ class StatusReport(Generic[AnyStatus]):
                 _logger.warning("%s", error)
 
 
-Report = StatusReport[Status]  # that of a training
+Report = StatusReport[RunStatus]  # that of a training
 
 
 MAX_ERROR_LETTERS = 300
@@ -133,41 +133,39 @@ _FULL_TEXTS = ("failed to map segment", "Cannot allocate memory", "std::bad_allo
 
 
 @contextmanager
-def ending_in_words(
-    report: StatusReport[Any], words: Words = TRAINING
-) -> Iterator[None]:
+def ending_in_words(report: StatusReport[Any], work: Work = RUN) -> Iterator[None]:
     """Make the status say how the block ended, whatever happens in it.
 
     Args:
         report: Where to say it.
-        words: Those of the kind of work.
+        work: Which kind of work it is.
     """
     try:
-        with memory_in_words(words):
+        with memory_in_words(work):
             yield
     except StoppedError:
-        report.end("stopped", words.too_early)
+        report.end("stopped", work.too_early)
     except TerrainError as error:
         _logger.error("%s", error)
         report.end("failed", str(error))
         raise
     except KeyboardInterrupt:
-        report.end("stopped", words.interrupted)
+        report.end("stopped", work.interrupted)
         raise
     except Exception as error:
         _logger.exception("unexpected error")
-        report.end("failed", unexpected(error, words))
+        report.end("failed", unexpected(error, work))
         raise
 
 
-def unexpected(error: Exception, words: Words) -> str:
+def unexpected(error: Exception, work: Work) -> str:
     """Return the sentence for an error that nobody foresaw."""
     text = " ".join(str(error).split())[:MAX_ERROR_LETTERS]
-    return f"unexpected error: {type(error).__name__}: {text}; see {words.log}"
+    return f"unexpected error: {type(error).__name__}: {text}; see {work.log}"
 
 
 @contextmanager
-def memory_in_words(words: Words) -> Iterator[None]:
+def memory_in_words(work: Work) -> Iterator[None]:
     """Turn the ways of running out of memory into one sentence.
 
     Raises:
@@ -177,7 +175,7 @@ def memory_in_words(words: Words) -> Iterator[None]:
         yield
     except Exception as error:
         if _is_for_want_of_memory(error):
-            raise FailureError(words.too_large) from error
+            raise FailureError(work.too_large) from error
         raise
 
 

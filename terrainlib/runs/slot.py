@@ -1,83 +1,186 @@
-"""One training at a time: the slot that a worker holds for its whole life."""
+"""One training and one prediction at a time: the slot that a worker holds for its life.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+The slot is a file lock, and the kernel frees it when its holder dies, however it dies.
+Whether the file exists therefore says nothing; only trying the lock does. The two slots
+are apart, so that a prediction may run beside a training.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Final, Generic
+
+from filelock import FileLock, Timeout
 
 from terrainlib import files
 from terrainlib.errors import RunError
-from terrainlib.runs.folder import Run, list_runs, read_run
-from terrainlib.runs.locks import WorkerPlace
+from terrainlib.runs.folder import (
+    AnyFolder,
+    Job,
+    Run,
+    list_jobs,
+    list_runs,
+    read_job,
+    read_run,
+)
+from terrainlib.runs.process import write_process
+from terrainlib.runs.status import JOB, RUN, Work, write_status
+from terrainlib.types import PathText, known_record
 
-_PLACE = WorkerPlace(files.runs_dir, "train", "run", "training")
+_HOLD_WAIT_SECONDS: Final = 2.0  # others only try the lock for an instant
+_LAUNCH_WAIT_SECONDS: Final = 20.0
+_PROBE_SECONDS: Final = 0.2  # longer than another one's probe
+_LAUNCH_LOCK: Final = ".launch.lock"
 
 
-@contextmanager
-def training_slot(run_dir: Path) -> Iterator[None]:
-    """Hold the slot for the run `run_dir` during the block.
+@dataclass(frozen=True, slots=True)
+class Slot(Generic[AnyFolder]):
+    """The slot of one kind of work.
 
-    Raises:
-        RunError: If another training holds it.
-        StorageError: If the lock cannot be made.
+    Attributes:
+        work: The kind of work.
+        read: Reads a folder of it.
+        list: Returns all of them that can be read.
     """
-    with _PLACE.held(run_dir, lambda: busy_sentence(active_run())):
-        yield
+
+    work: Work
+    read: Callable[[Path], AnyFolder]
+    list: Callable[[], list[AnyFolder]]
+
+    @contextmanager
+    def held(self, path: Path) -> Iterator[None]:
+        """Hold the slot for the worker of a folder during the block.
+
+        Raises:
+            RunError: If another one holds it.
+            StorageError: If the lock cannot be made.
+        """
+        name = f".{self.work.lock}"
+        with self._locked(f"{name}.lock", _HOLD_WAIT_SECONDS, self._busy_sentence):
+            holder = {self.work.noun: str(path.resolve())}
+            files.write_json(self.work.home() / f"{name}.json", holder)
+            yield
+
+    @contextmanager
+    def working(self, folder: AnyFolder) -> Iterator[None]:
+        """Let this process be the folder's worker during the block.
+
+        One that does not get the slot has failed, and its status says why.
+
+        Raises:
+            RunError: If another worker holds the slot.
+            StorageError: If the lock cannot be made.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.held(folder.path))
+            except RunError as error:
+                if not self._holder_is(folder.path):
+                    status: Any = folder.status
+                    failed = replace(status, state="failed", message=str(error))
+                    write_status(folder.path, failed)
+                raise
+            files.sweep(folder.path)
+            write_process(folder.path)
+            yield
+
+    @contextmanager
+    def launching(self) -> Iterator[None]:
+        """Let one process or thread at a time decide whether a worker may start.
+
+        Raises:
+            RunError: If others take too long to decide.
+            StorageError: If the lock cannot be made.
+        """
+        sentence = f"Another {self.work.name} is being started. Try again."
+        with self._locked(_LAUNCH_LOCK, _LAUNCH_WAIT_SECONDS, lambda: sentence):
+            yield
+
+    def is_free(self) -> bool:
+        """Return whether nobody is at work at this moment; asking makes no file.
+
+        Raises:
+            StorageError: If the lock cannot be tried.
+        """
+        path = self.work.home() / f".{self.work.lock}.lock"
+        if not path.exists():
+            return True
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=_PROBE_SECONDS, poll_interval=0.01)
+        except Timeout:
+            return False
+        except OSError as error:
+            raise files.storage_error(path.parent, error) from error
+        lock.release()
+        return True
+
+    def is_held_by(self, path: Path) -> bool:
+        """Return whether the worker of a folder holds the slot at this moment.
+
+        Raises:
+            StorageError: If the lock cannot be tried.
+        """
+        return self._holder_is(path) and not self.is_free()
+
+    def active(self) -> AnyFolder | None:
+        """Return what is going on or just starting, wherever its folder lies."""
+        path = self._last_holder()
+        try:
+            last = None if path is None else self.read(path)
+        except RunError:
+            last = None
+        if last is not None and last.active:
+            return last
+        return next((one for one in self.list() if one.active), None)
+
+    def require_free(self) -> None:
+        """Refuse to start while a worker is at work.
+
+        Raises:
+            RunError: With its name and where it is.
+        """
+        active = self.active()
+        if active is not None or not self.is_free():
+            raise RunError(self._sentence(active))
+
+    def _busy_sentence(self) -> str:
+        return self._sentence(self.active())
+
+    def _sentence(self, active: AnyFolder | None) -> str:
+        which = f": {active.name}, {active.place_text}" if active else ""
+        return f"A {self.work.name} is already running{which}. Wait or stop it."
+
+    def _last_holder(self) -> Path | None:
+        """Return the folder of the worker that took the slot last, if it is known."""
+        path = self.work.home() / f".{self.work.lock}.json"
+        holder = (known_record(path, dict[str, PathText]) or {}).get(self.work.noun)
+        return None if holder is None else Path(holder)
+
+    def _holder_is(self, path: Path) -> bool:
+        holder = self._last_holder()
+        return holder is not None and os.path.realpath(holder) == os.path.realpath(path)
+
+    @contextmanager
+    def _locked(
+        self, name: str, seconds: float, busy: Callable[[], str]
+    ) -> Iterator[None]:
+        home = self.work.home()
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(home / name)
+            lock.acquire(timeout=seconds)
+        except Timeout as error:
+            raise RunError(busy()) from error
+        except OSError as error:
+            raise files.storage_error(home, error) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
 
-@contextmanager
-def launching() -> Iterator[None]:
-    """Let one process or thread at a time decide whether a training may start.
-
-    Raises:
-        RunError: If others take too long to decide.
-        StorageError: If the lock cannot be made.
-    """
-    with _PLACE.launching():
-        yield
-
-
-def holds_slot(run_dir: Path) -> bool:
-    """Return whether the worker of a run folder trains at this moment."""
-    return _PLACE.is_held_by(run_dir)
-
-
-def slot_is_free() -> bool:
-    """Return whether nobody trains at this moment; asking makes no file."""
-    return _PLACE.is_free()
-
-
-def active_run() -> Run | None:
-    """Return the training that is going on or just starting, or None.
-
-    It is found wherever its folder lies.
-    """
-    last = last_holder()
-    if last is not None and last.active:
-        return last
-    return next((run for run in list_runs() if run.active), None)
-
-
-def last_holder() -> Run | None:
-    """Return the run that took the slot last; None where it cannot be read."""
-    path = _PLACE.last_holder()
-    try:
-        return None if path is None else read_run(path)
-    except RunError:
-        return None
-
-
-def require_free_slot() -> None:
-    """Refuse to start while a training is going on.
-
-    Raises:
-        RunError: With the name of that training and its epoch.
-    """
-    active = active_run()
-    if active is not None or not slot_is_free():
-        raise RunError(busy_sentence(active))
-
-
-def busy_sentence(run: Run | None) -> str:
-    """Return the sentence that refuses a second training."""
-    which = f": {run.name}, {run.epoch_text}" if run else ""
-    return f"A training is already running{which}. Wait or stop it."
+RUN_SLOT: Final[Slot[Run]] = Slot(RUN, read_run, list_runs)
+JOB_SLOT: Final[Slot[Job]] = Slot(JOB, read_job, list_jobs)

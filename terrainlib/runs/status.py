@@ -1,65 +1,22 @@
-"""What a run says about itself in `status.json`, and whether it is so.
+"""What workers say about themselves in `status.json`, and whether it is so.
 
-A worker stores one of six states; a reader who finds the worker gone or silent derives
-two more.
+There are two kinds of work, trainings and predictions; the table here says in what
+their folders differ. A worker stores one of six states; a reader who finds the worker
+gone or silent derives two more.
 """
 
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from terrainlib import files
+from terrainlib.runs.jobs.config import JobConfig
 from terrainlib.runs.process import find_process, read_process, seconds_since
+from terrainlib.runs.training.config import RunConfig
 from terrainlib.types import Count, Moment, Seconds, Sentence, Share, read_record
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """The phrases of one kind of work.
-
-    Attributes:
-        work: Its name, as in "the training process".
-        log: Name of its log.
-        too_early: The sentence for an end before anything was done.
-        interrupted: The sentence for a second Ctrl-C.
-        too_large: The sentence for a lack of memory that was noticed.
-        after_kill: What to do after the system took the memory back.
-        after_loss: What to do when the process is gone for another reason.
-    """
-
-    work: str
-    log: str
-    too_early: str
-    interrupted: str
-    too_large: str
-    after_kill: str
-    after_loss: str
-
-
-TRAINING: Final = Words(
-    work="training",
-    log="train.log",
-    too_early="Stopped before the first step.",
-    interrupted="Interrupted. Resume continues from the last epoch.",
-    too_large="The memory is not enough. Lower the batch size or the image size.",
-    after_kill="lower the batch size or the image size, then resume.",
-    after_loss="Resume continues from the last checkpoint.",
-)
-PREDICTION: Final = Words(
-    work="prediction",
-    log="worker.log",
-    too_early="Stopped before the first row.",
-    interrupted="Interrupted. The images that were finished are kept.",
-    too_large="The memory is not enough. Use a smaller scale, or cut the image.",
-    after_kill=(
-        "use a smaller scale or cut the image, then start again. The images that were "
-        "finished are kept."
-    ),
-    after_loss="The images that were finished are kept; start the others again.",
-)
-
 
 StoredState = Literal[
     "starting", "running", "stopping", "stopped", "finished", "failed"
@@ -86,43 +43,14 @@ STOP_FILE = "stop"
 
 LAUNCH_SECONDS = 60.0  # a new run may take this long until its worker exists
 SILENCE_SECONDS = 30.0  # heartbeats come every 1.5 s
-STANDSTILL_SECONDS = 300.0  # no step, no epoch, no file read
 CLOCKS_APART_SECONDS = 3600.0  # a heartbeat further in the future is none
 _MEMORY_EXIT_CODES = (-9, 137)
 _DAMAGED = f"{STATUS_FILE} is damaged"
 
 
-class Reported(Protocol):
-    """What the status of every worker has, a frozen dataclass each."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def state(self) -> StoredState:
-        """What the worker says it does."""
-
-    @property
-    def heartbeat(self) -> str:
-        """UTC ISO time at which the worker was last seen alive."""
-
-    @property
-    def progressed(self) -> str:
-        """UTC ISO time at which the work last went on."""
-
-    @property
-    def message(self) -> str:
-        """One sentence for people; empty where there is nothing to say."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the plain JSON form."""
-
-
-AnyStatus = TypeVar("AnyStatus", bound=Reported)
-
-
 @dataclass(frozen=True, slots=True)
-class Status:
-    """The contents of `status.json`.
+class RunStatus:
+    """The contents of a training's `status.json`.
 
     Attributes:
         state: What the worker says it does.
@@ -164,61 +92,148 @@ class Status:
             return self.seconds / (self.seconds + self.seconds_left)
         return None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the plain JSON form."""
-        return asdict(self)
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """The contents of a prediction's `status.json`.
+
+    Attributes:
+        state: What the worker says it does.
+        image: Number, from 1, of the image that is being predicted; 0 before.
+        images: How many there are.
+        tile: Tiles of that image that are done.
+        tiles: Tiles of that image; 0 until it is known.
+        share: Share of the pixels of all images that are done, 0 to 1.
+        seconds: Wall clock since the first tile.
+        seconds_left: Expected rest, or None.
+        heartbeat: UTC ISO time at which the worker was last seen alive.
+        progressed: UTC ISO time at which the work last went on.
+        message: One sentence for people; empty where there is nothing to say.
+    """
+
+    state: StoredState = "starting"
+    image: Count = 0
+    images: Count = 0
+    tile: Count = 0
+    tiles: Count = 0
+    share: Share = 0.0
+    seconds: Seconds = 0.0
+    seconds_left: Seconds | None = None
+    heartbeat: Moment = ""
+    progressed: Moment = ""
+    message: Sentence = ""
 
 
-def read_status(path: Path) -> Status:
-    """Return the status of the run folder `path`; `starting` where it has none yet."""
-    return stored_status(path, Status)
+AnyStatus = TypeVar("AnyStatus", RunStatus, JobStatus)
 
 
-def stored_status(path: Path, kind: type[AnyStatus]) -> AnyStatus:
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A kind of work, and in what its folders and its words differ from the other's.
+
+    Attributes:
+        name: Its name, as in "the training process".
+        noun: What one folder of it is called, as in "holds no run".
+        home: Returns the folder that its folders lie in.
+        config_file: Name of the file that says what the worker was asked to do.
+        config: The form of that file.
+        status: The form of its `status.json`.
+        log: Name of its log.
+        lock: What the files of its lock begin with, after a dot.
+        standstill_seconds: A worker whose work has not gone on for that long is
+            stalled.
+        too_early: The sentence for an end before anything was done.
+        interrupted: The sentence for a second Ctrl-C.
+        forced: The sentence for an end by force.
+        too_large: The sentence for a lack of memory that was noticed.
+        after_kill: What to do after the system took the memory back.
+        after_loss: What to do when the process is gone for another reason.
+    """
+
+    name: str
+    noun: str
+    home: Callable[[], Path]
+    config_file: str
+    config: type[RunConfig] | type[JobConfig]
+    status: type[RunStatus] | type[JobStatus]
+    log: str
+    lock: str
+    standstill_seconds: float
+    too_early: str
+    interrupted: str
+    forced: str
+    too_large: str
+    after_kill: str
+    after_loss: str
+
+
+RUN: Final = Work(
+    name="training",
+    noun="run",
+    home=files.runs_dir,
+    config_file="config.json",
+    config=RunConfig,
+    status=RunStatus,
+    log="train.log",
+    lock="train",
+    standstill_seconds=300.0,  # no step, no epoch, no file read
+    too_early="Stopped before the first step.",
+    interrupted="Interrupted. Resume continues from the last epoch.",
+    forced="Ended by force. Resume continues from the last checkpoint.",
+    too_large="The memory is not enough. Lower the batch size or the image size.",
+    after_kill="lower the batch size or the image size, then resume.",
+    after_loss="Resume continues from the last checkpoint.",
+)
+JOB: Final = Work(
+    name="prediction",
+    noun="prediction",
+    home=files.predictions_dir,
+    config_file="job.json",
+    config=JobConfig,
+    status=JobStatus,
+    log="worker.log",
+    lock="predict",
+    standstill_seconds=1800.0,  # polygons and packs of large rasters count no tiles
+    too_early="Stopped before the first row.",
+    interrupted="Interrupted. The images that were finished are kept.",
+    forced="Ended by force. The images that were finished are kept.",
+    too_large="The memory is not enough. Use a smaller scale, or cut the image.",
+    after_kill=(
+        "use a smaller scale or cut the image, then start again. The images that were "
+        "finished are kept."
+    ),
+    after_loss="The images that were finished are kept; start the others again.",
+)
+
+
+def work_of(path: Path) -> Work:
+    """Return the kind of work that a worker's folder is for, by its files."""
+    return JOB if os.path.lexists(path / JOB.config_file) else RUN
+
+
+def read_status(path: Path, work: Work = RUN) -> Any:
     """Return the status in a worker's folder; `starting` where it has none yet.
 
     One that cannot be used is no news either, but the message says why.
-
-    Args:
-        path: The folder.
-        kind: The form of its status.
     """
-    make: Callable[..., AnyStatus] = kind
     try:
-        return read_record(path / STATUS_FILE, kind) or make()
+        return read_record(path / STATUS_FILE, work.status) or work.status()
     except ValueError as error:
-        return make(message=f"{_DAMAGED}: {error}.")
+        return work.status(message=f"{_DAMAGED}: {error}.")
 
 
-def write_status(path: Path, status: Reported) -> None:
-    """Write `status.json` of the run folder `path` atomically.
+def write_status(path: Path, status: RunStatus | JobStatus) -> None:
+    """Write `status.json` of a worker's folder atomically.
 
     Raises:
         StorageError: If the disk is full, read-only or failing.
     """
-    files.write_json(path / STATUS_FILE, status.to_dict())
+    files.write_json(path / STATUS_FILE, asdict(status))
 
 
-def observe(path: Path) -> tuple[Status, State]:
-    """Return the stored status of the run folder `path` and its real state."""
-    return real_state(path, Status)
-
-
-def real_state(
-    path: Path,
-    kind: type[AnyStatus],
-    *,
-    standstill_seconds: float = STANDSTILL_SECONDS,
-) -> tuple[AnyStatus, State]:
-    """Return the stored status of a worker's folder and the real state.
-
-    Args:
-        path: The folder.
-        kind: The form of its status.
-        standstill_seconds: A worker whose work has not gone on for that long is
-            stalled.
-    """
-    status = stored_status(path, kind)
+def observe(path: Path, work: Work = RUN) -> tuple[Any, State]:
+    """Return the stored status of a worker's folder and its real state."""
+    status = read_status(path, work)
     if status.state in TERMINAL:
         return status, status.state
     record = read_process(path)
@@ -227,10 +242,11 @@ def real_state(
     if record is None:
         return status, _by_heartbeat(status, "crashed", LAUNCH_SECONDS)
     if find_process(record) is None:
-        status = stored_status(path, kind)  # it may have ended well meanwhile
+        status = read_status(path, work)  # it may have ended well meanwhile
         return status, status.state if status.state in TERMINAL else "crashed"
     state = _by_heartbeat(status, "stalled")
-    if state == "running" and seconds_since(status.progressed) > standstill_seconds:
+    silence = seconds_since(status.progressed)
+    if state == "running" and silence > work.standstill_seconds:
         return status, "stalled"
     if state in ("starting", "running") and (path / STOP_FILE).exists():
         return status, "stopping"
@@ -238,7 +254,9 @@ def real_state(
 
 
 def _by_heartbeat(
-    status: Reported, otherwise: State, limit_seconds: float = SILENCE_SECONDS
+    status: RunStatus | JobStatus,
+    otherwise: State,
+    limit_seconds: float = SILENCE_SECONDS,
 ) -> State:
     silence = seconds_since(status.heartbeat)
     fresh = -CLOCKS_APART_SECONDS < silence < limit_seconds
@@ -246,27 +264,27 @@ def _by_heartbeat(
 
 
 def crash_message(
-    path: Path, last_line: str, words: Words = TRAINING, *, said: str = ""
+    path: Path, last_line: str, work: Work = RUN, *, said: str = ""
 ) -> str:
     """Return the sentence for a worker that ended without a word.
 
     Args:
         path: The worker's folder.
         last_line: Last line of its log.
-        words: Those of its kind of work.
+        work: The kind of its work.
         said: The message of its status.
     """
     record = read_process(path)
     code = None if record is None else record.exit_code
     if said.startswith(_DAMAGED):
-        reason = f"{said} {words.after_loss}"
+        reason = f"{said} {work.after_loss}"
     elif code in _MEMORY_EXIT_CODES:
-        reason = f"stopped by the system, probably out of memory: {words.after_kill}"
+        reason = f"stopped by the system, probably out of memory: {work.after_kill}"
     elif code is not None:
-        reason = f"the {words.work} process ended unexpectedly (exit status {code})."
+        reason = f"the {work.name} process ended unexpectedly (exit status {code})."
     else:
         reason = (
-            f"the {words.work} process is gone (the machine was restarted, or it was "
-            f"ended from outside). {words.after_loss}"
+            f"the {work.name} process is gone (the machine was restarted, or it was "
+            f"ended from outside). {work.after_loss}"
         )
     return f"{reason} Last line of the log: {last_line}" if last_line else reason

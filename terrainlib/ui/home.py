@@ -15,8 +15,9 @@ import streamlit as st
 from terrainlib import files
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.sample import SAMPLE_DIR, example_scenes
-from terrainlib.runs.folder import Run, damaged_runs, list_runs
+from terrainlib.runs.folder import Run, damaged_folders, list_runs
 from terrainlib.runs.models import ModelEntry, list_models
+from terrainlib.runs.status import RUN
 from terrainlib.ui import cached, state
 from terrainlib.ui.page import APP_NAME, page_card, page_header, show_legend
 from terrainlib.ui.studio.live import ViewPictures, live_view
@@ -130,13 +131,13 @@ def _show_data() -> None:
 
 def _show_runs(runs: list[Run]) -> None:
     st.markdown("**:material/model_training: Trainings**")
-    damaged = damaged_runs()
+    damaged = damaged_folders(RUN)
     if not runs and not damaged:
         st.markdown("None yet. The sample and two minutes are enough to see one.")
     for run in [run for run in runs if run.active]:
         left = run.status.seconds_left
         rest = f", {duration(left)} left" if left is not None else ""
-        text = f"{md_escape(run.name)}: {run.epoch_text}{rest}"
+        text = f"{md_escape(run.name)}: {run.place_text}{rest}"
         st.progress(run.status.share or 0.0, text)
     for run in [run for run in runs if not run.active][:RECENT_RUNS]:
         icon = _STATE_ICONS.get(run.state, ":material/info:")

@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
-WORKERS = {"terrainlib.runs.worker", "terrainlib.runs.prediction_worker"}
+WORKER = "terrainlib.runs.worker"
 START_SECONDS = 60
 STOP_SECONDS = 20
 
@@ -36,8 +36,7 @@ def end_workers(home: Path) -> None:
     """End the workers of a home, by their process ids."""
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
-        works = WORKERS.intersection(words) and str(home) in " ".join(words)
-        if works:
+        if WORKER in words and str(home) in " ".join(words):
             process.kill()
 
 

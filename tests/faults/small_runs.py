@@ -5,8 +5,9 @@ from pathlib import Path
 
 from terrainlib.errors import TerrainError
 from terrainlib.model.config import TrainingConfig
-from terrainlib.runs.folder import RunConfig, create_run, read_run
+from terrainlib.runs.folder import create_run, read_run
 from terrainlib.runs.launcher import mark_starting
+from terrainlib.runs.training.config import RunConfig
 from terrainlib.runs.training.train import run_training
 from tests.faults.oracle import Weights, require_equal, require_whole, saved_weights
 

@@ -11,9 +11,10 @@ import pytest
 
 from terrainlib.errors import StorageError
 from terrainlib.model.config import TrainingConfig
-from terrainlib.runs.folder import Run, RunConfig, create_run, log_tail, read_run
+from terrainlib.runs.folder import Run, create_run, log_tail, read_run
 from terrainlib.runs.launcher import mark_starting, worker_command
 from terrainlib.runs.process import child_environment
+from terrainlib.runs.training.config import RunConfig
 from tests.faults.oracle import require_whole
 from tests.models import KERAS_COPY_WARNING
 from tests.synthetic import write_kaggle_dataset

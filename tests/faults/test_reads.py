@@ -9,7 +9,7 @@ from terrainlib.errors import TerrainError
 from terrainlib.model.learning import checkpoint
 from terrainlib.runs.folder import CHECKPOINTS, METRICS_FILE, read_run
 from terrainlib.runs.launcher import mark_starting
-from terrainlib.runs.status import Status
+from terrainlib.runs.status import RunStatus
 from terrainlib.runs.training.train import run_training
 from tests.faults.disk import READS, FailingDisk
 from tests.faults.oracle import require_equal, require_whole, saved_weights
@@ -83,7 +83,7 @@ def test_a_row_lost_between_checkpoint_and_table_is_back_before_the_next_one(
     table.write_bytes(b"".join(lines[:-1]))  # killed after the checkpoint of epoch 2
     rows: list[list[int]] = []
 
-    def watch(_status: Status) -> None:
+    def watch(_status: RunStatus) -> None:
         rows.append([*read_run(stopped).metrics["epoch"]])
 
     mark_starting(read_run(stopped))

@@ -12,8 +12,9 @@ from terrainlib.data.splits import LEAK_FREE, Split
 from terrainlib.errors import RunError
 from terrainlib.model.machine import Machine
 from terrainlib.runs import launcher
-from terrainlib.runs.folder import RunConfig, list_runs, read_run
+from terrainlib.runs.folder import list_runs, read_run
 from terrainlib.runs.status import STOP_FILE
+from terrainlib.runs.training.config import RunConfig
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
 from tests.crafted_runs import craft_run
 from tests.overlapping import write_overlapping_dataset
@@ -216,7 +217,7 @@ def test_start_hands_over_what_the_form_says_and_shows_the_run(
         asked.append(config)
         return craft_run(data, name=config.name, state="starting", epochs=0)
 
-    monkeypatch.setattr(launcher, "start", start)
+    monkeypatch.setattr(launcher, "start_run", start)
     page = open_form(data)
     page.segmented_control(key="training_unit_fast").set_value("epochs").run()
     page.number_input(key="training_epochs_fast").set_value(3)
@@ -257,7 +258,7 @@ def test_a_start_in_spite_of_another_training_shows_the_launchers_sentence(
             "A training is already running: islands, epoch 3 of 8. Wait or stop it."
         )
 
-    monkeypatch.setattr(launcher, "start", start)
+    monkeypatch.setattr(launcher, "start_run", start)
     page = press(open_form(data), "training_start")
 
     assert "already running: islands, epoch 3 of 8. Wait or stop it." in texts(page)

@@ -16,12 +16,8 @@ from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.sample import example_scenes
 from terrainlib.mask.ground.areas import area_table
 from terrainlib.mask.products.records import Made, Wanted
-from terrainlib.runs.jobs.config import PredictionConfig, input_images
-from terrainlib.runs.prediction_folder import (
-    create_prediction,
-    read_prediction,
-    write_results,
-)
+from terrainlib.runs.folder import create_job, read_job
+from terrainlib.runs.jobs.config import JobConfig, input_images, write_results
 from terrainlib.runs.status import StoredState, write_status
 from terrainlib.ui import state, store
 from tests.imagefiles import class_tiff, encode, naming_overviews, tiff, write
@@ -58,15 +54,15 @@ def home(terrainlib_home: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[PredictionConfig]:
+def started(monkeypatch: pytest.MonkeyPatch) -> list[JobConfig]:
     """What is asked to be predicted; nothing is, but its folder is made."""
-    asked: list[PredictionConfig] = []
+    asked: list[JobConfig] = []
 
-    def start(config: PredictionConfig) -> Path:
+    def start(config: JobConfig) -> Path:
         asked.append(config)
-        return create_prediction(config)
+        return create_job(config)
 
-    monkeypatch.setattr("terrainlib.runs.predictions.start_prediction", start)
+    monkeypatch.setattr("terrainlib.runs.launcher.start_job", start)
     return asked
 
 
@@ -175,9 +171,9 @@ def made_of(name: str, stem: str, folder: Path, **changes: Any) -> Made:
 def job(home: Path, paths: list[Path], ended: StoredState | None = None) -> Path:
     """The folder of a prediction that has just started, or has ended."""
     model = str(home / "models" / "tiny.keras")
-    path = create_prediction(PredictionConfig(model, input_images(paths)))
+    path = create_job(JobConfig(model, input_images(paths)))
     if ended is not None:
-        status = read_prediction(path).status
+        status = read_job(path).status
         write_status(path, replace(status, state=ended, message="1 of 1 predicted."))
     return path
 
@@ -243,9 +239,7 @@ def test_a_three_band_picture_asks_nothing(home: Path):
     assert "Red" not in labels(page, "selectbox")
 
 
-def test_several_uploads_become_one_prediction(
-    home: Path, started: list[PredictionConfig]
-):
+def test_several_uploads_become_one_prediction(home: Path, started: list[JobConfig]):
     page = visit()
     page.segmented_control(key=state.STUDIO_SOURCE).set_value("upload").run()
     box = page.file_uploader(key=state.STUDIO_UPLOAD)
@@ -265,7 +259,7 @@ def test_several_uploads_become_one_prediction(
 
 
 def test_a_large_image_is_shown_and_what_is_wanted_is_started(
-    home: Path, started: list[PredictionConfig], small_limit: None
+    home: Path, started: list[JobConfig], small_limit: None
 ):
     page = open_path(scene(home))
     assert "64 × 64 px" in seen(page)
@@ -291,7 +285,7 @@ def test_a_large_image_is_shown_and_what_is_wanted_is_started(
 
 
 def test_without_a_place_there_are_no_probabilities_to_choose(
-    home: Path, started: list[PredictionConfig], small_limit: None
+    home: Path, started: list[JobConfig], small_limit: None
 ):
     page = open_path(write(home, "land.png", encode(terrain(64, seed=4)[0])))
 
@@ -311,7 +305,7 @@ def test_a_folder_for_results_outside_cannot_be_started(home: Path, small_limit:
 
 
 def test_one_bad_file_of_a_folder_does_not_stop_the_others(
-    home: Path, started: list[PredictionConfig]
+    home: Path, started: list[JobConfig]
 ):
     folder = home / "scenes"
     folder.mkdir()
@@ -341,7 +335,7 @@ def test_heights_come_with_one_image_only(home: Path, models: Path):
 
 
 def test_heights_of_this_machine_are_taken_by_their_path(
-    home: Path, models: Path, started: list[PredictionConfig], small_limit: None
+    home: Path, models: Path, started: list[JobConfig], small_limit: None
 ):
     (home / "models" / "tiny.keras").unlink()
     shutil.copy(models / "high.keras", home / "models")
@@ -473,7 +467,7 @@ def test_earlier_predictions_are_listed_and_deleted_after_a_question(
     def ask(*question: Any, key: str) -> None:
         asked.append(question[-1])
 
-    monkeypatch.setattr("terrainlib.ui.jobs.actions.ask", ask)
+    monkeypatch.setattr("terrainlib.ui.workers.ask", ask)
     path = job(home, [scene(home)], "finished")
 
     page = visit()
@@ -496,7 +490,7 @@ def test_a_press_on_open_shows_an_earlier_prediction(home: Path):
 
 
 def test_wanted_has_no_defaults_of_its_own_here(
-    home: Path, started: list[PredictionConfig], small_limit: None
+    home: Path, started: list[JobConfig], small_limit: None
 ):
     page = open_path(scene(home))
 

@@ -8,8 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from terrainlib import files
-from terrainlib.runs.folder import damaged_runs, list_runs
-from terrainlib.runs.prediction_folder import damaged_predictions, list_predictions
+from terrainlib.runs.folder import damaged_folders, list_jobs, list_runs
+from terrainlib.runs.status import JOB, RUN
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
 from tests.damaged_records import (
     PREDICTION_RECORDS,
@@ -84,10 +84,10 @@ def at_home(home: Path, monkeypatch: pytest.MonkeyPatch, terrainlib_home: Path) 
 
 
 def test_enough_is_damaged() -> None:
-    assert len(damaged_runs()) > 20
+    assert len(damaged_folders(RUN)) > 20
     assert len(list_runs()) > 60
-    assert len(damaged_predictions()) > 15
-    assert len(list_predictions()) > 40
+    assert len(damaged_folders(JOB)) > 15
+    assert len(list_jobs()) > 40
 
 
 @pytest.mark.parametrize("page", ["", *sorted(ROOT.glob("pages/*.py"))], ids=str)
@@ -97,7 +97,9 @@ def test_every_page_opens(page: Path | str) -> None:
 
 
 def test_home_tells_how_many_folders_are_damaged() -> None:
-    assert f"{len(damaged_runs())} damaged folders, see Training" in texts(open_page())
+    assert f"{len(damaged_folders(RUN))} damaged folders, see Training" in texts(
+        open_page()
+    )
 
 
 def test_every_run_that_is_listed_can_be_watched() -> None:
@@ -111,7 +113,7 @@ def test_every_run_that_is_listed_can_be_watched() -> None:
 
 def test_every_prediction_that_is_listed_can_be_watched() -> None:
     page = open_page(STUDIO)
-    for job in list_predictions():
+    for job in list_jobs():
         page.query_params["job"] = job.path.name
         page.run()
         assert not page.exception, job.path.name
@@ -120,11 +122,11 @@ def test_every_prediction_that_is_listed_can_be_watched() -> None:
 def test_damaged_runs_are_listed_with_their_reason_and_can_be_deleted() -> None:
     page = open_page(TRAINING, training_view="All trainings")
     shown = texts(page)
-    for one in damaged_runs():
+    for one in damaged_folders(RUN):
         assert one.path.name in shown
         assert " ".join(one.reason.split()) in shown
 
-    first = damaged_runs()[0].path
+    first = damaged_folders(RUN)[0].path
     press(page, f"training_delete_damaged_{first.name}")
     assert first.name in texts(page)
     press(page, "training_question_yes")
@@ -134,7 +136,7 @@ def test_damaged_runs_are_listed_with_their_reason_and_can_be_deleted() -> None:
 
 
 def test_a_link_to_a_damaged_run_says_what_is_wrong() -> None:
-    one = damaged_runs()[-1]
+    one = damaged_folders(RUN)[-1]
     page = AppTest.from_file(
         str(ROOT / "streamlit_app.py"), default_timeout=PAGE_TIMEOUT_S
     ).switch_page(TRAINING)
@@ -148,10 +150,10 @@ def test_a_link_to_a_damaged_run_says_what_is_wrong() -> None:
 def test_damaged_predictions_are_listed_and_can_be_deleted() -> None:
     page = open_page(STUDIO)
     shown = texts(page)
-    for one in damaged_predictions():
+    for one in damaged_folders(JOB):
         assert one.path.name in shown
 
-    first = damaged_predictions()[0].path
+    first = damaged_folders(JOB)[0].path
     press(page, f"studio_job_delete_damaged_{first.name}")
     press(page, "studio_job_question_yes")
 

@@ -10,9 +10,10 @@ from streamlit.testing.v1 import AppTest
 
 from terrainlib import files
 from terrainlib.model.config import TrainingConfig
-from terrainlib.runs.folder import RunConfig, create_run
+from terrainlib.runs.folder import create_run
 from terrainlib.runs.process import write_process
-from terrainlib.runs.status import Status, write_status
+from terrainlib.runs.status import RunStatus, write_status
+from terrainlib.runs.training.config import RunConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,7 +28,7 @@ def seen(page: AppTest) -> str:
     return "\n".join(str(element.value) for element in page.markdown)
 
 
-def a_run(name: str, status: Status) -> Path:
+def a_run(name: str, status: RunStatus) -> Path:
     training = TrainingConfig.preset("fast", epochs=8)
     path = create_run(RunConfig(name, "data", training))
     write_process(path)
@@ -60,7 +61,9 @@ def test_it_counts_the_sample_and_says_that_nothing_was_trained():
 
 def test_a_running_training_shows_how_far_it_is():
     now = datetime.now(UTC).isoformat()
-    status = Status("running", 2, 8, 5, 10, 30.0, 90.0, heartbeat=now, progressed=now)
+    status = RunStatus(
+        "running", 2, 8, 5, 10, 30.0, 90.0, heartbeat=now, progressed=now
+    )
     a_run("my run", status)
 
     [bar] = visit().get("progress")
@@ -73,13 +76,13 @@ def test_a_running_training_shows_how_far_it_is():
 
 @pytest.mark.parametrize("state", ["finished", "stopped", "failed"])
 def test_an_ended_training_shows_its_state_and_score(state: str):
-    a_run("old", Status(state, 8, 8, best_epoch=6, best_miou=0.514))
+    a_run("old", RunStatus(state, 8, 8, best_epoch=6, best_miou=0.514))
 
     assert f"old: {state}, mIoU 0.51" in seen(visit())
 
 
 def test_names_from_the_disk_are_shown_as_they_are():
-    a_run("*:red[x]*", Status("finished", 8, 8))
+    a_run("*:red[x]*", RunStatus("finished", 8, 8))
 
     assert r"\*\:red\[x\]\*" in seen(visit())
 

@@ -1,4 +1,4 @@
-"""What a prediction is asked to do, and what its worker says: plain values."""
+"""What a prediction is asked to do, and what became of it: plain values."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -7,21 +7,21 @@ from itertools import chain, count
 from pathlib import Path, PurePath
 from typing import Any, Final, Self
 
-from terrainlib.errors import ConfigError
-from terrainlib.mask.products.records import Wanted
+from terrainlib import files
+from terrainlib.errors import ConfigError, RunError
+from terrainlib.mask.products.records import Made, Wanted
 from terrainlib.runs.process import utc_now
-from terrainlib.runs.status import StoredState
 from terrainlib.types import (
-    Count,
     Moment,
     PathText,
-    Seconds,
     Sentence,
-    Share,
     Text,
     checked,
+    read_record,
 )
 
+RESULTS_FILE: Final = "results.json"
+RESULTS_FOLDER: Final = "results"
 MAX_STEM_BYTES: Final = 180  # with what is added, below the 255 of a file's name
 
 
@@ -73,12 +73,12 @@ def input_images(
     Raises:
         ConfigError: If no file can be called after one of them.
     """
-    files = [Path(path) for path in paths]
-    titles = [path.name for path in files] if names is None else list(names)
+    found = [Path(path) for path in paths]
+    titles = [path.name for path in found] if names is None else list(names)
     named: set[str] = set()
     begun: set[str] = set()  # disks may not tell large from small letters
     images = []
-    for path, title in zip(files, titles, strict=True):
+    for path, title in zip(found, titles, strict=True):
         name = _free([title], (f"{title} ({n})" for n in count(2)), named)
         stem = PurePath(title).stem
         stem = _free([stem], (f"{stem}-{n}" for n in count(2)), begun, str.lower)
@@ -99,7 +99,7 @@ def _free(
 
 
 @dataclass(frozen=True, slots=True)
-class PredictionConfig:
+class JobConfig:
     """What a prediction is asked to do; the contents of `job.json`.
 
     Attributes:
@@ -150,6 +150,10 @@ class PredictionConfig:
         more = len(self.images) - 1
         return self.images[0].name + (f" and {more} more" if more else "")
 
+    def results_in(self, path: Path) -> Path:
+        """Return where the results go, for a prediction in the folder `path`."""
+        return Path(self.folder) if self.folder else path / RESULTS_FOLDER
+
     def to_dict(self) -> dict[str, Any]:
         """Return the plain JSON form."""
         return {
@@ -175,35 +179,39 @@ class PredictionConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class PredictionStatus:
-    """The contents of a prediction's `status.json`.
+class Results:
+    """What became of a prediction's images so far; the contents of `results.json`.
 
     Attributes:
-        state: What the worker says it does.
-        image: Number, from 1, of the image that is being predicted; 0 before.
-        images: How many there are.
-        tile: Tiles of that image that are done.
-        tiles: Tiles of that image; 0 until it is known.
-        share: Share of the pixels of all images that are done, 0 to 1.
-        seconds: Wall clock since the first tile.
-        seconds_left: Expected rest, or None.
-        heartbeat: UTC ISO time at which the worker was last seen alive.
-        progressed: UTC ISO time at which the work last went on.
-        message: One sentence for people; empty where there is nothing to say.
+        made: What became of the images that are done, in their order.
+        failures: Names of the images that failed, and why.
     """
 
-    state: StoredState = "starting"
-    image: Count = 0
-    images: Count = 0
-    tile: Count = 0
-    tiles: Count = 0
-    share: Share = 0.0
-    seconds: Seconds = 0.0
-    seconds_left: Seconds | None = None
-    heartbeat: Moment = ""
-    progressed: Moment = ""
-    message: Sentence = ""
+    made: tuple[Made, ...] = ()
+    failures: dict[Text, Sentence] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the plain JSON form."""
-        return asdict(self)
+
+def read_results(path: Path) -> Results:
+    """Return what became of the images so far; nothing where none is done.
+
+    Raises:
+        RunError: If the file that holds it is damaged.
+    """
+    limit = files.MAX_JSON_BYTES
+    try:
+        found = read_record(path / RESULTS_FILE, Results, limit_bytes=limit)
+    except ValueError as error:
+        raise RunError(
+            f"{RESULTS_FILE} cannot be used: {error}.", file=path.name
+        ) from error
+    return found or Results()
+
+
+def write_results(path: Path, made: list[Made], failures: Mapping[str, str]) -> None:
+    """Write what became of the images so far.
+
+    Raises:
+        StorageError: If the disk is full, read-only or failing.
+    """
+    values = {"made": [item.to_dict() for item in made], "failures": dict(failures)}
+    files.write_json(path / RESULTS_FILE, values)

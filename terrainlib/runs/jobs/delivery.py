@@ -11,12 +11,9 @@ from typing import Final
 
 from terrainlib import files
 from terrainlib.errors import InputError, RunError
-from terrainlib.runs.prediction_folder import (
-    CONFIG_FILE,
-    RESULTS_FILE,
-    PredictionJob,
-    read_prediction,
-)
+from terrainlib.runs.folder import Job, read_job
+from terrainlib.runs.jobs.config import RESULTS_FILE
+from terrainlib.runs.status import JOB
 
 ZIP_FILE: Final = "results.zip"
 # Made of compressed data already.
@@ -80,7 +77,7 @@ def zip_results(path: Path) -> Path:
         RunError: If there are no results yet, or one of them is no longer there.
         StorageError: If the disk is full, read-only or failing.
     """
-    job = read_prediction(path)
+    job = read_job(path)
     target = job.path / ZIP_FILE
     finished = job.files
     if not finished:
@@ -103,16 +100,16 @@ def zip_results(path: Path) -> Path:
     return target
 
 
-def _is_current(target: Path, job: PredictionJob) -> bool:
+def _is_current(target: Path, job: Job) -> bool:
     try:
         made = target.stat().st_mtime_ns
     except FileNotFoundError:
         return False
-    last = [job.path / CONFIG_FILE, job.path / RESULTS_FILE, *job.files]
+    last = [job.path / JOB.config_file, job.path / RESULTS_FILE, *job.files]
     return all(path.stat().st_mtime_ns < made for path in last)
 
 
-def _vanished(job: PredictionJob) -> RunError:
+def _vanished(job: Job) -> RunError:
     name = next((path.name for path in job.files if not path.exists()), "a result")
     return RunError(
         "is no longer where it was written. Put it back, or predict the image again.",

@@ -32,8 +32,7 @@ from terrainlib.mask.tiles.tiling import round_up
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.modelfile import TerrainModel, read_record
 from terrainlib.runs.folder import MODEL_FILE
-from terrainlib.runs.jobs.config import PredictionConfig
-from terrainlib.runs.prediction_folder import results_folder
+from terrainlib.runs.jobs.config import JobConfig
 from terrainlib.types import Size, checked, known_record
 
 SPEEDS_FILE: Final = "prediction_speeds.json"
@@ -114,7 +113,7 @@ def estimate(
     )
 
 
-def estimate_job(config: PredictionConfig) -> Estimate:
+def estimate_job(config: JobConfig) -> Estimate:
     """Tell what a prediction in a process of its own takes, from headers alone.
 
     Images that cannot be read count nothing; they will fail by name.
@@ -126,7 +125,7 @@ def estimate_job(config: PredictionConfig) -> Estimate:
         ModelFileError: If the model is missing or none.
         InputError: If an image is too wide, or the scale out of bounds.
     """
-    folder = results_folder(files.predictions_dir(), config)
+    folder = config.results_in(files.predictions_dir())
     model = model_outline(config.model)
     told = estimate(model, list(_sizes(config)), config.wanted, folder)
     if told.seconds is None:
@@ -223,7 +222,7 @@ def _pass_of(model: TerrainModel, size: Size, wanted: Wanted) -> _Pass:
     )
 
 
-def _sizes(config: PredictionConfig) -> Iterator[Size]:
+def _sizes(config: JobConfig) -> Iterator[Size]:
     for image in config.images:
         try:
             yield read_size(Path(image.path), in_parts=True)

@@ -1,13 +1,12 @@
 """One prediction from its images to its files, in the process that calls it.
 
-`prediction_worker` calls it in a process of its own. All that it does can be read in
+`worker` calls it in a process of its own. All that it does can be read in
 the prediction's folder while it does it.
 """
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,23 +24,18 @@ from terrainlib.errors import (
 )
 from terrainlib.mask.products.making import file_names, predict_file
 from terrainlib.mask.products.records import SHARES_FILE, Made, shares_csv
-from terrainlib.runs.jobs.config import InputImage, PredictionStatus
+from terrainlib.runs.folder import Job, read_job
+from terrainlib.runs.jobs.config import InputImage, write_results
 from terrainlib.runs.jobs.delivery import deliver, require_untaken
 from terrainlib.runs.jobs.estimate import remember, remember_start
-from terrainlib.runs.prediction_folder import (
-    PredictionJob,
-    read_prediction,
-    write_results,
-)
-from terrainlib.runs.prediction_slot import SLOT, busy_sentence
-from terrainlib.runs.process import write_process
 from terrainlib.runs.report import (
     StatusReport,
     ending_in_words,
     memory_in_words,
     unexpected,
 )
-from terrainlib.runs.status import PREDICTION, STOP_FILE, StoredState, write_status
+from terrainlib.runs.slot import JOB_SLOT
+from terrainlib.runs.status import JOB, STOP_FILE, JobStatus, StoredState
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
@@ -51,13 +45,11 @@ _NAMED: Final = 5
 _UNKNOWN_PX: Final = 1  # for an image whose header cannot be read
 
 
-def run_prediction(
-    path: Path, *, should_stop: Callable[[], bool] = lambda: False
-) -> PredictionJob:
+def run_job(path: Path, *, should_stop: Callable[[], bool] = lambda: False) -> Job:
     """Predict as the configuration in a prediction's folder says.
 
     Args:
-        path: A folder made by `create_prediction`.
+        path: A folder made by `create_job`.
         should_stop: Asked before each batch of tiles, beside the file `stop` in the
             folder.
 
@@ -67,32 +59,17 @@ def run_prediction(
     Raises:
         TerrainError: As the folder's status then says.
     """
-    job = read_prediction(path)
+    job = read_job(path)
     if job.status.state != "starting":
         raise RunError("was at work before. Start a new one.", file=job.path.name)
-    with _slot(job):
-        write_process(job.path)
-        begin = replace(job.status, message="Starting")
-        with (
-            StatusReport(job.path, begin) as report,
-            ending_in_words(report, PREDICTION),
-        ):
-            _Batch(job, report, should_stop).work()
-    return read_prediction(path)
-
-
-@contextmanager
-def _slot(job: PredictionJob) -> Iterator[None]:
-    """Hold the slot of predictions; one that does not get it has failed."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(SLOT.held(job.path, busy_sentence))
-        except RunError as error:
-            if not SLOT.holder_is(job.path):
-                failed = replace(job.status, state="failed", message=str(error))
-                write_status(job.path, failed)
-            raise
-        yield
+    begin = replace(job.status, message="Starting")
+    with (
+        JOB_SLOT.working(job),
+        StatusReport(job.path, begin) as report,
+        ending_in_words(report, JOB),
+    ):
+        _Batch(job, report, should_stop).work()
+    return read_job(path)
 
 
 class _Batch:
@@ -100,8 +77,8 @@ class _Batch:
 
     def __init__(
         self,
-        job: PredictionJob,
-        report: StatusReport[PredictionStatus],
+        job: Job,
+        report: StatusReport[JobStatus],
         should_stop: Callable[[], bool],
     ) -> None:
         self._job = job
@@ -139,7 +116,7 @@ class _Batch:
     def _predict(self, model: "TerrainModel", image: InputImage) -> None:
         """Predict one image; whatever is wrong with it does not stop the others."""
         try:
-            with memory_in_words(PREDICTION):
+            with memory_in_words(JOB):
                 made = self._make(model, image)
         except StoppedError:
             return
@@ -147,7 +124,7 @@ class _Batch:
             self._note_failure(image, error)
         except Exception as error:
             _logger.exception("%s: unexpected error", image.name)
-            self._note_failure(image, FailureError(unexpected(error, PREDICTION)))
+            self._note_failure(image, FailureError(unexpected(error, JOB)))
         else:
             if made.rows:
                 self._made.append(made)

@@ -67,11 +67,11 @@ def require_resumable(run: Run) -> None:
     """
     if run.active:
         raise RunError(
-            f"is still running ({run.epoch_text}). Wait or stop it.", file=run.path.name
+            f"is still running ({run.place_text}). Wait or stop it.", file=run.path.name
         )
     if run.state == "finished":
         raise RunError(
-            f"has finished ({run.epoch_text}); there is nothing to continue. Start a "
+            f"has finished ({run.place_text}); there is nothing to continue. Start a "
             "new run.",
             file=run.path.name,
         )

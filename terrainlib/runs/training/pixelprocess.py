@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 import psutil
 
 from terrainlib.errors import StorageError
-from terrainlib.runs.folder import LOG_FILE, Run
+from terrainlib.runs.folder import Run
 from terrainlib.runs.process import child_environment
+from terrainlib.runs.status import RUN
 from terrainlib.runs.training.pixelscore import keep, read_yardstick, recall
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _begin(run: Run, material: "Material") -> YardstickProcess:
 def _spawn(path: Path) -> "subprocess.Popen[bytes]":
     """Start the child; a Ctrl-C meant for the training does not reach it."""
     command = [sys.executable, "-m", "terrainlib.runs.training.pixelscore", str(path)]
-    with (path / LOG_FILE).open("ab") as log:
+    with (path / RUN.log).open("ab") as log:
         return subprocess.Popen(
             [*command, "--with-worker"],
             stdin=subprocess.DEVNULL,

@@ -6,13 +6,11 @@ it does can be read in the run folder while it does it.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from terrainlib import files
 from terrainlib.errors import RunError, TrainingError
 from terrainlib.model.learning.reports import (
     EpochLog,
@@ -21,10 +19,9 @@ from terrainlib.model.learning.reports import (
     TrainingHooks,
 )
 from terrainlib.runs.folder import CHECKPOINTS, METRICS_FILE, Run, read_run
-from terrainlib.runs.process import write_process
 from terrainlib.runs.report import Report, ending_in_words, last_words
-from terrainlib.runs.slot import last_holder, training_slot
-from terrainlib.runs.status import STOP_FILE, Status, StoredState, write_status
+from terrainlib.runs.slot import RUN_SLOT
+from terrainlib.runs.status import STOP_FILE, RunStatus, StoredState
 from terrainlib.runs.training.checks import require_memory
 from terrainlib.runs.training.material import Material, read_material
 from terrainlib.runs.training.metrics import MetricsTable
@@ -44,7 +41,7 @@ def run_training(
     run_dir: Path,
     *,
     resume: bool = False,
-    on_progress: Callable[[Status], None] | None = None,
+    on_progress: Callable[[RunStatus], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     yardstick: bool = True,
 ) -> Run:
@@ -71,32 +68,17 @@ def run_training(
         )
     begun = time.monotonic()
     begin = replace(run.status, state="starting", message="Starting")
-    with _slot(run):
-        files.sweep(run.path)
-        write_process(run.path)
-        with Report(run.path, begin, on_progress) as report, ending_in_words(report):
-            job = _Job(run, report, should_stop, resume, begun)
-            job.work(yardstick=yardstick)
+    with (
+        RUN_SLOT.working(run),
+        Report(run.path, begin, on_progress) as report,
+        ending_in_words(report),
+    ):
+        training = _Training(run, report, should_stop, resume, begun)
+        training.work(yardstick=yardstick)
     return read_run(run_dir)
 
 
-@contextmanager
-def _slot(run: Run) -> Iterator[None]:
-    """Hold the training slot; a run that does not get it has failed and says why."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(training_slot(run.path))
-        except RunError as error:
-            other = last_holder()
-            if other is None or other.path.resolve() != run.path.resolve():
-                write_status(
-                    run.path, replace(run.status, state="failed", message=str(error))
-                )
-            raise
-        yield
-
-
-class _Job:
+class _Training:
     """The work itself, and the hooks that training calls."""
 
     def __init__(

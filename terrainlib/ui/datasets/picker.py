@@ -20,7 +20,7 @@ from terrainlib.data.fetch import (
 )
 from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.errors import TerrainError
-from terrainlib.runs.slot import active_run
+from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.ui import cached, state
 from terrainlib.ui.errors import errors_shown, show_error
 from terrainlib.ui.text import md_escape, plural
@@ -134,7 +134,7 @@ def _zip(key: str) -> str | None:
     known = st.session_state.get(UPLOAD) if there else None
     if upload is not None and upload.file_id != known:
         _remember("zip", None)
-        run = active_run()
+        run = RUN_SLOT.active()
         with errors_shown("This zip file cannot be opened"), st.spinner("Unpacking…"):
             trained = [Path(run.config.data)] if run else []
             unpacked = unpack_upload(upload.getvalue(), upload.name, trained)

@@ -9,14 +9,14 @@ from terrainlib.mask.products.products import CHOICES, NEEDS_PLACE, Product
 from terrainlib.mask.products.records import Wanted
 from terrainlib.mask.sharpen import MAX_AMOUNT
 from terrainlib.mask.tiles.feeding import MAX_SCALE, MIN_SCALE
-from terrainlib.runs.jobs.config import PredictionConfig, input_images
+from terrainlib.runs.jobs.config import JobConfig, input_images
 from terrainlib.runs.jobs.estimate import estimate_job
 from terrainlib.runs.models import ModelEntry
-from terrainlib.runs.prediction_slot import active_prediction
+from terrainlib.runs.slot import JOB_SLOT
 from terrainlib.ui import state
 from terrainlib.ui.errors import errors_shown
-from terrainlib.ui.jobs.actions import start_job, watch
 from terrainlib.ui.jobs.result import estimate_text, progress_text
+from terrainlib.ui.jobs.view import start_job
 from terrainlib.ui.paths import results_folder
 from terrainlib.ui.studio.downloads import pick_pack_target, pick_smallest_area
 from terrainlib.ui.studio.inputs import Chosen
@@ -24,6 +24,7 @@ from terrainlib.ui.studio.overview import ImageOverview, picture_bytes, show_ima
 from terrainlib.ui.studio.result import pick_cleaning
 from terrainlib.ui.studio.uploads import path_of
 from terrainlib.ui.text import file_size, md_escape
+from terrainlib.ui.workers import JOB_PAGE, follow
 
 _SCALE_HELP: Final = (
     "How many pixels the network sees for one pixel of the image. Smaller is faster "
@@ -167,20 +168,20 @@ def show_new_job(chosen: Chosen, entry: ModelEntry) -> None:
 
 def show_active_strip() -> None:
     """Say on the studio's page that a prediction goes on, with a way to it."""
-    job = active_prediction()
+    job = JOB_SLOT.active()
     if job is not None:
         st.fragment(_strip, run_every=STRIP_SECONDS)(job.path.name)
 
 
 def _strip(drawn_for: str) -> None:
-    job = active_prediction()
+    job = JOB_SLOT.active()
     if job is None or job.path.name != drawn_for:
         st.rerun(scope="app")
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         text = f"{job.name}: {progress_text(job, st.context.timezone)}"
         st.progress(job.status.share, md_escape(text))
         if st.button("Watch", key="studio_job_watch", icon=":material/visibility:"):
-            watch(drawn_for)
+            follow(JOB_PAGE, drawn_for)
             st.rerun(scope="app")
 
 
@@ -203,10 +204,10 @@ def _show_input(chosen: Chosen) -> None:
 def _ask_and_start(chosen: Chosen, entry: ModelEntry) -> None:
     wanted = ask_wanted(chosen, entry.record.scale if entry.record else None)
     folder = ask_folder()
-    config: PredictionConfig | None = None
+    config: JobConfig | None = None
     with errors_shown("This cannot be started"):
         height = chosen.height
-        config = PredictionConfig(
+        config = JobConfig(
             model=entry.model,
             images=input_images(
                 map(path_of, chosen.pictures),
@@ -217,7 +218,7 @@ def _ask_and_start(chosen: Chosen, entry: ModelEntry) -> None:
             heights=str(path_of(height)) if height else None,
         )
         _show_estimate(config)
-    active = active_prediction()
+    active = JOB_SLOT.active()
     busy = active is not None
     started = st.button(
         "Start the prediction",
@@ -233,7 +234,7 @@ def _ask_and_start(chosen: Chosen, entry: ModelEntry) -> None:
         st.rerun()
 
 
-def _show_estimate(config: PredictionConfig) -> None:
+def _show_estimate(config: JobConfig) -> None:
     told = estimate_job(config)
     st.markdown(f":material/schedule: {estimate_text(told)}")
     if told.needed_disk_mb > told.free_disk_mb:

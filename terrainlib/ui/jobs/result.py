@@ -13,9 +13,9 @@ from terrainlib.mask.gap.meter import Gap
 from terrainlib.mask.ground.areas import AreaTable
 from terrainlib.mask.products.products import MASK
 from terrainlib.mask.products.records import Made
+from terrainlib.runs.folder import Job
 from terrainlib.runs.jobs.config import InputImage
 from terrainlib.runs.jobs.estimate import Estimate
-from terrainlib.runs.prediction_folder import PredictionJob
 from terrainlib.types import checked
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.page import show_legend
@@ -24,60 +24,9 @@ from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.studio.overview import image_overview, mask_overview
 from terrainlib.ui.studio.result import gap_in_words
 from terrainlib.ui.text import duration, file_size, finish_time, md_escape
-from terrainlib.ui.workers import StateText
-
-STATES: Final[dict[str, StateText]] = {
-    "starting": StateText(
-        "starting",
-        "blue",
-        ":material/hourglass_top:",
-        "The model is being loaded and the image opened.",
-    ),
-    "running": StateText(
-        "running",
-        "green",
-        ":material/play_arrow:",
-        "It goes on, also when this page is left or closed.",
-    ),
-    "stopping": StateText(
-        "stopping",
-        "orange",
-        ":material/hourglass_bottom:",
-        "It ends after this batch of tiles and keeps the finished rows.",
-    ),
-    "stalled": StateText(
-        "stalled",
-        "orange",
-        ":material/pause:",
-        "It is alive but has not moved for a while; the machine may be busy.",
-    ),
-    "stopped": StateText(
-        "stopped",
-        "gray",
-        ":material/stop:",
-        "Stopped on request; the finished rows are kept.",
-    ),
-    "finished": StateText(
-        "finished", "green", ":material/check:", "The results are ready."
-    ),
-    "failed": StateText(
-        "failed", "red", ":material/error:", "The prediction ended with an error."
-    ),
-    "crashed": StateText(
-        "crashed",
-        "red",
-        ":material/error:",
-        "It ended without a word: it was killed or the machine went off.",
-    ),
-}
 
 
-def state_text(state: str) -> StateText:
-    """Return the words for a state; an unknown one is shown as it is."""
-    return STATES.get(state, StateText(state, "gray", ":material/help:", ""))
-
-
-def progress_text(job: PredictionJob, timezone: str | None) -> str:
+def progress_text(job: Job, timezone: str | None) -> str:
     """Return one line: which image, tiles, time left and when it will be over.
 
     Args:
@@ -136,7 +85,7 @@ def mask_file(made: Made) -> Path | None:
 _GREY: Final = (128, 128, 128)
 
 
-def show_made(job: PredictionJob, made: Made, classes: Classes) -> None:
+def show_made(job: Job, made: Made, classes: Classes) -> None:
     """Show the result of an image.
 
     Args:
@@ -165,7 +114,7 @@ def show_made(job: PredictionJob, made: Made, classes: Classes) -> None:
     show_files(made.files)
 
 
-def show_source(job: PredictionJob, image: InputImage) -> None:
+def show_source(job: Job, image: InputImage) -> None:
     """Show an image in small, if it is still where it was."""
     path = Path(image.path)
     if not files.is_file(path):
@@ -233,7 +182,7 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
-def batch_frame(job: PredictionJob) -> pd.DataFrame:
+def batch_frame(job: Job) -> pd.DataFrame:
     """Return one row an image: file, state, largest class, shares, what went wrong."""
     made = {item.name: item for item in job.made}
     rows: list[dict[str, Any]] = []
@@ -251,7 +200,7 @@ def batch_frame(job: PredictionJob) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def show_table(job: PredictionJob, *, choose: bool = False) -> str | None:
+def show_table(job: Job, *, choose: bool = False) -> str | None:
     """Show all images in a table.
 
     Args:
@@ -285,7 +234,7 @@ def show_table(job: PredictionJob, *, choose: bool = False) -> str | None:
     return images[rows[0]].name if rows and rows[0] < len(images) else None
 
 
-def _state(job: PredictionJob, number: int, made: Made | None, *, failed: bool) -> str:
+def _state(job: Job, number: int, made: Made | None, *, failed: bool) -> str:
     """Return the state of one image in a word or two; images count from 1."""
     if made is not None:
         return "stopped" if made.stopped else "finished"

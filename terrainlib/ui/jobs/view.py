@@ -11,43 +11,30 @@ import streamlit as st
 
 from terrainlib import files
 from terrainlib.data.palette import Classes
-from terrainlib.errors import RunError
+from terrainlib.runs import launcher
+from terrainlib.runs.folder import Job, damaged_folders, list_jobs, log_tail, read_job
+from terrainlib.runs.jobs.config import JobConfig
 from terrainlib.runs.jobs.delivery import zip_results
 from terrainlib.runs.models import list_models
-from terrainlib.runs.prediction_folder import (
-    PredictionJob,
-    damaged_predictions,
-    list_predictions,
-    log_tail,
-    read_prediction,
-)
+from terrainlib.runs.status import JOB
 from terrainlib.ui.errors import explained, show_failures
-from terrainlib.ui.jobs.actions import (
-    ask_delete,
-    ask_delete_damaged,
-    ask_force_stop,
-    find_damaged,
-    find_job,
-    leave,
-    stop_job,
-    watch,
-)
-from terrainlib.ui.jobs.result import (
-    progress_text,
-    show_made,
-    show_source,
-    show_table,
-    state_text,
-)
-from terrainlib.ui.page import empty_state, show_legend
+from terrainlib.ui.jobs.result import progress_text, show_made, show_source, show_table
+from terrainlib.ui.models.picker import QUERY_NAME
+from terrainlib.ui.page import empty_state, noticed, show_legend
 from terrainlib.ui.text import date_text, file_size, md_escape, parse_time, plural
 from terrainlib.ui.workers import (
-    delete_button,
-    force_stop_button,
-    show_badge,
+    JOB_PAGE,
+    ask_delete,
+    by_name,
+    follow,
+    leave,
+    read_again,
+    show_buttons,
     show_damaged,
+    show_facts,
     show_log,
-    stop_button,
+    show_state,
+    state_text,
     titled,
 )
 
@@ -57,15 +44,38 @@ MANY_IMAGES: Final = 200
 DOWNLOAD_MB: Final = 200  # what the server hands to a browser, as for uploads
 
 
+def watched_name() -> str | None:
+    """Return the prediction that is to be shown, by its folder's name.
+
+    The address decides; without it, what this session watched last, unless a link leads
+    here with a model to try.
+    """
+    linked = st.query_params.get(JOB_PAGE.query)
+    if linked:
+        st.session_state[JOB_PAGE.session] = linked
+    elif QUERY_NAME in st.query_params:
+        st.session_state.pop(JOB_PAGE.session, None)
+    name = st.session_state.get(JOB_PAGE.session)
+    if name:
+        st.query_params[JOB_PAGE.query] = name
+    return name or None
+
+
+def start_job(config: JobConfig) -> None:
+    """Start a prediction and show it when the page is drawn next."""
+    with noticed("The prediction was not started"):
+        follow(JOB_PAGE, launcher.start_job(config).name)
+
+
 def show_watched(name: str) -> None:
     """Show the prediction whose folder has this name, or say that it is gone."""
-    job = find_job(name)
+    job = by_name(name, list_jobs())
     if job is not None:
         show_job(job)
         return
-    damaged = find_damaged(name)
-    if damaged:
-        show_damaged(damaged, ask_delete_damaged, key="studio_job_delete_damaged")
+    damaged = by_name(name, damaged_folders(JOB))
+    if damaged is not None:
+        show_damaged(JOB_PAGE, [damaged])
     else:
         empty_state(
             "This prediction is not there",
@@ -76,14 +86,15 @@ def show_watched(name: str) -> None:
         key="studio_job_leave",
         icon=":material/arrow_back:",
         on_click=leave,
+        args=(JOB_PAGE,),
     )
 
 
-def show_job(job: PredictionJob) -> None:
+def show_job(job: Job) -> None:
     """Show a prediction with its buttons; live while it goes on."""
     with titled(job.name):
         _show_buttons(job)
-    st.caption(md_escape(" · ".join(_facts(job))))
+    show_facts(job, _facts(job))
     tick = TICK_SECONDS if len(job.config.images) <= MANY_IMAGES else SLOW_TICK_SECONDS
     live = st.fragment(_show_live, run_every=tick if job.active else None)
     live(str(job.path), job.state)
@@ -94,7 +105,7 @@ def show_job(job: PredictionJob) -> None:
             show_source(job, job.config.images[0])
 
 
-def _facts(job: PredictionJob) -> list[str]:
+def _facts(job: Job) -> list[str]:
     wanted = job.config.wanted
     made = {
         "soft mask": wanted.soft,
@@ -103,12 +114,8 @@ def _facts(job: PredictionJob) -> list[str]:
         "polygons": wanted.vectors,
         "pack": wanted.pack is not None,
     }
-    facts = [f"model: {_model_title(job.config.model)}"]
-    facts.append(", ".join(["class mask", *(name for name in made if made[name])]))
-    started = parse_time(job.config.created)
-    if started:
-        facts.append(f"started {date_text(started, st.context.timezone)}")
-    return facts
+    masks = ", ".join(["class mask", *(name for name in made if made[name])])
+    return [f"model: {_model_title(job.config.model)}", masks]
 
 
 def _model_title(model: str) -> str:
@@ -116,7 +123,7 @@ def _model_title(model: str) -> str:
     return titles.get(model, Path(model).stem)
 
 
-def _classes(job: PredictionJob) -> Classes:
+def _classes(job: Job) -> Classes:
     """Return the classes of a prediction's model; empty where the model is gone."""
     for entry in list_models():
         if entry.model == job.config.model and entry.record is not None:
@@ -124,55 +131,29 @@ def _classes(job: PredictionJob) -> Classes:
     return ()
 
 
-def _show_buttons(job: PredictionJob) -> None:
-    name = job.path.name
-    if job.active:
-        stop_button(
-            name,
-            key="studio_job_stop",
-            help="Ends soon and keeps the rows that are finished.",
-            stopping=job.state == "stopping",
-            stop=stop_job,
-        )
-        stuck = job.state in ("stopping", "stalled")
-        if stuck and force_stop_button("prediction", key="studio_job_force_stop"):
-            ask_force_stop(job)
-    elif delete_button(key="studio_job_delete"):
-        ask_delete([job])
+def _show_buttons(job: Job) -> None:
+    show_buttons(JOB_PAGE, job)
     st.button(
         "Another image",
         key="studio_job_leave",
         icon=":material/add_photo_alternate:",
         help="Back to the studio; a prediction that runs goes on.",
         on_click=leave,
+        args=(JOB_PAGE,),
     )
 
 
 def _show_live(path: str, drawn_state: str) -> None:
     """Draw everything that changes; the body of the fragment."""
-    try:
-        job = read_prediction(Path(path))
-    except RunError:
-        st.rerun(scope="app")  # deleted meanwhile
-    if job.state != drawn_state:
-        st.rerun(scope="app")
-    show_badge(state_text(job.state))
-    if job.active:
-        text = progress_text(job, st.context.timezone)
-        st.progress(job.status.share, text=md_escape(text))
-        if len(job.config.images) > 1:
-            show_table(job)
-        return
-    if job.message:
-        failed = job.state in ("failed", "crashed")
-        if failed:
-            st.error(md_escape(job.message), icon=":material/error:")
-            show_log(log_tail(job.path), expanded=False)
-        else:
-            st.caption(md_escape(job.message))
+    job = read_again(read_job, path, drawn_state)
+    show_state(JOB_PAGE, job, progress_text(job, st.context.timezone))
+    if job.active and len(job.config.images) > 1:
+        show_table(job)
+    if job.message and job.state in ("failed", "crashed"):
+        show_log(log_tail(job.path), expanded=False)
 
 
-def _show_results(job: PredictionJob) -> None:
+def _show_results(job: Job) -> None:
     _show_download(job)
     classes = _classes(job)
     if len(job.config.images) == 1:
@@ -189,7 +170,7 @@ def _show_results(job: PredictionJob) -> None:
         _show_chosen(job, chosen, classes)
 
 
-def _show_chosen(job: PredictionJob, name: str, classes: Classes) -> None:
+def _show_chosen(job: Job, name: str, classes: Classes) -> None:
     """Show one image of a batch: its result, or why there is none."""
     st.subheader(md_escape(name), anchor=False)
     if name in job.failures:
@@ -199,7 +180,7 @@ def _show_chosen(job: PredictionJob, name: str, classes: Classes) -> None:
             show_made(job, made, classes)
 
 
-def _show_download(job: PredictionJob) -> None:
+def _show_download(job: Job) -> None:
     """Offer all results as one zip where they are not too large for it."""
     paths = [path for path in job.files if files.is_file(path)]
     size = sum(path.stat().st_size for path in paths)
@@ -232,22 +213,22 @@ def show_earlier_jobs() -> None:
 
     Those that cannot be read come first, so that they can be deleted.
     """
-    jobs, damaged = list_predictions(), damaged_predictions()
+    jobs, damaged = list_jobs(), damaged_folders(JOB)
     if not jobs and not damaged:
         return
     with st.expander(
         f"Predictions of large images and batches ({len(jobs) + len(damaged)})",
         icon=":material/history:",
     ):
-        show_damaged(damaged, ask_delete_damaged, key="studio_job_delete_damaged")
+        show_damaged(JOB_PAGE, damaged)
         for job in jobs[:SHOWN]:
             _show_job(job)
         if len(jobs) > SHOWN:
             st.caption(f"{plural(len(jobs) - SHOWN, 'older one')} are not shown.")
 
 
-def _show_job(job: PredictionJob) -> None:
-    words = state_text(job.state)
+def _show_job(job: Job) -> None:
+    words = state_text(JOB_PAGE, job.state)
     name = job.path.name
     with st.container(
         horizontal=True,
@@ -266,8 +247,8 @@ def _show_job(job: PredictionJob) -> None:
                 key=f"studio_job_open_{name}",
                 type="tertiary",
                 icon=":material/open_in_full:",
-                on_click=watch,
-                args=(name,),
+                on_click=follow,
+                args=(JOB_PAGE, name),
             )
             if st.button(
                 "Delete",
@@ -276,4 +257,4 @@ def _show_job(job: PredictionJob) -> None:
                 icon=":material/delete:",
                 disabled=job.active,
             ):
-                ask_delete([job])
+                ask_delete(JOB_PAGE, [job])

@@ -20,13 +20,14 @@ from terrainlib.model.config import (
     TrainingConfig,
 )
 from terrainlib.model.machine import Machine
-from terrainlib.runs.folder import MAX_NAME_LETTERS, Run, RunConfig
-from terrainlib.runs.slot import active_run
+from terrainlib.runs.folder import Run
+from terrainlib.runs.slot import RUN_SLOT
+from terrainlib.runs.training.config import MAX_NAME_LETTERS, RunConfig
 from terrainlib.ui.datasets.picker import pick_dataset
 from terrainlib.ui.datasets.splits import show_split_of_training
 from terrainlib.ui.errors import errors_shown, show_error
 from terrainlib.ui.text import md_escape, plural
-from terrainlib.ui.training.actions import start_run
+from terrainlib.ui.training.view import start_run
 
 LIGHT_NOTE: Final = (
     "Shaded relief is lit from the north-west. Mirrored and turned images are lit from "
@@ -471,11 +472,11 @@ def show_new_training(active: Run | None) -> None:
 
 
 def _show_busy(drawn_for: str) -> None:
-    active = active_run()
+    active = RUN_SLOT.active()
     if active is None or active.path.name != drawn_for:
         st.rerun(scope="app")
     st.info(
-        f"{md_escape(active.name)} has the machine ({active.epoch_text}). One training "
+        f"{md_escape(active.name)} has the machine ({active.place_text}). One training "
         "goes on at a time: wait for it, or stop it under Watch.",
         title="A training is running",
         icon=":material/model_training:",

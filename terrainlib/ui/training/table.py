@@ -12,10 +12,9 @@ from terrainlib.runs.training.pixelscore import read_yardstick
 from terrainlib.ui.datasets.splits import leak_note, run_split, show_note
 from terrainlib.ui.page import empty_state
 from terrainlib.ui.text import parse_time, viewer_zone
-from terrainlib.ui.training.actions import ask_delete, ask_delete_damaged, show_in_view
 from terrainlib.ui.training.charts import compare_spec, compare_table, filled
-from terrainlib.ui.training.view import state_text
-from terrainlib.ui.workers import show_damaged
+from terrainlib.ui.training.view import show_in_view
+from terrainlib.ui.workers import RUN_PAGE, ask_delete, show_damaged, state_text
 
 METRICS: Final = {
     "val_miou": "Validation mIoU",
@@ -44,7 +43,7 @@ def show_runs(runs: list[Run], damaged: list[Damaged]) -> None:
         )
     if damaged:
         st.subheader("Damaged folders", anchor=False)
-        show_damaged(damaged, ask_delete_damaged, key="training_delete_damaged")
+        show_damaged(RUN_PAGE, damaged)
 
 
 def _show_table(runs: list[Run]) -> None:
@@ -82,7 +81,7 @@ def runs_frame(runs: list[Run], timezone: str | None) -> pd.DataFrame:
     moments = [parse_time(run.config.created) for run in runs]
     return pd.DataFrame(
         {
-            "State": [state_text(run.state).label for run in runs],
+            "State": [state_text(RUN_PAGE, run.state).label for run in runs],
             "Name": [run.name for run in runs],
             "Preset": [run.config.training.network.preset_name for run in runs],
             "Data": [Path(run.config.data).name for run in runs],
@@ -148,7 +147,7 @@ def _show_buttons(chosen: list[Run]) -> None:
             disabled=active,
             help="A training that goes on must be stopped first." if active else None,
         ):
-            ask_delete(chosen)
+            ask_delete(RUN_PAGE, chosen)
 
 
 def _show_comparison(chosen: list[Run]) -> None:

@@ -1,8 +1,7 @@
 """One training as it goes on: state, progress, curves, previews, log.
 
 The part that changes is a fragment that reads the run folder again every second or two,
-and only while somebody is at the run. When the state changes, the whole page is drawn
-anew, so that the buttons fit.
+and only while somebody is at the run.
 """
 
 from pathlib import Path
@@ -11,19 +10,15 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from terrainlib.errors import RunError
 from terrainlib.model.card import YARDSTICK_NAME
+from terrainlib.runs import launcher
 from terrainlib.runs.folder import Run, log_tail, read_run
+from terrainlib.runs.training.config import RunConfig
 from terrainlib.runs.training.pixelscore import Yardstick, read_yardstick
 from terrainlib.ui import state
 from terrainlib.ui.datasets.splits import run_split, show_cost
-from terrainlib.ui.text import date_text, duration, finish_time, md_escape, parse_time
-from terrainlib.ui.training.actions import (
-    ask_delete,
-    ask_force_stop,
-    resume_run,
-    stop_run,
-)
+from terrainlib.ui.page import noticed
+from terrainlib.ui.text import duration, finish_time
 from terrainlib.ui.training.curves import (
     show_class_colors,
     show_main_curves,
@@ -31,73 +26,23 @@ from terrainlib.ui.training.curves import (
     show_previews,
 )
 from terrainlib.ui.workers import (
-    StateText,
-    delete_button,
-    force_stop_button,
-    show_badge,
+    RUN_PAGE,
+    follow,
+    path_of,
+    read_again,
+    show_buttons,
+    show_facts,
     show_log,
-    stop_button,
+    show_state,
     titled,
 )
 
-STATES: Final[dict[str, StateText]] = {
-    "starting": StateText(
-        "starting",
-        "blue",
-        ":material/hourglass_top:",
-        "The data are being read and the network is being built.",
-    ),
-    "running": StateText(
-        "running",
-        "green",
-        ":material/play_arrow:",
-        "The training goes on, also when this page is left or closed.",
-    ),
-    "stopping": StateText(
-        "stopping",
-        "orange",
-        ":material/hourglass_bottom:",
-        "The training ends after this step and saves its model.",
-    ),
-    "stalled": StateText(
-        "stalled",
-        "orange",
-        ":material/pause:",
-        "The training is alive but has not moved for a while; the machine may be busy.",
-    ),
-    "stopped": StateText(
-        "stopped",
-        "gray",
-        ":material/stop:",
-        "Stopped on request; the model so far is kept. Resume goes on where it ended.",
-    ),
-    "finished": StateText(
-        "finished",
-        "green",
-        ":material/check:",
-        "The training has reached its budget; the model is ready.",
-    ),
-    "failed": StateText(
-        "failed",
-        "red",
-        ":material/error:",
-        "The training ended with an error.",
-    ),
-    "crashed": StateText(
-        "crashed",
-        "red",
-        ":material/error:",
-        "The training ended without a word: it was killed or the machine went off. "
-        "Resume goes on from its last saved epoch.",
-    ),
-}
-
-
-def state_text(state: str) -> StateText:
-    """Return the words for a state; an unknown one is shown as it is."""
-    return STATES.get(state, StateText(state, "gray", ":material/help:", ""))
-
-
+VIEW: Final = "training_view"  # str: one of VIEWS
+WATCH: Final = "Watch"
+NEW: Final = "New training"
+PAST: Final = "All trainings"
+VIEWS: Final = (WATCH, NEW, PAST)
+_TURN: Final = "training_turn_to"  # str: the view of the next drawing
 YARDSTICK_HELP: Final = (
     "mIoU of a classifier of single pixels on the same split, fitted beside the "
     "training: a network should be clearly ahead of it."
@@ -107,11 +52,41 @@ TICK_SECONDS: Final = 2.0
 LOG_BYTES: Final = 8192
 
 
+def show_in_view(name: str) -> None:
+    """Let the page turn to a run, by its folder's name, when it is drawn next."""
+    follow(RUN_PAGE, name)
+    st.session_state[_TURN] = WATCH
+
+
+def choose_view(name: str | None, *, has_active: bool) -> None:
+    """Decide what the page opens with: a link or a training going on is watched."""
+    if name is not None and st.session_state.get(RUN_PAGE.session) != name:
+        st.session_state[RUN_PAGE.session] = name
+        st.session_state[VIEW] = WATCH
+    if _TURN in st.session_state:
+        st.session_state[VIEW] = st.session_state.pop(_TURN)
+    if VIEW not in st.session_state:
+        st.session_state[VIEW] = WATCH if has_active or name else NEW
+
+
+def start_run(config: RunConfig) -> None:
+    """Start a training and show it when the page is drawn next."""
+    with noticed("The training was not started"):
+        show_in_view(launcher.start_run(config).name)
+
+
+def resume_run(name: str) -> None:
+    """Go on with a training where it ended."""
+    with noticed("The training was not resumed"):
+        launcher.resume(path_of(RUN_PAGE, name))
+        show_in_view(name)
+
+
 def show_run(run: Run) -> None:
     """Show a run with its buttons; live while it is active."""
     with titled(run.name):
         _show_buttons(run)
-    st.caption(md_escape(" · ".join(_facts(run))))
+    show_facts(run, _facts(run))
     with st.container():  # always there, so that what follows keeps its place
         if run.model is not None and not run.active:
             _show_next_steps(run)
@@ -126,7 +101,7 @@ def _facts(run: Run) -> list[str]:
         budget = f"{training.epochs} epochs"
     else:
         budget = duration((training.minutes or 0) * 60)
-    facts = [
+    return [
         network.preset_name,
         f"data: {Path(run.config.data).name}",
         f"{network.image_size} px" + (" with height" if network.height else ""),
@@ -134,26 +109,10 @@ def _facts(run: Run) -> list[str]:
         f"budget {budget}",
         f"seed {training.seed}",
     ]
-    started = parse_time(run.config.created)
-    if started:
-        facts.append(f"started {date_text(started, st.context.timezone)}")
-    return facts
 
 
 def _show_buttons(run: Run) -> None:
-    name = run.path.name
-    if run.active:
-        stop_button(
-            name,
-            key="training_stop",
-            help="Ends after the current step and keeps the model.",
-            stopping=run.state == "stopping",
-            stop=stop_run,
-        )
-        if force_stop_button("training", key="training_force_stop"):
-            ask_force_stop(run)
-        return
-    if run.state != "finished":
+    if not run.active and run.state != "finished":
         st.button(
             "Resume",
             key="training_resume",
@@ -161,22 +120,16 @@ def _show_buttons(run: Run) -> None:
             icon=":material/play_arrow:",
             help="Goes on where it ended, as if it had never stopped.",
             on_click=resume_run,
-            args=(name,),
+            args=(run.path.name,),
         )
-    if delete_button(key="training_delete"):
-        ask_delete([run])
+    show_buttons(RUN_PAGE, run)
 
 
 def _show_live(path: str, drawn_state: str) -> None:
     """Draw everything that changes; the body of the fragment."""
-    try:
-        run = read_run(Path(path))
-    except RunError:
-        st.rerun(scope="app")  # deleted meanwhile
-    if run.state != drawn_state:
-        st.rerun(scope="app")
+    run = read_again(read_run, path, drawn_state)
     metrics = run.metrics
-    _show_state(run)
+    show_state(RUN_PAGE, run, progress_text(run, st.context.timezone))
     _show_numbers(run, metrics)
     if metrics.empty:
         st.caption("The curves begin when the first epoch is complete.")
@@ -191,21 +144,6 @@ def _show_live(path: str, drawn_state: str) -> None:
     show_log(log_tail(run.path, LOG_BYTES), expanded=run.state in ("failed", "crashed"))
 
 
-def _show_state(run: Run) -> None:
-    show_badge(state_text(run.state))
-    if run.message and run.state in ("failed", "crashed"):
-        st.error(md_escape(run.message), icon=":material/error:")
-    if run.active:
-        st.progress(progress_share(run), text=progress_text(run, st.context.timezone))
-    elif run.message and run.state not in ("failed", "crashed"):
-        st.caption(md_escape(run.message))
-
-
-def progress_share(run: Run) -> float:
-    """Return how much of the training is done, 0 to 1; 0 while it is not known."""
-    return run.status.share or 0.0
-
-
 def progress_text(run: Run, timezone: str | None) -> str:
     """Return one line: epoch, step, time left and when it will be over.
 
@@ -215,12 +153,12 @@ def progress_text(run: Run, timezone: str | None) -> str:
     """
     status = run.status
     if run.message or not status.steps:  # reading, judging, saving: no training step
-        return md_escape(run.message or "Getting ready")
-    parts = [run.epoch_text.capitalize(), f"step {status.step} of {status.steps}"]
+        return run.message or "Getting ready"
+    parts = [run.place_text.capitalize(), f"step {status.step} of {status.steps}"]
     left = status.seconds_left
     if left is not None:
         parts += [f"{duration(left)} left, done at about {finish_time(left, timezone)}"]
-    return md_escape(" · ".join(parts))
+    return " · ".join(parts)
 
 
 def _show_numbers(run: Run, metrics: pd.DataFrame) -> None:

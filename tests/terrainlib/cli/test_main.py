@@ -17,10 +17,11 @@ from terrainlib.cli import main
 from terrainlib.data.palette import KAGGLE_CLASSES, color_table
 from terrainlib.mask.sharpen import sharpen
 from terrainlib.model.config import TrainingConfig
-from terrainlib.runs.folder import Run, RunConfig, create_run, read_run
+from terrainlib.runs.folder import Run, create_run, read_run
 from terrainlib.runs.process import utc_now, write_process
-from terrainlib.runs.status import Status, write_status
+from terrainlib.runs.status import RunStatus, write_status
 from terrainlib.runs.training import train
+from terrainlib.runs.training.config import RunConfig
 from tests.imagefiles import pattern, png_claiming, tiff, write
 from tests.models import KERAS_COPY_WARNING, write_model
 from tests.relief import relief_map, write_patches
@@ -383,7 +384,7 @@ def test_train_waits_for_nobody_and_names_who_is_training(
     busy = create_run(RunConfig("Alps", str(tiny_dataset), training))
     write_process(busy)
     write_status(
-        busy, Status("running", 2, 9, heartbeat=utc_now(), progressed=utc_now())
+        busy, RunStatus("running", 2, 9, heartbeat=utc_now(), progressed=utc_now())
     )
     assert command("train", tiny_dataset, "--out", tmp_path / "out") == 2
     assert command.last == (
@@ -401,7 +402,7 @@ def test_resume_needs_a_run_and_the_options_it_was_begun_with(
     assert command.last.startswith("error: run: does not exist")
     training = TrainingConfig.preset("fast", epochs=3)
     create_run(RunConfig("run", str(tiny_dataset), training), path=out)
-    write_status(out, Status("stopped", 1, 3))
+    write_status(out, RunStatus("stopped", 1, 3))
     assert command(*resume, "--epochs", "4") == 2
     assert command.last.startswith("error: run: was begun with epochs 3, not 4")
     assert command(*resume, "--preset", "best") == 2

@@ -12,25 +12,20 @@ import pytest
 from terrainlib import files
 from terrainlib.errors import RunError, TerrainError
 from terrainlib.runs.folder import (
-    damaged_runs,
+    damaged_folders,
+    list_jobs,
     list_runs,
     log_tail,
+    read_job,
     read_metrics,
     read_run,
 )
-from terrainlib.runs.jobs.config import PredictionConfig, input_images
+from terrainlib.runs.jobs.config import JobConfig, input_images
 from terrainlib.runs.jobs.estimate import SPEEDS_FILE, estimate_job
-from terrainlib.runs.launcher import delete_run
-from terrainlib.runs.prediction_folder import (
-    damaged_predictions,
-    list_predictions,
-    read_prediction,
-)
-from terrainlib.runs.prediction_slot import active_prediction
-from terrainlib.runs.predictions import delete_prediction
+from terrainlib.runs.launcher import delete
 from terrainlib.runs.process import find_process, read_process, utc_now, write_process
-from terrainlib.runs.slot import active_run, training_slot
-from terrainlib.runs.status import Status, write_status
+from terrainlib.runs.slot import JOB_SLOT, RUN_SLOT
+from terrainlib.runs.status import JOB, RUN, RunStatus, write_status
 from terrainlib.runs.training.material import read_split, stored_files, stored_split
 from terrainlib.runs.training.pixelscore import read_yardstick
 from terrainlib.runs.training.previews import preview_inputs, previews
@@ -51,9 +46,9 @@ SECONDS_EACH = 2.0  # of the processor; a folder takes milliseconds
 
 def look_at_runs(path: Path) -> bool:
     """Read everything of a run as the pages do; return whether it is a run still."""
-    runs, damaged = list_runs(), damaged_runs()
+    runs, damaged = list_runs(), damaged_folders(RUN)
     assert [one.path for one in (*runs, *damaged)] == [path]
-    active_run()
+    RUN_SLOT.active()
     read_split(path)
     read_yardstick(path)
     stored_files(path)
@@ -63,7 +58,7 @@ def look_at_runs(path: Path) -> bool:
     preview_inputs(path)
     for run in runs:
         assert 0 <= (run.status.share or 0.0) <= 1
-        assert run.epoch_text.startswith("epoch ")
+        assert run.place_text.startswith("epoch ")
         status = run.status
         assert 0 <= (status.best_miou or 0.0) <= 1
         assert status.epoch >= 0 <= status.seconds < 1e11
@@ -83,9 +78,9 @@ def look_at_runs(path: Path) -> bool:
 
 def look_at_predictions(path: Path) -> bool:
     """Read everything of a prediction; return whether it is one still."""
-    jobs, damaged = list_predictions(), damaged_predictions()
+    jobs, damaged = list_jobs(), damaged_folders(JOB)
     assert [one.path for one in (*jobs, *damaged)] == [path]
-    active_prediction()
+    JOB_SLOT.active()
     for job in jobs:
         assert 0 <= job.status.share <= 1
         assert job.name
@@ -116,7 +111,7 @@ def test_a_prediction_with_an_edited_record_is_listed_whatever_it_holds(
 ) -> None:
     path = whole_prediction()
     assert look_at_predictions(path)
-    assert read_prediction(path).made
+    assert read_job(path).made
     for label, data in list(edits(path / name)):
         (path / name).write_bytes(data)
         begun = time.process_time()
@@ -162,7 +157,7 @@ def test_results_that_cannot_be_used_are_named_in_the_message() -> None:
     results = json.loads((path / "results.json").read_text())
     results["made"][0]["areas"]["classes"][0]["share"] = "half"
     files.write_json(path / "results.json", results)
-    job = read_prediction(path)
+    job = read_job(path)
     assert job.made == ()
     assert (
         "results.json cannot be used: `made.0.areas`: `classes.0.share`" in job.message
@@ -186,25 +181,25 @@ def test_remembered_speeds_and_holders_of_the_slot_may_be_nonsense(
 ) -> None:
     speeds = f'{{"start": {VALUES[value]}, "rest": {{"amount": {VALUES[value]}}}}}'
     files.write_bytes(files.cache_dir() / SPEEDS_FILE, speeds.encode())
-    estimate_job(PredictionConfig("default", input_images([tmp_path / "no.png"])))
+    estimate_job(JobConfig("default", input_images([tmp_path / "no.png"])))
     for folder, name in ((files.runs_dir(), "run"), (files.predictions_dir(), "job")):
         text = f'{{"{name}": {VALUES[value]}, "prediction": {VALUES[value]}}}'
         files.write_bytes(folder / ".train.json", text.encode())
         files.write_bytes(folder / ".predict.json", text.encode())
-    assert active_run() is None
-    assert active_prediction() is None
+    assert RUN_SLOT.active() is None
+    assert JOB_SLOT.active() is None
 
 
 def test_damaged_folders_are_deleted_by_their_name() -> None:
     run, job = whole_run(), whole_prediction()
     (run / "config.json").write_text(DEEP)
     (job / "job.json").unlink()
-    assert [one.reason[:31] for one in damaged_runs()] == [
+    assert [one.reason[:31] for one in damaged_folders(RUN)] == [
         "config.json cannot be used: nes"
     ]
-    assert "holds no prediction" in damaged_predictions()[0].reason
-    delete_run(run)
-    delete_prediction(job)
+    assert "holds no prediction" in damaged_folders(JOB)[0].reason
+    delete(run, RUN)
+    delete(job, JOB)
     assert not run.exists()
     assert not job.exists()
 
@@ -213,16 +208,16 @@ def test_a_damaged_folder_whose_worker_lives_is_kept() -> None:
     path = whole_run()
     (path / "config.json").write_text("{")
     now = utc_now()
-    write_status(path, Status("running", heartbeat=now, progressed=now))
+    write_status(path, RunStatus("running", heartbeat=now, progressed=now))
     write_process(path)
-    assert [one.active for one in damaged_runs()] == [True]
+    assert [one.active for one in damaged_folders(RUN)] == [True]
     with pytest.raises(RunError, match="is still running"):
-        delete_run(path)
+        delete(path, RUN)
     (path / "process.json").write_text("{")
     (path / "status.json").write_text("{")
-    with training_slot(path), pytest.raises(RunError, match="is still running"):
-        delete_run(path)
-    delete_run(path)
+    with RUN_SLOT.held(path), pytest.raises(RunError, match="is still running"):
+        delete(path, RUN)
+    delete(path, RUN)
     assert not path.exists()
 
 
@@ -237,11 +232,11 @@ def test_a_link_never_leads_a_deletion_outside(tmp_path: Path) -> None:
     (inner / "config.json").write_text("{")
     (inner / "away").symlink_to(outside)
 
-    assert {one.path.name for one in damaged_runs()} == {"link", "inner"}
+    assert {one.path.name for one in damaged_folders(RUN)} == {"link", "inner"}
     for path in (link, loop, inner / "away", link / ".." / "outside"):
         with pytest.raises(TerrainError):
-            delete_run(path)
-    delete_run(inner)
+            delete(path, RUN)
+    delete(inner, RUN)
     assert (outside / "status.json").is_file()
     assert not inner.exists()
 
@@ -249,7 +244,7 @@ def test_a_link_never_leads_a_deletion_outside(tmp_path: Path) -> None:
 def test_a_heartbeat_of_tomorrow_keeps_no_run_alive() -> None:
     path = whole_run()
     (path / "process.json").unlink()
-    status = Status("running", heartbeat="2199-01-01T00:00:00+00:00")
+    status = RunStatus("running", heartbeat="2199-01-01T00:00:00+00:00")
     write_status(path, status)
     assert read_run(path).state == "crashed"
     write_status(path, replace(status, heartbeat=utc_now()))

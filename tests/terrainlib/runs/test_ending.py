@@ -14,10 +14,11 @@ from terrainlib.errors import StorageError, TrainingError
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.learning.trainer import Trainer
 from terrainlib.model.modelfile import load_model
-from terrainlib.runs.folder import RunConfig, create_run, read_run
+from terrainlib.runs.folder import create_run, read_run
 from terrainlib.runs.report import ROOM_FILE, Report
-from terrainlib.runs.status import Status
+from terrainlib.runs.status import RunStatus
 from terrainlib.runs.training import material
+from terrainlib.runs.training.config import RunConfig
 from terrainlib.runs.training.train import run_training
 from tests.models import KERAS_COPY_WARNING
 from tests.synthetic import write_kaggle_dataset
@@ -91,7 +92,7 @@ def test_a_full_disk_leaves_room_for_the_last_words(
             raise StorageError("No space left on the disk.", file=target.name)
         write(target, data)
 
-    with Report(path, Status()) as report:
+    with Report(path, RunStatus()) as report:
         monkeypatch.setattr(files, "write_bytes", full)
         report.end("failed", "No space left on the disk.")
 

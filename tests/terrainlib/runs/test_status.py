@@ -23,9 +23,10 @@ from terrainlib.runs.process import (
 )
 from terrainlib.runs.status import (
     ACTIVE,
+    RUN,
     TERMINAL,
+    RunStatus,
     State,
-    Status,
     StoredState,
     crash_message,
     observe,
@@ -47,9 +48,9 @@ def ago(seconds: float) -> str:
     return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
 
 
-def running(**changes: object) -> Status:
+def running(**changes: object) -> RunStatus:
     now = utc_now()
-    status = Status(state="running", heartbeat=now, progressed=now)
+    status = RunStatus(state="running", heartbeat=now, progressed=now)
     return replace(status, **changes)  # type: ignore[arg-type]
 
 
@@ -63,20 +64,22 @@ def test_every_state_is_either_active_or_terminal() -> None:
 
 
 def test_a_status_reads_back_as_it_was_written(tmp_path: Path) -> None:
-    status = Status("stopping", 3, 9, 2, 8, 12.5, None, 2, 0.5, utc_now(), "", "Hello.")
+    status = RunStatus(
+        "stopping", 3, 9, 2, 8, 12.5, None, 2, 0.5, utc_now(), "", "Hello."
+    )
     write_status(tmp_path, status)
     assert read_status(tmp_path) == status
 
 
 def test_without_a_status_there_is_no_news(tmp_path: Path) -> None:
-    assert read_status(tmp_path) == Status()
+    assert read_status(tmp_path) == RunStatus()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"state": "dancing"}', "\x00"])
 def test_an_unreadable_status_is_no_news_but_says_so(tmp_path: Path, text: str) -> None:
     (tmp_path / "status.json").write_text(text)
     status = read_status(tmp_path)
-    assert replace(status, message="") == Status()
+    assert replace(status, message="") == RunStatus()
     assert status.message.startswith("status.json is damaged: ")
     assert crash_message(tmp_path, "", said=status.message) == (
         f"{status.message} Resume continues from the last checkpoint."
@@ -84,10 +87,10 @@ def test_an_unreadable_status_is_no_news_but_says_so(tmp_path: Path, text: str) 
 
 
 def test_the_share_counts_whole_epochs_and_the_steps_of_the_running_one() -> None:
-    assert Status("running", epoch=2, epochs=4, step=5, steps=10).share == 0.625
-    assert Status("running", seconds=30, seconds_left=90).share == 0.25
-    assert Status("starting").share is None
-    assert Status("finished", epoch=2, epochs=4).share == 1
+    assert RunStatus("running", epoch=2, epochs=4, step=5, steps=10).share == 0.625
+    assert RunStatus("running", seconds=30, seconds_left=90).share == 0.25
+    assert RunStatus("starting").share is None
+    assert RunStatus("finished", epoch=2, epochs=4).share == 1
 
 
 def test_a_living_worker_with_a_fresh_heartbeat_runs(
@@ -111,7 +114,7 @@ def test_a_stop_file_shows_as_stopping_at_once(
     "silence",
     [
         {"heartbeat": ago(module.SILENCE_SECONDS + 5)},
-        {"progressed": ago(module.STANDSTILL_SECONDS + 5)},
+        {"progressed": ago(RUN.standstill_seconds + 5)},
         {"heartbeat": ""},
         {"heartbeat": ago(-1e6)},
     ],

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from terrainlib.model.config import TrainingConfig
 from terrainlib.runs import launcher
-from terrainlib.runs.folder import RunConfig, log_tail, read_run
+from terrainlib.runs.folder import log_tail, read_run
 from terrainlib.runs.process import find_process, read_process
-from terrainlib.runs.slot import slot_is_free
+from terrainlib.runs.slot import RUN_SLOT
+from terrainlib.runs.training.config import RunConfig
 from tests.crafted_runs import exit_code, worker_pid
 
 PATIENCE_S = 240  # TensorFlow alone takes 7 s, more on a busy machine
@@ -36,17 +37,17 @@ def config(data: Path, epochs: int) -> RunConfig:
 def test_a_worker_survives_kill_by_resume_and_sigterm_by_saving(
     tiny_dataset: Path,
 ) -> None:
-    path = launcher.start(config(tiny_dataset, epochs=5000))
+    path = launcher.start_run(config(tiny_dataset, epochs=5000))
     wait_for(path, lambda: read_run(path).status.epoch >= 2)
     assert read_run(path).state == "running"
-    assert not slot_is_free()
+    assert not RUN_SLOT.is_free()
 
     os.kill(worker_pid(path), signal.SIGKILL)
     wait_for(path, lambda: exit_code(path) is not None)
     crashed = read_run(path)
     assert crashed.state == "crashed"
     assert "probably out of memory" in crashed.message
-    assert slot_is_free()
+    assert RUN_SLOT.is_free()
     trained = int(crashed.metrics["epoch"].max())
 
     launcher.resume(path)

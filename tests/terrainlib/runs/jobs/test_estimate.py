@@ -14,7 +14,7 @@ from terrainlib.mask.products.records import Made, Wanted
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.modelfile import load_model
 from terrainlib.runs.jobs import estimate as module
-from terrainlib.runs.jobs.config import PredictionConfig, input_images
+from terrainlib.runs.jobs.config import JobConfig, input_images
 from terrainlib.runs.jobs.estimate import (
     SPEEDS_FILE,
     estimate,
@@ -50,8 +50,8 @@ def made(height: int, width: int, seconds: float, network: float) -> Made:
     )
 
 
-def config(*images: Path, **options: object) -> PredictionConfig:
-    return PredictionConfig("default", input_images(images), **options)  # type: ignore[arg-type]
+def config(*images: Path, **options: object) -> JobConfig:
+    return JobConfig("default", input_images(images), **options)  # type: ignore[arg-type]
 
 
 def seconds(image: Path, wanted: Wanted | None = None) -> float | None:
@@ -88,7 +88,7 @@ def test_a_model_that_is_loaded_is_timed_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_model(tmp_path)
-    wanted = PredictionConfig(str(path), input_images(SCENES[:1]))
+    wanted = JobConfig(str(path), input_images(SCENES[:1]))
     assert estimate_job(wanted).seconds is None
     measure_speed(load_model(path))
     known = estimate_job(wanted).seconds
@@ -165,4 +165,4 @@ def test_a_damaged_memory_is_none(tmp_path: Path, text: str) -> None:
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     images = input_images(SCENES[:1])
     with pytest.raises(ModelFileError, match=r"^gone\.keras: is missing or no model"):
-        estimate_job(PredictionConfig(str(tmp_path / "gone.keras"), images))
+        estimate_job(JobConfig(str(tmp_path / "gone.keras"), images))

@@ -9,14 +9,10 @@ import pytest
 from terrainlib import files
 from terrainlib.errors import ConfigError, RunError, StorageError, TerrainError
 from terrainlib.mask.products.records import Made, Wanted
+from terrainlib.runs.folder import Job, create_job, read_job
 from terrainlib.runs.jobs import delivery, predict
-from terrainlib.runs.jobs.config import PredictionConfig, input_images
-from terrainlib.runs.prediction_folder import (
-    PredictionJob,
-    create_prediction,
-    read_prediction,
-)
-from terrainlib.runs.prediction_slot import SLOT
+from terrainlib.runs.jobs.config import JobConfig, input_images
+from terrainlib.runs.slot import JOB_SLOT
 from tests.imagefiles import encode, naming_overviews, pattern, write
 from tests.models import KERAS_COPY_WARNING, write_model
 
@@ -38,13 +34,13 @@ def job(model: Path, tmp_path: Path) -> Callable[..., Path]:
         for name in names:
             write(folder, name, encode(pattern()))
         images = input_images([folder / name for name in names])
-        return create_prediction(PredictionConfig(str(model), images, **options))
+        return create_job(JobConfig(str(model), images, **options))
 
     return make
 
 
-def run(path: Path, **options: Any) -> PredictionJob:
-    return predict.run_prediction(path, **options)
+def run(path: Path, **options: Any) -> Job:
+    return predict.run_job(path, **options)
 
 
 def made_by(change: Callable[[Path], None]) -> Callable[..., Made]:
@@ -103,7 +99,7 @@ def test_a_file_that_comes_meanwhile_is_not_replaced_either(
     path = job("a.png", folder=str(target), wanted=Wanted(soft=True))
     with pytest.raises(TerrainError, match=r"a_soft\.png: exists in target already"):
         run(path)
-    assert read_prediction(path).state == "failed"
+    assert read_job(path).state == "failed"
     assert {item.name for item in target.iterdir()} == {"a_soft.png"}
     assert (target / "a_soft.png").read_text() == "mine"
 
@@ -129,7 +125,7 @@ def test_a_prediction_of_bad_images_alone_has_failed(
         TerrainError, match=r"^none of the 2 images .* first of them: a"
     ):
         run(path)
-    ended = read_prediction(path)
+    ended = read_job(path)
     assert ended.state == "failed"
     assert list(ended.failures) == ["a.png", "b.png"]
     assert ended.files == ()
@@ -214,7 +210,7 @@ def test_results_that_cannot_be_noted_fail_the_prediction(
     path = job("a.png")
     with pytest.raises(StorageError):
         run(path)
-    ended = read_prediction(path)
+    ended = read_job(path)
     assert (ended.state, ended.message) == (
         "failed",
         "results.json: No space left on the disk.",
@@ -226,7 +222,7 @@ def test_a_prediction_is_done_once(job: Callable[..., Path]) -> None:
     run(path)
     with pytest.raises(RunError, match="was at work before"):
         run(path)
-    assert read_prediction(path).state == "finished"
+    assert read_job(path).state == "finished"
 
 
 def test_a_worker_that_finds_the_slot_taken_has_failed(
@@ -234,11 +230,11 @@ def test_a_worker_that_finds_the_slot_taken_has_failed(
 ) -> None:
     path = job("a.png")
     with (
-        SLOT.held(tmp_path / "other", lambda: ""),
+        JOB_SLOT.held(tmp_path / "other"),
         pytest.raises(RunError, match="A prediction is already running"),
     ):
         run(path)
-    assert read_prediction(path).state == "failed"
+    assert read_job(path).state == "failed"
 
 
 def test_files_go_into_a_folder_all_or_none(tmp_path: Path) -> None:
@@ -270,4 +266,4 @@ def test_what_is_not_for_such_images_is_a_sentence(job: Callable[..., Path]) -> 
     path = job("a.png", wanted=Wanted(probabilities=True))
     with pytest.raises(ConfigError, match="not georeferenced"):
         run(path)
-    assert read_prediction(path).state == "failed"
+    assert read_job(path).state == "failed"

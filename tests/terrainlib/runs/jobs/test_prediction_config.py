@@ -3,12 +3,7 @@
 import pytest
 
 from terrainlib.errors import ConfigError
-from terrainlib.runs.jobs.config import (
-    InputImage,
-    PredictionConfig,
-    PredictionStatus,
-    input_images,
-)
+from terrainlib.runs.jobs.config import InputImage, JobConfig, input_images
 
 
 def test_images_of_the_same_name_get_names_and_stems_of_their_own() -> None:
@@ -16,7 +11,7 @@ def test_images_of_the_same_name_get_names_and_stems_of_their_own() -> None:
     assert [image.stem for image in images] == ["X", "x-2", "x-3", "X-4"]
     names = [image.name for image in images]
     assert names == ["X.tif", "x.tif", "x.png", "X.tif (2)"]
-    assert len(PredictionConfig("default", images).images) == 4
+    assert len(JobConfig("default", images).images) == 4
 
 
 def test_a_name_of_its_own_can_be_given() -> None:
@@ -38,22 +33,22 @@ def test_a_name_that_is_no_text_is_refused() -> None:
 def test_two_results_of_the_same_name_are_refused() -> None:
     images = InputImage("a/x.tif", "1", "same"), InputImage("b/x.tif", "2", "SAME")
     with pytest.raises(ConfigError, match="two images have the stem same"):
-        PredictionConfig("default", images)
+        JobConfig("default", images)
 
 
 def test_heights_belong_to_one_image() -> None:
     with pytest.raises(ConfigError, match="one height file cannot belong to 2 images"):
-        PredictionConfig("default", input_images(["a.png", "b.png"]), heights="h.tif")
+        JobConfig("default", input_images(["a.png", "b.png"]), heights="h.tif")
 
 
 def test_there_must_be_an_image() -> None:
     with pytest.raises(ConfigError, match="there is no image to predict"):
-        PredictionConfig("default", ())
+        JobConfig("default", ())
 
 
 def test_it_is_called_after_its_first_image() -> None:
-    assert PredictionConfig("default", input_images(["a.png"])).name == "a.png"
-    several = PredictionConfig("default", input_images(["a.png", "b.png", "c.png"]))
+    assert JobConfig("default", input_images(["a.png"])).name == "a.png"
+    several = JobConfig("default", input_images(["a.png", "b.png", "c.png"]))
     assert several.name == "a.png and 2 more"
 
 
@@ -70,8 +65,4 @@ def test_an_incomplete_configuration_is_refused(
     values: dict[str, object], words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):
-        PredictionConfig.from_dict(values)
-
-
-def test_a_status_has_a_plain_form() -> None:
-    assert PredictionStatus(images=2).to_dict()["images"] == 2
+        JobConfig.from_dict(values)

@@ -8,7 +8,8 @@ import pytest
 from terrainlib.errors import RunError
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.modelfile import load_model, read_record
-from terrainlib.runs.folder import RunConfig, create_run, read_run
+from terrainlib.runs.folder import create_run, read_run
+from terrainlib.runs.training.config import RunConfig
 from terrainlib.runs.training.lasttraining import main, train_on_all
 from terrainlib.runs.training.train import run_training
 from tests.models import KERAS_COPY_WARNING

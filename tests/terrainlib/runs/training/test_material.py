@@ -9,9 +9,10 @@ from terrainlib import files
 from terrainlib.data.overlaps import find_overlaps
 from terrainlib.errors import RunError, StoppedError
 from terrainlib.model.config import TrainingConfig
-from terrainlib.runs.folder import Run, RunConfig, create_run, read_run
+from terrainlib.runs.folder import Run, create_run, read_run
 from terrainlib.runs.report import Report
 from terrainlib.runs.training import material
+from terrainlib.runs.training.config import RunConfig
 from terrainlib.runs.training.material import (
     FILES_FILE,
     SPLIT_FILE,

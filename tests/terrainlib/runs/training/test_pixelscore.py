@@ -16,10 +16,11 @@ from terrainlib.data.splits import random_split
 from terrainlib.errors import RunError
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.modelfile import read_record
-from terrainlib.runs.folder import Run, RunConfig, create_run, log_tail, read_run
+from terrainlib.runs.folder import Run, create_run, log_tail, read_run
 from terrainlib.runs.process import write_process
 from terrainlib.runs.training import pixelprocess
 from terrainlib.runs.training import pixelscore as module
+from terrainlib.runs.training.config import RunConfig
 from terrainlib.runs.training.material import Material
 from terrainlib.runs.training.pixelprocess import YardstickProcess, yardstick_beside
 from terrainlib.runs.training.pixelscore import Yardstick, measure, read_yardstick

@@ -16,11 +16,12 @@ from terrainlib.model.config import TrainingConfig
 from terrainlib.model.learning import checkpoint
 from terrainlib.model.modelfile import load_model, read_record
 from terrainlib.model.network import build_unet
-from terrainlib.runs.folder import Run, RunConfig, create_run, read_run
+from terrainlib.runs.folder import Run, create_run, read_run
 from terrainlib.runs.launcher import mark_starting
-from terrainlib.runs.slot import slot_is_free, training_slot
-from terrainlib.runs.status import Status, write_status
+from terrainlib.runs.slot import RUN_SLOT
+from terrainlib.runs.status import RunStatus, write_status
 from terrainlib.runs.training.checks import require_resumable
+from terrainlib.runs.training.config import RunConfig
 from terrainlib.runs.training.previews import preview_inputs, previews
 from terrainlib.runs.training.train import run_training
 from tests.leftovers import dead_process, left_behind
@@ -48,7 +49,7 @@ class Ended:
     stopped_epochs: list[int]
     stopped_model: bool
     finished: Run
-    seen: list[Status]
+    seen: list[RunStatus]
     left: Path
 
 
@@ -58,9 +59,9 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TERRAINLIB_HOME", str(home))
         path = new_run(write_kaggle_dataset(home / "tiny", pairs=8))
-        seen: list[Status] = []
+        seen: list[RunStatus] = []
 
-        def watch(status: Status) -> None:
+        def watch(status: RunStatus) -> None:
             seen.append(status)
             if status.epoch == 1:
                 (path / "stop").touch()
@@ -239,7 +240,7 @@ def test_a_training_that_fails_says_why_in_its_status(
         run_training(path)
     run = read_run(path)
     assert (run.state, run.message) == ("failed", message)
-    assert slot_is_free()
+    assert RUN_SLOT.is_free()
 
 
 def test_a_stop_before_the_first_step_ends_the_run_without_a_model(
@@ -285,9 +286,9 @@ def test_a_run_that_does_not_get_the_slot_fails_and_harms_nobody(
 ) -> None:
     first = new_run(tiny_dataset, name="First")
     second = new_run(tiny_dataset, name="Second")
-    write_status(first, Status("running", 1, 3, heartbeat=_now(), progressed=_now()))
+    write_status(first, RunStatus("running", 1, 3, heartbeat=_now(), progressed=_now()))
     with (
-        training_slot(first),
+        RUN_SLOT.held(first),
         pytest.raises(RunError, match="already running"),
     ):
         run_training(second)

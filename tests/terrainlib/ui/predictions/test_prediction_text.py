@@ -4,9 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from terrainlib.mask.products.records import Made
-from terrainlib.runs.jobs.config import PredictionConfig, PredictionStatus, input_images
+from terrainlib.runs.folder import Job
+from terrainlib.runs.jobs.config import JobConfig, input_images
 from terrainlib.runs.jobs.estimate import Estimate
-from terrainlib.runs.prediction_folder import PredictionJob
+from terrainlib.runs.status import JobStatus
 from terrainlib.ui.jobs.result import (
     batch_frame,
     estimate_text,
@@ -14,7 +15,6 @@ from terrainlib.ui.jobs.result import (
     made_text,
     mask_file,
     progress_text,
-    state_text,
 )
 
 MADE = Made(
@@ -35,12 +35,12 @@ MADE = Made(
 )
 
 
-def job(count: int = 1, state: str = "running", **status: object) -> PredictionJob:
+def job(count: int = 1, state: str = "running", **status: object) -> Job:
     images = input_images([f"/in/{letter}.tif" for letter in "abcd"[:count]])
-    return PredictionJob(
+    return Job(
         path=Path("/jobs/one"),
-        config=PredictionConfig("default", images),
-        status=replace(PredictionStatus(images=count), **status),
+        config=JobConfig("default", images),
+        status=replace(JobStatus(images=count), **status),
         state=state,
         message="Loading the model",
         made=(),
@@ -91,10 +91,6 @@ def test_an_estimate_names_time_memory_and_disk():
         "Takes about 1 min 15 s · 712 MB of memory · at most 60.0 MB on the disk "
         "(5.0 GB free)."
     )
-
-
-def test_a_state_that_nobody_knows_is_shown_as_it_is():
-    assert state_text("resting").label == "resting"
 
 
 def test_the_table_of_a_batch_tells_what_each_image_is_at():

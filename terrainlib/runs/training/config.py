@@ -1,0 +1,58 @@
+"""What a training is asked to do: plain values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from terrainlib.errors import ConfigError
+from terrainlib.model.config import TrainingConfig
+from terrainlib.runs.process import utc_now
+from terrainlib.types import Moment, PathText, checked
+
+MAX_NAME_LETTERS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """What a run was asked to do; the contents of `config.json`.
+
+    Attributes:
+        name: The run's name for people, 1 to 80 letters.
+        data: Path of the data set's folder.
+        training: Network, budget and options.
+        created: UTC ISO time; empty for "now".
+    """
+
+    name: str
+    data: PathText
+    training: TrainingConfig
+    created: Moment = ""
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.name.strip()) <= MAX_NAME_LETTERS:
+            raise ConfigError(
+                f"the name of a run must have 1 to {MAX_NAME_LETTERS} letters."
+            )
+        if not self.created:
+            object.__setattr__(self, "created", utc_now())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain JSON form."""
+        return {
+            "name": self.name,
+            "created": self.created,
+            "data": self.data,
+            "training": self.training.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the configuration of a JSON form.
+
+        Raises:
+            ConfigError: If a value is missing or out of its bounds.
+        """
+        try:
+            return checked(cls, values)
+        except ValueError as error:
+            raise ConfigError(f"{error}.") from error
