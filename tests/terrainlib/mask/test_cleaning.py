@@ -1,5 +1,7 @@
 """Median, sieve and hole filling of class masks: by hand, and by plain slow code."""
 
+from dataclasses import fields
+
 import cv2
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from terrainlib.data.palette import NO_DATA
 from terrainlib.errors import ConfigError, ImageError
 from terrainlib.mask import cleaning as module
-from terrainlib.mask.cleaning import PostProcessing, fill_holes, median, sieve
+from terrainlib.mask.cleaning import STEPS, PostProcessing, fill_holes, median, sieve
 from tests.synthetic import terrain
 
 OPERATIONS = [(median, 3), (median, 7), (sieve, 12), (fill_holes, 12)]
@@ -330,3 +332,14 @@ def test_of_equally_large_neighbours_the_first_one_wins():
 
 def test_the_way_to_a_large_region_leads_through_small_ones():
     assert sieve(grid("1 2 2 3 3 3 4 4 4 4"), 4).tolist() == [[4] * 10]
+
+
+def test_the_table_of_steps_is_that_of_the_settings():
+    names = [item.name for item in fields(PostProcessing)]
+    assert [step.field for step in STEPS] == names
+    for step in STEPS:
+        for size in step.offered:
+            step.check(size)
+            only = PostProcessing(**{step.field: size})
+            assert only.changes_nothing == (size < step.least)
+        assert step.offered[0] == 0
