@@ -14,6 +14,7 @@ from terrainlib import files
 from terrainlib.data.imagery import read_image
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.sample import example_scenes
+from terrainlib.mask.cleaning import PostProcessing
 from terrainlib.mask.ground.areas import area_table
 from terrainlib.mask.products.records import Made, Wanted
 from terrainlib.runs.folder import create_job, read_job
@@ -269,6 +270,8 @@ def test_a_large_image_is_shown_and_what_is_wanted_is_started(
     for label in ("Soft mask", "Probabilities", "Polygons", "World-builder's pack"):
         [box] = [box for box in page.checkbox if box.label == label]
         box.check().run()
+    page.select_slider(key=f"{state.STUDIO_JOB}_cleaning_median").set_value(5).run()
+    page.slider(key=f"{state.STUDIO_JOB}_cleaning_fill").set_value(40).run()
     page.number_input(key=f"{state.STUDIO_JOB}_scale").set_value(0.5).run()
     page.text_input(key=f"{state.STUDIO_JOB}_folder").set_value(str(home / "out")).run()
     press(page, "Start the prediction")
@@ -279,6 +282,7 @@ def test_a_large_image_is_shown_and_what_is_wanted_is_started(
     assert (wanted.soft, wanted.probabilities, wanted.vectors) == (True, True, True)
     assert wanted.pack is not None
     assert wanted.sharpen is None
+    assert wanted.cleaning == PostProcessing(5, 0, 40)
     assert wanted.scale == 0.5
     assert "job" in page.query_params
     assert "Stop" in labels(page, "button")

@@ -20,9 +20,12 @@ from terrainlib.cli import main, predict
 from terrainlib.cli.main import with_bare_pack
 from terrainlib.cli.predict import in_time
 from terrainlib.data.sample import SCENES_DIR
+from terrainlib.mask.cleaning import STEPS, PostProcessing
 from terrainlib.mask.pack.pack import PackTarget
+from terrainlib.mask.products.products import CHOICES
 from terrainlib.mask.products.records import Made
 from terrainlib.mask.vectors.polygons import SmallestArea
+from terrainlib.ui.studio.masks import PictureFile, clean_mask, make_mask
 from tests.imagefiles import encode, naming_overviews, placed_at, tiff, write
 from tests.models import KERAS_COPY_WARNING, write_model
 from tests.synthetic import terrain
@@ -349,3 +352,52 @@ def test_help_tells_every_option_and_every_file(
 def test_times_are_told_in_words() -> None:
     words = [in_time(seconds) for seconds in (0.1, 40, 720, 9000)]
     assert words == ["1 second", "40 seconds", "12 minutes", "2.5 hours"]
+
+
+def test_cleaning_gives_the_mask_that_the_studio_gives(
+    model: Path, europe: Path, tmp_path: Path
+) -> None:
+    options = ("--median", "3", "--sieve", "12", "--fill", "8")
+    assert run(model, europe, "--out", tmp_path / "out", *options) == 0
+    made = make_mask(
+        PictureFile.on_disk(europe), None, str(model), progress=lambda *_: None
+    )
+    clean = clean_mask(made, PostProcessing(3, 12, 8))
+    assert clean.changed > 0
+    with rasterio.open(tmp_path / "out" / "part_mask.tif") as data:
+        np.testing.assert_array_equal(data.read(1), clean.index)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--median", "4"), "must be 0 or an odd number from 3 to 31 px, not 4."),
+        (("--sieve", "-1"), "the size for sieve must be a whole number from 0 to"),
+        (("--fill", "1.5"), "argument --fill: invalid int value: '1.5'"),
+    ],
+)
+def test_a_size_for_cleaning_out_of_its_bounds_is_one_sentence(
+    europe: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    sentence: str,
+) -> None:
+    assert run("default", europe, "--out", tmp_path / "out", *words) == 2
+    [*_, last] = capsys.readouterr().err.splitlines()
+    assert last.startswith("error: ")
+    assert sentence in last
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_lists_every_product_and_every_step(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("--help") == 0
+    text = capsys.readouterr().out
+    assert "  IMAGE_sharpened.png      --sharpen\n" in text
+    assert "  IMAGE_soft.tif           --soft, beside the PNG\n" in text
+    for product in CHOICES:
+        assert f"\n  {product.option}" in text
+    for step in STEPS:
+        assert f"\n  --{step.name} PX" in text

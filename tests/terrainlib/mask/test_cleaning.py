@@ -1,6 +1,7 @@
 """Median, sieve and hole filling of class masks: by hand, and by plain slow code."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from terrainlib.data.palette import NO_DATA
 from terrainlib.errors import ConfigError, ImageError
 from terrainlib.mask import cleaning as module
-from terrainlib.mask.cleaning import PostProcessing, fill_holes, median, sieve
+from terrainlib.mask.cleaning import STEPS, PostProcessing, fill_holes, median, sieve
 from tests.synthetic import terrain
 
 OPERATIONS = [(median, 3), (median, 7), (sieve, 12), (fill_holes, 12)]
@@ -340,3 +341,14 @@ def test_several_threads_may_sieve_at_once():
     with ThreadPoolExecutor(8) as pool:
         for result in pool.map(sieve, [mask] * 100, [12] * 100):
             assert np.array_equal(result, expected)
+
+
+def test_the_table_of_steps_is_that_of_the_settings():
+    names = [item.name for item in fields(PostProcessing)]
+    assert [step.field for step in STEPS] == names
+    for step in STEPS:
+        for size in step.offered:
+            step.check(size)
+            only = PostProcessing(**{step.field: size})
+            assert only.changes_nothing == (size < step.least)
+        assert step.offered[0] == 0

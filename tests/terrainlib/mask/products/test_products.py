@@ -5,6 +5,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -22,10 +23,18 @@ from terrainlib.data.imagery import read_image
 from terrainlib.data.palette import KAGGLE_CLASSES, colorize
 from terrainlib.data.sample import SCENES_DIR
 from terrainlib.errors import ConfigError, ImageError, InputError
+from terrainlib.mask.cleaning import PostProcessing
 from terrainlib.mask.ground.equalarea import mean_area
 from terrainlib.mask.pack.pack import PackTarget
 from terrainlib.mask.prediction import predict_image
+from terrainlib.mask.products import task
 from terrainlib.mask.products.making import file_names, predict_file
+from terrainlib.mask.products.products import (
+    CHOICES,
+    FORMATS,
+    PRODUCTS,
+    products_of,
+)
 from terrainlib.mask.products.records import Made, Wanted, shares_csv
 from terrainlib.mask.sharpen import sharpen
 from terrainlib.mask.vectors import polygons as vectors
@@ -211,6 +220,127 @@ def test_what_cannot_be_made_is_refused_before_anything_is_written(
     assert listing(tmp_path) == ["land.png"]
 
 
+def test_cleaning_changes_the_class_mask_and_what_is_made_of_it(
+    random_models: dict[str, TerrainModel], europe: Path, tmp_path: Path
+) -> None:
+    model, cleaning = random_models["fast"], PostProcessing(3, 12, 30)
+    plain, clean = tmp_path / "plain", tmp_path / "clean"
+    predict_file(model, europe, plain, "part", EVERYTHING)
+    wanted = replace(EVERYTHING, cleaning=cleaning)
+    made = predict_file(model, europe, clean, "part", wanted)
+    with rasterio.open(plain / "part_mask.tif") as data:
+        expected = cleaning.apply(data.read(1))
+    with rasterio.open(clean / "part_mask.tif") as data:
+        mask = data.read(1)
+        assert data.tags()["CLASS_2"] == "Forest"
+    np.testing.assert_array_equal(mask, expected)
+    for name in ("soft.png", "soft.tif", "sharpened.png", "probabilities.tif"):
+        same = [(folder / f"part_{name}").read_bytes() for folder in (plain, clean)]
+        assert same[0] == same[1]
+    facts = pyogrio.read_info(clean / "part.gpkg", layer="terrain")
+    _, _, shapes, values = pyogrio.raw.read(clean / "part.gpkg", layer="terrain")
+    found = dict(zip(facts["fields"].tolist(), values, strict=True))
+    place = Georeference(facts["crs"], tuple(data.transform)[:6], None)
+    own = vectors.trace_mask(
+        expected, model.classes, place, smallest=EVERYTHING.smallest
+    )
+    assert len(shapes) == len(own.index)
+    assert found["share"].sum() == pytest.approx(1)
+    with zipfile.ZipFile(clean / "part_pack.zip") as archive:
+        colors = np.asarray(PillowImage.open(archive.open("class_colors.png")))
+    np.testing.assert_array_equal(colors, colorize(expected, model.classes))
+    counts = {row["name"]: row["pixels"] for row in made.areas["classes"]}
+    for number, item in enumerate(model.classes):
+        assert counts[item.name] == (expected == number).sum()
+        assert made.shares[item.name] == pytest.approx(np.mean(expected == number))
+
+
+def test_a_stopped_prediction_cleans_the_finished_rows(
+    random_models: dict[str, TerrainModel], tall: Path, tmp_path: Path
+) -> None:
+    asked: list[int] = []
+
+    def stop() -> bool:
+        asked.append(1)
+        return len(asked) > 2
+
+    model, cleaning = random_models["fast"], PostProcessing(sieve_px=40)
+    wanted = Wanted(cleaning=cleaning)
+    made = predict_file(model, tall, tmp_path, "tall", wanted, should_stop=stop)
+    assert 1000 < made.rows < 2500
+    expected = predict_image(model, read_image(tall)).classes.copy()
+    expected[made.rows :] = 255
+    with rasterio.open(tmp_path / "tall_mask.tif") as data:
+        assert data.tags()["ROWS_DONE"] == str(made.rows)
+        np.testing.assert_array_equal(data.read(1), cleaning.apply(expected))
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (
+            "MAX_CLEANED_MEGAPIXELS",
+            Wanted(cleaning=PostProcessing(3)),
+            "part.tif: 150 x 90 px; the limit for cleaning is 0 megapixels. Leave it "
+            "out, or cut the image into parts.",
+        ),
+        (
+            "MAX_PNG_MEGAPIXELS",
+            Wanted(sharpen=1.0),
+            "part.tif: 150 x 90 px; the limit for PNG is 0 megapixels. Leave out the "
+            "sharpened picture.",
+        ),
+        (
+            "MAX_MEGAPIXELS",
+            Wanted(vectors=True),
+            "part.tif: 150 x 90 px; the limit for polygons is 0 megapixels. Leave them "
+            "out, or cut the image into parts.",
+        ),
+    ],
+)
+def test_what_is_too_large_is_one_sentence_before_anything_is_written(
+    random_models: dict[str, TerrainModel],
+    europe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    case: tuple[str, Wanted, str],
+) -> None:
+    limit, wanted, sentence = case
+    monkeypatch.setattr(task, limit, 0)
+    out = tmp_path / "out"
+    with pytest.raises(ImageError) as caught:
+        predict_file(random_models["fast"], europe, out, "part", wanted)
+    assert str(caught.value) == sentence
+    assert not out.exists()
+
+
+def test_a_soft_mask_too_large_for_png_is_a_geotiff_and_the_note_says_so(
+    random_models: dict[str, TerrainModel],
+    europe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(task, "MAX_PNG_MEGAPIXELS", 0)
+    wanted = Wanted(soft=True)
+    made = predict_file(random_models["fast"], europe, tmp_path, "part", wanted)
+    assert "part_soft.tif" in listing(tmp_path)
+    assert "part_soft.png" not in listing(tmp_path)
+    note = "the soft mask is written as GeoTIFF only: too large for PNG"
+    assert note in made.notes
+
+
+def test_every_product_has_an_option_of_what_is_wanted_and_a_format() -> None:
+    names = {item.name for item in fields(Wanted)}
+    assert {product.field for product in CHOICES} <= names
+    endings = [file.ending for product in PRODUCTS for file in product.files]
+    assert len(set(endings)) == len(endings)
+    for product in PRODUCTS:
+        for file in product.files:
+            assert file.suffix in FORMATS or not file.about
+    assert products_of(Wanted()) == [PRODUCTS[0]]
+    assert products_of(EVERYTHING) == list(PRODUCTS)
+
+
 @pytest.mark.parametrize("stem", ["", "../up", "a/b"])
 def test_names_stay_in_their_folder(
     color_model: Callable[..., TerrainModel],
@@ -367,7 +497,8 @@ def test_an_image_without_any_data_gives_an_empty_mask_and_says_so(
 
 
 def test_what_is_wanted_survives_json() -> None:
-    for wanted in (Wanted(), EVERYTHING, Wanted(bands=(4, 3, 2), scale=0.5)):
+    cleaned = Wanted(cleaning=PostProcessing(3, 4, 5))
+    for wanted in (Wanted(), EVERYTHING, cleaned, Wanted(bands=(4, 3, 2), scale=0.5)):
         assert Wanted.from_dict(json.loads(json.dumps(wanted.to_dict()))) == wanted
     assert Wanted.from_dict({"soft": True, "tiling": "blend"}) == Wanted(soft=True)
     assert Wanted().planes == frozenset()
@@ -389,6 +520,9 @@ def test_what_is_wanted_survives_json() -> None:
         {"smallest": None},
         {"pack": {"engine": "unity", "size_px": 12}},
         {"pack": "unity"},
+        {"cleaning": {"median_px": 4}},
+        {"cleaning": {"sieve_px": -1}},
+        {"cleaning": {"fill": 3}},
         {"colour": True},
     ],
 )

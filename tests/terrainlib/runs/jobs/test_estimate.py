@@ -9,6 +9,7 @@ import pytest
 from terrainlib import files
 from terrainlib.data.sample import example_scenes
 from terrainlib.errors import ModelFileError
+from terrainlib.mask.cleaning import PostProcessing
 from terrainlib.mask.products.making import predict_file
 from terrainlib.mask.products.records import Made, Wanted
 from terrainlib.model.config import UNetConfig
@@ -120,6 +121,9 @@ def test_the_tiles_are_those_that_are_predicted(tmp_path: Path) -> None:
     assert coarse.bytes < told.bytes
     more = estimate(model, [(700, 1500)], Wanted(soft=True), tmp_path)
     assert more.bytes > told.bytes
+    cleaned = Wanted(cleaning=PostProcessing(sieve_px=9))
+    more = estimate(model, [(700, 1500)], cleaned, tmp_path)
+    assert more.bytes > told.bytes + 700 * 1500
 
 
 def test_what_a_prediction_took_is_what_the_next_one_will_take(tmp_path: Path) -> None:
