@@ -128,10 +128,10 @@ def force_stop(path: Path) -> None:
     """
     path, work = _require_active(path).path, work_of(path)
     kill_worker(path)
-    status = replace(_read(path).status, state="stopped", message=work.forced)
-    if work is JOB:
-        status = replace(status, seconds_left=None)
-    write_status(path, status)
+    status = _read(path).status
+    write_status(
+        path, replace(status, state="stopped", message=work.forced, seconds_left=None)
+    )
     _sweep_results(path)
 
 

@@ -14,6 +14,7 @@ from terrainlib.errors import FailureError, StoppedError, StorageError, TerrainE
 from terrainlib.runs.process import utc_now
 from terrainlib.runs.status import (
     RUN,
+    STOP_FILE,
     AnyStatus,
     RunStatus,
     StoredState,
@@ -97,6 +98,19 @@ class StatusReport(Generic[AnyStatus]):
             self.update(state=state, message=message, seconds_left=None)
         except StorageError as error:
             _logger.warning("%s", error)
+
+    def stop_asked(self, asked: Callable[[], bool], **changes: Any) -> bool:
+        """Return whether an end is asked for, and say so in the status the first time.
+
+        Args:
+            asked: Says whether it is, beside the file `stop` in the folder.
+            changes: What else changes in the status then.
+        """
+        stop = asked() or (self._path / STOP_FILE).exists()
+        if stop and self._status.state != "stopping":
+            _logger.info("asked to stop")
+            self.update(state="stopping", **changes)
+        return stop
 
     def counter(self, message: str) -> Callable[[int, int], None]:
         """Return a progress callback that shows `message` with a count."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import chain, count
 from pathlib import Path, PurePath
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from terrainlib import files
 from terrainlib.errors import ConfigError, RunError
@@ -16,7 +16,6 @@ from terrainlib.types import (
     PathText,
     Sentence,
     Text,
-    checked,
     read_record,
 )
 
@@ -156,26 +155,7 @@ class JobConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain JSON form."""
-        return {
-            "model": self.model,
-            "images": [asdict(image) for image in self.images],
-            "folder": self.folder,
-            "wanted": self.wanted.to_dict(),
-            "heights": self.heights,
-            "created": self.created,
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return what a JSON form says.
-
-        Raises:
-            ConfigError: If a value is missing or out of its bounds.
-        """
-        try:
-            return checked(cls, values)
-        except ValueError as error:
-            raise ConfigError(f"{error}.") from error
+        return asdict(self) | {"wanted": self.wanted.to_dict()}
 
 
 @dataclass(frozen=True, slots=True)

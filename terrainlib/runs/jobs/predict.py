@@ -35,7 +35,7 @@ from terrainlib.runs.report import (
     unexpected,
 )
 from terrainlib.runs.slot import JOB_SLOT
-from terrainlib.runs.status import JOB, STOP_FILE, JobStatus, StoredState
+from terrainlib.runs.status import JOB, JobStatus, StoredState
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
@@ -186,11 +186,7 @@ class _Batch:
         )
 
     def _should_stop(self) -> bool:
-        asked = self._asked() or (self._job.path / STOP_FILE).exists()
-        if asked and self._report.status.state != "stopping":
-            _logger.info("asked to stop")
-            self._report.update(state="stopping")
-        return asked
+        return self._report.stop_asked(self._asked)
 
     def _write_shares(self) -> None:
         """Write the table of the shares of all images, where there are several."""

@@ -1,13 +1,12 @@
 """What a training is asked to do: plain values."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from terrainlib.errors import ConfigError
 from terrainlib.model.config import TrainingConfig
 from terrainlib.runs.process import utc_now
-from terrainlib.types import Moment, PathText, checked
+from terrainlib.types import Moment, PathText
 
 MAX_NAME_LETTERS = 80
 
@@ -38,21 +37,4 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain JSON form."""
-        return {
-            "name": self.name,
-            "created": self.created,
-            "data": self.data,
-            "training": self.training.to_dict(),
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return the configuration of a JSON form.
-
-        Raises:
-            ConfigError: If a value is missing or out of its bounds.
-        """
-        try:
-            return checked(cls, values)
-        except ValueError as error:
-            raise ConfigError(f"{error}.") from error
+        return asdict(self) | {"training": self.training.to_dict()}

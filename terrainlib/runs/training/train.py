@@ -21,7 +21,7 @@ from terrainlib.model.learning.reports import (
 from terrainlib.runs.folder import CHECKPOINTS, METRICS_FILE, Run, read_run
 from terrainlib.runs.report import Report, ending_in_words, last_words
 from terrainlib.runs.slot import RUN_SLOT
-from terrainlib.runs.status import STOP_FILE, RunStatus, StoredState
+from terrainlib.runs.status import RunStatus, StoredState
 from terrainlib.runs.training.checks import require_memory
 from terrainlib.runs.training.material import Material, read_material
 from terrainlib.runs.training.metrics import MetricsTable
@@ -224,11 +224,7 @@ class _Training:
         return min(YARDSTICK_WAIT_SECONDS, budget - result.seconds)
 
     def _should_stop(self) -> bool:
-        asked = self._asked() or (self._run.path / STOP_FILE).exists()
-        if asked and self._report.status.state != "stopping":
-            _logger.info("asked to stop")
-            self._report.update(state="stopping", message="Stopping")
-        return asked
+        return self._report.stop_asked(self._asked, message="Stopping")
 
 
 def _rounded(seconds: float | None) -> float | None:

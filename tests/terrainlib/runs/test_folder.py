@@ -1,5 +1,6 @@
-"""Run folders: how they are made, refused, listed and read."""
+"""Workers' folders: how they are made, refused, listed and read."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +8,18 @@ from pathlib import Path
 import pytest
 
 from terrainlib import files
-from terrainlib.errors import ConfigError, RunError
+from terrainlib.errors import ConfigError, RunError, StorageError
 from terrainlib.model.config import TrainingConfig
-from terrainlib.runs.folder import create_run, list_runs, log_tail, read_run
+from terrainlib.runs.folder import (
+    create_job,
+    create_run,
+    list_jobs,
+    list_runs,
+    log_tail,
+    read_job,
+    read_run,
+)
+from terrainlib.runs.jobs.config import JobConfig, input_images, write_results
 from terrainlib.runs.process import utc_now, write_process
 from terrainlib.runs.status import RunStatus, write_status
 from terrainlib.runs.training.config import RunConfig
@@ -176,7 +186,7 @@ def test_previews_are_found_by_epoch_and_id(tmp_path: Path) -> None:
     assert found[1000]["a"] == folder / "epoch-1000" / "a.png"
 
 
-def test_reading_runs_loads_neither_tensorflow_nor_a_decoder() -> None:
+def test_reading_folders_loads_neither_tensorflow_nor_a_reader_of_rasters() -> None:
     code = (
         "import sys, terrainlib.runs.folder;"
         "heavy = {'tensorflow', 'keras', 'rasterio', 'streamlit', 'pandas'};"
@@ -186,3 +196,53 @@ def test_reading_runs_loads_neither_tensorflow_nor_a_decoder() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def job_config(**options: object) -> JobConfig:
+    return JobConfig("default", input_images(["one.png"]), **options)  # type: ignore[arg-type]
+
+
+def test_a_new_prediction_can_be_read_back(terrainlib_home: Path) -> None:
+    path = create_job(JobConfig("default", input_images(["Große Karte.png"])))
+    job = read_job(path)
+    assert path.parent == terrainlib_home / "predictions"
+    assert re.fullmatch(r"\d{8}-\d{6}-groe-karte-[0-9a-f]{8}", path.name)
+    assert (job.state, job.name, job.active) == ("starting", "Große Karte.png", True)
+    assert job.status.images == 1
+    assert job.files == ()
+
+
+def test_predictions_are_listed_newest_first_and_torn_ones_left_out(
+    terrainlib_home: Path,
+) -> None:
+    assert list_jobs() == []
+    moments = [f"2026-01-0{day}T00:00:00+00:00" for day in (2, 3, 1)]
+    for moment in moments:
+        create_job(job_config(created=moment))
+    files.write_bytes(terrainlib_home / "predictions" / "torn" / "job.json", b"{")
+    listed = [job.config.created for job in list_jobs()]
+    assert listed == sorted(moments)[::-1]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"made": 1}', '{"made": [{}]}'])
+def test_results_that_cannot_be_read_are_none(text: str) -> None:
+    path = create_job(job_config())
+    write_results(path, [], {"a": "b"})
+    assert read_job(path).failures == {"a": "b"}
+    (path / "results.json").write_text(text)
+    job = read_job(path)
+    assert (job.made, job.failures) == ((), {})
+
+
+def test_a_folder_that_cannot_be_filled_goes_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> None:
+        raise StorageError("no space left.")
+
+    monkeypatch.setattr(files, "write_json", full)
+    for make in (lambda: create_run(config()), lambda: create_job(job_config())):
+        with pytest.raises(StorageError):
+            make()
+    homes = (files.runs_dir(), files.predictions_dir())
+    assert [list(home.iterdir()) for home in homes] == [[], []]

@@ -23,8 +23,10 @@ from terrainlib.runs.process import (
 )
 from terrainlib.runs.status import (
     ACTIVE,
+    JOB,
     RUN,
     TERMINAL,
+    JobStatus,
     RunStatus,
     State,
     StoredState,
@@ -125,6 +127,17 @@ def test_a_living_worker_that_is_silent_or_stands_still_is_stalled(
     write_status(tmp_path, running(**silence))
     write_process(tmp_path, sleeper.pid)
     assert state_of(tmp_path) == "stalled"
+
+
+def test_a_prediction_may_stand_still_for_longer(
+    tmp_path: Path, sleeper: "subprocess.Popen[bytes]"
+) -> None:
+    write_process(tmp_path, sleeper.pid)
+    for work, state in ((RUN, "running"), (JOB, "stalled")):
+        progressed = ago(work.standstill_seconds + 5)
+        status = JobStatus("running", heartbeat=utc_now(), progressed=progressed)
+        write_status(tmp_path, status)
+        assert observe(tmp_path, JOB) == (status, state)
 
 
 def test_a_killed_worker_has_crashed(tmp_path: Path) -> None:

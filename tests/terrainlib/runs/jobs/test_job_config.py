@@ -1,9 +1,13 @@
 """Names of images and results: no two the same, all of them fit for files."""
 
+import json
+
 import pytest
 
 from terrainlib.errors import ConfigError
+from terrainlib.mask.products.records import Wanted
 from terrainlib.runs.jobs.config import InputImage, JobConfig, input_images
+from terrainlib.types import checked
 
 
 def test_images_of_the_same_name_get_names_and_stems_of_their_own() -> None:
@@ -64,5 +68,14 @@ def test_it_is_called_after_its_first_image() -> None:
 def test_an_incomplete_configuration_is_refused(
     values: dict[str, object], words: str
 ) -> None:
-    with pytest.raises(ConfigError, match=words):
-        JobConfig.from_dict(values)
+    with pytest.raises(ValueError, match=words):
+        checked(JobConfig, values)
+
+
+def test_a_configuration_reads_back_as_it_was_written() -> None:
+    images = input_images(["a/x.tif"])
+    given = JobConfig(
+        "m", images, wanted=Wanted(soft=True, bands=(4, 3, 2)), heights="h"
+    )
+    stored = json.loads(json.dumps(given.to_dict()))
+    assert checked(JobConfig, stored) == given
