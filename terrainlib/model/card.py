@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from terrainlib.model.cardlimits import limits_of, stored_leak
 from terrainlib.model.config import TrainingConfig
-from terrainlib.model.record import ModelRecord
+from terrainlib.model.record import PIXEL_CLASSIFIER_NAME, ModelRecord
 from terrainlib.types import checked
 
 Fact = tuple[str, str]
@@ -186,7 +186,6 @@ def _differences(values: Any, preset: dict[str, Any]) -> list[str]:
     ]
 
 
-YARDSTICK_NAME: Final = "Pixel classifier"
 _SCORES: Final = {
     "miou": "mIoU",
     "pixel_accuracy": "Pixel accuracy",
@@ -202,19 +201,19 @@ class Score:
     Attributes:
         name: What was scored: `mIoU`, or the name of a class.
         value: The model's, 0 to 1; None where there is none.
-        yardstick: The pixel classifier's; None where there is none.
+        pixel_classifier: The pixel classifier's; None where there is none.
     """
 
     name: str
     value: float | None
-    yardstick: float | None = None
+    pixel_classifier: float | None = None
 
     @property
     def difference(self) -> float | None:
         """How far the model is ahead; None where either score is missing."""
-        if self.value is None or self.yardstick is None:
+        if self.value is None or self.pixel_classifier is None:
             return None
-        return self.value - self.yardstick
+        return self.value - self.pixel_classifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +251,7 @@ class ModelCard:
     @property
     def compared(self) -> bool:
         """Whether the pixel classifier was scored on the same pairs."""
-        return any(score.yardstick is not None for score in self.scores)
+        return any(score.pixel_classifier is not None for score in self.scores)
 
 
 def model_card(record: ModelRecord) -> ModelCard:
@@ -262,8 +261,8 @@ def model_card(record: ModelRecord) -> ModelCard:
         title=record.name or "Model",
         sections=tuple(section for section in sections if section.facts),
         command=repeat_command(record),
-        scores=overall_scores(record.scores, record.yardstick),
-        classes=class_scores(record.scores, record.yardstick),
+        scores=overall_scores(record.scores, record.pixel_classifier),
+        classes=class_scores(record.scores, record.pixel_classifier),
         leak=stored_leak(record),
         limits=limits_of(record),
         notes=tuple(record.notes),
@@ -321,12 +320,12 @@ def _scores_markdown(card: ModelCard) -> str:
     rows = [*card.scores, *(_of_class(score) for score in card.classes)]
     if card.compared:
         lines = [
-            f"| score | model | {YARDSTICK_NAME.lower()} | difference |",
+            f"| score | model | {PIXEL_CLASSIFIER_NAME.lower()} | difference |",
             "| --- | ---: | ---: | ---: |",
         ]
         lines += [
             f"| {_escaped(row.name)} | {_decimal(row.value)} | "
-            f"{_decimal(row.yardstick)} | {_decimal(row.difference, '+')} |"
+            f"{_decimal(row.pixel_classifier)} | {_decimal(row.difference, '+')} |"
             for row in rows
         ]
     else:
@@ -338,7 +337,7 @@ def _scores_markdown(card: ModelCard) -> str:
 
 
 def _of_class(score: Score) -> Score:
-    return Score(f"IoU {score.name}", score.value, score.yardstick)
+    return Score(f"IoU {score.name}", score.value, score.pixel_classifier)
 
 
 def _decimal(value: float | None, sign: str = "") -> str:

@@ -25,6 +25,7 @@ from terrainlib.model.looks import MAX_GROUPS, Looks
 from terrainlib.types import Amount, Count, Moment, Share, Text, checked
 
 FORMAT: Final = 1
+PIXEL_CLASSIFIER_NAME: Final = "Pixel classifier"
 MAX_RECEPTIVE_FIELD_PX: Final = 2048
 _MAX_REASON_CHARACTERS: Final = 200
 _loose = with_config(ConfigDict(extra="allow"))  # a later version may add keys
@@ -152,8 +153,8 @@ class ModelRecord:
         dataset: `name`, `pairs`, `fingerprint` of the training data.
         training: JSON form of the `TrainingConfig`.
         parameters: Number of weights of the network; None where it was not counted.
-        yardstick: JSON form of the `Yardstick`: what the pixel classifier scores on the
-            same split, if it was fitted.
+        pixel_classifier: JSON form of the `PixelScore`: what the pixel classifier
+            scores on the same split, if it was fitted.
         final: `pairs`, and where known `minutes`, `seed` and `epochs`, of a last
             training on all pairs, whose weights these are. Split, scores and confusion
             are those of the training before it, which kept validation pairs apart.
@@ -187,7 +188,7 @@ class ModelRecord:
     dataset: Annotated[dict[str, Any], _as(_Dataset)] = field(default_factory=dict)
     training: Annotated[dict[str, Any], _as(_Training)] = field(default_factory=dict)
     parameters: Annotated[Count, Field(gt=0)] | None = None
-    yardstick: Annotated[dict[str, Any], _as(_Scores)] | None = None
+    pixel_classifier: Annotated[dict[str, Any], _as(_Scores)] | None = None
     final: Annotated[dict[str, Any], _as(_Final)] | None = None
     notes: Annotated[list[_Note], Field(max_length=20)] = field(default_factory=list)
     created: Moment = field(default_factory=utc_now)
@@ -228,7 +229,8 @@ class ModelRecord:
         if not isinstance(values, Mapping) or values.get("format") != FORMAT:
             raise _unusable("it is of another version of this app")
         try:
-            record = checked(cls, {"created": "", **values})
+            earlier = {"pixel_classifier": values.get("yardstick")}  # its old name
+            record = checked(cls, {"created": "", **earlier, **values})
         except ValueError as error:
             raise _unusable(error) from error
         config = record.unet_config()

@@ -173,7 +173,7 @@ CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.csv"
 LOG_FILE = "train.log"
 MODEL_FILE = "model.keras"
-YARDSTICK_FILE = "yardstick.json"
+PIXEL_SCORE_FILE = "pixelclassifier.json"
 CHECKPOINTS = "checkpoints"
 
 MAX_NAME_LETTERS = 80

@@ -27,7 +27,7 @@ from terrainlib.model.reading.writer import save_model
 from terrainlib.model.record import ModelRecord, class_list
 from terrainlib.runs.folder import MODEL_FILE, Run
 from terrainlib.runs.process import utc_now
-from terrainlib.runs.training.pixelscore import read_yardstick
+from terrainlib.runs.training.pixelscore import read_pixel_score
 
 if TYPE_CHECKING:
     from terrainlib.model.learning.reports import TrainingResult
@@ -67,7 +67,7 @@ def save_outcome(
     """
     temperature = _calibrate(result.network, material, run.config.training)
     record = replace(_record(run, material, result), temperature=temperature)
-    record = _with_yardstick(record, run)
+    record = _with_pixel_score(record, run)
     save_model(result.network, record, run.path)
     model = _model(run, material, result, record)
     deadline = time.monotonic() + STOPPED_JUDGING_SECONDS
@@ -92,7 +92,7 @@ def save_outcome(
         confusion_groups=confusion_groups(judged.confusions),
     )
     before_last_save()
-    record = _with_yardstick(record, run)
+    record = _with_pixel_score(record, run)
     save_model(result.network, record, run.path)
     return record
 
@@ -111,12 +111,12 @@ def _model(
     )
 
 
-def _with_yardstick(record: ModelRecord, run: Run) -> ModelRecord:
+def _with_pixel_score(record: ModelRecord, run: Run) -> ModelRecord:
     """Add the score of the pixel classifier, as far as it is known."""
-    found = read_yardstick(run.path)
+    found = read_pixel_score(run.path)
     if found is None or found.split != (record.split or {}).get("hash"):
         return record
-    return replace(record, yardstick=found.to_dict())
+    return replace(record, pixel_classifier=found.to_dict())
 
 
 def _calibrate(network: Any, material: "Material", training: TrainingConfig) -> float:

@@ -22,12 +22,12 @@ from terrainlib.ui.models.comparison import (
     show_class_chart,
     show_score_table,
 )
-from terrainlib.ui.models.picker import INSTANT_ID, fitted
+from terrainlib.ui.models.picker import PIXEL_CLASSIFIER_ID, fitted
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
-ASKED: Final = "gallery_yardstick_asked"  # list of str: what was asked for here
+ASKED: Final = "gallery_pixel_classifier_asked"  # list of str: what was asked for here
 NO_TRAINING_PAIRS: Final = (
     "It cannot be compared here: the pairs that this model was trained on are not "
     "those of this data set."
@@ -35,8 +35,8 @@ NO_TRAINING_PAIRS: Final = (
 _MAX_JUDGED: Final = 8
 
 
-def show_yardstick(wanted: Wanted, evaluation: Evaluation, key: str) -> None:
-    """Show the scores beside the pixel classifier's; nothing for an instant model.
+def show_pixel_classifier(wanted: Wanted, evaluation: Evaluation, key: str) -> None:
+    """Show the scores beside the pixel classifier's; nothing where it is the model.
 
     Args:
         wanted: Model, data set and part.
@@ -44,7 +44,7 @@ def show_yardstick(wanted: Wanted, evaluation: Evaluation, key: str) -> None:
         key: Start of the widgets' keys, one a page.
     """
     record = wanted.entry.record
-    if record is None or wanted.entry.id == INSTANT_ID:
+    if record is None or wanted.entry.id == PIXEL_CLASSIFIER_ID:
         return
     with st.container(border=True):
         st.markdown("**Against the pixel classifier**")
@@ -70,7 +70,7 @@ def stored_scores(record: ModelRecord, part: str) -> Mapping[str, Any] | None:
     They were taken on the validation pairs of the record's split. Weights trained once
     more on all pairs have seen those, so that the two cannot be compared.
     """
-    found, split = record.yardstick, record.split or {}
+    found, split = record.pixel_classifier, record.split or {}
     fits = found is not None and found.get("split") == split.get("hash")
     return found if fits and part == "validation" and record.final is None else None
 
@@ -102,7 +102,7 @@ def _on_demand(wanted: Wanted, record: ModelRecord, key: str) -> dict[str, Any] 
         )
         st.button(
             "Fit and compare",
-            key=f"{key}_yardstick",
+            key=f"{key}_pixel_classifier",
             icon=":material/straighten:",
             on_click=_ask,
             args=(wanted.key,),

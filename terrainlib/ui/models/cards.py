@@ -283,7 +283,7 @@ def _ahead(record: ModelRecord | None) -> str | None:
     """Return how far a model's mIoU is ahead of the pixel classifier's, as text."""
     if record is None:
         return None
-    scores = overall_scores(record.scores, record.yardstick)
+    scores = overall_scores(record.scores, record.pixel_classifier)
     ahead = scores[0].difference if scores else None
     return None if ahead is None else f"{ahead:+.3f}"
 

@@ -7,7 +7,8 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from terrainlib.model.card import YARDSTICK_NAME, Score
+from terrainlib.model.card import Score
+from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
 from terrainlib.ui.charts import curve_colors, ground_color, text_color
 from terrainlib.ui.text import md_escape
 
@@ -31,12 +32,12 @@ def show_score_table(scores: Sequence[Score]) -> None:
 def score_table(scores: Sequence[Score]) -> str:
     """Return the scores as a Markdown table, which fits narrow screens too."""
     lines = [
-        f"| Score | Model | {YARDSTICK_NAME} | Ahead |",
+        f"| Score | Model | {PIXEL_CLASSIFIER_NAME} | Ahead |",
         "| --- | ---: | ---: | ---: |",
     ]
     lines += [
         f"| {md_escape(score.name)} | {_percent(score.value)} | "
-        f"{_percent(score.yardstick)} | {_points(score.difference)} |"
+        f"{_percent(score.pixel_classifier)} | {_points(score.difference)} |"
         for score in scores
     ]
     return "\n".join(lines)
@@ -62,7 +63,7 @@ def show_class_chart(
     tooltip = [
         alt.Tooltip("class:N", title="Class"),
         alt.Tooltip("value:Q", title="IoU of the model", format=".3f"),
-        alt.Tooltip("yardstick:Q", title=YARDSTICK_NAME, format=".3f"),
+        alt.Tooltip("pixel_classifier:Q", title=PIXEL_CLASSIFIER_NAME, format=".3f"),
     ]
     base = alt.Chart(frame).encode(y=y, tooltip=tooltip)
     color = alt.Color(
@@ -73,8 +74,8 @@ def show_class_chart(
     bars = base.mark_bar(
         stroke=_OUTLINE, strokeWidth=0.5, cornerRadiusEnd=3, height={"band": 0.62}
     ).encode(x=x, color=color)
-    known = base.transform_filter("isValid(datum.yardstick)").encode(
-        x=alt.X("yardstick:Q", title=None)
+    known = base.transform_filter("isValid(datum.pixel_classifier)").encode(
+        x=alt.X("pixel_classifier:Q", title=None)
     )
     casing = known.mark_tick(color=ground_color(), thickness=7, height={"band": 0.95})
     ticks = casing + known.mark_tick(
@@ -89,16 +90,18 @@ def show_class_chart(
 
 
 def chart_frame(classes: Sequence[Score]) -> pd.DataFrame:
-    """Return the rows of the chart: class, value, yardstick, label and its place."""
+    """Return the rows of the chart: class, both values, label and its place."""
     frame = pd.DataFrame(
         {
             "class": [score.name for score in classes],
             "value": pd.Series([score.value or 0.0 for score in classes], dtype=float),
-            "yardstick": pd.Series([s.yardstick for s in classes], dtype=float),
+            "pixel_classifier": pd.Series(
+                [s.pixel_classifier for s in classes], dtype=float
+            ),
             "label": [_label(score) for score in classes],
         }
     )
-    return frame.assign(end=frame[["value", "yardstick"]].max(axis=1))
+    return frame.assign(end=frame[["value", "pixel_classifier"]].max(axis=1))
 
 
 def _label(score: Score) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import altair as alt
 import pandas as pd
 
-from terrainlib.model.card import YARDSTICK_NAME
+from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
 
 CHART_HEIGHT_PX = 260
 MAX_POINTS = 2000
@@ -111,7 +111,7 @@ def long_table(
     text: ChartText,
     *,
     best_epoch: int | None,
-    yardstick: float | None = None,
+    pixel_score: float | None = None,
 ) -> pd.DataFrame:
     """Return the rows of a chart: one a point.
 
@@ -119,7 +119,7 @@ def long_table(
         metrics: One row an epoch, with the columns of `metrics.csv`.
         text: The chart.
         best_epoch: Epoch to mark, or None.
-        yardstick: The pixel classifier's score, for a chart that is ruled with it.
+        pixel_score: The pixel classifier's score, for a chart that is ruled with it.
 
     Returns:
         Columns `epoch`, `value`, `curve`, `best` (True in the rows of the best epoch)
@@ -145,10 +145,15 @@ def long_table(
     kept = (rows["epoch"] % step == 0) | (rows["epoch"] == rows["epoch"].max())
     rows = rows[kept].reset_index(drop=True)
     rows = rows.assign(best=rows["epoch"] == (best_epoch or 0), rule="")
-    if yardstick is None or not text.ruled:
+    if pixel_score is None or not text.ruled:
         return rows
-    rule = {"epoch": 0, "value": yardstick, "curve": YARDSTICK_NAME, "best": False}
-    label = f"{YARDSTICK_NAME} {yardstick:.2f}"
+    rule = {
+        "epoch": 0,
+        "value": pixel_score,
+        "curve": PIXEL_CLASSIFIER_NAME,
+        "best": False,
+    }
+    label = f"{PIXEL_CLASSIFIER_NAME} {pixel_score:.2f}"
     line = pd.DataFrame([{**rule, "rule": label}])
     return pd.concat([rows, line], ignore_index=True) if len(rows) else line
 

@@ -15,7 +15,7 @@ from terrainlib.data.palette import KAGGLE_CLASSES, TerrainClass, load_classes
 from terrainlib.errors import TerrainError
 from terrainlib.mask.rasters.png import encode_png
 from terrainlib.runs.folder import Run
-from terrainlib.runs.training.pixelscore import read_yardstick
+from terrainlib.runs.training.pixelscore import read_pixel_score
 from terrainlib.runs.training.previews import PreviewInput, preview_inputs, previews
 from terrainlib.ui.cached import Stamp, file_stamp
 from terrainlib.ui.charts import curve_colors
@@ -86,12 +86,12 @@ def _show_chart(
     *,
     colors: tuple[tuple[str, str], ...] = (),
 ) -> None:
-    yardstick = read_yardstick(run.path) if text.ruled else None
+    pixel_score = read_pixel_score(run.path) if text.ruled else None
     rows = charts.long_table(
         metrics,
         text,
         best_epoch=run.status.best_epoch,
-        yardstick=yardstick.miou if yardstick else None,
+        pixel_score=pixel_score.miou if pixel_score else None,
     )
     with st.container(border=True, height="stretch"):
         split = run_split(run.path) if text.scored else None

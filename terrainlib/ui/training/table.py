@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from terrainlib.runs.folder import Damaged, Run
-from terrainlib.runs.training.pixelscore import read_yardstick
+from terrainlib.runs.training.pixelscore import read_pixel_score
 from terrainlib.ui.datasets.splits import leak_note, run_split, show_note
 from terrainlib.ui.page import empty_state
 from terrainlib.ui.text import parse_time, viewer_zone
@@ -110,8 +110,8 @@ def _show_notes(runs: list[Run]) -> None:
 
 def _ahead(run: Run) -> float | None:
     """Return by how much a run's best mIoU is above the pixel classifier's."""
-    yardstick, best = read_yardstick(run.path), run.status.best_miou
-    return None if yardstick is None or best is None else best - yardstick.miou
+    pixel_score, best = read_pixel_score(run.path), run.status.best_miou
+    return None if pixel_score is None or best is None else best - pixel_score.miou
 
 
 def _columns() -> dict[str, ColumnConfig | str | None]:

@@ -41,7 +41,7 @@ RECORD = ModelRecord(
     },
     confusion=[[900, 0, 0], [90, 5, 0], [0, 5, 0]],
     temperature=1.25,
-    yardstick={
+    pixel_classifier={
         "miou": 0.56,
         "pixel_accuracy": 0.81,
         "boundary_f1": 0.3,
@@ -141,11 +141,13 @@ def test_scores_stand_beside_the_pixel_classifiers_with_the_difference() -> None
     assert scores["Ice"].difference is None
 
 
-def test_without_a_yardstick_there_is_nothing_to_compare() -> None:
-    card = model_card(replace(RECORD, yardstick=None))
+def test_without_a_pixel_classifier_there_is_nothing_to_compare() -> None:
+    card = model_card(replace(RECORD, pixel_classifier=None))
 
     assert not card.compared
-    assert "pixel classifier" not in card_markdown(replace(RECORD, yardstick=None))
+    assert "pixel classifier" not in card_markdown(
+        replace(RECORD, pixel_classifier=None)
+    )
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_the_chart_labels_every_bar_behind_bar_and_tick() -> None:
         "0.500",
     ]
     assert frame["end"].tolist() == pytest.approx([0.61, 0.355, 0.2, 0.5])
-    assert np.isnan(frame["yardstick"].iloc[3])
+    assert np.isnan(frame["pixel_classifier"].iloc[3])
 
 
 def test_the_chart_says_its_numbers_to_those_who_cannot_see_it() -> None:

@@ -17,7 +17,7 @@ RECORD = ModelRecord(
     scale=1.0,
     split={"leak": "random: may leak", "method": "random"},
     scores={"miou": 0.6, "iou": {"Water": 0.9, "Land": 0.3}},
-    yardstick={"miou": 0.5, "iou": {"Water": 0.8, "Land": 0.2}},
+    pixel_classifier={"miou": 0.5, "iou": {"Water": 0.8, "Land": 0.2}},
     notes=["Ask *before* use."],
     training={"epochs": 3, "network": UNetConfig.preset("fast", classes=2).to_dict()},
 )

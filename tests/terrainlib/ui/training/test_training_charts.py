@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from terrainlib.runs.training.pixelscore import Yardstick
+from terrainlib.runs.training.pixelscore import PixelScore
 from terrainlib.ui.charts import curve_colors
 from terrainlib.ui.training import charts
 from terrainlib.ui.training.charts import compare_spec, compare_table
@@ -48,8 +48,8 @@ def test_points_without_a_number_are_left_out():
 
 
 def test_the_pixel_classifier_rules_the_chart_of_the_miou_and_no_other() -> None:
-    ruled = charts.long_table(metrics(), charts.MIOU, best_epoch=2, yardstick=0.5645)
-    plain = charts.long_table(metrics(), charts.LOSS, best_epoch=2, yardstick=0.5645)
+    ruled = charts.long_table(metrics(), charts.MIOU, best_epoch=2, pixel_score=0.5645)
+    plain = charts.long_table(metrics(), charts.LOSS, best_epoch=2, pixel_score=0.5645)
 
     line = ruled[ruled["rule"] != ""]
     assert line[["value", "rule"]].values.tolist() == [
@@ -61,7 +61,7 @@ def test_the_pixel_classifier_rules_the_chart_of_the_miou_and_no_other() -> None
 
 
 def test_the_line_is_there_before_the_first_epoch_and_is_no_point_of_a_curve() -> None:
-    rows = charts.long_table(metrics(0), charts.MIOU, best_epoch=None, yardstick=0.5)
+    rows = charts.long_table(metrics(0), charts.MIOU, best_epoch=None, pixel_score=0.5)
     spec = charts.line_spec(charts.MIOU)
 
     assert rows["rule"].tolist() == ["Pixel classifier 0.50"]
@@ -74,7 +74,7 @@ def test_the_line_is_there_before_the_first_epoch_and_is_no_point_of_a_curve() -
 
 
 def test_a_chart_is_described_with_its_last_epoch_and_its_line() -> None:
-    rows = charts.long_table(metrics(), charts.MIOU, best_epoch=2, yardstick=0.25)
+    rows = charts.long_table(metrics(), charts.MIOU, best_epoch=2, pixel_score=0.25)
 
     assert describe(rows, charts.MIOU) == (
         "Validation mIoU against epochs. Epoch 3: validation 0.300. "
@@ -83,11 +83,11 @@ def test_a_chart_is_described_with_its_last_epoch_and_its_line() -> None:
 
 
 def test_the_lead_has_its_sign_and_waits_for_both_scores() -> None:
-    yardstick = Yardstick(0.56, 0.7, None, {}, 4, 1.0, "0")
+    pixel_score = PixelScore(0.56, 0.7, None, {}, 4, 1.0, "0")
 
-    assert ahead_text(0.61, yardstick) == "+0.050"
-    assert ahead_text(0.5, yardstick) == "-0.060"
-    assert ahead_text(None, yardstick) is None
+    assert ahead_text(0.61, pixel_score) == "+0.050"
+    assert ahead_text(0.5, pixel_score) == "-0.060"
+    assert ahead_text(None, pixel_score) is None
     assert ahead_text(0.61, None) is None
 
 

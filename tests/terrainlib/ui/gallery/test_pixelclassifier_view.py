@@ -39,7 +39,7 @@ def record(dataset: Dataset) -> ModelRecord:
         config=UNetConfig.preset("fast", image_size=32).to_dict(),
         classes=class_list(KAGGLE_CLASSES),
         split=split,
-        yardstick={
+        pixel_classifier={
             "miou": 0.25,
             "pixel_accuracy": 0.5,
             "boundary_f1": None,
@@ -50,9 +50,9 @@ def record(dataset: Dataset) -> ModelRecord:
 
 
 def _script(wanted: "Wanted", evaluation: "Evaluation") -> None:
-    from terrainlib.ui.gallery.pixelclassifier import show_yardstick
+    from terrainlib.ui.gallery.pixelclassifier import show_pixel_classifier
 
-    show_yardstick(wanted, evaluation, "gallery")
+    show_pixel_classifier(wanted, evaluation, "gallery")
 
 
 def show(record: ModelRecord, dataset: Dataset, part: str = "validation") -> AppTest:
@@ -98,7 +98,7 @@ def test_on_other_pairs_it_is_fitted_when_somebody_asks(
     assert table(page) == []
     assert "on the 4 pairs" in page.caption[0].value
 
-    page.button(key="gallery_yardstick").click().run()
+    page.button(key="gallery_pixel_classifier").click().run()
 
     assert not page.exception
     rows = table(page)
@@ -121,12 +121,14 @@ def test_where_the_training_pairs_are_not_at_hand_it_says_so(
 def test_stored_scores_count_on_the_validation_pairs_of_their_split_only(
     record: ModelRecord,
 ) -> None:
-    yardstick = record.yardstick
-    assert stored_scores(record, "validation") == yardstick
+    pixel_classifier = record.pixel_classifier
+    assert stored_scores(record, "validation") == pixel_classifier
     assert stored_scores(record, "all") is None
-    other = replace(record, yardstick={**(yardstick or {}), "split": "another"})
+    other = replace(
+        record, pixel_classifier={**(pixel_classifier or {}), "split": "another"}
+    )
     assert stored_scores(other, "validation") is None
-    assert stored_scores(replace(record, yardstick=None), "validation") is None
+    assert stored_scores(replace(record, pixel_classifier=None), "validation") is None
     assert stored_scores(replace(record, final={"pairs": 6}), "validation") is None
 
 
