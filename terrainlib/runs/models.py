@@ -89,7 +89,7 @@ class ModelEntry:
 
     @property
     def _scores(self) -> dict[str, Any]:
-        return (self.record.scores if self.record else None) or {}
+        return self.record.known_scores() if self.record else {}
 
     @property
     def leak(self) -> str | None:

@@ -17,7 +17,6 @@ from terrainlib import __version__
 from terrainlib.errors import InputError, StoppedError
 from terrainlib.mask.scores.evaluation import evaluate
 from terrainlib.mask.tiles.tilepass import run_network
-from terrainlib.metrics import none_if_nan
 from terrainlib.metrics import scores as score
 from terrainlib.model.calibration import fold_temperature, network_temperature
 from terrainlib.model.config import TrainingConfig
@@ -84,10 +83,7 @@ def save_outcome(
         return record
     record = replace(
         record,
-        scores={
-            **judged.to_json(),
-            "ece": none_if_nan(judged.expected_calibration_error),
-        },
+        scores=judged.to_json(confidence=True),
         confusion=judged.confusion.tolist(),
         confusion_groups=confusion_groups(judged.confusions),
     )
@@ -116,7 +112,7 @@ def _with_pixel_score(record: ModelRecord, run: Run) -> ModelRecord:
     found = read_pixel_score(run.path)
     if found is None or found.split != (record.split or {}).get("hash"):
         return record
-    return replace(record, pixel_classifier=found.to_dict())
+    return replace(record, pixel_classifier=found.scores)
 
 
 def _calibrate(network: Any, material: "Material", training: TrainingConfig) -> float:
@@ -140,9 +136,7 @@ def _record(run: Run, material: "Material", result: "TrainingResult") -> ModelRe
         split=material.split.to_dict(),
         scores={
             "images": len(material.validation.ids),
-            **score(result.confusion).to_dict(names),
-            "boundary_f1": None,
-            "ece": None,
+            **score(result.confusion).to_json(names, confidence=True),
         },
         confusion=result.confusion.tolist(),
         parameters=int(result.network.count_params()),

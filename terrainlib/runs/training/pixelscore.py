@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -28,10 +28,11 @@ from terrainlib.errors import RunError, TerrainError
 from terrainlib.mask.scores.evaluation import evaluate
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.pixelclassifier import FIT_VERSION, fit_pixel_classifier
+from terrainlib.model.record import StoredScores
 from terrainlib.runs.folder import PIXEL_SCORE_FILE, formatter, read_run
 from terrainlib.runs.process import find_process, read_process
 from terrainlib.runs.training.material import stored_split
-from terrainlib.types import Amount, Count, Share, Text, checked, known_record
+from terrainlib.types import Amount, Count, Share, Text, checked
 
 _OLD_FILE: Final = "yardstick.json"  # of older runs
 NICENESS: Final = 19
@@ -44,47 +45,52 @@ class PixelScore:
     """What the pixel classifier scores on the validation part of a run.
 
     Attributes:
-        miou: Mean over the classes that occur, 0 to 1, at the masks' own size.
-        pixel_accuracy: Share of pixels that are right.
-        boundary_f1: Agreement of the borders within 2 px, or None.
-        iou: By class name; None for a class that occurs nowhere.
-        images: Validation images.
-        seconds: Time that fit and judgement took.
-        split: Hash of the split.
+        scores: JSON form of the evaluation, with the time that fit and judgement took,
+            and the `split`; `ModelRecord.pixel_classifier` holds the same.
     """
 
-    miou: Share
-    pixel_accuracy: Share
-    boundary_f1: Share | None
-    iou: dict[Text, Share | None]
-    images: Count
-    seconds: Amount
-    split: Text
+    scores: dict[str, Any]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the plain JSON form."""
-        return asdict(self)
+    @property
+    def miou(self) -> float:
+        """Mean over the classes that occur, 0 to 1, at the masks' own size."""
+        return float(self.scores["miou"])
+
+    @property
+    def split(self) -> str:
+        """Hash of the split."""
+        return str(self.scores["split"])
 
     @classmethod
     def from_dict(cls, values: Any) -> Self | None:
-        """Return the scores of a JSON form; None where it is not whole."""
+        """Return the scores of a JSON form; None where they are not whole."""
         try:
-            return checked(cls, values)
+            checked(_Needed, values)
+            return cls(checked(StoredScores, values))
         except ValueError:
             return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Needed:
+    miou: Share
+    pixel_accuracy: Share
+    images: Count
+    seconds: Amount
+    split: Text
+
+
 def read_pixel_score(run_dir: Path) -> PixelScore | None:
     """Return the scores in a run folder; None while or where there are none."""
-    found = known_record(Path(run_dir) / PIXEL_SCORE_FILE, PixelScore)
-    return found or known_record(Path(run_dir) / _OLD_FILE, PixelScore)
+    found = PixelScore.from_dict(files.read_json(Path(run_dir) / PIXEL_SCORE_FILE))
+    return found or PixelScore.from_dict(files.read_json(Path(run_dir) / _OLD_FILE))
 
 
 def remembered(
     dataset: Dataset, split: Split, network: UNetConfig
 ) -> PixelScore | None:
     """Return what was measured before on the same data, split, size and heights."""
-    found = known_record(_memory(dataset, split, network), PixelScore)
+    found = PixelScore.from_dict(files.read_json(_memory(dataset, split, network)))
     return found if found is not None and found.split == split.hash else None
 
 
@@ -94,7 +100,7 @@ def keep(run_dir: Path, pixel_score: PixelScore) -> None:
     Raises:
         StorageError: If it cannot be written.
     """
-    files.write_json(run_dir / PIXEL_SCORE_FILE, pixel_score.to_dict())
+    files.write_json(run_dir / PIXEL_SCORE_FILE, pixel_score.scores)
 
 
 def measure(run_dir: Path) -> PixelScore:
@@ -114,12 +120,12 @@ def measure(run_dir: Path) -> PixelScore:
     train = build_cache(dataset, network.image_size).subset(split.train)
     model = fit_pixel_classifier(train, dataset.classes, height=network.height)
     model = replace(model, record=replace(model.record, split=split.to_dict()))
-    judged = evaluate(model, dataset, split="validation").to_json()
+    judged = evaluate(model, dataset, split="validation").to_json(confidence=True)
     values = {**judged, "seconds": round(time.perf_counter() - start, 3)}
     found = PixelScore.from_dict({**values, "split": split.hash})
     if found is None:
         raise RunError("the pixel classifier could not be scored on its split.")
-    files.write_json(_memory(dataset, split, network), found.to_dict())
+    files.write_json(_memory(dataset, split, network), found.scores)
     return found
 
 
@@ -146,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
     except TerrainError as error:
         _logger.warning("no score of the pixel classifier: %s", error)
         return error.exit_status
-    _logger.info("pixel classifier: mIoU %.4f, %.0f s", found.miou, found.seconds)
+    _logger.info("pixel classifier: mIoU %.4f", found.miou)
     return 0
 
 

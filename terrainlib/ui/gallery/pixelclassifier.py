@@ -19,8 +19,9 @@ from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.gallery.predictions import Wanted
 from terrainlib.ui.models.comparison import (
     WHAT_IT_IS,
+    class_table,
+    score_table,
     show_class_chart,
-    show_score_table,
 )
 from terrainlib.ui.models.picker import PIXEL_CLASSIFIER_ID, fitted
 
@@ -52,13 +53,14 @@ def show_pixel_classifier(wanted: Wanted, evaluation: Evaluation, key: str) -> N
         if scores is None:
             scores = _on_demand(wanted, record, key)
         if scores is not None:
-            own = evaluation.to_json()
+            own = evaluation.to_json(confidence=True)
             classes = class_scores(own, scores)
             left, right = st.columns(2, gap="large")
             with left:
-                show_score_table([*overall_scores(own, scores), *classes])
+                st.markdown(score_table(overall_scores(own, scores)))
+                st.markdown(class_table(classes))
             with right:
-                show_class_chart(classes, _colors(record))
+                show_class_chart(classes["iou"], _colors(record))
                 st.caption(
                     f"Bar: IoU of the model. Tick: pixel classifier. {WHAT_IT_IS}"
                 )
@@ -134,4 +136,4 @@ def _judged(
     """Return the scores of a fitted classifier on the pairs of a model's split."""
     del key  # names model, data and part
     model = replace(_model, record=replace(_model.record, split=_split))
-    return evaluate(model, _dataset, split=_part).to_json()
+    return evaluate(model, _dataset, split=_part).to_json(confidence=True)

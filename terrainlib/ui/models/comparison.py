@@ -7,7 +7,8 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from terrainlib.model.card import Score
+from terrainlib.metrics import OF_CLASSES
+from terrainlib.model.card import Score, ScoresOfClasses
 from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
 from terrainlib.ui.charts import curve_colors, ground_color, text_color
 from terrainlib.ui.text import md_escape
@@ -20,17 +21,22 @@ _ROW_HEIGHT_PX: Final = 30
 _OUTLINE: Final = "#8a8f8a"
 
 
-def show_score_table(scores: Sequence[Score]) -> None:
-    """Show scores, the pixel classifier's and the difference, in per cent.
-
-    Args:
-        scores: One row each.
-    """
-    st.markdown(score_table(scores))
+def class_table(classes: ScoresOfClasses) -> str:
+    """Return the scores of each class, and how far they are ahead, as a table."""
+    heads = ["Class", *(kind.label for kind in OF_CLASSES)]
+    lines = [f"| {' | '.join(heads)} |", "| --- |" + " ---: |" * len(OF_CLASSES)]
+    for row in zip(*classes.values(), strict=True):
+        cells = [_with_points(score) for score in row]
+        lines.append(f"| {md_escape(row[0].name)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def score_table(scores: Sequence[Score]) -> str:
-    """Return the scores as a Markdown table, which fits narrow screens too."""
+    """Return scores, the pixel classifier's and the difference, in per cent.
+
+    Returns:
+        A Markdown table, which fits narrow screens too.
+    """
     lines = [
         f"| Score | Model | {PIXEL_CLASSIFIER_NAME} | Ahead |",
         "| --- | ---: | ---: | ---: |",
@@ -98,18 +104,16 @@ def chart_frame(classes: Sequence[Score]) -> pd.DataFrame:
             "pixel_classifier": pd.Series(
                 [s.pixel_classifier for s in classes], dtype=float
             ),
-            "label": [_label(score) for score in classes],
+            "label": [score.text for score in classes],
         }
     )
     return frame.assign(end=frame[["value", "pixel_classifier"]].max(axis=1))
 
 
-def _label(score: Score) -> str:
-    """Return a score with the difference: `0.812 (+0.051)`."""
-    if score.value is None:
-        return "–"
+def _with_points(score: Score) -> str:
     ahead = score.difference
-    return f"{score.value:.3f}" + (f" ({ahead:+.3f})" if ahead is not None else "")
+    points = "" if ahead is None else f" ({_points(ahead)})"
+    return _percent(score.value) + points
 
 
 def _percent(value: float | None) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import altair as alt
 import pandas as pd
 
+from terrainlib.metrics import ScoreKind, class_columns
 from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
 
 CHART_HEIGHT_PX = 260
@@ -83,18 +84,17 @@ SECONDS: Final = ChartText(
     (("seconds", TRAINING),),
     digits=".1f",
 )
-CLASS_IOU_TITLE: Final = "IoU of each class"
-CLASS_IOU_MEANING: Final = (
-    "The same overlap for every class on its own; a line at 0 is a class that the "
-    "network does not find yet."
-)
+NOT_FOUND_YET: Final = "A line at 0 is a class that the network does not find yet."
 
 
-def class_chart_text(names: tuple[str, ...]) -> ChartText:
-    """Return the chart with one line a class."""
-    curves = tuple((f"{IOU_PREFIX}{name}", name) for name in names)
+def class_chart_text(kind: ScoreKind, names: tuple[str, ...]) -> ChartText:
+    """Return the chart of a score with one line a class."""
     return ChartText(
-        CLASS_IOU_TITLE, CLASS_IOU_MEANING, curves, share=True, scored=True
+        title=f"{kind.label} of each class",
+        meaning=f"{kind.meaning} {NOT_FOUND_YET}",
+        curves=tuple(class_columns(kind.key, names, names).items()),
+        share=True,
+        scored=True,
     )
 
 

@@ -152,7 +152,7 @@ def test_it_is_judged_and_shown_like_any_model(tmp_path: Path) -> None:
     model = fit_pixel_classifier(build_cache(dataset, 32), dataset.classes, height=True)
     assert model.scale == pytest.approx(2 / 3)
     judged = evaluate(model, dataset)
-    assert judged.scores.miou > 0.5
+    assert judged.scores.overall["miou"] > 0.5
     assert judged.confusion.sum() == 6 * 48 * 48
     gallery = open_gallery(model, dataset, split="all")
     assert gallery.evaluation.confusion.tolist() == judged.confusion.tolist()

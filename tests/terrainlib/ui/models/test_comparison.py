@@ -5,7 +5,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from terrainlib.model.card import Score
-from terrainlib.ui.models.comparison import chart_frame, score_table
+from terrainlib.ui.models.comparison import chart_frame, class_table, score_table
 from tests.conftest import PAGE_TIMEOUT_S
 
 SCORES = (
@@ -25,6 +25,18 @@ def test_the_table_has_a_row_a_score_in_per_cent_with_the_lead() -> None:
         "| Rock\\|s | 30.0% | 35.5% | \u22125.5 |",
         "| Ice | – | 20.0% | – |",
         "| Sand | 50.0% | – | – |",
+    ]
+
+
+def test_the_table_of_classes_has_a_column_a_score() -> None:
+    one = tuple(Score(name, 0.5, 0.375) for name in ("Rock|s", "Ice"))
+    other = (Score("Rock|s", 0.25), Score("Ice", None))
+    lines = class_table({"iou": one, "precision": one, "recall": other}).splitlines()
+
+    assert lines[0] == "| Class | IoU | Precision | Recall |"
+    assert lines[2:] == [
+        "| Rock\\|s | 50.0% (+12.5) | 50.0% (+12.5) | 25.0% |",
+        "| Ice | 50.0% (+12.5) | 50.0% (+12.5) | – |",
     ]
 
 

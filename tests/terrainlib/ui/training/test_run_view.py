@@ -12,7 +12,9 @@ from terrainlib.ui.training.table import runs_frame
 from tests.conftest import PAGE_TIMEOUT_S
 from tests.crafted_runs import craft_run
 
-PIXEL_SCORE = PixelScore(0.25, 0.7, None, {}, 4, 1.0, "0")
+PIXEL_SCORE = PixelScore(
+    {"miou": 0.25, "pixel_accuracy": 0.7, "images": 4, "seconds": 1.0, "split": "0"}
+)
 
 
 def _script(path: str) -> None:

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from terrainlib.metrics import OF_CLASSES
 from terrainlib.runs.training.pixelscore import PixelScore
 from terrainlib.ui.charts import curve_colors
 from terrainlib.ui.training import charts
@@ -38,10 +39,12 @@ def test_a_chart_has_one_row_for_every_point_of_every_curve():
 
 
 def test_points_without_a_number_are_left_out():
-    text = charts.class_chart_text(charts.class_names(metrics()))
+    kind = OF_CLASSES[0]
+    text = charts.class_chart_text(kind, charts.class_names(metrics()))
 
     rows = charts.long_table(metrics(), text, best_epoch=None)
 
+    assert (text.title, kind.key) == ("IoU of each class", "iou")
     assert [name for _, name in text.curves] == ["Water", "Tundra"]
     assert set(rows["curve"]) == {"Water"}
     assert not rows["best"].any()
@@ -83,7 +86,7 @@ def test_a_chart_is_described_with_its_last_epoch_and_its_line() -> None:
 
 
 def test_the_lead_has_its_sign_and_waits_for_both_scores() -> None:
-    pixel_score = PixelScore(0.56, 0.7, None, {}, 4, 1.0, "0")
+    pixel_score = PixelScore({"miou": 0.56})
 
     assert ahead_text(0.61, pixel_score) == "+0.050"
     assert ahead_text(0.5, pixel_score) == "-0.060"
@@ -121,7 +124,7 @@ def test_no_layer_of_a_chart_has_data_of_its_own():
     colors = (("Water", "#118dd7"),)
     specs = [
         charts.line_spec(charts.LOSS),
-        charts.line_spec(charts.class_chart_text(("Water",)), colors),
+        charts.line_spec(charts.class_chart_text(OF_CLASSES[0], ("Water",)), colors),
         compare_spec("Validation mIoU", "epochs", share=True),
     ]
 
