@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks._pairs import config_of, miou_of, split_pairs
 from benchmarks._worker import Channel
 from terrainlib.data.sample import open_sample
-from terrainlib.model.pixelclassifier import classifier_input, fit_baseline
+from terrainlib.model.pixelclassifier import classifier_input, fit_pixel_classifier
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     train_pairs, pairs = split_pairs(channel.options, config)
     height, classes = config.network.height, open_sample().classes
     begun = time.monotonic()
-    model = fit_baseline(train_pairs, classes, height=height, seed=config.seed)
+    model = fit_pixel_classifier(train_pairs, classes, height=height, seed=config.seed)
     rgb = np.asarray(pairs.images, np.float32) / np.float32(255)
     inputs = classifier_input(rgb, pairs.heights, use_height=height)
     predicted = np.argmax(model.network(inputs), axis=-1)

@@ -10,7 +10,7 @@ with them:
 - `notebook`, the original's recipe (images alone, also with `--height`);
 - `fast` for its minutes;
 - `fast` again, with a twentieth of the time that `notebook` took;
-- the pixel classifier, the yardstick;
+- the pixel classifier;
 - a U-Net in PyTorch for as many minutes as `fast`.
 
 The score is the mIoU over the classes that occur, from one confusion matrix over all

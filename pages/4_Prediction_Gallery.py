@@ -4,7 +4,7 @@ import streamlit as st
 
 from terrainlib.ui.datasets.picker import pick_dataset
 from terrainlib.ui.datasets.splits import caution, has_seen, pick_part
-from terrainlib.ui.gallery.pixelclassifier import show_yardstick
+from terrainlib.ui.gallery.pixelclassifier import show_pixel_classifier
 from terrainlib.ui.gallery.predictions import Wanted, predictions
 from terrainlib.ui.gallery.rows import show_prediction_rows
 from terrainlib.ui.gallery.scores import show_score_report
@@ -37,7 +37,7 @@ seen = has_seen(entry.record, dataset, part)
 show_score_report(
     gallery.evaluation, gallery.classes, caution(part, entry.leak, seen=seen)
 )
-show_yardstick(wanted, gallery.evaluation, "gallery")
+show_pixel_classifier(wanted, gallery.evaluation, "gallery")
 show_settings(gallery, wanted, "gallery")
 st.subheader("Images", anchor=False)
 show_prediction_rows(gallery, wanted, "gallery")

@@ -1,12 +1,14 @@
 """How well a class mask agrees with the truth. NumPy and OpenCV only.
 
 Counts come first and scores second: one confusion matrix is added up over all images
-and scored once, so that no average of averages hides a rare class.
+and scored once, so that no average of averages hides a rare class. What is scored
+stands in one table, `SCORES`, at the end.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import cv2
 import numpy as np
@@ -20,35 +22,95 @@ BOUNDARY_TOLERANCE_PX: Final = 2
 Counts = NDArray[np.int64]
 Ratios = NDArray[np.float64]
 
+_T = TypeVar("_T")
 
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """Scores of one confusion matrix; NaN where there is nothing to score.
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counted:
+    """What scores are computed from, counted on one image or on many.
 
     Attributes:
-        pixel_accuracy: Share of the scored pixels that have the right class.
-        miou: Mean of `iou` over the classes that occur in truth or prediction.
-        iou: (K,) float64, intersection over union of each class.
-        precision: (K,) float64, share of the pixels given a class that are of it.
-        recall: (K,) float64, share of the pixels of a class that were given it.
+        confusion: (K, K) int64, pixels of all images, rows by truth.
+        boundary_f1: Agreement of the borders of each image, NaN where nothing is
+            scored; empty where it was not counted.
+        calibration_error: How far confidence and accuracy are apart, NaN if not known.
+    """
+
+    confusion: Counts
+    boundary_f1: Sequence[float] | Ratios = ()
+    calibration_error: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreKind:
+    """One score: what it is called, how it is computed, how people read it.
+
+    Attributes:
+        key: Its name in JSON and in tables.
+        label: Its name for people.
+        meaning: One sentence for people.
+        compute: From what was counted to a number, or to (K,) float64, one of each
+            class, if it is `of_classes`; NaN where there is nothing to score.
+        of_classes: Whether each class has its own.
+        needs_confidence: Whether masks alone do not tell it. Such a score is in no
+            table of images and not in the JSON of `evaluate`.
+        lower_is_better: Whether 0 is perfect, else 1 is.
+    """
+
+    key: str
+    label: str
+    meaning: str
+    compute: Callable[[Counted], Any]
+    of_classes: bool = False
+    needs_confidence: bool = False
+    lower_is_better: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Every score of `SCORES` by its key; NaN where there is nothing to score.
+
+    Attributes:
+        overall: Those over all classes.
+        classes: Those of each class, (K,) float64.
         support: (K,) int64, pixels of each class in the truth.
     """
 
-    pixel_accuracy: float
-    miou: float
-    iou: Ratios
-    precision: Ratios
-    recall: Ratios
+    overall: Mapping[str, float]
+    classes: Mapping[str, Ratios]
     support: Counts
 
-    def to_dict(self, names: Sequence[str]) -> dict[str, Any]:
-        """Return `pixel_accuracy`, `miou` and `iou` by class name; None for NaN."""
-        values = [none_if_nan(value) for value in self.iou]
-        return {
-            "pixel_accuracy": none_if_nan(self.pixel_accuracy),
-            "miou": none_if_nan(self.miou),
-            "iou": dict(zip(names, values, strict=True)),
-        }
+    def to_json(
+        self, names: Sequence[str], *, confidence: bool = False
+    ) -> dict[str, Any]:
+        """Return them in the order of `SCORES`, by class name; None for NaN.
+
+        Args:
+            names: Names of the K classes.
+            confidence: Whether those that need the confidence are among them.
+        """
+        values: dict[str, Any] = {}
+        for kind in SCORES:
+            if kind.of_classes:
+                each = [none_if_nan(value) for value in self.classes[kind.key]]
+                values[kind.key] = dict(zip(names, each, strict=True))
+            elif confidence or not kind.needs_confidence:
+                values[kind.key] = none_if_nan(self.overall[kind.key])
+        return values
+
+    def columns(self, names: Sequence[str]) -> dict[str, float]:
+        """Return one row of a table: `miou`, ..., then `iou_<class>`, ..."""
+        row = {k.key: self.overall[k.key] for k in OVERALL if not k.needs_confidence}
+        for kind in OF_CLASSES:
+            row |= class_columns(kind.key, names, self.classes[kind.key])
+        return row
+
+
+def class_columns(
+    key: str, names: Sequence[str], values: Iterable[_T]
+) -> dict[str, _T]:
+    """Return a score of each class by its column in tables, such as `iou_Water`."""
+    return {f"{key}_{name}": v for name, v in zip(names, values, strict=True)}
 
 
 def confusion_matrix(
@@ -78,10 +140,10 @@ def confusion_matrix(
     rows = truth[scored].astype(np.int64)
     columns = prediction[scored].astype(np.int64)
     for values in (rows, columns):
-        strangers = values[(values < 0) | (values >= classes)]
-        if strangers.size:
+        unknown = values[(values < 0) | (values >= classes)]
+        if unknown.size:
             raise InputError(
-                f"a mask holds the class index {strangers[0]}; with {classes} classes "
+                f"a mask holds the class index {unknown[0]}; with {classes} classes "
                 f"the highest is {classes - 1}. Check that the mask belongs to them."
             )
     counts = np.bincount(rows * classes + columns, minlength=classes * classes)
@@ -103,9 +165,7 @@ def iou(confusion: Counts) -> Ratios:
 
 def miou(confusion: Counts) -> float:
     """Return the mean IoU over the classes that occur; NaN if none does."""
-    values = iou(confusion)
-    present = values[~np.isnan(values)]
-    return float(present.mean()) if present.size else float("nan")
+    return mean_of_known(iou(confusion))
 
 
 def pixel_accuracy(confusion: Counts) -> float:
@@ -114,17 +174,35 @@ def pixel_accuracy(confusion: Counts) -> float:
     return float(np.trace(confusion) / total) if total else float("nan")
 
 
-def scores(confusion: Counts) -> Scores:
-    """Return every score of a (K, K) confusion matrix."""
-    hits = np.diag(confusion)
+def precision(confusion: Counts) -> Ratios:
+    """Return the share of the pixels given a class that are of it, (K,) float64."""
+    return _ratio(np.diag(confusion), confusion.sum(0))
+
+
+def recall(confusion: Counts) -> Ratios:
+    """Return the share of the pixels of a class that were given it, (K,) float64."""
+    return _ratio(np.diag(confusion), confusion.sum(1))
+
+
+def scores(
+    confusion: Counts,
+    boundary_f1: Sequence[float] | Ratios = (),
+    calibration_error: float = math.nan,
+) -> Scores:
+    """Return every score of what was counted; see `Counted` for the arguments."""
+    counted = Counted(confusion, boundary_f1, calibration_error)
     return Scores(
-        pixel_accuracy=pixel_accuracy(confusion),
-        miou=miou(confusion),
-        iou=iou(confusion),
-        precision=_ratio(hits, confusion.sum(0)),
-        recall=_ratio(hits, confusion.sum(1)),
+        overall={kind.key: kind.compute(counted) for kind in OVERALL},
+        classes={kind.key: kind.compute(counted) for kind in OF_CLASSES},
         support=confusion.sum(1),
     )
+
+
+def mean_of_known(values: Sequence[float] | Ratios) -> float:
+    """Return the mean of the numbers that are not NaN; NaN if there are none."""
+    numbers = np.asarray(values, np.float64)
+    known = numbers[~np.isnan(numbers)]
+    return float(known.mean()) if known.size else math.nan
 
 
 def boundary_f1(
@@ -222,3 +300,59 @@ def _require_same_shape(truth: NDArray[Any], prediction: NDArray[Any]) -> None:
             f"the true mask is {truth.shape} and the predicted one {prediction.shape}; "
             "they must have the same size. Predict the image that belongs to the mask."
         )
+
+
+SCORES: Final = (
+    ScoreKind(
+        "pixel_accuracy",
+        "Pixel accuracy",
+        "Share of all pixels that got the right class.",
+        lambda counted: pixel_accuracy(counted.confusion),
+    ),
+    ScoreKind(
+        "miou",
+        "mIoU",
+        "Overlap of predicted and true area (intersection over union), averaged over "
+        "the classes that occur.",
+        lambda counted: miou(counted.confusion),
+    ),
+    ScoreKind(
+        "iou",
+        "IoU",
+        "Overlap of predicted and true area: their intersection over their union.",
+        lambda counted: iou(counted.confusion),
+        of_classes=True,
+    ),
+    ScoreKind(
+        "precision",
+        "Precision",
+        "Of the pixels that were given the class, the share that are of it.",
+        lambda counted: precision(counted.confusion),
+        of_classes=True,
+    ),
+    ScoreKind(
+        "recall",
+        "Recall",
+        "Of the pixels that are of the class, the share that were given it.",
+        lambda counted: recall(counted.confusion),
+        of_classes=True,
+    ),
+    ScoreKind(
+        "boundary_f1",
+        "Boundary F1",
+        f"How well the borders between classes agree, within {BOUNDARY_TOLERANCE_PX} "
+        "px.",
+        lambda counted: mean_of_known(counted.boundary_f1),
+    ),
+    ScoreKind(
+        "ece",
+        "Calibration error",
+        "How far the model's confidence is from how often it is right, on average over "
+        "the pixels (expected calibration error): 0 % is perfect.",
+        lambda counted: counted.calibration_error,
+        needs_confidence=True,
+        lower_is_better=True,
+    ),
+)
+OVERALL: Final = tuple(kind for kind in SCORES if not kind.of_classes)
+OF_CLASSES: Final = tuple(kind for kind in SCORES if kind.of_classes)

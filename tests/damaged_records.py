@@ -65,7 +65,7 @@ RUN_RECORDS: Final = (
     "config.json",
     "status.json",
     "process.json",
-    "yardstick.json",
+    "pixelclassifier.json",
     "split.json",
     "files.json",
 )
@@ -101,11 +101,11 @@ def whole_run(name: str = "whole", *, data: str = "/data") -> Path:
         path, RunStatus("finished", 2, 8, 0, 4, 2.0, None, 1, 0.4, MOMENT, MOMENT)
     )
     iou = {"Water": 0.5, "Hills": None}
-    yardstick = {"miou": 0.3, "pixel_accuracy": 0.5, "boundary_f1": 0.2, "iou": iou}
-    yardstick |= {"images": 4, "seconds": 1.5, "split": "abc"}
+    pixel_score = {"miou": 0.3, "pixel_accuracy": 0.5, "boundary_f1": 0.2, "iou": iou}
+    pixel_score |= {"images": 4, "seconds": 1.5, "split": "abc"}
     split = {"method": "m", "seed": 0, "share": 0.15, "train": ["1"], "hash": "abc"}
     split |= {"validation": ["3"], "leak": "random: may leak", "left_out": ["4"]}
-    files.write_json(path / "yardstick.json", yardstick)
+    files.write_json(path / "pixelclassifier.json", pixel_score)
     files.write_json(path / "split.json", {"fingerprint": "f", "split": split})
     files.write_json(path / "files.json", {"1_t.png": "0" * 64})
     files.write_json(path / "process.json", _PROCESS)

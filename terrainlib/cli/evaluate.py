@@ -13,6 +13,7 @@ from terrainlib.cli.console import (
 )
 from terrainlib.data.dataset import open_dataset
 from terrainlib.errors import DatasetError
+from terrainlib.metrics import OF_CLASSES, OVERALL
 from terrainlib.model.cardlimits import fresh_leak
 
 if TYPE_CHECKING:
@@ -41,15 +42,15 @@ def evaluate_model(options: argparse.Namespace) -> int:
 
 
 def _say_scores(result: "Evaluation", model: "TerrainModel", part: str) -> None:
-    values = result.to_json()
-    rows = [
-        ["pixel accuracy", decimal(values["pixel_accuracy"])],
-        ["mIoU", decimal(values["miou"])],
-        *([f"IoU {name}", decimal(score)] for name, score in values["iou"].items()),
-        ["boundary F1", decimal(values["boundary_f1"])],
-    ]
+    values = result.to_json(confidence=True)
     title = f"{values['images']} images ({part}), {values['seconds']:.1f} s"
-    say_table(title, ["score", "value"], rows)
+    rows = [[kind.label, decimal(values[kind.key])] for kind in OVERALL]
+    say_table(title, ["Score", "Value"], rows)
+    rows = [
+        [name, *(decimal(values[kind.key][name]) for kind in OF_CLASSES)]
+        for name in result.class_names
+    ]
+    say_table("Each class", ["Class", *(kind.label for kind in OF_CLASSES)], rows)
     leak = fresh_leak(model.record)
     if part == "validation" and leak:
         say(f"Split of the model: {leak}")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from terrainlib.errors import ConfigError
+from terrainlib.model.config import DEFAULT_PRESET, PRESETS
 
 if TYPE_CHECKING:
     from terrainlib.mask.pack.pack import PackTarget
@@ -95,7 +96,6 @@ def with_bare_pack(words: Sequence[str]) -> list[str]:
 
 
 EXIT_USAGE: Final = 2
-PRESETS: Final = ("fast", "notebook", "best")
 PREDICT_TEXT: Final = """\
 Write the masks of images, at their size. For IMAGE.png or .jpg:
 
@@ -173,7 +173,12 @@ def _add_train(commands: "argparse._SubParsersAction[_Parser]") -> None:
     add = parser.add_argument
     add("data", metavar="DATA", type=Path, help="folder of a data set")
     add("--out", metavar="RUN_DIR", type=Path, required=True, help="new run folder")
-    add("--preset", choices=PRESETS, help="kind of network (default: fast)")
+    kinds = " ".join(f"{name}: {preset.sentence}" for name, preset in PRESETS.items())
+    add(
+        "--preset",
+        choices=PRESETS,
+        help=f"kind of network (default: {DEFAULT_PRESET}). {kinds}",
+    )
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--epochs", metavar="N", type=int, help="budget in epochs")
     budget.add_argument("--minutes", metavar="M", type=number, help="or in minutes")

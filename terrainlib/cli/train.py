@@ -12,6 +12,7 @@ from terrainlib.cli.console import note, progress_bar, say
 from terrainlib.data.dataset import open_dataset
 from terrainlib.errors import RunError
 from terrainlib.model.automatic import TrainingData, choose
+from terrainlib.model.config import DEFAULT_PRESET
 from terrainlib.model.machine import Machine
 from terrainlib.runs.folder import Run, create_run, formatter, read_run
 from terrainlib.runs.launcher import mark_starting
@@ -65,7 +66,7 @@ def _begun(options: argparse.Namespace, count: Progress) -> Path:
     if options.image_size is not None:
         network["image_size"] = options.image_size
     choice = choose(
-        options.preset or "fast",
+        options.preset or DEFAULT_PRESET,
         TrainingData.of(dataset),
         Machine.here(),
         network=network,

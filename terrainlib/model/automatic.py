@@ -3,12 +3,12 @@
 In the manner of nnU-Net's plans (Isensee et al.: nnU-Net, 2021,
 doi:10.1038/s41592-020-01008-z), but simple enough to say in a sentence each:
 
-- `notebook` is the original: 128 px, batches of 32, whatever the data.
-- `fast` takes images of up to 160 px at their own size. Larger ones it shrinks to 256,
-  192 or 128 px: to the largest size at which the cores see every pair twenty times
-  within the budget.
-- `best` takes images of up to 512 px at their own size and trains on crops of 256 px.
-- Batches are 8 (`best`: 16), halved while an epoch would have fewer than 8 steps.
+- A preset without `Sizes`, the original's, has its own, whatever the data.
+- Images of up to 160 px are taken at their own size, larger ones up to the preset's
+  largest. `in_time` shrinks them to 256, 192 or 128 px: to the largest size at which
+  the cores see every pair twenty times within the budget.
+- Images larger than the preset's crops are trained on such crops.
+- Batches are the preset's, halved while an epoch would have fewer than 8 steps.
 - All takes at most half of the free memory: the prepared pairs at most a quarter, else
   the image size is lowered; then the batch is halved, then the crop.
 
@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 from terrainlib.data.dataset import Dataset
-from terrainlib.model.config import PresetName, TrainingConfig
+from terrainlib.model.config import DEFAULT_MINUTES, PRESETS, Sizes, TrainingConfig
 from terrainlib.model.machine import (
     Machine,
     multiplications,
@@ -32,20 +32,16 @@ from terrainlib.model.machine import (
 )
 
 OWN_SIZE_PX: Final = 160
-CROP_PX: Final = 256
 PASSES: Final = 20
 MIN_STEPS: Final = 8
 BY_THE_USER: Final = "As you set it."
 
-_LARGEST_PX: Final[Mapping[str, int]] = {"fast": 256, "best": 512}
 _SIZES_PX: Final = (512, 384, 256, 192, 128)
 _SMALLEST_PX: Final = 16
-_LARGEST_BATCH: Final[Mapping[str, int]] = {"fast": 8, "best": 16}
 _SMALLEST_BATCH: Final = 2
 _SMALLEST_CROP_PX: Final = 64
 _MEMORY_SHARE: Final = 0.5
 _PAIRS_SHARE: Final = 0.25
-_DEFAULT_MINUTES: Final = 10.0
 # Of one core, measured with preset `fast` on two quiet ones.
 _MULTIPLICATIONS_A_SECOND: Final = 70e9
 _MULTIPLICATIONS_IN_BFLOAT16: Final = 95e9
@@ -100,7 +96,7 @@ class Choice:
 
 
 def choose(
-    preset: PresetName,
+    preset: str,
     data: TrainingData,
     machine: Machine,
     *,
@@ -110,7 +106,7 @@ def choose(
     """Return the training of a preset, its sizes chosen where the user set none.
 
     Args:
-        preset: `notebook`, `fast` or `best`.
+        preset: One of `PRESETS`.
         data: The data set.
         machine: What the training may use.
         network: Options of `UNetConfig` that are set; an `image_size` stays.
@@ -124,15 +120,16 @@ def choose(
     fixed = {name for name, value in changes.items() if value is not None}
     fixed |= set(network or {})
     reasons = dict.fromkeys(("image_size", "crop_size", "batch_size"), BY_THE_USER)
-    if preset == "notebook":
-        reasons |= {name: "As the original." for name in reasons if name not in fixed}
+    sizes = PRESETS[preset].sizes
+    if sizes is None:
+        reasons |= {name: "The preset's own." for name in reasons if name not in fixed}
         return Choice(config, reasons)
     if "image_size" not in fixed:
-        config, reasons["image_size"] = _with_image_size(config, data, machine)
+        config, reasons["image_size"] = _with_image_size(config, sizes, data, machine)
     if "crop_size" not in fixed:
-        config, reasons["crop_size"] = _with_crop(config)
+        config, reasons["crop_size"] = _with_crop(config, sizes)
     if "batch_size" not in fixed:
-        config, reasons["batch_size"] = _with_batch(config, data, machine)
+        config, reasons["batch_size"] = _with_batch(config, sizes, data, machine)
     if "crop_size" not in fixed and not _fits(config, data, machine):
         config, reasons["crop_size"] = _with_small_crop(config, data, machine)
     return Choice(config, reasons)
@@ -158,14 +155,15 @@ def pass_seconds(config: TrainingConfig, pairs: int, machine: Machine) -> float:
 
 
 def _with_image_size(
-    config: TrainingConfig, data: TrainingData, machine: Machine
+    config: TrainingConfig, bounds: Sizes, data: TrainingData, machine: Machine
 ) -> tuple[TrainingConfig, str]:
-    """Choose the largest size that fits the memory and, for `fast`, the budget."""
-    sizes = _sizes(config, data.side)
+    """Choose the largest size that fits the memory and, if it must, the budget."""
+    sizes = _sizes(config, bounds, data.side)
     affordable = (
         sized
         for sized in (_sized(config, size) for size in sizes)
-        if _holds_pairs(sized, data, machine) and _in_time(sized, data, machine)
+        if _holds_pairs(sized, data, machine)
+        and (not bounds.in_time or _in_time(sized, data, machine))
     )
     sized = next(affordable, _sized(config, sizes[-1]))
     size = sized.network.image_size
@@ -174,19 +172,18 @@ def _with_image_size(
     else:
         reason = f"Images of {data.side} px are shrunk."
     if machine.gpu_memory is None:
-        seconds = pass_seconds(_with_crop(sized)[0], data.pairs, machine)
+        seconds = pass_seconds(_with_crop(sized, bounds)[0], data.pairs, machine)
         reason += f" A pass over all pairs takes about {_duration(seconds)}."
     return sized, reason
 
 
-def _sizes(config: TrainingConfig, side: int) -> list[int]:
+def _sizes(config: TrainingConfig, bounds: Sizes, side: int) -> list[int]:
     """Return the sizes to choose from for images of `side` px, the largest first."""
     multiple = config.network.size_multiple
     smallest = multiple * math.ceil(_SMALLEST_PX / multiple)
     own = max(smallest, multiple * round(side / multiple))
-    largest = _LARGEST_PX[config.network.preset_name]
     steps = [px for px in _SIZES_PX if px < own and px % multiple == 0]
-    return [px for px in (own, *steps) if px <= largest] or [smallest]
+    return [px for px in (own, *steps) if px <= bounds.image_px] or [smallest]
 
 
 def _sized(config: TrainingConfig, size: int) -> TrainingConfig:
@@ -198,28 +195,26 @@ def _holds_pairs(config: TrainingConfig, data: TrainingData, machine: Machine) -
 
 
 def _in_time(config: TrainingConfig, data: TrainingData, machine: Machine) -> bool:
-    """Whether the budget holds enough passes; only `fast` on a processor has to ask."""
-    small = config.network.image_size <= OWN_SIZE_PX
-    if small or config.network.preset_name != "fast" or machine.gpu_memory is not None:
+    """Whether the budget holds enough passes; only a processor has to ask."""
+    if config.network.image_size <= OWN_SIZE_PX or machine.gpu_memory is not None:
         return True
-    seconds = 60 * (config.minutes or _DEFAULT_MINUTES)
+    seconds = 60 * (config.minutes or DEFAULT_MINUTES)
     return PASSES * pass_seconds(config, data.pairs, machine) <= seconds
 
 
-def _with_crop(config: TrainingConfig) -> tuple[TrainingConfig, str]:
-    """Let `best` train on crops where images are larger."""
+def _with_crop(config: TrainingConfig, bounds: Sizes) -> tuple[TrainingConfig, str]:
     multiple = config.network.size_multiple
-    crop = multiple * (CROP_PX // multiple)
-    if config.network.preset_name != "best" or config.network.image_size <= crop:
+    crop = multiple * ((bounds.crop_px or 0) // multiple)
+    if not crop or config.network.image_size <= crop:
         return config, "Whole images."
     text = "A part of each image at random: less memory and time a step, more variety."
     return replace(config, crop_size=crop), text
 
 
 def _with_batch(
-    config: TrainingConfig, data: TrainingData, machine: Machine
+    config: TrainingConfig, bounds: Sizes, data: TrainingData, machine: Machine
 ) -> tuple[TrainingConfig, str]:
-    batch = _LARGEST_BATCH[config.network.preset_name]
+    batch = bounds.batch
     reason = "The preset's own."
     pairs = _training_pairs(config, data.pairs)
     while batch > _SMALLEST_BATCH and pairs // batch < MIN_STEPS:

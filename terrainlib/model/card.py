@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from terrainlib.metrics import OF_CLASSES, OVERALL
 from terrainlib.model.cardlimits import limits_of, stored_leak
 from terrainlib.model.config import TrainingConfig
-from terrainlib.model.record import ModelRecord
+from terrainlib.model.record import PIXEL_CLASSIFIER_NAME, ModelRecord
 from terrainlib.types import checked
 
 Fact = tuple[str, str]
@@ -145,16 +146,9 @@ def _training(record: ModelRecord) -> list[Fact]:
 
 
 def _calibration(record: ModelRecord) -> list[Fact]:
-    error = (record.scores or {}).get("ece")
-    if error is None and record.temperature == 1:
+    if record.temperature == 1:
         return []
-    return [
-        ("Temperature", f"{record.temperature:.3g}, already within the weights"),
-        (
-            "Expected calibration error",
-            f"{error:.1%} on the validation pairs" if error is not None else "",
-        ),
-    ]
+    return [("Temperature", f"{record.temperature:.3g}, already within the weights")]
 
 
 def _training_config(record: ModelRecord) -> TrainingConfig | None:
@@ -186,12 +180,6 @@ def _differences(values: Any, preset: dict[str, Any]) -> list[str]:
     ]
 
 
-YARDSTICK_NAME: Final = "Pixel classifier"
-_SCORES: Final = {
-    "miou": "mIoU",
-    "pixel_accuracy": "Pixel accuracy",
-    "boundary_f1": "Boundary F1",
-}
 _MARKDOWN: Final = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#~$"})
 
 
@@ -202,19 +190,31 @@ class Score:
     Attributes:
         name: What was scored: `mIoU`, or the name of a class.
         value: The model's, 0 to 1; None where there is none.
-        yardstick: The pixel classifier's; None where there is none.
+        pixel_classifier: The pixel classifier's; None where there is none.
+        lower_is_better: Whether 0 is perfect.
     """
 
     name: str
     value: float | None
-    yardstick: float | None = None
+    pixel_classifier: float | None = None
+    lower_is_better: bool = False
 
     @property
     def difference(self) -> float | None:
         """How far the model is ahead; None where either score is missing."""
-        if self.value is None or self.yardstick is None:
+        if self.value is None or self.pixel_classifier is None:
             return None
-        return self.value - self.yardstick
+        ahead = self.value - self.pixel_classifier
+        return -ahead if self.lower_is_better else ahead
+
+    @property
+    def text(self) -> str:
+        """The score with the difference: `0.812 (+0.051)`; a dash for none."""
+        ahead = self.difference
+        return _decimal(self.value) + ("" if ahead is None else f" ({ahead:+.3f})")
+
+
+ScoresOfClasses = Mapping[str, tuple[Score, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +234,7 @@ class ModelCard:
         sections: Model, data, split, training and calibration.
         command: The command that repeats the training; None where it is not known.
         scores: Over all classes, on the validation pairs; empty without scores.
-        classes: IoU of each class.
+        classes: Each score that every class has its own of, by its key.
         leak: What stands beside the scores, or None.
         limits: What it is not good for, a sentence each.
         notes: What its makers say about it, a sentence each.
@@ -244,7 +244,7 @@ class ModelCard:
     sections: tuple[Section, ...]
     command: str | None
     scores: tuple[Score, ...]
-    classes: tuple[Score, ...]
+    classes: ScoresOfClasses
     leak: str | None
     limits: tuple[str, ...]
     notes: tuple[str, ...]
@@ -252,18 +252,19 @@ class ModelCard:
     @property
     def compared(self) -> bool:
         """Whether the pixel classifier was scored on the same pairs."""
-        return any(score.yardstick is not None for score in self.scores)
+        return any(score.pixel_classifier is not None for score in self.scores)
 
 
 def model_card(record: ModelRecord) -> ModelCard:
     """Return the card of a model."""
     sections = (Section(title, facts) for title, facts in sections_of(record))
+    scores = record.known_scores()
     return ModelCard(
         title=record.name or "Model",
         sections=tuple(section for section in sections if section.facts),
         command=repeat_command(record),
-        scores=overall_scores(record.scores, record.yardstick),
-        classes=class_scores(record.scores, record.yardstick),
+        scores=overall_scores(scores, record.pixel_classifier),
+        classes=class_scores(scores, record.pixel_classifier),
         leak=stored_leak(record),
         limits=limits_of(record),
         notes=tuple(record.notes),
@@ -296,49 +297,62 @@ def overall_scores(
         other: The pixel classifier's on the same pairs, where there are any.
 
     Returns:
-        mIoU, pixel accuracy and boundary F1; nothing where the model has no mIoU.
+        One of each kind of score; nothing where the model has no mIoU.
     """
     mine, theirs = own or {}, other or {}
     if mine.get("miou") is None:
         return ()
     return tuple(
-        Score(name, mine.get(key), theirs.get(key)) for key, name in _SCORES.items()
+        Score(k.label, mine.get(k.key), theirs.get(k.key), k.lower_is_better)
+        for k in OVERALL
     )
 
 
 def class_scores(
     own: Mapping[str, Any] | None, other: Mapping[str, Any] | None
-) -> tuple[Score, ...]:
-    """Return the IoU of each class of the model, beside the pixel classifier's."""
-    theirs = (other or {}).get("iou", {})
-    mine = (own or {}).get("iou", {})
-    return tuple(Score(name, value, theirs.get(name)) for name, value in mine.items())
+) -> ScoresOfClasses:
+    """Return the scores of each class, beside the pixel classifier's, by their keys."""
+    mine, theirs = own or {}, other or {}
+    return {
+        k.key: tuple(
+            Score(
+                name,
+                mine.get(k.key, {}).get(name),
+                theirs.get(k.key, {}).get(name),
+                k.lower_is_better,
+            )
+            for name in mine.get("iou", {})
+        )
+        for k in OF_CLASSES
+    }
 
 
 def _scores_markdown(card: ModelCard) -> str:
     if not card.scores:
         return "None are stored in the model file."
-    rows = [*card.scores, *(_of_class(score) for score in card.classes)]
+    rows = card.scores
     if card.compared:
         lines = [
-            f"| score | model | {YARDSTICK_NAME.lower()} | difference |",
+            f"| score | model | {PIXEL_CLASSIFIER_NAME.lower()} | difference |",
             "| --- | ---: | ---: | ---: |",
         ]
         lines += [
             f"| {_escaped(row.name)} | {_decimal(row.value)} | "
-            f"{_decimal(row.yardstick)} | {_decimal(row.difference, '+')} |"
+            f"{_decimal(row.pixel_classifier)} | {_decimal(row.difference, '+')} |"
             for row in rows
         ]
     else:
         lines = ["| score | model |", "| --- | ---: |"]
         lines += [f"| {_escaped(row.name)} | {_decimal(row.value)} |" for row in rows]
+    lines += ["", f"| class | {' | '.join(kind.label for kind in OF_CLASSES)} |"]
+    lines.append("| --- |" + " ---: |" * len(OF_CLASSES))
+    lines += [
+        f"| {_escaped(row[0].name)} | {' | '.join(score.text for score in row)} |"
+        for row in zip(*card.classes.values(), strict=True)
+    ]
     return "\n".join(lines) + (
         f"\n\nSplit: {_escaped(card.leak)}." if card.leak else ""
     )
-
-
-def _of_class(score: Score) -> Score:
-    return Score(f"IoU {score.name}", score.value, score.yardstick)
 
 
 def _decimal(value: float | None, sign: str = "") -> str:

@@ -45,7 +45,7 @@ def limits_of(record: ModelRecord) -> tuple[str, ...]:
         _heights(record),
         _rare_classes(record),
         _weak_classes(record),
-        _yardstick(record),
+        _pixel_classifier(record),
         _scores(record),
         _few_pairs(record),
         _stopped(record),
@@ -120,8 +120,10 @@ def _weak_classes(record: ModelRecord) -> str:
     return f"Finding the {word} {_joined(weak)}: an IoU below {WEAK_IOU:g} misses much."
 
 
-def _yardstick(record: ModelRecord) -> str:
-    own, other = ((s or {}).get("miou") for s in (record.scores, record.yardstick))
+def _pixel_classifier(record: ModelRecord) -> str:
+    own, other = (
+        (s or {}).get("miou") for s in (record.scores, record.pixel_classifier)
+    )
     if own is None or other is None or own > other:
         return ""
     return (

@@ -5,18 +5,16 @@ Frozen dataclasses with bounds checked on construction and JSON forms; no Tensor
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Final, Literal, Self, TypeVar, get_args
+from typing import Any, ClassVar, Final, Literal, Self, TypeVar
 
 from pydantic import ConfigDict
 
 from terrainlib.errors import ConfigError
 from terrainlib.types import checked
 
-PresetName = Literal["notebook", "fast", "best"]
 OutputKind = Literal["classes", "colors"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Schedule = Literal["warm_up", "one_cycle", "constant"]
-PRESETS: Final[tuple[PresetName, ...]] = get_args(PresetName)
 
 _T = TypeVar("_T")
 
@@ -25,34 +23,83 @@ MAX_LEVELS = 6
 MAX_IMAGE_SIZE_PX = 1024
 MAX_EPOCHS = 10_000
 MAX_MINUTES = 7 * 24 * 60.0
+DEFAULT_PRESET = "fast"
+DEFAULT_MINUTES = 10.0
 
-_NETWORKS: Final[dict[str, dict[str, Any]]] = {
-    "notebook": {
-        "filters": (16, 32, 64, 128, 256),
-        "stem_stride": 1,
-        "output": "colors",
-        "dropout": 0.07,
-        "convolution_bias": True,
-        "batch_norm_momentum": 0.99,
-    },
-    "fast": {},
-    "best": {"filters": (32, 64, 128, 256, 384), "stem_stride": 1, "dropout": 0.2},
-}
-_TRAININGS: Final[dict[str, dict[str, Any]]] = {
-    "notebook": {
-        "epochs": 50,
-        "batch_size": 32,
-        "learning_rate": 1e-3,
-        "schedule": "constant",
-        "weight_decay": 0.0,
-        "averaging": 0.0,
-        "dice_weight": 0.0,
-        "flips": False,
-        "quarter_turns": False,
-        "precision": "float32",
-    },
-    "fast": {"minutes": 10.0},
-    "best": {"minutes": 600.0, "schedule": "one_cycle", "weight_decay": 1e-3},
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Within what bounds `model.automatic` chooses sizes for a data set.
+
+    Attributes:
+        image_px: Largest image size in px.
+        batch: Images a step, where there are enough.
+        crop_px: Size in px of the crops that larger images are trained on; None trains
+            on whole images.
+        in_time: Whether images are shrunk until the budget holds enough passes.
+    """
+
+    image_px: int
+    batch: int
+    crop_px: int | None = None
+    in_time: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A kind of network and the way to train it: all that is said of it anywhere.
+
+    Attributes:
+        sentence: What it is, for people.
+        network: Options of `UNetConfig` that differ from its own.
+        training: Options of `TrainingConfig` that differ, and the budget.
+        sizes: How sizes follow the data; None where they are the preset's, whatever the
+            data.
+    """
+
+    sentence: str
+    network: Mapping[str, Any]
+    training: Mapping[str, Any]
+    sizes: Sizes | None
+
+
+PRESETS: Final[Mapping[str, Preset]] = {
+    "fast": Preset(
+        sentence="The best mask that two CPU cores learn in minutes. Start here.",
+        network={},
+        training={"minutes": DEFAULT_MINUTES},
+        sizes=Sizes(image_px=256, batch=8, in_time=True),
+    ),
+    "notebook": Preset(
+        sentence="The original notebook's network: it learns the mask's colours.",
+        network={
+            "filters": (16, 32, 64, 128, 256),
+            "stem_stride": 1,
+            "output": "colors",
+            "dropout": 0.07,
+            "convolution_bias": True,
+            "batch_norm_momentum": 0.99,
+        },
+        training={
+            "epochs": 50,
+            "batch_size": 32,
+            "learning_rate": 1e-3,
+            "schedule": "constant",
+            "weight_decay": 0.0,
+            "averaging": 0.0,
+            "dice_weight": 0.0,
+            "flips": False,
+            "quarter_turns": False,
+            "precision": "float32",
+        },
+        sizes=None,
+    ),
+    "best": Preset(
+        sentence="As fast, but larger: for a GPU or a night.",
+        network={"filters": (32, 64, 128, 256, 384), "stem_stride": 1, "dropout": 0.2},
+        training={"minutes": 600.0, "schedule": "one_cycle", "weight_decay": 1e-3},
+        sizes=Sizes(image_px=512, batch=16, crop_px=256),
+    ),
 }
 
 
@@ -61,7 +108,7 @@ class UNetConfig:
     """Shape of a U-Net.
 
     Attributes:
-        preset_name: Where the values come from; `notebook` is the original's network.
+        preset_name: Where the values come from, one of `PRESETS`.
         image_size: Height and width in px that training works at. A network takes any
             size that is a multiple of `size_multiple`.
         filters: Filters of each level, from the finest to the bottom.
@@ -79,7 +126,7 @@ class UNetConfig:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    preset_name: PresetName = "fast"
+    preset_name: str = DEFAULT_PRESET
     image_size: int = 128
     filters: tuple[int, ...] = (48, 96, 192)
     stem_stride: int = 2
@@ -92,6 +139,7 @@ class UNetConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "filters", tuple(self.filters))
+        _one_of("preset", self.preset_name, tuple(PRESETS))
         _one_of("stem_stride", self.stem_stride, (1, 2))
         _within("number of levels in filters", len(self.filters), (2, MAX_LEVELS))
         for value in self.filters:
@@ -124,8 +172,8 @@ class UNetConfig:
         Raises:
             ConfigError: If the preset, an option or a value is not known or allowed.
         """
-        _one_of("preset", name, PRESETS)
-        return cls.from_dict({"preset_name": name, **_NETWORKS[name], **changes})
+        _one_of("preset", name, tuple(PRESETS))
+        return cls.from_dict({"preset_name": name, **PRESETS[name].network, **changes})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain JSON form."""
@@ -223,16 +271,16 @@ class TrainingConfig:
         A budget among the changes takes the place of the preset's.
 
         Args:
-            name: `notebook`, `fast` or `best`.
+            name: One of `PRESETS`.
             network: Options of `UNetConfig` to change.
             **changes: Options of this class to change; None keeps the preset's value.
 
         Raises:
             ConfigError: If the preset, an option or a value is not known or allowed.
         """
-        _one_of("preset", name, PRESETS)
+        _one_of("preset", name, tuple(PRESETS))
         changes = {key: value for key, value in changes.items() if value is not None}
-        values = dict(_TRAININGS[name])
+        values = dict(PRESETS[name].training)
         if "epochs" in changes or "minutes" in changes:
             values.pop("epochs", None)
             values.pop("minutes", None)

@@ -1,4 +1,4 @@
-"""The yardstick: a classifier of single pixels, fitted in seconds and never saved.
+"""The pixel classifier: it knows no shapes, is fitted in seconds and never saved.
 
 A U-Net deserves its place where it is clearly ahead of this. Each pixel is described by
 its colour (and height), and by blur and local spread around it at three scales;
@@ -20,7 +20,7 @@ from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.errors import DatasetError, InputError, StoppedError
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.modelfile import TerrainModel
-from terrainlib.model.record import ModelRecord, class_list
+from terrainlib.model.record import PIXEL_CLASSIFIER_NAME, ModelRecord, class_list
 from terrainlib.types import FloatArray, ShouldStop
 
 COLOR_WINDOWS_PX: Final = (3, 7, 15)
@@ -122,8 +122,7 @@ def _sums(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
     return np.asarray(sums, np.float64).reshape(values.shape)
 
 
-BASELINE_NAME: Final = "Pixel classifier"
-BASELINE_VERSION: Final = 2  # of features and fit; a change makes older scores void
+FIT_VERSION: Final = 2  # of features and fit; a change makes older scores void
 
 _SAMPLES: Final = 200_000
 _MAX_READ_PX: Final = 2**26  # of the training images, so that large sets fit in time
@@ -176,7 +175,7 @@ class PixelClassifier:
         return result.reshape(*pixels.shape[:2], self.classes)
 
 
-def fit_baseline(
+def fit_pixel_classifier(
     train: PairCache,
     classes: Classes,
     *,
@@ -208,7 +207,7 @@ def fit_baseline(
             "the masks of the training pairs show fewer than 2 classes, so there is "
             "nothing to tell apart. Add pairs with other classes."
         )
-    digest = hashlib.sha256(f"{BASELINE_VERSION} {seed}".encode())
+    digest = hashlib.sha256(f"{FIT_VERSION} {seed}".encode())
     digest.update(features.tobytes())
     digest.update(labels.tobytes())
     network = PixelClassifier(
@@ -235,11 +234,13 @@ def _as_model(
     record = ModelRecord(
         config=config.to_dict(),
         classes=class_list(classes),
-        name=BASELINE_NAME,
+        name=PIXEL_CLASSIFIER_NAME,
         scale=train.scale,
         receptive_field=reach_px(use_height=network.height),
     )
-    return TerrainModel(network, classes, config, train.scale, record, BASELINE_NAME)
+    return TerrainModel(
+        network, classes, config, train.scale, record, PIXEL_CLASSIFIER_NAME
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Required, Self
 
+import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field, GetPydanticSchema, with_config
 from typing_extensions import TypedDict  # pydantic takes none other before Python 3.12
 
@@ -20,11 +21,13 @@ from terrainlib.data.palette import (
     TerrainClass,
 )
 from terrainlib.errors import ModelFileError
+from terrainlib.metrics import SCORES, scores
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.looks import MAX_GROUPS, Looks
 from terrainlib.types import Amount, Count, Moment, Share, Text, checked
 
 FORMAT: Final = 1
+PIXEL_CLASSIFIER_NAME: Final = "Pixel classifier"
 MAX_RECEPTIVE_FIELD_PX: Final = 2048
 _MAX_REASON_CHARACTERS: Final = 200
 _loose = with_config(ConfigDict(extra="allow"))  # a later version may add keys
@@ -81,15 +84,14 @@ class _Split(TypedDict, total=False):
     leak: _Line
 
 
-@_loose
-class _Scores(TypedDict, total=False):
-    images: Count
-    pixel_accuracy: Share | None
-    miou: Share | None
-    boundary_f1: Share | None
-    ece: Share | None
-    iou: _OfClasses
-    split: _Line
+StoredScores = _loose(
+    TypedDict(  # type: ignore[operator] # mypy sees no type that a table makes
+        "StoredScores",
+        {"images": Count, "split": _Line}
+        | {k.key: _OfClasses if k.of_classes else Share | None for k in SCORES},
+        total=False,
+    )
+)
 
 
 @_loose
@@ -141,8 +143,8 @@ class ModelRecord:
         receptive_field: Half-width of the receptive field in working px.
         normalization: How pixels are scaled before the network.
         split: JSON form of the `Split` it was trained with, if there was one.
-        scores: `images`, `pixel_accuracy`, `miou`, `iou`, `boundary_f1` and `ece`, the
-            expected calibration error, on the validation part, if it was judged.
+        scores: `images`, and the scores of `terrainlib.metrics.SCORES` by their keys,
+            on the validation part, if it was judged.
         confusion: (K, K) pixels of that part, rows true, columns predicted.
         confusion_groups: (G, K, K) pixels of G groups of its images, which add up to
             `confusion`: how much the errors differ from place to place.
@@ -152,8 +154,8 @@ class ModelRecord:
         dataset: `name`, `pairs`, `fingerprint` of the training data.
         training: JSON form of the `TrainingConfig`.
         parameters: Number of weights of the network; None where it was not counted.
-        yardstick: JSON form of the `Yardstick`: what the pixel classifier scores on the
-            same split, if it was fitted.
+        pixel_classifier: What the pixel classifier scores on the same split, in the
+            same form, if it was fitted.
         final: `pairs`, and where known `minutes`, `seed` and `epochs`, of a last
             training on all pairs, whose weights these are. Split, scores and confusion
             are those of the training before it, which kept validation pairs apart.
@@ -175,7 +177,7 @@ class ModelRecord:
     receptive_field: Annotated[int, Field(ge=0, le=MAX_RECEPTIVE_FIELD_PX)] = 0
     normalization: dict[str, Any] = field(default_factory=dict)
     split: Annotated[dict[str, Any], _as(_Split)] | None = None
-    scores: Annotated[dict[str, Any], _as(_Scores)] | None = None
+    scores: Annotated[dict[str, Any], _as(StoredScores)] | None = None
     confusion: _Matrix | None = None
     confusion_groups: Annotated[list[_Matrix], Field(max_length=MAX_GROUPS)] | None = (
         None
@@ -187,7 +189,7 @@ class ModelRecord:
     dataset: Annotated[dict[str, Any], _as(_Dataset)] = field(default_factory=dict)
     training: Annotated[dict[str, Any], _as(_Training)] = field(default_factory=dict)
     parameters: Annotated[Count, Field(gt=0)] | None = None
-    yardstick: Annotated[dict[str, Any], _as(_Scores)] | None = None
+    pixel_classifier: Annotated[dict[str, Any], _as(StoredScores)] | None = None
     final: Annotated[dict[str, Any], _as(_Final)] | None = None
     notes: Annotated[list[_Note], Field(max_length=20)] = field(default_factory=list)
     created: Moment = field(default_factory=utc_now)
@@ -216,6 +218,15 @@ class ModelRecord:
         """Return the classes."""
         return tuple(TerrainClass(c["name"], tuple(c["color"])) for c in self.classes)
 
+    def known_scores(self) -> dict[str, Any]:
+        """Return the scores; what older files lack comes of their confusion matrix."""
+        stored, confusion = self.scores or {}, self.confusion or []
+        names = [item.name for item in self.terrain_classes()]
+        sizes = {len(names)} == {len(confusion), *map(len, confusion)}
+        if stored.get("miou") is None or not sizes:
+            return dict(stored)
+        return scores(np.array(confusion, np.int64)).to_json(names) | stored
+
     @classmethod
     def from_dict(cls, values: Any) -> Self:
         """Return the record of a JSON form out of a file.
@@ -228,7 +239,8 @@ class ModelRecord:
         if not isinstance(values, Mapping) or values.get("format") != FORMAT:
             raise _unusable("it is of another version of this app")
         try:
-            record = checked(cls, {"created": "", **values})
+            earlier = {"pixel_classifier": values.get("yardstick")}  # its old name
+            record = checked(cls, {"created": "", **earlier, **values})
         except ValueError as error:
             raise _unusable(error) from error
         config = record.unet_config()

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 METRICS_FILE = "metrics.csv"
 MODEL_FILE = "model.keras"
-YARDSTICK_FILE = "yardstick.json"
+PIXEL_SCORE_FILE = "pixelclassifier.json"
 CHECKPOINTS = "checkpoints"
 INPUTS_FOLDER: Final = "inputs"
 _MAX_SLUG_LETTERS: Final = 40

@@ -18,7 +18,7 @@ from terrainlib.model.cardlimits import stored_leak
 from terrainlib.model.modelfile import read_record
 from terrainlib.model.record import ModelRecord
 
-ModelKind = Literal["embedded", "run", "added", "instant"]
+ModelKind = Literal["embedded", "run", "added", "pixel classifier"]
 EMBEDDED_ID: Final = "default"
 MODEL_SUFFIXES: Final = (".keras", ".h5", ".hdf5")
 _DEFAULT_FILE: Final = "default.json"
@@ -36,7 +36,8 @@ class ModelEntry:
     Attributes:
         id: `default`, `default-height`, `run/NAME` or `added/FILE`: stable, and safe to
             put in a link.
-        kind: Where it comes from; `instant` models are fitted in memory and not listed.
+        kind: Where it comes from; a `pixel classifier` is fitted in memory and not
+            listed.
         title: Its name for people.
         path: The model file.
         record: What the file says about itself; None for a damaged file.
@@ -88,7 +89,7 @@ class ModelEntry:
 
     @property
     def _scores(self) -> dict[str, Any]:
-        return (self.record.scores if self.record else None) or {}
+        return self.record.known_scores() if self.record else {}
 
     @property
     def leak(self) -> str | None:

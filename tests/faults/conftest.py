@@ -15,10 +15,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TERRAINLIB_HOME", str(home))
         data = write_kaggle_dataset(home / "tiny", pairs=6)
-        run_training(new_run(data), yardstick=False)  # fills the caches
+        run_training(new_run(data), pixel_score=False)  # fills the caches
         path = new_run(data)
         with FailingDisk() as writes, FailingDisk(operations=READS) as reads:
-            run_training(path, yardstick=False)
+            run_training(path, pixel_score=False)
         return Undisturbed(home, data, writes.count, reads.count, saved_weights(path))
 
 

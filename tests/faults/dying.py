@@ -23,4 +23,4 @@ class DeadlyDisk(FailingDisk):
 
 if __name__ == "__main__":
     with DeadlyDisk(int(sys.argv[2])):
-        run_training(Path(sys.argv[1]), yardstick=False)
+        run_training(Path(sys.argv[1]), pixel_score=False)

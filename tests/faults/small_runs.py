@@ -35,7 +35,7 @@ def new_run(data: Path) -> Path:
 def train(path: Path, *, resume: bool = False) -> str:
     """Train, and return the sentence that it ended with; none for a good end."""
     try:
-        run_training(path, resume=resume, yardstick=False)
+        run_training(path, resume=resume, pixel_score=False)
     except TerrainError as error:
         return str(error)
     return ""

@@ -27,7 +27,7 @@ def stopped(undisturbed: Undisturbed) -> Path:
     """Return a run that was stopped when two epochs were over."""
     path = new_run(undisturbed.data)
     run_training(
-        path, yardstick=False, should_stop=lambda: read_run(path).status.epoch >= 2
+        path, pixel_score=False, should_stop=lambda: read_run(path).status.epoch >= 2
     )
     assert len(checkpoint.epochs_saved(path / CHECKPOINTS)) == 2
     return path
@@ -57,7 +57,7 @@ def test_a_torn_checkpoint_is_passed_over_for_the_one_before(
     newest.write_bytes(damaged(newest.read_bytes(), damage))
 
     mark_starting(read_run(stopped))
-    run_training(stopped, resume=True, yardstick=False)
+    run_training(stopped, resume=True, pixel_score=False)
 
     assert read_run(stopped).state == "finished"
     require_equal(saved_weights(stopped), undisturbed.weights)
@@ -69,7 +69,7 @@ def test_a_checkpoint_that_is_gone_costs_its_epoch_only(
     checkpoint.epochs_saved(stopped / CHECKPOINTS)[-1].unlink()
 
     mark_starting(read_run(stopped))
-    run_training(stopped, resume=True, yardstick=False)
+    run_training(stopped, resume=True, pixel_score=False)
 
     require_equal(saved_weights(stopped), undisturbed.weights)
     assert read_run(stopped).metrics["epoch"].tolist() == [1, 2, 3]
@@ -87,7 +87,7 @@ def test_a_row_lost_between_checkpoint_and_table_is_back_before_the_next_one(
         rows.append([*read_run(stopped).metrics["epoch"]])
 
     mark_starting(read_run(stopped))
-    run_training(stopped, resume=True, yardstick=False, on_progress=watch)
+    run_training(stopped, resume=True, pixel_score=False, on_progress=watch)
 
     assert all(epochs == list(range(1, len(epochs) + 1)) for epochs in rows)
     assert rows[-1] == [1, 2, 3]
@@ -102,7 +102,7 @@ def test_with_all_checkpoints_torn_a_resume_is_refused_and_deletes_nothing(
 
     mark_starting(read_run(stopped))
     with pytest.raises(TerrainError, match="all checkpoints of this run are damaged"):
-        run_training(stopped, resume=True, yardstick=False)
+        run_training(stopped, resume=True, pixel_score=False)
 
     assert read_run(stopped).state == "failed"
     assert checkpoint.epochs_saved(stopped / CHECKPOINTS) == saved

@@ -18,7 +18,7 @@ from terrainlib.model.modelfile import read_record
 from terrainlib.model.record import ModelRecord, class_list
 from terrainlib.runs import models
 from terrainlib.ui.models import cards as model_actions
-from terrainlib.ui.models.picker import INSTANT_TITLE, model_label
+from terrainlib.ui.models.picker import PIXEL_CLASSIFIER_TITLE, model_label
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
 from tests.crafted_models import archive, members_of
 from tests.crafted_runs import craft_run
@@ -373,7 +373,7 @@ def test_the_box_begins_with_the_embedded_model(embedded: Path, trained: Path):
     assert page.selectbox[0].options == [
         "Embedded default · fast · trained on coast · mIoU 0.50",
         "coast model · fast · trained on coast · mIoU 0.54",
-        INSTANT_TITLE,
+        PIXEL_CLASSIFIER_TITLE,
     ]
 
 
@@ -413,7 +413,7 @@ def test_damaged_files_are_not_offered(embedded: Path):
     labels = pick().selectbox[0].options
     assert [label.partition(" · ")[0] for label in labels] == [
         "Embedded default",
-        INSTANT_TITLE,
+        PIXEL_CLASSIFIER_TITLE,
     ]
 
 

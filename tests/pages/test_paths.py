@@ -93,9 +93,9 @@ def test_a_folder_that_came_to_lead_out_is_refused_the_next_time(
 
 
 def _instant(folder: str) -> None:
-    from terrainlib.ui.models.picker import pick_instant
+    from terrainlib.ui.models.picker import pick_pixel_classifier
 
-    pick_instant("box")
+    pick_pixel_classifier("box")
 
 
 def test_a_box_that_is_sent_a_path_of_no_choice_opens_nothing(outside: Path):
@@ -103,7 +103,7 @@ def test_a_box_that_is_sent_a_path_of_no_choice_opens_nothing(outside: Path):
     page = AppTest.from_function(
         _instant, args=(str(outside),), default_timeout=PAGE_TIMEOUT_S
     )
-    page.session_state["box_instant_data"] = str(outside)
+    page.session_state["box_pixel_classifier_data"] = str(outside)
 
     page.run()
 

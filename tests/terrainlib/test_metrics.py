@@ -36,13 +36,30 @@ def test_confusion_matches_a_plain_loop():
 
 def test_scores_are_the_hand_computed_ones():
     result = metrics.scores(np.array([[3, 1, 0], [2, 4, 0], [0, 0, 0]]))
-    assert result.pixel_accuracy == pytest.approx(0.7)
-    assert result.iou[:2] == pytest.approx([3 / 6, 4 / 7])
-    assert np.isnan(result.iou[2])
-    assert result.miou == pytest.approx((3 / 6 + 4 / 7) / 2)
-    assert result.precision[:2] == pytest.approx([3 / 5, 4 / 5])
-    assert result.recall[:2] == pytest.approx([3 / 4, 4 / 6])
+    assert result.overall["pixel_accuracy"] == pytest.approx(0.7)
+    assert result.classes["iou"][:2] == pytest.approx([3 / 6, 4 / 7])
+    assert all(np.isnan(values[2]) for values in result.classes.values())
+    assert result.overall["miou"] == pytest.approx((3 / 6 + 4 / 7) / 2)
+    assert result.classes["precision"][:2] == pytest.approx([3 / 5, 4 / 5])
+    assert result.classes["recall"][:2] == pytest.approx([3 / 4, 4 / 6])
     assert result.support.tolist() == [4, 6, 0]
+
+
+def test_borders_are_averaged_over_the_images_and_confidence_is_asked_for():
+    confusion = np.array([[3, 1], [2, 4]])
+    result = metrics.scores(confusion, [0.5, np.nan, 1.0], 0.125)
+    assert result.overall["boundary_f1"] == 0.75
+    assert "ece" not in result.to_json(["a", "b"])
+    assert result.to_json(["a", "b"], confidence=True)["ece"] == 0.125
+
+
+def test_a_row_of_a_table_names_score_and_class():
+    row = metrics.scores(np.array([[3, 1], [2, 4]]), [0.5]).columns(["Sea", "Land"])
+    assert list(row) == [
+        *("pixel_accuracy", "miou", "boundary_f1", "iou_Sea", "iou_Land"),
+        *("precision_Sea", "precision_Land", "recall_Sea", "recall_Land"),
+    ]
+    assert row["recall_Sea"] == 0.75
 
 
 def test_a_class_only_predicted_counts_as_zero_in_the_mean():
@@ -51,10 +68,11 @@ def test_a_class_only_predicted_counts_as_zero_in_the_mean():
 
 def test_an_empty_confusion_scores_as_not_a_number_and_as_null():
     result = metrics.scores(np.zeros((2, 2), np.int64))
-    assert np.isnan(result.miou)
-    assert np.isnan(result.pixel_accuracy)
-    value = {"pixel_accuracy": None, "miou": None, "iou": {"a": None, "b": None}}
-    assert json.loads(json.dumps(result.to_dict(["a", "b"]))) == value
+    assert all(np.isnan(value) for value in result.overall.values())
+    none = {"a": None, "b": None}
+    value = {"iou": none, "precision": none, "recall": none}
+    value |= dict.fromkeys(("pixel_accuracy", "miou", "boundary_f1"))
+    assert json.loads(json.dumps(result.to_json(["a", "b"]))) == value
 
 
 @pytest.mark.parametrize("shift", [0, 1, 2])

@@ -3,6 +3,7 @@
 TensorFlow is loaded by the first prediction, not by the import of this module.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -65,53 +66,43 @@ class Evaluation:
     @property
     def scores(self) -> metrics.Scores:
         """Scores of all images together, from one confusion matrix."""
-        return metrics.scores(self.confusion)
-
-    @property
-    def mean_boundary_f1(self) -> float:
-        """Mean of `boundary_f1` over the images with anything to score, else NaN."""
-        known = self.boundary_f1[~np.isnan(self.boundary_f1)]
-        return float(known.mean()) if known.size else float("nan")
-
-    @property
-    def expected_calibration_error(self) -> float:
-        """How far confidence and accuracy are apart, 0 to 1; NaN if not known."""
         known = self.reliability
-        return float("nan") if known is None else known.expected_calibration_error
+        error = math.nan if known is None else known.expected_calibration_error
+        return metrics.scores(self.confusion, self.boundary_f1, error)
 
     @property
     def image_scores(self) -> tuple[metrics.Scores, ...]:
         """The scores of each image alone."""
-        return tuple(metrics.scores(confusion) for confusion in self.confusions)
+        return tuple(
+            metrics.scores(confusion, [border])
+            for confusion, border in zip(self.confusions, self.boundary_f1, strict=True)
+        )
 
     @property
     def image_mious(self) -> NDArray[np.float64]:
         """(N,) float64, the mIoU of each image alone; NaN where nothing is scored."""
         return np.array([metrics.miou(confusion) for confusion in self.confusions])
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the scores as plain JSON; null for a class that occurs nowhere."""
+    def to_json(self, *, confidence: bool = False) -> dict[str, Any]:
+        """Return the scores as plain JSON; null for a class that occurs nowhere.
+
+        Args:
+            confidence: Whether those that need the confidence are among them.
+        """
         return {
             "images": len(self.ids),
-            **self.scores.to_dict(self.class_names),
-            "boundary_f1": metrics.none_if_nan(self.mean_boundary_f1),
+            **self.scores.to_json(self.class_names, confidence=confidence),
             "seconds": round(self.seconds, 3),
         }
 
     def frame(self) -> "pd.DataFrame":
-        """Return a table with one row an image: its scores, and `iou_<class>`."""
+        """Return a table with one row an image: its scores, then `iou_<class>`, ..."""
         import pandas as pd
 
-        each = self.image_scores
-        columns: dict[str, Any] = {
-            "id": list(self.ids),
-            "pixel_accuracy": [scores.pixel_accuracy for scores in each],
-            "miou": [scores.miou for scores in each],
-            "boundary_f1": self.boundary_f1,
-        }
-        for number, name in enumerate(self.class_names):
-            columns[f"iou_{name}"] = [scores.iou[number] for scores in each]
-        return pd.DataFrame(columns)
+        rows = [scores.columns(self.class_names) for scores in self.image_scores]
+        return pd.DataFrame(
+            [{"id": one} | row for one, row in zip(self.ids, rows, strict=True)]
+        )
 
 
 def evaluate(

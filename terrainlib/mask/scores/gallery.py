@@ -313,8 +313,8 @@ class Gallery:
             rgb=loaded.image.rgb,
             prediction=self.prediction(identifier),
             truth=loaded.mask,
-            pixel_accuracy=scores.pixel_accuracy,
-            miou=scores.miou,
+            pixel_accuracy=scores.overall["pixel_accuracy"],
+            miou=scores.overall["miou"],
         )
 
     def _position(self, identifier: str) -> int:

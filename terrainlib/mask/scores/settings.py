@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,11 @@ if TYPE_CHECKING:
 
 Kind = Literal["sharpening", "cleaning"]
 Score = Literal["miou", "boundary_f1"]
-SCORE_NAMES: Final[dict[Score, str]] = {"miou": "mIoU", "boundary_f1": "Boundary F1"}
+SCORE_NAMES: Final[dict[Score, str]] = {  # those that a mask is made for
+    kind.key: kind.label  # type: ignore[misc] # one of the two
+    for kind in metrics.SCORES
+    if kind.key in get_args(Score)
+}
 SHARPENINGS: Final[dict[str, Method]] = {
     "Laplacian": "laplacian",
     "Unsharp mask": "unsharp",
@@ -284,7 +288,8 @@ def _collect(
     """Add the pairs up: one confusion matrix over all, the mean of the borders."""
     confusions = np.sum([item.confusions for item in counts], axis=0)
     mious = [metrics.miou(confusion) for confusion in confusions]
-    borders = [_mean(one) for one in np.stack([c.boundary_f1 for c in counts], axis=1)]
+    each = np.stack([item.boundary_f1 for item in counts], axis=1)
+    borders = [metrics.mean_of_known(one) for one in each]
     return SettingScores(
         tuple(settings),
         tuple(mious[1:]),
@@ -292,11 +297,6 @@ def _collect(
         (mious[0], borders[0]),
         len(counts),
     )
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
 
 
 def _stored(

@@ -1,11 +1,13 @@
 """What a training tells those who watch it. No TensorFlow."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from terrainlib.metrics import class_columns
 
 Predict = Callable[[NDArray[np.uint8], NDArray[np.float32] | None], NDArray[np.float32]]
 
@@ -44,7 +46,8 @@ class EpochLog:
         val_loss: Mean over the validation pairs.
         val_accuracy: Share of pixels right over the validation pairs.
         val_miou: Mean over the classes of the intersection over union.
-        iou: Intersection over union of each class; None where it does not occur.
+        classes: Each score that every class has its own of, by its key; None where the
+            class does not occur.
     """
 
     epoch: int
@@ -55,14 +58,23 @@ class EpochLog:
     val_loss: float
     val_accuracy: float
     val_miou: float
-    iou: tuple[float | None, ...]
+    classes: Mapping[str, tuple[float | None, ...]]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the log of what `asdict` made of one."""
+        known = dict(values)
+        if "iou" in known:  # as older checkpoints have it
+            known["classes"] = {"iou": known.pop("iou")}
+        classes = {key: tuple(each) for key, each in known.pop("classes").items()}
+        return cls(**known, classes=classes)
 
     def row(self, class_names: tuple[str, ...]) -> dict[str, float | int | None]:
         """Return the columns of `metrics.csv` in their order."""
         values = asdict(self)
-        values.pop("iou")
-        scores = zip(class_names, self.iou, strict=True)
-        return values | {f"iou_{name}": score for name, score in scores}
+        for key, each in values.pop("classes").items():
+            values |= class_columns(key, class_names, each)
+        return values
 
 
 @dataclass(frozen=True, slots=True)

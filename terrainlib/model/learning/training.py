@@ -147,9 +147,7 @@ def restore(session: Session) -> None:
     session.earlier_seconds = facts["seconds"]
     session.plan = Plan(**facts["plan"])
     session.best = Best(**facts["best"])
-    session.history = [
-        EpochLog(**{**log, "iou": tuple(log["iou"])}) for log in facts["history"]
-    ]
+    session.history = [EpochLog.from_dict(log) for log in facts["history"]]
 
 
 def _fingerprint(session: Session) -> str:
@@ -312,7 +310,7 @@ def _log(
     validation: Validation,
 ) -> EpochLog:
     losses, accuracies = steps
-    iou = metrics.iou(validation.confusion)
+    scores = metrics.scores(validation.confusion)
     return EpochLog(
         epoch=len(session.history) + 1,
         seconds=round(time.monotonic() - begun, 3),
@@ -321,8 +319,11 @@ def _log(
         accuracy=float(np.mean(accuracies)),
         val_loss=validation.loss,
         val_accuracy=validation.accuracy,
-        val_miou=metrics.miou(validation.confusion),
-        iou=tuple(None if np.isnan(value) else float(value) for value in iou),
+        val_miou=scores.overall["miou"],
+        classes={
+            key: tuple(map(metrics.none_if_nan, values))
+            for key, values in scores.classes.items()
+        },
     )
 
 

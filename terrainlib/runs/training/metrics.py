@@ -17,7 +17,7 @@ from terrainlib.errors import StorageError
 Row = Mapping[str, object]
 
 MAX_TABLE_BYTES: Final = 64_000_000
-MAX_LINE_CHARACTERS: Final = 16_000  # 64 classes with names of 60 letters take half
+MAX_LINE_CHARACTERS: Final = 32_000  # 64 classes with names of 60 letters take half
 MAX_EPOCH: Final = 10**9
 MAX_VALUE: Final = 1e15
 

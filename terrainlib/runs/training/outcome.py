@@ -17,7 +17,6 @@ from terrainlib import __version__
 from terrainlib.errors import InputError, StoppedError
 from terrainlib.mask.scores.evaluation import evaluate
 from terrainlib.mask.tiles.tilepass import run_network
-from terrainlib.metrics import none_if_nan
 from terrainlib.metrics import scores as score
 from terrainlib.model.calibration import fold_temperature, network_temperature
 from terrainlib.model.config import TrainingConfig
@@ -27,7 +26,7 @@ from terrainlib.model.reading.writer import save_model
 from terrainlib.model.record import ModelRecord, class_list
 from terrainlib.runs.folder import MODEL_FILE, Run
 from terrainlib.runs.process import utc_now
-from terrainlib.runs.training.pixelscore import read_yardstick
+from terrainlib.runs.training.pixelscore import read_pixel_score
 
 if TYPE_CHECKING:
     from terrainlib.model.learning.reports import TrainingResult
@@ -67,7 +66,7 @@ def save_outcome(
     """
     temperature = _calibrate(result.network, material, run.config.training)
     record = replace(_record(run, material, result), temperature=temperature)
-    record = _with_yardstick(record, run)
+    record = _with_pixel_score(record, run)
     save_model(result.network, record, run.path)
     model = _model(run, material, result, record)
     deadline = time.monotonic() + STOPPED_JUDGING_SECONDS
@@ -84,15 +83,12 @@ def save_outcome(
         return record
     record = replace(
         record,
-        scores={
-            **judged.to_json(),
-            "ece": none_if_nan(judged.expected_calibration_error),
-        },
+        scores=judged.to_json(confidence=True),
         confusion=judged.confusion.tolist(),
         confusion_groups=confusion_groups(judged.confusions),
     )
     before_last_save()
-    record = _with_yardstick(record, run)
+    record = _with_pixel_score(record, run)
     save_model(result.network, record, run.path)
     return record
 
@@ -111,12 +107,12 @@ def _model(
     )
 
 
-def _with_yardstick(record: ModelRecord, run: Run) -> ModelRecord:
+def _with_pixel_score(record: ModelRecord, run: Run) -> ModelRecord:
     """Add the score of the pixel classifier, as far as it is known."""
-    found = read_yardstick(run.path)
+    found = read_pixel_score(run.path)
     if found is None or found.split != (record.split or {}).get("hash"):
         return record
-    return replace(record, yardstick=found.to_dict())
+    return replace(record, pixel_classifier=found.scores)
 
 
 def _calibrate(network: Any, material: "Material", training: TrainingConfig) -> float:
@@ -140,9 +136,7 @@ def _record(run: Run, material: "Material", result: "TrainingResult") -> ModelRe
         split=material.split.to_dict(),
         scores={
             "images": len(material.validation.ids),
-            **score(result.confusion).to_dict(names),
-            "boundary_f1": None,
-            "ece": None,
+            **score(result.confusion).to_json(names, confidence=True),
         },
         confusion=result.confusion.tolist(),
         parameters=int(result.network.count_params()),

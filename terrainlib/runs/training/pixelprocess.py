@@ -1,4 +1,4 @@
-"""The child of a worker that measures the yardstick while the training runs.
+"""The child of a worker that scores the pixel classifier while the training runs.
 
 It has the lowest priority and one thread, so that it takes next to nothing from the
 training; whatever becomes of it, the training goes on.
@@ -20,7 +20,7 @@ from terrainlib.errors import StorageError
 from terrainlib.runs.folder import Run
 from terrainlib.runs.process import child_environment
 from terrainlib.runs.status import RUN
-from terrainlib.runs.training.pixelscore import keep, read_yardstick, recall
+from terrainlib.runs.training.pixelscore import keep, read_pixel_score, remembered
 
 if TYPE_CHECKING:
     from terrainlib.runs.training.material import Material
@@ -33,7 +33,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class YardstickProcess:
+class PixelScoreProcess:
     """A measurement on its way, or none.
 
     Attributes:
@@ -73,10 +73,10 @@ class YardstickProcess:
 
 
 @contextmanager
-def yardstick_beside(
+def pixel_score_beside(
     run: Run, material: "Material", *, wanted: bool
-) -> Iterator[YardstickProcess]:
-    """Measure the yardstick of a run while the block lasts.
+) -> Iterator[PixelScoreProcess]:
+    """Score the pixel classifier on a run's split while the block lasts.
 
     Nothing is started where it is known already or too few pairs train.
 
@@ -85,7 +85,7 @@ def yardstick_beside(
         material: What it learns from.
         wanted: Whether to measure at all.
     """
-    child = YardstickProcess()
+    child = PixelScoreProcess()
     if wanted and len(material.train.ids) >= MIN_TRAINING_PAIRS:
         child = _begin(run, material)
     try:
@@ -94,20 +94,20 @@ def yardstick_beside(
         child.end()
 
 
-def _begin(run: Run, material: "Material") -> YardstickProcess:
+def _begin(run: Run, material: "Material") -> PixelScoreProcess:
     """Use what is remembered, else start the child; a failure is logged."""
-    found = read_yardstick(run.path)
+    found = read_pixel_score(run.path)
     if found is not None and found.split == material.split.hash:
-        return YardstickProcess()
+        return PixelScoreProcess()
     try:
         network = run.config.training.network
-        known = recall(material.dataset, material.split, network)
+        known = remembered(material.dataset, material.split, network)
         if known is None:
-            return YardstickProcess(_spawn(run.path))
+            return PixelScoreProcess(_spawn(run.path))
         keep(run.path, known)
     except (OSError, StorageError) as error:
         _logger.warning("no score of the pixel classifier: %s", error)
-    return YardstickProcess()
+    return PixelScoreProcess()
 
 
 def _spawn(path: Path) -> "subprocess.Popen[bytes]":

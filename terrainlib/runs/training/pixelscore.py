@@ -1,8 +1,9 @@
 """The score of the pixel classifier beside a run, measured on the run's own split.
 
 `python -m terrainlib.runs.training.pixelscore RUN_DIR` fits it and writes
-`yardstick.json` into the run folder. A worker starts it as a child. What was measured
-is remembered: the next run on the same data and split has it at once. No TensorFlow.
+`pixelclassifier.json` into the run folder. A worker starts it as a child. What was
+measured is remembered: the next run on the same data and split has it at once. No
+TensorFlow.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -26,73 +27,83 @@ from terrainlib.data.splits import Split
 from terrainlib.errors import RunError, TerrainError
 from terrainlib.mask.scores.evaluation import evaluate
 from terrainlib.model.config import UNetConfig
-from terrainlib.model.pixelclassifier import BASELINE_VERSION, fit_baseline
-from terrainlib.runs.folder import YARDSTICK_FILE, formatter, read_run
+from terrainlib.model.pixelclassifier import FIT_VERSION, fit_pixel_classifier
+from terrainlib.model.record import StoredScores
+from terrainlib.runs.folder import PIXEL_SCORE_FILE, formatter, read_run
 from terrainlib.runs.process import find_process, read_process
 from terrainlib.runs.training.material import stored_split
-from terrainlib.types import Amount, Count, Share, Text, checked, known_record
+from terrainlib.types import Amount, Count, Share, Text, checked
 
+_OLD_FILE: Final = "yardstick.json"  # of older runs
 NICENESS: Final = 19
 WATCH_SECONDS: Final = 1.0
 _logger = logging.getLogger("terrainlib.runs.training.pixelscore")
 
 
 @dataclass(frozen=True, slots=True)
-class Yardstick:
+class PixelScore:
     """What the pixel classifier scores on the validation part of a run.
 
     Attributes:
-        miou: Mean over the classes that occur, 0 to 1, at the masks' own size.
-        pixel_accuracy: Share of pixels that are right.
-        boundary_f1: Agreement of the borders within 2 px, or None.
-        iou: By class name; None for a class that occurs nowhere.
-        images: Validation images.
-        seconds: Time that fit and judgement took.
-        split: Hash of the split.
+        scores: JSON form of the evaluation, with the time that fit and judgement took,
+            and the `split`; `ModelRecord.pixel_classifier` holds the same.
     """
 
-    miou: Share
-    pixel_accuracy: Share
-    boundary_f1: Share | None
-    iou: dict[Text, Share | None]
-    images: Count
-    seconds: Amount
-    split: Text
+    scores: dict[str, Any]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the plain JSON form."""
-        return asdict(self)
+    @property
+    def miou(self) -> float:
+        """Mean over the classes that occur, 0 to 1, at the masks' own size."""
+        return float(self.scores["miou"])
+
+    @property
+    def split(self) -> str:
+        """Hash of the split."""
+        return str(self.scores["split"])
 
     @classmethod
     def from_dict(cls, values: Any) -> Self | None:
-        """Return the yardstick of a JSON form; None where it is not whole."""
+        """Return the scores of a JSON form; None where they are not whole."""
         try:
-            return checked(cls, values)
+            checked(_Needed, values)
+            return cls(checked(StoredScores, values))
         except ValueError:
             return None
 
 
-def read_yardstick(run_dir: Path) -> Yardstick | None:
-    """Return the yardstick of a run folder; None while or where there is none."""
-    return known_record(Path(run_dir) / YARDSTICK_FILE, Yardstick)
+@dataclass(frozen=True, slots=True)
+class _Needed:
+    miou: Share
+    pixel_accuracy: Share
+    images: Count
+    seconds: Amount
+    split: Text
 
 
-def recall(dataset: Dataset, split: Split, network: UNetConfig) -> Yardstick | None:
+def read_pixel_score(run_dir: Path) -> PixelScore | None:
+    """Return the scores in a run folder; None while or where there are none."""
+    found = PixelScore.from_dict(files.read_json(Path(run_dir) / PIXEL_SCORE_FILE))
+    return found or PixelScore.from_dict(files.read_json(Path(run_dir) / _OLD_FILE))
+
+
+def remembered(
+    dataset: Dataset, split: Split, network: UNetConfig
+) -> PixelScore | None:
     """Return what was measured before on the same data, split, size and heights."""
-    found = known_record(_memory(dataset, split, network), Yardstick)
+    found = PixelScore.from_dict(files.read_json(_memory(dataset, split, network)))
     return found if found is not None and found.split == split.hash else None
 
 
-def keep(run_dir: Path, yardstick: Yardstick) -> None:
-    """Write a yardstick into a run folder.
+def keep(run_dir: Path, pixel_score: PixelScore) -> None:
+    """Write scores into a run folder.
 
     Raises:
         StorageError: If it cannot be written.
     """
-    files.write_json(run_dir / YARDSTICK_FILE, yardstick.to_dict())
+    files.write_json(run_dir / PIXEL_SCORE_FILE, pixel_score.scores)
 
 
-def measure(run_dir: Path) -> Yardstick:
+def measure(run_dir: Path) -> PixelScore:
     """Fit the pixel classifier on the training part of a run, and judge it.
 
     Raises:
@@ -102,24 +113,24 @@ def measure(run_dir: Path) -> Yardstick:
     network = read_run(run_dir).config.training.network
     dataset = open_dataset(Path(read_run(run_dir).config.data))
     split = _split(run_dir, dataset)
-    known = recall(dataset, split, network)
+    known = remembered(dataset, split, network)
     if known is not None:
         return known
     start = time.perf_counter()
     train = build_cache(dataset, network.image_size).subset(split.train)
-    model = fit_baseline(train, dataset.classes, height=network.height)
+    model = fit_pixel_classifier(train, dataset.classes, height=network.height)
     model = replace(model, record=replace(model.record, split=split.to_dict()))
-    judged = evaluate(model, dataset, split="validation").to_json()
+    judged = evaluate(model, dataset, split="validation").to_json(confidence=True)
     values = {**judged, "seconds": round(time.perf_counter() - start, 3)}
-    found = Yardstick.from_dict({**values, "split": split.hash})
+    found = PixelScore.from_dict({**values, "split": split.hash})
     if found is None:
         raise RunError("the pixel classifier could not be scored on its split.")
-    files.write_json(_memory(dataset, split, network), found.to_dict())
+    files.write_json(_memory(dataset, split, network), found.scores)
     return found
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure the yardstick of the run named on the command line."""
+    """Score the pixel classifier beside the run named on the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m terrainlib.runs.training.pixelscore"
     )
@@ -141,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
     except TerrainError as error:
         _logger.warning("no score of the pixel classifier: %s", error)
         return error.exit_status
-    _logger.info("pixel classifier: mIoU %.4f, %.0f s", found.miou, found.seconds)
+    _logger.info("pixel classifier: mIoU %.4f", found.miou)
     return 0
 
 
@@ -172,9 +183,9 @@ def _split(run_dir: Path, dataset: Dataset) -> Split:
 
 
 def _memory(dataset: Dataset, split: Split, network: UNetConfig) -> Path:
-    """Return the file that remembers a yardstick: its name is all it depends on."""
+    """Return the file that remembers scores: its name is all it depends on."""
     facts = [
-        str(BASELINE_VERSION),
+        str(FIT_VERSION),
         dataset.fingerprint,
         split.hash,
         str(network.image_size),
@@ -183,7 +194,7 @@ def _memory(dataset: Dataset, split: Split, network: UNetConfig) -> Path:
     ]
     text = "\n".join(facts).encode("utf-8", "surrogateescape")
     key = hashlib.sha256(text).hexdigest()[:32]
-    return files.cache_dir() / "yardsticks" / f"{key}.json"
+    return files.cache_dir() / "pixelscores" / f"{key}.json"
 
 
 if __name__ == "__main__":

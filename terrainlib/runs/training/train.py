@@ -25,13 +25,13 @@ from terrainlib.runs.status import RunStatus, StoredState
 from terrainlib.runs.training.checks import require_memory
 from terrainlib.runs.training.material import Material, read_material
 from terrainlib.runs.training.metrics import MetricsTable
-from terrainlib.runs.training.pixelprocess import YardstickProcess, yardstick_beside
+from terrainlib.runs.training.pixelprocess import PixelScoreProcess, pixel_score_beside
 from terrainlib.runs.training.previews import PreviewWriter
 
 if TYPE_CHECKING:
     from terrainlib.model.learning.reports import TrainingResult
 
-YARDSTICK_WAIT_SECONDS = 60.0
+PIXEL_SCORE_WAIT_SECONDS = 60.0
 WAITED_SHARE = 0.02  # of a budget in minutes, beyond its end
 _logger = logging.getLogger(__name__)
 Names = tuple[str, ...]  # of the classes
@@ -43,7 +43,7 @@ def run_training(
     resume: bool = False,
     on_progress: Callable[[RunStatus], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-    yardstick: bool = True,
+    pixel_score: bool = True,
 ) -> Run:
     """Train as the run folder's configuration says, and save the model there.
 
@@ -52,7 +52,7 @@ def run_training(
         resume: Go on from the last checkpoint, if there is one.
         on_progress: Called with the status when it changes, at most ten times a second.
         should_stop: Asked before each step, beside the file `stop` in the folder.
-        yardstick: Measure the pixel classifier on the same split meanwhile, in a
+        pixel_score: Measure the pixel classifier on the same split meanwhile, in a
             process of its own.
 
     Returns:
@@ -74,7 +74,7 @@ def run_training(
         ending_in_words(report),
     ):
         training = _Training(run, report, should_stop, resume, begun)
-        training.work(yardstick=yardstick)
+        training.work(pixel_score=pixel_score)
     return read_run(run_dir)
 
 
@@ -97,16 +97,16 @@ class _Training:
         self._table = MetricsTable(run.path / METRICS_FILE)
         self._training = run.config.training
 
-    def work(self, *, yardstick: bool) -> None:
+    def work(self, *, pixel_score: bool) -> None:
         """Read, train, judge and save."""
         require_memory(self._training)
         material = read_material(
             self._run, self._report, self._should_stop, resume=self._resume
         )
-        with yardstick_beside(self._run, material, wanted=yardstick) as beside:
+        with pixel_score_beside(self._run, material, wanted=pixel_score) as beside:
             self._work_with(material, beside)
 
-    def _work_with(self, material: Material, beside: YardstickProcess) -> None:
+    def _work_with(self, material: Material, beside: PixelScoreProcess) -> None:
         writer = PreviewWriter(
             self._run.path,
             material.validation,
@@ -184,7 +184,7 @@ class _Training:
             self._table.rewrite([log.row(names) for log in history])
 
     def _save(
-        self, material: Material, result: "TrainingResult", beside: YardstickProcess
+        self, material: Material, result: "TrainingResult", beside: PixelScoreProcess
     ) -> None:
         """Judge the model on the validation part, and save it with what is known."""
         from terrainlib.runs.training.outcome import save_outcome  # TensorFlow
@@ -193,13 +193,13 @@ class _Training:
         self._report.update(state=state, message="Saving the model")
         over = time.monotonic() + self._seconds_to_wait(result)
 
-        def wait_for_yardstick() -> None:
+        def wait_for_pixel_score() -> None:
             if beside.running and not result.hurried:
                 self._report.update(message="Scoring the pixel classifier")
                 beside.wait(over - time.monotonic(), self._should_stop)
 
         judged = self._report.counter("Judging the model")
-        save_outcome(self._run, material, result, judged, wait_for_yardstick)
+        save_outcome(self._run, material, result, judged, wait_for_pixel_score)
         if result.failure is not None:
             raise TrainingError(result.failure)
         self._report.update(
@@ -219,9 +219,9 @@ class _Training:
         A budget in minutes is kept, so the score may be missing after a short one.
         """
         if self._training.minutes is None:
-            return YARDSTICK_WAIT_SECONDS
+            return PIXEL_SCORE_WAIT_SECONDS
         budget = 60 * self._training.minutes * (1 + WAITED_SHARE)
-        return min(YARDSTICK_WAIT_SECONDS, budget - result.seconds)
+        return min(PIXEL_SCORE_WAIT_SECONDS, budget - result.seconds)
 
     def _should_stop(self) -> bool:
         return self._report.stop_asked(self._asked, message="Stopping")

@@ -19,15 +19,16 @@ from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.gallery.predictions import Wanted
 from terrainlib.ui.models.comparison import (
     WHAT_IT_IS,
+    class_table,
+    score_table,
     show_class_chart,
-    show_score_table,
 )
-from terrainlib.ui.models.picker import INSTANT_ID, fitted
+from terrainlib.ui.models.picker import PIXEL_CLASSIFIER_ID, fitted
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
-ASKED: Final = "gallery_yardstick_asked"  # list of str: what was asked for here
+ASKED: Final = "gallery_pixel_classifier_asked"  # list of str: what was asked for here
 NO_TRAINING_PAIRS: Final = (
     "It cannot be compared here: the pairs that this model was trained on are not "
     "those of this data set."
@@ -35,8 +36,8 @@ NO_TRAINING_PAIRS: Final = (
 _MAX_JUDGED: Final = 8
 
 
-def show_yardstick(wanted: Wanted, evaluation: Evaluation, key: str) -> None:
-    """Show the scores beside the pixel classifier's; nothing for an instant model.
+def show_pixel_classifier(wanted: Wanted, evaluation: Evaluation, key: str) -> None:
+    """Show the scores beside the pixel classifier's; nothing where it is the model.
 
     Args:
         wanted: Model, data set and part.
@@ -44,7 +45,7 @@ def show_yardstick(wanted: Wanted, evaluation: Evaluation, key: str) -> None:
         key: Start of the widgets' keys, one a page.
     """
     record = wanted.entry.record
-    if record is None or wanted.entry.id == INSTANT_ID:
+    if record is None or wanted.entry.id == PIXEL_CLASSIFIER_ID:
         return
     with st.container(border=True):
         st.markdown("**Against the pixel classifier**")
@@ -52,13 +53,14 @@ def show_yardstick(wanted: Wanted, evaluation: Evaluation, key: str) -> None:
         if scores is None:
             scores = _on_demand(wanted, record, key)
         if scores is not None:
-            own = evaluation.to_json()
+            own = evaluation.to_json(confidence=True)
             classes = class_scores(own, scores)
             left, right = st.columns(2, gap="large")
             with left:
-                show_score_table([*overall_scores(own, scores), *classes])
+                st.markdown(score_table(overall_scores(own, scores)))
+                st.markdown(class_table(classes))
             with right:
-                show_class_chart(classes, _colors(record))
+                show_class_chart(classes["iou"], _colors(record))
                 st.caption(
                     f"Bar: IoU of the model. Tick: pixel classifier. {WHAT_IT_IS}"
                 )
@@ -70,7 +72,7 @@ def stored_scores(record: ModelRecord, part: str) -> Mapping[str, Any] | None:
     They were taken on the validation pairs of the record's split. Weights trained once
     more on all pairs have seen those, so that the two cannot be compared.
     """
-    found, split = record.yardstick, record.split or {}
+    found, split = record.pixel_classifier, record.split or {}
     fits = found is not None and found.get("split") == split.get("hash")
     return found if fits and part == "validation" and record.final is None else None
 
@@ -102,7 +104,7 @@ def _on_demand(wanted: Wanted, record: ModelRecord, key: str) -> dict[str, Any] 
         )
         st.button(
             "Fit and compare",
-            key=f"{key}_yardstick",
+            key=f"{key}_pixel_classifier",
             icon=":material/straighten:",
             on_click=_ask,
             args=(wanted.key,),
@@ -134,4 +136,4 @@ def _judged(
     """Return the scores of a fitted classifier on the pairs of a model's split."""
     del key  # names model, data and part
     model = replace(_model, record=replace(_model.record, split=_split))
-    return evaluate(model, _dataset, split=_part).to_json()
+    return evaluate(model, _dataset, split=_part).to_json(confidence=True)

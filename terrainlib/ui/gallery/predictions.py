@@ -18,7 +18,7 @@ from terrainlib.model.modelfile import TerrainModel
 from terrainlib.runs.models import ModelEntry
 from terrainlib.ui import cached
 from terrainlib.ui.errors import show_error
-from terrainlib.ui.models.picker import INSTANT_ID, model_of, stamp_of
+from terrainlib.ui.models.picker import PIXEL_CLASSIFIER_ID, model_of, stamp_of
 from terrainlib.ui.text import plural
 
 COMPLETE: Final = "gallery_complete"  # str: key of what was found complete last
@@ -43,8 +43,8 @@ class Wanted:
     def key(self) -> str:
         """A text that changes when the model file, the data or the part does."""
         entry = self.entry
-        instant = entry.id == INSTANT_ID
-        stamp = stamp_of(entry.model) if instant else cached.file_stamp(entry.path)
+        fitted = entry.id == PIXEL_CLASSIFIER_ID
+        stamp = stamp_of(entry.model) if fitted else cached.file_stamp(entry.path)
         data = f"{self.dataset.folder}|{self.dataset.fingerprint}"
         return f"{entry.model}|{stamp}|{data}|{self.part}"
 
@@ -101,12 +101,12 @@ def count_missing(wanted: Wanted) -> tuple[int, int]:
 def described(entry: ModelEntry) -> TerrainModel:
     """Return a model without its network: enough to find its predictions.
 
-    An instant model has no file that names its predictions, and is returned whole.
+    A pixel classifier has no file that names its predictions, and is returned whole.
 
     Raises:
         ModelFileError: If the file says nothing about itself.
     """
-    if entry.id == INSTANT_ID:
+    if entry.id == PIXEL_CLASSIFIER_ID:
         return model_of(entry.model)
     if entry.record is None:
         raise ModelFileError(

@@ -98,10 +98,10 @@ def _show_row(gallery: Gallery, wanted: Wanted, pair_id: str, key: str) -> None:
 
 def _heading(gallery: Gallery, pair_id: str) -> str:
     position = gallery.ids.index(pair_id)
-    scores = metrics.scores(gallery.evaluation.confusions[position])
+    confusion = gallery.evaluation.confusions[position]
     return (
-        f"**{md_escape(pair_id)}**  ·  mIoU {percent(scores.miou)}  ·  pixel accuracy "
-        f"{percent(scores.pixel_accuracy)}"
+        f"**{md_escape(pair_id)}**  ·  mIoU {percent(metrics.miou(confusion))}  ·  "
+        f"pixel accuracy {percent(metrics.pixel_accuracy(confusion))}"
     )
 
 

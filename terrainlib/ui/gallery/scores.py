@@ -13,7 +13,7 @@ from terrainlib.data.palette import Classes
 from terrainlib.mask.scores.evaluation import Evaluation
 from terrainlib.mask.scores.figures import reliability_png
 from terrainlib.mask.scores.reliability import Reliability
-from terrainlib.metrics import Scores
+from terrainlib.metrics import OVERALL, Scores
 from terrainlib.ui.charts import show_class_bars, show_confusion
 from terrainlib.ui.datasets.splits import Note, is_free, show_note
 from terrainlib.ui.text import safe_csv
@@ -138,9 +138,9 @@ def show_score_report(
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**IoU of each class**")
-        values = dict(zip(names, (float(value) for value in scores.iou), strict=True))
+        values = dict(zip(names, map(float, scores.classes["iou"]), strict=True))
         show_class_bars(values, classes, what="IoU", longest=1.0)
-        if np.isnan(scores.iou).any():
+        if np.isnan(scores.classes["iou"]).any():
             st.caption("A dash: neither in the true nor in the predicted masks.")
     with right:
         st.markdown("**What the pixels of each class were taken for, in per cent**")
@@ -150,47 +150,17 @@ def show_score_report(
 
 
 def _show_numbers(evaluation: Evaluation, scores: Scores) -> None:
-    grid = st.grid(5, min_column_width=140)
-    grid.metric(
-        "Pixel accuracy",
-        percent(scores.pixel_accuracy),
-        border=True,
-        help="Share of all pixels that got the right class.",
-    )
-    grid.metric(
-        "mIoU",
-        percent(scores.miou),
-        border=True,
-        help="Overlap of predicted and true area (intersection over union), averaged "
-        "over the classes that occur.",
-    )
-    grid.metric(
-        "Boundary F1",
-        percent(evaluation.mean_boundary_f1),
-        border=True,
-        help="How well the borders between classes agree, within 2 px.",
-    )
-    grid.metric(
-        "Calibration error",
-        percent(evaluation.expected_calibration_error),
-        border=True,
-        help="How far the model's confidence is from how often it is right, on average "
-        "over the pixels (expected calibration error): 0 % is perfect.",
-    )
+    grid = st.grid(len(OVERALL) + 1, min_column_width=140)
+    for kind in OVERALL:
+        value = percent(scores.overall[kind.key])
+        grid.metric(kind.label, value, border=True, help=kind.meaning)
     grid.metric("Images", f"{len(evaluation.ids):,}", border=True)
 
 
 def class_scores_frame(scores: Scores, names: Sequence[str]) -> pd.DataFrame:
-    """Return one row a class: IoU, precision, recall (0 to 1 or NaN), true pixels."""
-    return pd.DataFrame(
-        {
-            "class": list(names),
-            "iou": scores.iou,
-            "precision": scores.precision,
-            "recall": scores.recall,
-            "true_pixels": scores.support,
-        }
-    )
+    """Return one row a class: its scores (0 to 1 or NaN) and its true pixels."""
+    ends = {"class": list(names)}, {"true_pixels": scores.support}
+    return pd.DataFrame(ends[0] | dict(scores.classes) | ends[1])
 
 
 def confusion_table(confusion: NDArray[np.int64], names: Sequence[str]) -> pd.DataFrame:

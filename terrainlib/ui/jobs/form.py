@@ -155,11 +155,11 @@ def show_new_job(chosen: Chosen, entry: ModelEntry) -> None:
     with left:
         _show_input(chosen)
     with right, st.container(border=True):
-        if entry.kind == "instant":
+        if entry.kind == "pixel classifier":
             st.info(
                 "It has no file, and a large image or several are predicted by a "
                 "process of their own. Choose another model for them.",
-                title="The instant mask works on small images",
+                title="The pixel classifier works on small images",
                 icon=":material/bolt:",
             )
             return

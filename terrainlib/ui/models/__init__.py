@@ -1,1 +1,1 @@
-"""What the pages show of models: cards, choice, upload, instant masks."""
+"""What the pages show of models: cards, choice, upload, pixel classifiers."""

@@ -10,12 +10,13 @@ import streamlit as st
 from terrainlib import files
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.errors import ModelFileError
+from terrainlib.metrics import OVERALL
 from terrainlib.model.card import (
     ModelCard,
+    Score,
     Section,
     card_markdown,
     model_card,
-    overall_scores,
 )
 from terrainlib.model.modelfile import install_model, load_model
 from terrainlib.model.reading.writer import HDF5_FILE, KERAS_FILE, save_model
@@ -25,8 +26,9 @@ from terrainlib.ui import state
 from terrainlib.ui.datasets.splits import leak_note, show_note
 from terrainlib.ui.models.comparison import (
     WHAT_IT_IS,
+    class_table,
+    score_table,
     show_class_chart,
-    show_score_table,
 )
 from terrainlib.ui.page import ask, leave_notice, noticed, swatch
 from terrainlib.ui.text import date_text, file_size, md_escape, slug
@@ -79,18 +81,19 @@ def _show_scores(card: ModelCard, colors: Mapping[str, tuple[int, int, int]]) ->
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**IoU of each class**")
-        show_class_chart(card.classes, colors)
+        show_class_chart(card.classes["iou"], colors)
         if card.compared:
             st.caption(f"Tick and difference: the pixel classifier. {WHAT_IT_IS}")
     with right:
         st.markdown("**Scores on the validation pairs**")
         if card.compared:
-            show_score_table([*card.scores, *card.classes])
+            st.markdown(score_table(card.scores))
         else:
             st.caption(
                 "The pixel classifier was not scored on this split. The prediction "
                 "gallery compares with it where the data set is at hand."
             )
+        st.markdown(class_table(card.classes))
         if card.leak:
             st.caption(md_escape(f"Split: {card.leak}."))
 
@@ -258,13 +261,16 @@ def _show_scores_cards(entry: ModelEntry) -> None:
         )
         return
     images = entry.score("images")
-    with st.grid(4, min_column_width=130):
-        ahead = _ahead(entry.record)
-        st.metric(
-            "mIoU", f"{miou:.3f}", delta=ahead, help=AHEAD_HELP if ahead else None
-        )
-        st.metric("Pixel accuracy", _share(entry.score("pixel_accuracy")))
-        st.metric("Boundary F1", _share(entry.score("boundary_f1")))
+    ahead = _ahead(entry)
+    with st.grid(len(OVERALL) + 1, min_column_width=130):
+        for kind in OVERALL:
+            lead = ahead if kind.key == "miou" else None
+            st.metric(
+                kind.label,
+                _share(entry.score(kind.key)),
+                delta=lead,
+                help=f"{kind.meaning} {AHEAD_HELP}" if lead else kind.meaning,
+            )
         st.metric("Held-out images", f"{images:,.0f}" if images is not None else "–")
     colors = _colors(entry)
     parts = [
@@ -279,12 +285,10 @@ def _show_scores_cards(entry: ModelEntry) -> None:
             st.caption(md_escape(f"{rest[:1].upper()}{rest[1:]}."))
 
 
-def _ahead(record: ModelRecord | None) -> str | None:
+def _ahead(entry: ModelEntry) -> str | None:
     """Return how far a model's mIoU is ahead of the pixel classifier's, as text."""
-    if record is None:
-        return None
-    scores = overall_scores(record.scores, record.yardstick)
-    ahead = scores[0].difference if scores else None
+    other = (entry.record.pixel_classifier if entry.record else None) or {}
+    ahead = Score("mIoU", entry.score("miou"), other.get("miou")).difference
     return None if ahead is None else f"{ahead:+.3f}"
 
 

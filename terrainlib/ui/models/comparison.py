@@ -7,7 +7,9 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from terrainlib.model.card import YARDSTICK_NAME, Score
+from terrainlib.metrics import OF_CLASSES
+from terrainlib.model.card import Score, ScoresOfClasses
+from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
 from terrainlib.ui.charts import curve_colors, ground_color, text_color
 from terrainlib.ui.text import md_escape
 
@@ -19,24 +21,29 @@ _ROW_HEIGHT_PX: Final = 30
 _OUTLINE: Final = "#8a8f8a"
 
 
-def show_score_table(scores: Sequence[Score]) -> None:
-    """Show scores, the pixel classifier's and the difference, in per cent.
-
-    Args:
-        scores: One row each.
-    """
-    st.markdown(score_table(scores))
+def class_table(classes: ScoresOfClasses) -> str:
+    """Return the scores of each class, and how far they are ahead, as a table."""
+    heads = ["Class", *(kind.label for kind in OF_CLASSES)]
+    lines = [f"| {' | '.join(heads)} |", "| --- |" + " ---: |" * len(OF_CLASSES)]
+    for row in zip(*classes.values(), strict=True):
+        cells = [_with_points(score) for score in row]
+        lines.append(f"| {md_escape(row[0].name)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def score_table(scores: Sequence[Score]) -> str:
-    """Return the scores as a Markdown table, which fits narrow screens too."""
+    """Return scores, the pixel classifier's and the difference, in per cent.
+
+    Returns:
+        A Markdown table, which fits narrow screens too.
+    """
     lines = [
-        f"| Score | Model | {YARDSTICK_NAME} | Ahead |",
+        f"| Score | Model | {PIXEL_CLASSIFIER_NAME} | Ahead |",
         "| --- | ---: | ---: | ---: |",
     ]
     lines += [
         f"| {md_escape(score.name)} | {_percent(score.value)} | "
-        f"{_percent(score.yardstick)} | {_points(score.difference)} |"
+        f"{_percent(score.pixel_classifier)} | {_points(score.difference)} |"
         for score in scores
     ]
     return "\n".join(lines)
@@ -62,7 +69,7 @@ def show_class_chart(
     tooltip = [
         alt.Tooltip("class:N", title="Class"),
         alt.Tooltip("value:Q", title="IoU of the model", format=".3f"),
-        alt.Tooltip("yardstick:Q", title=YARDSTICK_NAME, format=".3f"),
+        alt.Tooltip("pixel_classifier:Q", title=PIXEL_CLASSIFIER_NAME, format=".3f"),
     ]
     base = alt.Chart(frame).encode(y=y, tooltip=tooltip)
     color = alt.Color(
@@ -73,8 +80,8 @@ def show_class_chart(
     bars = base.mark_bar(
         stroke=_OUTLINE, strokeWidth=0.5, cornerRadiusEnd=3, height={"band": 0.62}
     ).encode(x=x, color=color)
-    known = base.transform_filter("isValid(datum.yardstick)").encode(
-        x=alt.X("yardstick:Q", title=None)
+    known = base.transform_filter("isValid(datum.pixel_classifier)").encode(
+        x=alt.X("pixel_classifier:Q", title=None)
     )
     casing = known.mark_tick(color=ground_color(), thickness=7, height={"band": 0.95})
     ticks = casing + known.mark_tick(
@@ -89,24 +96,24 @@ def show_class_chart(
 
 
 def chart_frame(classes: Sequence[Score]) -> pd.DataFrame:
-    """Return the rows of the chart: class, value, yardstick, label and its place."""
+    """Return the rows of the chart: class, both values, label and its place."""
     frame = pd.DataFrame(
         {
             "class": [score.name for score in classes],
             "value": pd.Series([score.value or 0.0 for score in classes], dtype=float),
-            "yardstick": pd.Series([s.yardstick for s in classes], dtype=float),
-            "label": [_label(score) for score in classes],
+            "pixel_classifier": pd.Series(
+                [s.pixel_classifier for s in classes], dtype=float
+            ),
+            "label": [score.text for score in classes],
         }
     )
-    return frame.assign(end=frame[["value", "yardstick"]].max(axis=1))
+    return frame.assign(end=frame[["value", "pixel_classifier"]].max(axis=1))
 
 
-def _label(score: Score) -> str:
-    """Return a score with the difference: `0.812 (+0.051)`."""
-    if score.value is None:
-        return "–"
+def _with_points(score: Score) -> str:
     ahead = score.difference
-    return f"{score.value:.3f}" + (f" ({ahead:+.3f})" if ahead is not None else "")
+    points = "" if ahead is None else f" ({_points(ahead)})"
+    return _percent(score.value) + points
 
 
 def _percent(value: float | None) -> str:

@@ -1,6 +1,6 @@
 """The box in which a page lets people choose a model.
 
-The last entry is the instant mask, which has no file. The choice follows the link
+The last entry is the pixel classifier, which has no file. The choice follows the link
 (`?model=run/NAME`), and survives leaving the page.
 """
 
@@ -17,7 +17,7 @@ from terrainlib.data.cache import build_cache
 from terrainlib.data.dataset import Dataset
 from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.model.config import UNetConfig
-from terrainlib.model.pixelclassifier import fit_baseline
+from terrainlib.model.pixelclassifier import fit_pixel_classifier
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui import cached, state
 from terrainlib.ui.errors import errors_shown
@@ -26,18 +26,18 @@ from terrainlib.ui.text import date_text, md_escape, plural
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
-INSTANT_ID: Final = "instant"
+PIXEL_CLASSIFIER_ID: Final = "pixel-classifier"
 IMAGE_SIZE_PX: Final = UNetConfig().image_size
-INSTANT_TITLE: Final = "Instant mask: pixel classifier"
-_WORDS: Final = {"instant-image": False, "instant-height": True}
-_READ: Final = "instant_read"  # list of str: what was read in this session
+PIXEL_CLASSIFIER_TITLE: Final = "Pixel classifier, fitted now"
+_WORDS: Final = {"pixels-image": False, "pixels-height": True}
+_READ: Final = "pixel_classifier_read"  # list of str: what was read in this session
 _MAX_KEPT: Final = 2
 FITTING: Final = "Fitting the pixel classifier (at most a minute) …"
 
 
 @dataclass(frozen=True, slots=True)
-class InstantChoice:
-    """What an instant model learns from.
+class PixelChoice:
+    """What a pixel classifier learns from.
 
     Attributes:
         folder: Folder of the data set; all its pairs are used.
@@ -61,14 +61,14 @@ class InstantChoice:
 
 
 @dataclass(frozen=True, slots=True)
-class InstantEntry(ModelEntry):
-    """A fitted instant model among the models; its path is that of its data set."""
+class PixelEntry(ModelEntry):
+    """A fitted pixel classifier among the models; its path is that of its data set."""
 
     @property
     def model(self) -> str:
         """The word that `model_of` takes for it."""
         height = bool(self.record and self.record.config.get("height"))
-        return InstantChoice(str(self.path), height).word
+        return PixelChoice(str(self.path), height).word
 
     @property
     def preset(self) -> str:
@@ -76,17 +76,17 @@ class InstantEntry(ModelEntry):
         return "pixel classifier"
 
 
-def instant_entry(choice: InstantChoice) -> InstantEntry:
-    """Return an instant model, fitted now if it is not in memory.
+def pixel_entry(choice: PixelChoice) -> PixelEntry:
+    """Return a pixel classifier, fitted now if it is not in memory.
 
     Raises:
         TerrainError: If the data set cannot be opened or nothing learnt from it.
     """
     model = model_of(choice.word)
-    return InstantEntry(
-        id=INSTANT_ID,
-        kind="instant",
-        title=INSTANT_TITLE,
+    return PixelEntry(
+        id=PIXEL_CLASSIFIER_ID,
+        kind="pixel classifier",
+        title=PIXEL_CLASSIFIER_TITLE,
         path=Path(choice.folder),
         record=model.record,
         size_bytes=0,
@@ -100,7 +100,7 @@ def model_of(word: str) -> "TerrainModel":
     Raises:
         TerrainError: If it cannot be read, or not be fitted.
     """
-    choice = InstantChoice.of_word(word)
+    choice = PixelChoice.of_word(word)
     if choice is None:
         return cached.model(word)
     dataset = cached.dataset(choice.folder)
@@ -109,7 +109,7 @@ def model_of(word: str) -> "TerrainModel":
 
 def stamp_of(word: str) -> object:
     """Return what changes when a model does: a part of cache keys."""
-    choice = InstantChoice.of_word(word)
+    choice = PixelChoice.of_word(word)
     if choice is None:
         return cached.model_stamp(word)
     return cached.dataset(choice.folder).fingerprint
@@ -160,7 +160,7 @@ def _fitted(
 ) -> "TerrainModel":
     del digest  # the key: it names all that follows
     pairs = build_cache(_dataset, _size).subset(_ids)
-    model = fit_baseline(pairs, _dataset.classes, height=_height)
+    model = fit_pixel_classifier(pairs, _dataset.classes, height=_height)
     learnt = {
         "name": _dataset.name,
         "pairs": len(pairs.ids),
@@ -177,7 +177,7 @@ WHAT_IT_IS: Final = (
 HEIGHT_HELP: Final = "Its masks then need the heights of the image as well."
 
 
-def pick_instant(key: str) -> ModelEntry | None:
+def pick_pixel_classifier(key: str) -> ModelEntry | None:
     """Show what it is and what it may learn from; return it, fitted.
 
     Args:
@@ -197,7 +197,7 @@ def pick_instant(key: str) -> ModelEntry | None:
             help=HEIGHT_HELP,
             persist_state="session",
         )
-        entry = instant_entry(InstantChoice(folder, height))
+        entry = pixel_entry(PixelChoice(folder, height))
         pairs = plural(len(dataset.pairs), "pair")
         with_heights = " with heights" if height else ""
         st.markdown(
@@ -207,14 +207,14 @@ def pick_instant(key: str) -> ModelEntry | None:
     return entry
 
 
-def choose_instant(key: str, choice: InstantChoice) -> None:
-    """Let a box of models stand at an instant one, from the next time it is drawn.
+def choose_pixel_classifier(key: str, choice: PixelChoice) -> None:
+    """Let a box of models stand at the pixel classifier when it is drawn next.
 
     Args:
         key: Key of the box.
         choice: What the model learns from.
     """
-    st.session_state[key] = INSTANT_ID
+    st.session_state[key] = PIXEL_CLASSIFIER_ID
     st.session_state[_folder_key(key)] = choice.folder
     st.session_state[_height_key(key)] = choice.height
 
@@ -240,11 +240,11 @@ def _folder_name(folder: str) -> str:
 
 
 def _folder_key(key: str) -> str:
-    return f"{key}_instant_data"
+    return f"{key}_pixel_classifier_data"
 
 
 def _height_key(key: str) -> str:
-    return f"{key}_instant_height"
+    return f"{key}_pixel_classifier_height"
 
 
 QUERY_NAME = "model"
@@ -258,8 +258,9 @@ def pick_entry(key: str, *, label: str = "Model") -> ModelEntry | None:
         label: What the box is called.
 
     Returns:
-        The entry of the list, or an instant model, fitted now if it must be; None where
-        there is no model at all or the fit failed: the page has then said what to do.
+        The entry of the list, or a pixel classifier, fitted now if it must be; None
+        where there is no model at all or the fit failed: the page has then said what to
+        do.
     """
     entries = {entry.id: entry for entry in list_models() if entry.record}
     if not entries:
@@ -271,21 +272,25 @@ def pick_entry(key: str, *, label: str = "Model") -> ModelEntry | None:
     titles = [entry.title for entry in entries.values()]
 
     def named(model_id: str) -> str:
-        if model_id == INSTANT_ID:
-            return INSTANT_TITLE
+        if model_id == PIXEL_CLASSIFIER_ID:
+            return PIXEL_CLASSIFIER_TITLE
         entry = entries[model_id]
         return model_label(entry, dated=titles.count(entry.title) > 1)
 
     chosen = st.selectbox(
         label,
-        [*entries, INSTANT_ID],
+        [*entries, PIXEL_CLASSIFIER_ID],
         format_func=named,
         key=key,
         on_change=_remember_in_link,
         args=(key,),
         persist_state="session",
     )
-    return pick_instant(key) if chosen == INSTANT_ID else entries.get(chosen)
+    return (
+        pick_pixel_classifier(key)
+        if chosen == PIXEL_CLASSIFIER_ID
+        else entries.get(chosen)
+    )
 
 
 def model_label(entry: ModelEntry, *, dated: bool = False) -> str:
@@ -311,7 +316,7 @@ def _follow_link(key: str, entries: dict[str, ModelEntry]) -> None:
     """Let a link choose the model once; afterwards the box decides."""
     seen = f"{key}_link"
     wanted = st.query_params.get(QUERY_NAME)
-    offered = [*entries, INSTANT_ID]
+    offered = [*entries, PIXEL_CLASSIFIER_ID]
     if wanted in offered and st.session_state.get(seen) != wanted:
         st.session_state[key] = wanted
         st.session_state[seen] = wanted

@@ -14,7 +14,7 @@ from terrainlib.errors import ImageError
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui import cached, state
 from terrainlib.ui.errors import errors_shown, show_error
-from terrainlib.ui.models.picker import InstantChoice, choose_instant
+from terrainlib.ui.models.picker import PixelChoice, choose_pixel_classifier
 from terrainlib.ui.paths import find_file, find_images
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.studio.overview import ImageOverview, image_overview
@@ -342,9 +342,9 @@ def follow_request() -> None:
     if request is not None:
         st.session_state[state.STUDIO_SOURCE] = "gallery"
         st.session_state.pop(state.STUDIO_JOB, None)
-        instant = InstantChoice.of_word(request.model_path)
-        if instant is not None:
-            choose_instant(state.STUDIO_MODEL, instant)
+        choice = PixelChoice.of_word(request.model_path)
+        if choice is not None:
+            choose_pixel_classifier(state.STUDIO_MODEL, choice)
         for entry in list_models():
             if entry.model == request.model_path:
                 st.session_state[state.STUDIO_MODEL] = entry.id

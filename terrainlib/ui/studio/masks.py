@@ -232,7 +232,7 @@ def make_mask(
     Args:
         picture: The image.
         height: Its heights, for a model that needs them.
-        model: What `ui.instant.model_of` takes.
+        model: What `ui.models.picker.model_of` takes.
         progress: Called with the share done, 0 to 1, and what is being done.
 
     Raises:

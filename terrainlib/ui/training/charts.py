@@ -13,7 +13,8 @@ from typing import Any, Final
 import altair as alt
 import pandas as pd
 
-from terrainlib.model.card import YARDSTICK_NAME
+from terrainlib.metrics import ScoreKind, class_columns
+from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
 
 CHART_HEIGHT_PX = 260
 MAX_POINTS = 2000
@@ -83,18 +84,17 @@ SECONDS: Final = ChartText(
     (("seconds", TRAINING),),
     digits=".1f",
 )
-CLASS_IOU_TITLE: Final = "IoU of each class"
-CLASS_IOU_MEANING: Final = (
-    "The same overlap for every class on its own; a line at 0 is a class that the "
-    "network does not find yet."
-)
+NOT_FOUND_YET: Final = "A line at 0 is a class that the network does not find yet."
 
 
-def class_chart_text(names: tuple[str, ...]) -> ChartText:
-    """Return the chart with one line a class."""
-    curves = tuple((f"{IOU_PREFIX}{name}", name) for name in names)
+def class_chart_text(kind: ScoreKind, names: tuple[str, ...]) -> ChartText:
+    """Return the chart of a score with one line a class."""
     return ChartText(
-        CLASS_IOU_TITLE, CLASS_IOU_MEANING, curves, share=True, scored=True
+        title=f"{kind.label} of each class",
+        meaning=f"{kind.meaning} {NOT_FOUND_YET}",
+        curves=tuple(class_columns(kind.key, names, names).items()),
+        share=True,
+        scored=True,
     )
 
 
@@ -111,7 +111,7 @@ def long_table(
     text: ChartText,
     *,
     best_epoch: int | None,
-    yardstick: float | None = None,
+    pixel_score: float | None = None,
 ) -> pd.DataFrame:
     """Return the rows of a chart: one a point.
 
@@ -119,7 +119,7 @@ def long_table(
         metrics: One row an epoch, with the columns of `metrics.csv`.
         text: The chart.
         best_epoch: Epoch to mark, or None.
-        yardstick: The pixel classifier's score, for a chart that is ruled with it.
+        pixel_score: The pixel classifier's score, for a chart that is ruled with it.
 
     Returns:
         Columns `epoch`, `value`, `curve`, `best` (True in the rows of the best epoch)
@@ -145,10 +145,15 @@ def long_table(
     kept = (rows["epoch"] % step == 0) | (rows["epoch"] == rows["epoch"].max())
     rows = rows[kept].reset_index(drop=True)
     rows = rows.assign(best=rows["epoch"] == (best_epoch or 0), rule="")
-    if yardstick is None or not text.ruled:
+    if pixel_score is None or not text.ruled:
         return rows
-    rule = {"epoch": 0, "value": yardstick, "curve": YARDSTICK_NAME, "best": False}
-    label = f"{YARDSTICK_NAME} {yardstick:.2f}"
+    rule = {
+        "epoch": 0,
+        "value": pixel_score,
+        "curve": PIXEL_CLASSIFIER_NAME,
+        "best": False,
+    }
+    label = f"{PIXEL_CLASSIFIER_NAME} {pixel_score:.2f}"
     line = pd.DataFrame([{**rule, "rule": label}])
     return pd.concat([rows, line], ignore_index=True) if len(rows) else line
 

@@ -14,8 +14,9 @@ from terrainlib.data.imagery import read_image
 from terrainlib.data.palette import KAGGLE_CLASSES, TerrainClass, load_classes
 from terrainlib.errors import TerrainError
 from terrainlib.mask.rasters.png import encode_png
+from terrainlib.metrics import OF_CLASSES
 from terrainlib.runs.folder import Run
-from terrainlib.runs.training.pixelscore import read_yardstick
+from terrainlib.runs.training.pixelscore import read_pixel_score
 from terrainlib.runs.training.previews import PreviewInput, preview_inputs, previews
 from terrainlib.ui.cached import Stamp, file_stamp
 from terrainlib.ui.charts import curve_colors
@@ -48,14 +49,33 @@ def show_main_curves(run: Run, metrics: pd.DataFrame) -> None:
 
 
 def show_more_curves(run: Run, metrics: pd.DataFrame) -> None:
-    """Show the IoU of each class, and below it what explains the rest."""
+    """Show a score of each class, and below it what explains the rest."""
     names = charts.class_names(metrics)
     colors = curve_colors(names, known_colors(run.config.data))
-    _show_chart(run, metrics, charts.class_chart_text(names), colors=colors)
+    texts = [charts.class_chart_text(kind, names) for kind in OF_CLASSES]
+    text = _pick([one for one in texts if one.curves and one.curves[0][0] in metrics])
+    _show_chart(run, metrics, text or texts[0], colors=colors)
     with st.grid(3, min_column_width=240):
         _show_chart(run, metrics, charts.ACCURACY)
         _show_chart(run, metrics, charts.LEARNING_RATE)
         _show_chart(run, metrics, charts.SECONDS)
+
+
+def _pick(texts: list[charts.ChartText]) -> charts.ChartText | None:
+    """Ask which score of each class is shown; older runs have the IoU alone."""
+    if len(texts) < 2:
+        return None
+    titles = [text.title for text in texts]
+    title = st.segmented_control(
+        "Score of each class",
+        titles,
+        default=titles[0],
+        required=True,
+        key="training_class_score",
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    return texts[titles.index(title)] if title in titles else None
 
 
 def _original(run: Run) -> bool:
@@ -86,12 +106,12 @@ def _show_chart(
     *,
     colors: tuple[tuple[str, str], ...] = (),
 ) -> None:
-    yardstick = read_yardstick(run.path) if text.ruled else None
+    pixel_score = read_pixel_score(run.path) if text.ruled else None
     rows = charts.long_table(
         metrics,
         text,
         best_epoch=run.status.best_epoch,
-        yardstick=yardstick.miou if yardstick else None,
+        pixel_score=pixel_score.miou if pixel_score else None,
     )
     with st.container(border=True, height="stretch"):
         split = run_split(run.path) if text.scored else None

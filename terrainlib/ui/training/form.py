@@ -12,11 +12,12 @@ from terrainlib.data.dataset import Dataset
 from terrainlib.errors import ConfigError
 from terrainlib.model.automatic import Choice, TrainingData, choose, memory_needed
 from terrainlib.model.config import (
+    DEFAULT_MINUTES,
+    DEFAULT_PRESET,
     MAX_EPOCHS,
     MAX_IMAGE_SIZE_PX,
     MAX_MINUTES,
     PRESETS,
-    PresetName,
     TrainingConfig,
 )
 from terrainlib.model.machine import Machine
@@ -244,14 +245,7 @@ def _ask_weights(defaults: TrainingConfig, key: str) -> dict[str, Any]:
 
 
 KEY: Final = "training"
-DEFAULT_PRESET: Final[PresetName] = "fast"
-PRESET_TEXTS: Final[dict[PresetName, str]] = {
-    "fast": "The best mask that two CPU cores learn in minutes. Start here.",
-    "notebook": "The original notebook's network: it learns the mask's colours.",
-    "best": "As fast, but larger: for a GPU or a night.",
-}
 _DEFAULT_EPOCHS: Final = 30
-_DEFAULT_MINUTES: Final = 10.0
 
 
 def ask_training(dataset: Dataset) -> RunConfig | None:
@@ -278,7 +272,7 @@ def ask_training(dataset: Dataset) -> RunConfig | None:
     return _checked(dataset, preset, network | more_network, changes | more)
 
 
-def _ask_image_size(preset: PresetName, choice: Choice) -> int:
+def _ask_image_size(preset: str, choice: Choice) -> int:
     network = choice.config.network
     key = f"{KEY}_image_size_{preset}"
     follow_choice(key, network.image_size)
@@ -297,7 +291,7 @@ def _ask_image_size(preset: PresetName, choice: Choice) -> int:
     return int(size)
 
 
-def _ask_batch_size(preset: PresetName, choice: Choice) -> int:
+def _ask_batch_size(preset: str, choice: Choice) -> int:
     key = f"{KEY}_batch_size_{preset}"
     follow_choice(key, choice.config.batch_size)
     size = st.number_input(
@@ -313,7 +307,7 @@ def _ask_batch_size(preset: PresetName, choice: Choice) -> int:
     return int(size)
 
 
-def _ask_numbers(preset: PresetName, defaults: TrainingConfig) -> dict[str, Any]:
+def _ask_numbers(preset: str, defaults: TrainingConfig) -> dict[str, Any]:
     rate = st.number_input(
         "Learning rate",
         min_value=1e-7,
@@ -338,19 +332,18 @@ def _ask_numbers(preset: PresetName, defaults: TrainingConfig) -> dict[str, Any]
     return {"learning_rate": rate, "seed": seed}
 
 
-def _ask_preset() -> PresetName:
-    names = [DEFAULT_PRESET, *(name for name in PRESETS if name != DEFAULT_PRESET)]
+def _ask_preset() -> str:
     chosen = st.radio(
         "Preset",
-        names,
-        captions=[PRESET_TEXTS[name] for name in names],
+        list(PRESETS),
+        captions=[preset.sentence for preset in PRESETS.values()],
         key=f"{KEY}_preset",
         persist_state="session",
     )
     return chosen if chosen in PRESETS else DEFAULT_PRESET
 
 
-def _ask_budget(preset: PresetName, defaults: TrainingConfig) -> dict[str, Any]:
+def _ask_budget(preset: str, defaults: TrainingConfig) -> dict[str, Any]:
     """Ask how long to train: a number of minutes or of epochs."""
     in_epochs = defaults.epochs is not None
     unit = st.segmented_control(
@@ -378,7 +371,7 @@ def _ask_budget(preset: PresetName, defaults: TrainingConfig) -> dict[str, Any]:
         "Minutes",
         min_value=0.5,
         max_value=MAX_MINUTES,
-        value=defaults.minutes or _DEFAULT_MINUTES,
+        value=defaults.minutes or DEFAULT_MINUTES,
         step=1.0,
         format="%g",
         key=f"{KEY}_minutes_{preset}",
@@ -388,7 +381,7 @@ def _ask_budget(preset: PresetName, defaults: TrainingConfig) -> dict[str, Any]:
     return {"minutes": float(minutes)}
 
 
-def _ask_height(dataset: Dataset, preset: PresetName) -> bool:
+def _ask_height(dataset: Dataset, preset: str) -> bool:
     """Ask whether the height is used, where every pair has one."""
     if not dataset.has_heights:
         return False
@@ -403,7 +396,7 @@ def _ask_height(dataset: Dataset, preset: PresetName) -> bool:
 
 def _checked(
     dataset: Dataset,
-    preset: PresetName,
+    preset: str,
     network: dict[str, Any],
     changes: dict[str, Any],
 ) -> RunConfig | None:

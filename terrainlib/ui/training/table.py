@@ -7,12 +7,18 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
+from terrainlib.metrics import OF_CLASSES, class_columns
 from terrainlib.runs.folder import Damaged, Run
-from terrainlib.runs.training.pixelscore import read_yardstick
+from terrainlib.runs.training.pixelscore import read_pixel_score
 from terrainlib.ui.datasets.splits import leak_note, run_split, show_note
 from terrainlib.ui.page import empty_state
 from terrainlib.ui.text import parse_time, viewer_zone
-from terrainlib.ui.training.charts import compare_spec, compare_table, filled
+from terrainlib.ui.training.charts import (
+    class_names,
+    compare_spec,
+    compare_table,
+    filled,
+)
 from terrainlib.ui.training.view import show_in_view
 from terrainlib.ui.workers import RUN_PAGE, ask_delete, show_damaged, state_text
 
@@ -109,8 +115,8 @@ def _show_notes(runs: list[Run]) -> None:
 
 def _ahead(run: Run) -> float | None:
     """Return by how much a run's best mIoU is above the pixel classifier's."""
-    yardstick, best = read_yardstick(run.path), run.status.best_miou
-    return None if yardstick is None or best is None else best - yardstick.miou
+    pixel_score, best = read_pixel_score(run.path), run.status.best_miou
+    return None if pixel_score is None or best is None else best - pixel_score.miou
 
 
 def _columns() -> dict[str, ColumnConfig | str | None]:
@@ -152,11 +158,13 @@ def _show_buttons(chosen: list[Run]) -> None:
 
 def _show_comparison(chosen: list[Run]) -> None:
     with st.container(border=True):
+        tables = {name: run.metrics for name, run in labels(chosen).items()}
+        curves = _curves(list(tables.values()))
         with st.container(horizontal=True, vertical_alignment="bottom"):
             column = st.selectbox(
                 "Curve",
-                list(METRICS),
-                format_func=METRICS.__getitem__,
+                list(curves),
+                format_func=curves.__getitem__,
                 key="training_compare_curve",
                 persist_state="session",
                 width=260,
@@ -169,16 +177,26 @@ def _show_comparison(chosen: list[Run]) -> None:
                 key="training_compare_against",
                 persist_state="session",
             )
-        names = labels(chosen)
-        metrics = {name: run.metrics for name, run in names.items()}
-        rows = compare_table(metrics, column, against=against or "epochs")
+        rows = compare_table(tables, column, against=against or "epochs")
         if rows.empty:
             st.caption("No epoch is complete yet.")
             return
-        share = "accuracy" in column or "miou" in column
-        spec = compare_spec(METRICS[column], against or "epochs", share=share)
-        alt = f"{METRICS[column]} against {against} of {', '.join(names)}"
+        share = column not in ("val_loss", "loss", "learning_rate", "seconds")
+        spec = compare_spec(curves[column], against or "epochs", share=share)
+        alt = f"{curves[column]} against {against} of {', '.join(tables)}"
         st.vega_lite_chart(filled(spec, rows), width="stretch", alt=alt)
+
+
+def _curves(tables: list[pd.DataFrame]) -> dict[str, str]:
+    """Return name by column: what all runs have, then the scores of their classes."""
+    names = list(dict.fromkeys(name for one in tables for name in class_names(one)))
+    found = dict(METRICS)
+    for kind in OF_CLASSES:
+        titles = [f"{kind.label} of {name}" for name in names]
+        for column, title in class_columns(kind.key, names, titles).items():
+            if any(column in one for one in tables):
+                found[column] = title
+    return found
 
 
 def labels(runs: list[Run]) -> dict[str, Run]:

@@ -10,11 +10,11 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from terrainlib.model.card import YARDSTICK_NAME
+from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
 from terrainlib.runs import launcher
 from terrainlib.runs.folder import Run, log_tail, read_run
 from terrainlib.runs.training.config import RunConfig
-from terrainlib.runs.training.pixelscore import Yardstick, read_yardstick
+from terrainlib.runs.training.pixelscore import PixelScore, read_pixel_score
 from terrainlib.ui import state
 from terrainlib.ui.datasets.splits import run_split, show_cost
 from terrainlib.ui.page import noticed
@@ -43,7 +43,7 @@ NEW: Final = "New training"
 PAST: Final = "All trainings"
 VIEWS: Final = (WATCH, NEW, PAST)
 _TURN: Final = "training_turn_to"  # str: the view of the next drawing
-YARDSTICK_HELP: Final = (
+PIXEL_CLASSIFIER_HELP: Final = (
     "mIoU of a classifier of single pixels on the same split, fitted beside the "
     "training: a network should be clearly ahead of it."
 )
@@ -166,20 +166,20 @@ def _show_numbers(run: Run, metrics: pd.DataFrame) -> None:
     last = metrics.iloc[-1] if len(metrics) else None
     best = f"{status.best_miou:.3f}" if status.best_miou is not None else "–"
     planned = f" / {status.epochs}" if status.epochs else ""
-    yardstick = read_yardstick(run.path)
-    with st.grid(5 if yardstick else 4, min_column_width=130):
+    pixel_score = read_pixel_score(run.path)
+    with st.grid(5 if pixel_score else 4, min_column_width=130):
         st.metric("Epochs done", f"{status.epoch}{planned}", **_CARD)
         st.metric("Validation mIoU", _number(last, "val_miou"), **_CARD)
         st.metric(
             "Best mIoU",
             best,
-            ahead_text(status.best_miou, yardstick),
-            help=_best_help(status.best_epoch, yardstick),
+            ahead_text(status.best_miou, pixel_score),
+            help=_best_help(status.best_epoch, pixel_score),
             **_CARD,
         )
-        if yardstick is not None:
-            score = f"{yardstick.miou:.3f}"
-            st.metric(YARDSTICK_NAME, score, help=YARDSTICK_HELP, **_CARD)
+        if pixel_score is not None:
+            score = f"{pixel_score.miou:.3f}"
+            st.metric(PIXEL_CLASSIFIER_NAME, score, help=PIXEL_CLASSIFIER_HELP, **_CARD)
         st.metric("Seconds an epoch", _number(last, "seconds", ".1f"), **_CARD)
     with st.container(horizontal=True, vertical_alignment="center"):
         split = run_split(run.path)
@@ -189,23 +189,23 @@ def _show_numbers(run: Run, metrics: pd.DataFrame) -> None:
             st.caption(f"Trained for {duration(status.seconds)}.", width="content")
 
 
-def ahead_text(best: float | None, yardstick: Yardstick | None) -> str | None:
+def ahead_text(best: float | None, pixel_score: PixelScore | None) -> str | None:
     """Return how far a run is ahead of the pixel classifier on its own split.
 
     Args:
         best: Its best validation mIoU, if an epoch is complete.
-        yardstick: The pixel classifier's scores, if they are there yet.
+        pixel_score: The pixel classifier's scores, if they are there yet.
     """
-    if best is None or yardstick is None:
+    if best is None or pixel_score is None:
         return None
-    return f"{best - yardstick.miou:+.3f}"
+    return f"{best - pixel_score.miou:+.3f}"
 
 
-def _best_help(best_epoch: int | None, yardstick: Yardstick | None) -> str | None:
+def _best_help(best_epoch: int | None, pixel_score: PixelScore | None) -> str | None:
     """Return what stands behind the best score, if an epoch is complete."""
     if not best_epoch:
         return None
-    ahead = " Below it: against the pixel classifier." if yardstick else ""
+    ahead = " Below it: against the pixel classifier." if pixel_score else ""
     return f"After epoch {best_epoch}.{ahead}"
 
 

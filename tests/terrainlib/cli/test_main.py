@@ -423,14 +423,17 @@ def test_evaluate_prints_the_scores_of_the_contract(
     assert command("evaluate", model, tiny_dataset, "--json") == 0
     values = json.loads(command.out)
     assert list(values) == [
-        *("images", "pixel_accuracy", "miou", "iou", "boundary_f1", "seconds")
+        *("images", "pixel_accuracy", "miou", "iou", "precision", "recall"),
+        *("boundary_f1", "seconds"),
     ]
     assert values["images"] == 6
-    assert list(values["iou"]) == NAMES
+    for key in ("iou", "precision", "recall"):
+        assert list(values[key]) == NAMES
     assert 0 <= values["miou"] <= 1
     assert command("evaluate", model, tiny_dataset) == 0
     assert "mIoU" in command.out
-    assert "IoU Forest" in command.out
+    for word in ("Calibration error", "Precision", "Recall", "Forest"):
+        assert word in command.out
 
 
 def test_evaluate_refuses_a_part_that_the_model_does_not_know(

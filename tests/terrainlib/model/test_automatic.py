@@ -16,7 +16,7 @@ from terrainlib.model.automatic import (
     memory_needed,
     pass_seconds,
 )
-from terrainlib.model.config import PresetName, TrainingConfig
+from terrainlib.model.config import TrainingConfig
 from terrainlib.model.machine import Machine
 from tests.synthetic import write_kaggle_dataset
 
@@ -52,7 +52,7 @@ def test_the_notebook_is_the_original_whatever_the_data(side: int, memory: int) 
     ],
 )
 def test_the_size_follows_the_images(
-    preset: PresetName, side: int, expected: tuple[int, int | None, int]
+    preset: str, side: int, expected: tuple[int, int | None, int]
 ) -> None:
     roomy = Machine(64 * GIB, cores=2)
 
@@ -88,7 +88,7 @@ def test_a_small_data_set_gets_small_batches(pairs: int, batch: int) -> None:
 @pytest.mark.parametrize("memory", [4 * GIB, 8 * GIB, 24 * GIB])
 @pytest.mark.parametrize("pairs", [50, 5000])
 def test_half_of_the_free_memory_is_enough(
-    preset: PresetName, memory: int, pairs: int
+    preset: str, memory: int, pairs: int
 ) -> None:
     data = TrainingData(512, pairs, heights=True)
 

@@ -7,7 +7,7 @@ import pytest
 
 from terrainlib.data.palette import TerrainClass
 from terrainlib.data.splits import LEAK_FREE, RANDOM_LEAK
-from terrainlib.model.card import card_markdown, model_card
+from terrainlib.model.card import Score, card_markdown, model_card
 from terrainlib.model.cardlimits import fresh_leak, stored_leak
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.record import ModelRecord, class_list
@@ -41,7 +41,7 @@ RECORD = ModelRecord(
     },
     confusion=[[900, 0, 0], [90, 5, 0], [0, 5, 0]],
     temperature=1.25,
-    yardstick={
+    pixel_classifier={
         "miou": 0.56,
         "pixel_accuracy": 0.81,
         "boundary_f1": 0.3,
@@ -85,7 +85,7 @@ def trained(**changes: Any) -> ModelRecord:
         ("Training", "Unlike the preset", None),
         ("Training", "Last training", None),
         ("Training", "Versions", "keras 3.15.1"),
-        ("Calibration", "Expected calibration error", "2.1% on the validation pairs"),
+        ("Calibration", "Temperature", "1.25, already within the weights"),
     ],
 )
 def test_a_fact_stands_in_its_section(title: str, name: str, value: str | None) -> None:
@@ -132,7 +132,7 @@ def test_a_training_that_cannot_be_read_gives_no_command(training: Any) -> None:
 
 def test_scores_stand_beside_the_pixel_classifiers_with_the_difference() -> None:
     card = model_card(RECORD)
-    scores = {score.name: score for score in (*card.scores, *card.classes)}
+    scores = {score.name: score for score in (*card.scores, *card.classes["iou"])}
 
     assert card.compared
     assert scores["mIoU"].difference == pytest.approx(0.05)
@@ -141,11 +141,32 @@ def test_scores_stand_beside_the_pixel_classifiers_with_the_difference() -> None
     assert scores["Ice"].difference is None
 
 
-def test_without_a_yardstick_there_is_nothing_to_compare() -> None:
-    card = model_card(replace(RECORD, yardstick=None))
+def test_a_score_of_which_less_is_better_is_ahead_where_it_is_lower() -> None:
+    assert Score("Calibration error", 0.25, 0.5, lower_is_better=True).difference == (
+        0.25
+    )
+
+
+def test_what_an_older_record_lacks_is_computed_from_its_confusion_matrix() -> None:
+    card = model_card(RECORD)
+    water, rock, ice = (score.value for score in card.classes["recall"])
+    assert (water, rock, ice) == (1.0, pytest.approx(5 / 95), 0.0)
+    precision = [score.value for score in card.classes["precision"]]
+    assert precision == [pytest.approx(900 / 990), 0.5, None]
+
+    for odd in (None, [], [[1, 2], [3, 4]], [[1], [2], [3]]):
+        bare = model_card(replace(RECORD, confusion=odd))
+        assert [score.value for score in bare.classes["recall"]] == [None] * 3
+        assert bare.scores == card.scores
+
+
+def test_without_a_pixel_classifier_there_is_nothing_to_compare() -> None:
+    card = model_card(replace(RECORD, pixel_classifier=None))
 
     assert not card.compared
-    assert "pixel classifier" not in card_markdown(replace(RECORD, yardstick=None))
+    assert "pixel classifier" not in card_markdown(
+        replace(RECORD, pixel_classifier=None)
+    )
 
 
 @pytest.mark.parametrize(
@@ -212,8 +233,10 @@ def test_the_markdown_holds_table_command_limits_and_notes() -> None:
 
     assert lines[0] == "# Model card: coast\\_1"
     assert "| mIoU | 0.610 | 0.560 | +0.050 |" in lines
-    assert "| IoU Rock\\|s | 0.300 | 0.350 | -0.050 |" in lines
-    assert "| IoU Ice | – | – | – |" in lines
+    assert "| Calibration error | 0.021 | – | – |" in lines
+    assert "| class | IoU | Precision | Recall |" in lines
+    assert "| Rock\\|s | 0.300 (-0.050) | 0.500 | 0.053 |" in lines
+    assert "| Ice | – | – | 0.000 |" in lines
     assert f"Split: {LEAK_FREE}." in lines
     assert model_card(RECORD).command in lines
     assert lines[-1] == "- Ask before use."

@@ -27,7 +27,7 @@ from terrainlib.runs.process import find_process, read_process, utc_now, write_p
 from terrainlib.runs.slot import JOB_SLOT, RUN_SLOT
 from terrainlib.runs.status import JOB, RUN, RunStatus, write_status
 from terrainlib.runs.training.material import read_split, stored_files, stored_split
-from terrainlib.runs.training.pixelscore import read_yardstick
+from terrainlib.runs.training.pixelscore import read_pixel_score
 from terrainlib.runs.training.previews import preview_inputs, previews
 from terrainlib.ui.text import duration
 from tests.damaged_records import (
@@ -50,7 +50,7 @@ def look_at_runs(path: Path) -> bool:
     assert [one.path for one in (*runs, *damaged)] == [path]
     RUN_SLOT.active()
     read_split(path)
-    read_yardstick(path)
+    read_pixel_score(path)
     stored_files(path)
     find_process(read_process(path))
     log_tail(path)

@@ -53,7 +53,7 @@ def test_a_loss_that_is_no_number_fails_the_run_with_the_best_model_saved(
             TrainingError, match=r"not a number in epoch 2.*\(epoch 1\) is sa"
         ),
     ):
-        run_training(path, yardstick=False)
+        run_training(path, pixel_score=False)
 
     run = read_run(path)
     assert run.state == "failed"
@@ -75,7 +75,7 @@ def test_pairs_that_vanish_while_they_are_read_are_left_out_and_counted(
         return build(*args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(material, "build_cache", vanishing)
-    run = run_training(new_run(data), yardstick=False)
+    run = run_training(new_run(data), pixel_score=False)
 
     assert run.state == "finished"
     assert run.message.endswith("1 pair was left out as unreadable; the log says why.")

@@ -25,7 +25,9 @@ def split(train, validation):
 def test_accuracy_is_the_counted_one(painted, color_model):
     result = evaluate(color_model(), painted)
     wrong = 10 + 20 + 30 + 40
-    assert result.scores.pixel_accuracy == pytest.approx(1 - wrong / (5 * 32 * 32))
+    assert result.scores.overall["pixel_accuracy"] == pytest.approx(
+        1 - wrong / (5 * 32 * 32)
+    )
     assert result.ids == painted.ids
     assert result.confusions.shape == (5, 7, 7)
     assert (result.confusions.sum(axis=(1, 2)) == 32 * 32).all()
@@ -42,11 +44,13 @@ def test_iou_comes_from_one_matrix_over_all_images(painted, color_model):
     for number, mask in enumerate(shown):
         first = mask.reshape(-1)[: 10 * number]
         first[:] = (first + 1) % 7
-    for index, value in enumerate(result.scores.iou):
+    for index, value in enumerate(result.scores.classes["iou"]):
         both = ((truths == index) & (shown == index)).sum()
         either = ((truths == index) | (shown == index)).sum()
         assert value == pytest.approx(both / either)
-    assert result.scores.miou == pytest.approx(np.nanmean(result.scores.iou))
+    assert result.scores.overall["miou"] == pytest.approx(
+        np.nanmean(result.scores.classes["iou"])
+    )
 
 
 def test_json_has_the_promised_keys_and_null_for_absent_classes(tmp_path, color_model):
@@ -62,12 +66,15 @@ def test_json_has_the_promised_keys_and_null_for_absent_classes(tmp_path, color_
         "pixel_accuracy",
         "miou",
         "iou",
+        "precision",
+        "recall",
         "boundary_f1",
         "seconds",
     ]
     assert result["images"] == 1
     assert result["miou"] == result["boundary_f1"] == 1.0
-    assert result["iou"] == {"Water": 1.0, **dict.fromkeys(NAMES[1:])}
+    for key in ("iou", "precision", "recall"):
+        assert result[key] == {"Water": 1.0, **dict.fromkeys(NAMES[1:])}
 
 
 def test_the_table_has_a_row_for_each_image(painted, color_model):
@@ -78,7 +85,9 @@ def test_the_table_has_a_row_for_each_image(painted, color_model):
         [1 - 10 * n / 1024 for n in range(5)]
     )
     assert frame["miou"].tolist() == pytest.approx(result.image_mious.tolist())
-    assert [f"iou_{name}" for name in NAMES] == list(frame.columns[4:])
+    assert [
+        f"{key}_{name}" for key in ("iou", "precision", "recall") for name in NAMES
+    ] == list(frame.columns[4:])
 
 
 def test_pixels_are_counted_by_confidence_over_all_images(painted, color_model):
@@ -99,20 +108,20 @@ def test_pixels_are_counted_by_confidence_over_all_images(painted, color_model):
         if inside.any():
             gap = right[inside].mean() - confidence[inside].mean()
             expected += inside.mean() * abs(gap)
-    assert result.expected_calibration_error == pytest.approx(expected, abs=1e-6)
+    assert result.scores.overall["ece"] == pytest.approx(expected, abs=1e-6)
     assert 0 < expected < 1
 
 
 def test_a_model_that_gives_colours_is_sure_of_nothing(painted, color_model):
     result = evaluate(color_model("notebook"), painted)
     assert result.reliability is None
-    assert np.isnan(result.expected_calibration_error)
+    assert np.isnan(result.scores.overall["ece"])
 
 
 def test_the_working_scale_changes_the_size_of_nothing(painted, color_model):
     result = evaluate(color_model(scale=0.5), painted)
     assert (result.confusions.sum(axis=(1, 2)) == 32 * 32).all()
-    assert 0.5 < result.scores.pixel_accuracy < 1
+    assert 0.5 < result.scores.overall["pixel_accuracy"] < 1
 
 
 def test_a_part_is_the_models_own(painted, color_model):
@@ -146,7 +155,10 @@ def test_missing_heights_are_named_before_the_work(painted, color_model):
     data = replace(painted, pairs=(painted.pairs[0], bare))
     with pytest.raises(DatasetError, match=r"1 of 2 pairs have no heights, .* 0001"):
         evaluate(color_model(height=True), data)
-    assert evaluate(color_model(height=True), painted).scores.pixel_accuracy > 0.9
+    assert (
+        evaluate(color_model(height=True), painted).scores.overall["pixel_accuracy"]
+        > 0.9
+    )
 
 
 def test_an_empty_data_set_is_refused(painted, color_model):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -119,7 +119,24 @@ def test_each_epoch_is_reported_in_full(run: Train, preset: str) -> None:
         "val_accuracy",
         "val_miou",
     ]
-    assert list(row)[8:] == [f"iou_{c.name}" for c in KAGGLE_CLASSES]
+    assert list(row)[8:] == [
+        f"{key}_{c.name}"
+        for key in ("iou", "precision", "recall")
+        for c in KAGGLE_CLASSES
+    ]
+
+
+def test_the_log_of_an_older_checkpoint_has_the_iou_alone() -> None:
+    old = dict.fromkeys(
+        ("seconds", "learning_rate", "loss", "accuracy", "val_loss"), 0.5
+    )
+    old |= {"epoch": 3, "val_accuracy": 0.5, "val_miou": 0.5, "iou": [0.5, None]}
+
+    log = EpochLog.from_dict(old)
+
+    assert log.classes == {"iou": (0.5, None)}
+    assert EpochLog.from_dict(asdict(log)) == log
+    assert list(log.row(("Sea", "Land")))[8:] == ["iou_Sea", "iou_Land"]
 
 
 def test_the_epoch_with_the_best_validation_miou_is_kept(run: Train) -> None:

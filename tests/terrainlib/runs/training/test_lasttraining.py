@@ -33,7 +33,7 @@ def finished(home: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TERRAINLIB_HOME", str(home))
         path = create_run(RunConfig("Clean", str(data), training))
-        return run_training(path, resume=False, yardstick=False).path
+        return run_training(path, resume=False, pixel_score=False).path
 
 
 def test_the_model_has_seen_all_pairs_and_keeps_the_clean_scores(

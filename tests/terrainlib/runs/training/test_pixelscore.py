@@ -1,4 +1,4 @@
-"""The yardstick of a run: measured, remembered, read, and never in the way."""
+"""The pixel classifier's score: measured, remembered, read, and never in the way."""
 
 import subprocess
 import sys
@@ -22,19 +22,21 @@ from terrainlib.runs.training import pixelprocess
 from terrainlib.runs.training import pixelscore as module
 from terrainlib.runs.training.config import RunConfig
 from terrainlib.runs.training.material import Material
-from terrainlib.runs.training.pixelprocess import YardstickProcess, yardstick_beside
-from terrainlib.runs.training.pixelscore import Yardstick, measure, read_yardstick
+from terrainlib.runs.training.pixelprocess import PixelScoreProcess, pixel_score_beside
+from terrainlib.runs.training.pixelscore import PixelScore, measure, read_pixel_score
 from terrainlib.runs.training.train import run_training
 from tests.models import KERAS_COPY_WARNING
 
-FOUND = Yardstick(
-    miou=0.5,
-    pixel_accuracy=0.75,
-    boundary_f1=None,
-    iou={"Water": 1.0, "Forest": None},
-    images=3,
-    seconds=4.5,
-    split="0123456789abcdef",
+FOUND = PixelScore(
+    {
+        "images": 3,
+        "pixel_accuracy": 0.75,
+        "miou": 0.5,
+        "iou": {"Water": 1.0, "Forest": None},
+        "boundary_f1": None,
+        "seconds": 4.5,
+        "split": "0123456789abcdef",
+    }
 )
 WAIT_SECONDS = 60.0
 
@@ -59,9 +61,9 @@ def divided(data: Path, **options) -> tuple[Run, Material]:
     return read_run(path), Material(dataset, split, *parts)
 
 
-def sleeper(seconds: float = 300) -> YardstickProcess:
+def sleeper(seconds: float = 300) -> PixelScoreProcess:
     code = f"import time; time.sleep({seconds})"
-    return YardstickProcess(subprocess.Popen([sys.executable, "-c", code]))
+    return PixelScoreProcess(subprocess.Popen([sys.executable, "-c", code]))
 
 
 def test_it_is_measured_on_the_validation_part_at_the_masks_own_size(
@@ -70,24 +72,26 @@ def test_it_is_measured_on_the_validation_part_at_the_masks_own_size(
     run, material = divided(tiny_dataset)
     found = measure(run.path)
     assert found.split == material.split.hash
-    assert found.images == len(material.split.validation) == 3
-    assert list(found.iou) == [entry.name for entry in material.dataset.classes]
-    assert 0.2 < found.miou < found.pixel_accuracy <= 1
-    assert found.boundary_f1 is not None
-    assert found.seconds > 0
+    assert found.scores["images"] == len(material.split.validation) == 3
+    assert list(found.scores["recall"]) == [
+        entry.name for entry in material.dataset.classes
+    ]
+    assert 0.2 < found.miou < found.scores["pixel_accuracy"] <= 1
+    assert found.scores["boundary_f1"] is not None
+    assert found.scores["seconds"] > 0
 
 
 def test_it_uses_the_heights_where_the_run_does(
     tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    fit = module.fit_baseline
+    fit = module.fit_pixel_classifier
 
     def watched(*arguments, **options):
         asked.append(options["height"])
         return fit(*arguments, **options)
 
-    monkeypatch.setattr(module, "fit_baseline", watched)
+    monkeypatch.setattr(module, "fit_pixel_classifier", watched)
     for height in (False, True):
         run, _ = divided(tiny_dataset, height=height)
         measure(run.path)
@@ -103,18 +107,18 @@ def test_what_was_measured_is_remembered_for_the_same_data_and_split(
     def refuse(*_arguments, **_options):
         raise AssertionError
 
-    monkeypatch.setattr(module, "fit_baseline", refuse)
+    monkeypatch.setattr(module, "fit_pixel_classifier", refuse)
     monkeypatch.setattr(pixelprocess, "MIN_TRAINING_PAIRS", 1)
     monkeypatch.setattr(pixelprocess, "_spawn", refuse)
     assert measure(run.path) == first
-    with yardstick_beside(run, material, wanted=True) as beside:
+    with pixel_score_beside(run, material, wanted=True) as beside:
         assert not beside.running
-    assert read_yardstick(run.path) == first
+    assert read_pixel_score(run.path) == first
     other = random_split(material.dataset.ids, share=0.3, seed=5)
     network = run.config.training.network
-    assert module.recall(material.dataset, other, network) is None
+    assert module.remembered(material.dataset, other, network) is None
     taller = replace(network, height=True)
-    assert module.recall(material.dataset, material.split, taller) is None
+    assert module.remembered(material.dataset, material.split, taller) is None
 
 
 def test_a_run_of_other_data_is_refused(tiny_dataset: Path) -> None:
@@ -125,12 +129,18 @@ def test_a_run_of_other_data_is_refused(tiny_dataset: Path) -> None:
 
 
 def test_the_file_gives_back_what_was_written(tmp_path: Path) -> None:
-    assert read_yardstick(tmp_path) is None
+    assert read_pixel_score(tmp_path) is None
     module.keep(tmp_path, FOUND)
-    assert read_yardstick(tmp_path) == FOUND
-    assert list(files.read_json(tmp_path / "yardstick.json")) == [
-        *("miou", "pixel_accuracy", "boundary_f1", "iou", "images", "seconds", "split")
-    ]
+    assert read_pixel_score(tmp_path) == FOUND
+    assert files.read_json(tmp_path / "pixelclassifier.json") == FOUND.scores
+
+
+def test_the_file_of_an_older_run_is_read(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "yardstick.json", FOUND.scores)
+    assert read_pixel_score(tmp_path) == FOUND
+    newer = PixelScore(FOUND.scores | {"miou": 0.75})
+    module.keep(tmp_path, newer)
+    assert read_pixel_score(tmp_path) == newer
 
 
 @pytest.mark.parametrize(
@@ -146,15 +156,15 @@ def test_the_file_gives_back_what_was_written(tmp_path: Path) -> None:
         {"seconds": []},
     ],
 )
-def test_a_damaged_file_is_no_yardstick(tmp_path: Path, damage: dict) -> None:
-    files.write_json(tmp_path / "yardstick.json", {**FOUND.to_dict(), **damage})
-    assert read_yardstick(tmp_path) is None
+def test_a_damaged_file_is_no_pixel_score(tmp_path: Path, damage: dict) -> None:
+    files.write_json(tmp_path / "pixelclassifier.json", {**FOUND.scores, **damage})
+    assert read_pixel_score(tmp_path) is None
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"miou": NaN}', b"\xff"])
-def test_a_torn_file_is_no_yardstick(tmp_path: Path, text: bytes) -> None:
-    (tmp_path / "yardstick.json").write_bytes(text)
-    assert read_yardstick(tmp_path) is None
+def test_a_torn_file_is_no_pixel_score(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "pixelclassifier.json").write_bytes(text)
+    assert read_pixel_score(tmp_path) is None
 
 
 @pytest.mark.filterwarnings(KERAS_COPY_WARNING)
@@ -170,11 +180,11 @@ def test_a_training_has_it_in_its_folder_and_in_its_model(
     path = new_run(tiny_dataset)
     run = run_training(path)
     assert run.state == "finished"
-    found = read_yardstick(path)
+    found = read_pixel_score(path)
     assert found is not None
     record = read_record(path / "model.keras")
     assert record is not None
-    assert record.yardstick == found.to_dict()
+    assert record.pixel_classifier == found.scores
     assert record.split is not None
     assert found.split == record.split["hash"]
 
@@ -192,10 +202,10 @@ def test_a_failure_of_it_ends_no_training(
     monkeypatch.setattr(pixelprocess, "_spawn", broken)
     path = new_run(tiny_dataset)
     assert run_training(path).state == "finished"
-    assert read_yardstick(path) is None
+    assert read_pixel_score(path) is None
     record = read_record(path / "model.keras")
     assert record is not None
-    assert record.yardstick is None
+    assert record.pixel_classifier is None
     assert "no score of the pixel classifier: no more processes" in caplog.text
 
 
@@ -206,7 +216,7 @@ def test_few_pairs_or_nobody_asking_start_nothing(
     run, material = divided(tiny_dataset)
     if not wanted:
         monkeypatch.setattr(pixelprocess, "MIN_TRAINING_PAIRS", 1)
-    with yardstick_beside(run, material, wanted=wanted) as beside:
+    with pixel_score_beside(run, material, wanted=wanted) as beside:
         assert beside.process is None
 
 
@@ -217,7 +227,7 @@ def test_the_child_is_over_when_the_block_is_left(
     monkeypatch.setattr(pixelprocess, "MIN_TRAINING_PAIRS", 1)
     monkeypatch.setattr(pixelprocess, "_spawn", lambda _path: child.process)
     run, material = divided(tiny_dataset)
-    with yardstick_beside(run, material, wanted=True) as beside:
+    with pixel_score_beside(run, material, wanted=True) as beside:
         assert beside.running
     assert not child.running
 
@@ -240,12 +250,12 @@ def test_the_child_ends_itself_when_the_worker_is_gone(tiny_dataset: Path) -> No
     write_process(run.path, worker.process.pid)
     code = (
         "import sys, time\n"
-        "from terrainlib.runs import yardstick\n"
-        "yardstick.measure = lambda _path: time.sleep(300)\n"
-        "sys.exit(yardstick.main([sys.argv[1], '--with-worker']))"
+        "from terrainlib.runs.training import pixelscore\n"
+        "pixelscore.measure = lambda _path: time.sleep(300)\n"
+        "sys.exit(pixelscore.main([sys.argv[1], '--with-worker']))"
     )
     command = [sys.executable, "-c", code, str(run.path)]
-    child = YardstickProcess(subprocess.Popen(command))
+    child = PixelScoreProcess(subprocess.Popen(command))
     try:
         child.wait(2, lambda: False)
         assert child.running
@@ -255,13 +265,13 @@ def test_the_child_ends_itself_when_the_worker_is_gone(tiny_dataset: Path) -> No
     finally:
         worker.end()
         child.end()
-    assert read_yardstick(run.path) is None
+    assert read_pixel_score(run.path) is None
 
 
 def test_the_child_has_the_lowest_priority(tiny_dataset: Path) -> None:
     run, _ = divided(tiny_dataset)
     write_process(run.path)
-    child = YardstickProcess(pixelprocess._spawn(run.path))
+    child = PixelScoreProcess(pixelprocess._spawn(run.path))
     try:
         assert child.process is not None
         seen = psutil.Process(child.process.pid)
@@ -284,9 +294,9 @@ def test_by_hand_it_scores_a_run_that_is_over(tiny_dataset: Path) -> None:
     start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = read_yardstick(run.path)
+    found = read_pixel_score(run.path)
     assert found is not None
-    assert found.seconds < time.perf_counter() - start
+    assert found.scores["seconds"] < time.perf_counter() - start
 
 
 def test_by_hand_a_folder_without_a_run_is_refused(

@@ -109,7 +109,7 @@ def test_the_table_has_the_columns_of_the_contract(ended: Ended) -> None:
     assert list(ended.finished.metrics.columns) == [
         *("epoch", "seconds", "learning_rate", "loss", "accuracy"),
         *("val_loss", "val_accuracy", "val_miou"),
-        *(f"iou_{name}" for name in names),
+        *(f"{key}_{name}" for key in ("iou", "precision", "recall") for name in names),
     ]
 
 
@@ -167,7 +167,7 @@ def test_the_saved_model_is_calibrated_and_judged_as_it_is(ended: Ended) -> None
         open_dataset(Path(ended.finished.config.data)),
         split="validation",
     )
-    error = judged.expected_calibration_error
+    error = judged.scores.overall["ece"]
     assert record.scores["ece"] == pytest.approx(error, abs=1e-4)
     assert "ece" not in judged.to_json()
 

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 from streamlit.testing.v1 import AppTest
 
-from terrainlib.metrics import scores
+from terrainlib.metrics import OF_CLASSES, scores
 from terrainlib.ui.gallery.scores import (
     MEANING,
     NO_CONFIDENCE,
@@ -114,6 +114,7 @@ def test_the_table_of_classes_holds_every_score() -> None:
     assert frame["iou"].tolist() == [0.75, 0.8]
     assert frame["precision"].tolist() == [1.0, 0.8]
     assert frame["recall"].tolist() == [0.75, 1.0]
+    assert list(frame)[1:-1] == [kind.key for kind in OF_CLASSES]
     assert frame["true_pixels"].tolist() == [4, 4]
 
 

@@ -5,7 +5,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from terrainlib.model.card import Score
-from terrainlib.ui.models.comparison import chart_frame, score_table
+from terrainlib.ui.models.comparison import chart_frame, class_table, score_table
 from tests.conftest import PAGE_TIMEOUT_S
 
 SCORES = (
@@ -28,6 +28,18 @@ def test_the_table_has_a_row_a_score_in_per_cent_with_the_lead() -> None:
     ]
 
 
+def test_the_table_of_classes_has_a_column_a_score() -> None:
+    one = tuple(Score(name, 0.5, 0.375) for name in ("Rock|s", "Ice"))
+    other = (Score("Rock|s", 0.25), Score("Ice", None))
+    lines = class_table({"iou": one, "precision": one, "recall": other}).splitlines()
+
+    assert lines[0] == "| Class | IoU | Precision | Recall |"
+    assert lines[2:] == [
+        "| Rock\\|s | 50.0% (+12.5) | 50.0% (+12.5) | 25.0% |",
+        "| Ice | 50.0% (+12.5) | 50.0% (+12.5) | – |",
+    ]
+
+
 def test_the_chart_labels_every_bar_behind_bar_and_tick() -> None:
     frame = chart_frame(SCORES)
 
@@ -38,7 +50,7 @@ def test_the_chart_labels_every_bar_behind_bar_and_tick() -> None:
         "0.500",
     ]
     assert frame["end"].tolist() == pytest.approx([0.61, 0.355, 0.2, 0.5])
-    assert np.isnan(frame["yardstick"].iloc[3])
+    assert np.isnan(frame["pixel_classifier"].iloc[3])
 
 
 def test_the_chart_says_its_numbers_to_those_who_cannot_see_it() -> None:

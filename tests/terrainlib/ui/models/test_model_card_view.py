@@ -17,7 +17,7 @@ RECORD = ModelRecord(
     scale=1.0,
     split={"leak": "random: may leak", "method": "random"},
     scores={"miou": 0.6, "iou": {"Water": 0.9, "Land": 0.3}},
-    yardstick={"miou": 0.5, "iou": {"Water": 0.8, "Land": 0.2}},
+    pixel_classifier={"miou": 0.5, "iou": {"Water": 0.8, "Land": 0.2}},
     notes=["Ask *before* use."],
     training={"epochs": 3, "network": UNetConfig.preset("fast", classes=2).to_dict()},
 )
@@ -46,7 +46,9 @@ def test_the_card_shows_scores_limits_notes_facts_and_command() -> None:
     page = show(RECORD)
 
     seen = texts(page)
-    assert "| Land | 30.0% | 20.0% | +10.0 |" in seen
+    assert "| mIoU | 60.0% | 50.0% | +10.0 |" in seen
+    assert "| Class | IoU | Precision | Recall |" in seen
+    assert "| Land | 30.0% (+10.0) | – | – |" in seen
     for limit in model_card(RECORD).limits:
         assert limit in seen
     assert "Ask *before* use." in seen

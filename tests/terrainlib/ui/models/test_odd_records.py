@@ -17,13 +17,13 @@ from terrainlib.mask.gap.meter import window_px
 from terrainlib.mask.ground.areaerrors import validation_of
 from terrainlib.model.card import card_markdown, model_card
 from terrainlib.model.looks import LOOKS_KEY
-from terrainlib.model.modelfile import install_model, read_record
+from terrainlib.model.modelfile import load_model, read_record
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.models import ModelEntry
 from terrainlib.ui.datasets.splits import has_seen, parts_of
 from terrainlib.ui.gallery.pixelclassifier import stored_scores
 from terrainlib.ui.models import cards
-from terrainlib.ui.models.comparison import chart_frame, score_table
+from terrainlib.ui.models.comparison import chart_frame, class_table, score_table
 from terrainlib.ui.models.picker import model_label
 from terrainlib.ui.text import date_text
 from tests.crafted_models import archive, good_file, members_of
@@ -107,10 +107,10 @@ def use(entry: ModelEntry) -> None:
     if entry.record is not None:
         record = entry.record
         card = model_card(record)
-        words += [card_markdown(record), cards._ahead(record) or ""]
-        words += [score_table([*card.scores, *card.classes])]
+        words += [card_markdown(record), cards._ahead(entry) or ""]
+        words += [score_table(card.scores), class_table(card.classes)]
         words += [str(value) for value in cards._colors(entry).values()]
-        chart_frame(card.classes)
+        chart_frame(card.classes["iou"])
         parts_of(record, DATASET)
         has_seen(record, DATASET, "validation")
         stored_scores(record, "validation")
@@ -149,10 +149,10 @@ def test_an_odd_value_is_refused_or_does_no_harm(
                 moment = datetime(2026, 5, 1, tzinfo=UTC)
                 use(ModelEntry("added/a", "added", "a", path, record, 1, moment))
                 if record is None and odd == "lists":  # slow: it reads the weights
-                    install_model(data, "a.keras")
+                    load_model(path)
             except ModelFileError as error:
                 sentence = str(error)
-                assert sentence.startswith("a.keras: ")
+                assert sentence.startswith("model.keras: ")
                 assert sentence.isprintable()
                 assert len(sentence) < 400
             except Exception as error:

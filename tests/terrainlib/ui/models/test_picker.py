@@ -1,4 +1,4 @@
-"""The instant mask: fitted in memory, and used as any other model."""
+"""The pixel classifier: fitted in memory, and used as any other model."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from terrainlib.data.dataset import open_dataset
 from terrainlib.mask.prediction import predict_image
 from terrainlib.ui.datasets.splits import has_seen, parts_of
 from terrainlib.ui.models import picker
-from terrainlib.ui.models.picker import InstantChoice, instant_entry, model_of, stamp_of
+from terrainlib.ui.models.picker import PixelChoice, model_of, pixel_entry, stamp_of
 from tests.conftest import PAGE_TIMEOUT_S
 from tests.synthetic import terrain, write_kaggle_dataset
 
@@ -23,21 +23,21 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("height", [False, True])
 def test_a_word_stands_for_data_and_heights(height: bool) -> None:
-    choice = InstantChoice("/data/a:b", height)
+    choice = PixelChoice("/data/a:b", height)
 
-    assert InstantChoice.of_word(choice.word) == choice
+    assert PixelChoice.of_word(choice.word) == choice
 
 
-@pytest.mark.parametrize("word", ["default", "/models/a.keras", "instant-x:/data", ""])
+@pytest.mark.parametrize("word", ["default", "/models/a.keras", "pixels-x:/data", ""])
 def test_other_words_are_other_models(word: str) -> None:
-    assert InstantChoice.of_word(word) is None
+    assert PixelChoice.of_word(word) is None
 
 
 @pytest.mark.parametrize("height", [False, True])
 def test_the_entry_predicts_as_a_model_and_leaves_no_file_of_its_own(
     tiny_dataset: Path, height: bool
 ) -> None:
-    entry = instant_entry(InstantChoice(str(tiny_dataset), height))
+    entry = pixel_entry(PixelChoice(str(tiny_dataset), height))
     model = model_of(entry.model)
     rgb, _, heights = terrain(40, seed=1)
     metres = heights.astype(np.float32) if height else None
@@ -46,9 +46,7 @@ def test_the_entry_predicts_as_a_model_and_leaves_no_file_of_its_own(
     assert prediction.classes.shape == (40, 40)
     assert entry.record is not None
     assert entry.record.config["height"] is height
-    assert InstantChoice.of_word(entry.model) == InstantChoice(
-        str(tiny_dataset), height
-    )
+    assert PixelChoice.of_word(entry.model) == PixelChoice(str(tiny_dataset), height)
     left = {path.relative_to(files.home_dir()).parts[:2] for path in written()}
     assert left <= {("cache", "pairs"), ("cache", "scans"), ("cache", "datasets")}
 
@@ -59,7 +57,7 @@ def written() -> list[Path]:
 
 
 def test_it_is_fitted_once_and_again_when_the_data_change(tiny_dataset: Path) -> None:
-    word = InstantChoice(str(tiny_dataset), False).word
+    word = PixelChoice(str(tiny_dataset), False).word
     first, stamp = model_of(word), stamp_of(word)
     assert model_of(word) is first
 
@@ -70,7 +68,7 @@ def test_it_is_fitted_once_and_again_when_the_data_change(tiny_dataset: Path) ->
 
 
 def test_it_has_seen_all_pairs_of_its_data(tiny_dataset: Path) -> None:
-    record = instant_entry(InstantChoice(str(tiny_dataset), False)).record
+    record = pixel_entry(PixelChoice(str(tiny_dataset), False)).record
     dataset = open_dataset(tiny_dataset)
 
     assert parts_of(record, dataset) == {"all": 6}
@@ -80,9 +78,9 @@ def test_it_has_seen_all_pairs_of_its_data(tiny_dataset: Path) -> None:
 def _picker() -> None:
     import streamlit as st
 
-    from terrainlib.ui.models.picker import pick_instant
+    from terrainlib.ui.models.picker import pick_pixel_classifier
 
-    entry = pick_instant("box")
+    entry = pick_pixel_classifier("box")
     st.session_state["picked"] = entry.model if entry else None
 
 
@@ -97,7 +95,7 @@ def pick(folder: Path | None) -> AppTest:
 def test_the_box_begins_with_the_data_chosen_in_the_app(tiny_dataset: Path) -> None:
     page = pick(tiny_dataset)
 
-    assert page.session_state["picked"] == f"instant-image:{tiny_dataset}"
+    assert page.session_state["picked"] == f"pixels-image:{tiny_dataset}"
     assert page.selectbox[0].options == ["tiny", "Embedded sample"]
     assert page.selectbox[0].value == str(tiny_dataset)
     assert "knows no shapes" in page.caption[0].value
@@ -108,7 +106,7 @@ def test_heights_are_used_when_they_are_there_and_asked_for(
 ) -> None:
     page = pick(tiny_dataset)
     page.toggle[0].set_value(True).run()
-    assert page.session_state["picked"] == f"instant-height:{tiny_dataset}"
+    assert page.session_state["picked"] == f"pixels-height:{tiny_dataset}"
 
     flat = write_kaggle_dataset(tmp_path / "flat", heights=False)
     assert not pick(flat).toggle

@@ -7,12 +7,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from terrainlib.runs.folder import read_run
-from terrainlib.runs.training.pixelscore import Yardstick, keep
+from terrainlib.runs.training.pixelscore import PixelScore, keep
 from terrainlib.ui.training.table import runs_frame
 from tests.conftest import PAGE_TIMEOUT_S
 from tests.crafted_runs import craft_run
 
-YARDSTICK = Yardstick(0.25, 0.7, None, {}, 4, 1.0, "0")
+PIXEL_SCORE = PixelScore(
+    {"miou": 0.25, "pixel_accuracy": 0.7, "images": 4, "seconds": 1.0, "split": "0"}
+)
 
 
 def _script(path: str) -> None:
@@ -45,7 +47,7 @@ def test_without_its_score_the_pixel_classifier_is_not_mentioned(tmp_path: Path)
 
 def test_its_score_and_the_lead_stand_beside_the_best_miou(tmp_path: Path):
     path = craft_run(tmp_path / "coast")
-    keep(path, YARDSTICK)
+    keep(path, PIXEL_SCORE)
     best = read_run(path).status.best_miou
     assert best is not None
 
@@ -59,7 +61,7 @@ def test_its_score_and_the_lead_stand_beside_the_best_miou(tmp_path: Path):
 
 def test_the_table_of_runs_has_the_lead_where_it_is_known(tmp_path: Path):
     runs = [craft_run(tmp_path / "coast", name=name) for name in ("one", "two")]
-    keep(runs[0], YARDSTICK)
+    keep(runs[0], PIXEL_SCORE)
     known, unknown = (read_run(path) for path in runs)
 
     ahead = runs_frame([known, unknown], None)["Ahead"]

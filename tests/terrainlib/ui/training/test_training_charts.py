@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from terrainlib.runs.training.pixelscore import Yardstick
+from terrainlib.metrics import OF_CLASSES
+from terrainlib.runs.training.pixelscore import PixelScore
 from terrainlib.ui.charts import curve_colors
 from terrainlib.ui.training import charts
 from terrainlib.ui.training.charts import compare_spec, compare_table
@@ -38,18 +39,20 @@ def test_a_chart_has_one_row_for_every_point_of_every_curve():
 
 
 def test_points_without_a_number_are_left_out():
-    text = charts.class_chart_text(charts.class_names(metrics()))
+    kind = OF_CLASSES[0]
+    text = charts.class_chart_text(kind, charts.class_names(metrics()))
 
     rows = charts.long_table(metrics(), text, best_epoch=None)
 
+    assert (text.title, kind.key) == ("IoU of each class", "iou")
     assert [name for _, name in text.curves] == ["Water", "Tundra"]
     assert set(rows["curve"]) == {"Water"}
     assert not rows["best"].any()
 
 
 def test_the_pixel_classifier_rules_the_chart_of_the_miou_and_no_other() -> None:
-    ruled = charts.long_table(metrics(), charts.MIOU, best_epoch=2, yardstick=0.5645)
-    plain = charts.long_table(metrics(), charts.LOSS, best_epoch=2, yardstick=0.5645)
+    ruled = charts.long_table(metrics(), charts.MIOU, best_epoch=2, pixel_score=0.5645)
+    plain = charts.long_table(metrics(), charts.LOSS, best_epoch=2, pixel_score=0.5645)
 
     line = ruled[ruled["rule"] != ""]
     assert line[["value", "rule"]].values.tolist() == [
@@ -61,7 +64,7 @@ def test_the_pixel_classifier_rules_the_chart_of_the_miou_and_no_other() -> None
 
 
 def test_the_line_is_there_before_the_first_epoch_and_is_no_point_of_a_curve() -> None:
-    rows = charts.long_table(metrics(0), charts.MIOU, best_epoch=None, yardstick=0.5)
+    rows = charts.long_table(metrics(0), charts.MIOU, best_epoch=None, pixel_score=0.5)
     spec = charts.line_spec(charts.MIOU)
 
     assert rows["rule"].tolist() == ["Pixel classifier 0.50"]
@@ -74,7 +77,7 @@ def test_the_line_is_there_before_the_first_epoch_and_is_no_point_of_a_curve() -
 
 
 def test_a_chart_is_described_with_its_last_epoch_and_its_line() -> None:
-    rows = charts.long_table(metrics(), charts.MIOU, best_epoch=2, yardstick=0.25)
+    rows = charts.long_table(metrics(), charts.MIOU, best_epoch=2, pixel_score=0.25)
 
     assert describe(rows, charts.MIOU) == (
         "Validation mIoU against epochs. Epoch 3: validation 0.300. "
@@ -83,11 +86,11 @@ def test_a_chart_is_described_with_its_last_epoch_and_its_line() -> None:
 
 
 def test_the_lead_has_its_sign_and_waits_for_both_scores() -> None:
-    yardstick = Yardstick(0.56, 0.7, None, {}, 4, 1.0, "0")
+    pixel_score = PixelScore({"miou": 0.56})
 
-    assert ahead_text(0.61, yardstick) == "+0.050"
-    assert ahead_text(0.5, yardstick) == "-0.060"
-    assert ahead_text(None, yardstick) is None
+    assert ahead_text(0.61, pixel_score) == "+0.050"
+    assert ahead_text(0.5, pixel_score) == "-0.060"
+    assert ahead_text(None, pixel_score) is None
     assert ahead_text(0.61, None) is None
 
 
@@ -121,7 +124,7 @@ def test_no_layer_of_a_chart_has_data_of_its_own():
     colors = (("Water", "#118dd7"),)
     specs = [
         charts.line_spec(charts.LOSS),
-        charts.line_spec(charts.class_chart_text(("Water",)), colors),
+        charts.line_spec(charts.class_chart_text(OF_CLASSES[0], ("Water",)), colors),
         compare_spec("Validation mIoU", "epochs", share=True),
     ]
 

@@ -12,6 +12,7 @@ from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.splits import random_split
 from terrainlib.mask.scores.evaluation import Evaluation
+from terrainlib.metrics import OVERALL
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.record import ModelRecord, class_list
 from terrainlib.runs.models import ModelEntry
@@ -39,7 +40,7 @@ def record(dataset: Dataset) -> ModelRecord:
         config=UNetConfig.preset("fast", image_size=32).to_dict(),
         classes=class_list(KAGGLE_CLASSES),
         split=split,
-        yardstick={
+        pixel_classifier={
             "miou": 0.25,
             "pixel_accuracy": 0.5,
             "boundary_f1": None,
@@ -50,9 +51,9 @@ def record(dataset: Dataset) -> ModelRecord:
 
 
 def _script(wanted: "Wanted", evaluation: "Evaluation") -> None:
-    from terrainlib.ui.gallery.pixelclassifier import show_yardstick
+    from terrainlib.ui.gallery.pixelclassifier import show_pixel_classifier
 
-    show_yardstick(wanted, evaluation, "gallery")
+    show_pixel_classifier(wanted, evaluation, "gallery")
 
 
 def show(record: ModelRecord, dataset: Dataset, part: str = "validation") -> AppTest:
@@ -78,7 +79,7 @@ def show(record: ModelRecord, dataset: Dataset, part: str = "validation") -> App
 
 def table(page: AppTest) -> list[str]:
     tables = [item.value for item in page.markdown if item.value.startswith("| ")]
-    return tables[0].splitlines() if tables else []
+    return "\n".join(tables).splitlines()
 
 
 def test_what_the_record_knows_is_shown_at_once(
@@ -87,7 +88,7 @@ def test_what_the_record_knows_is_shown_at_once(
     page = show(record, dataset)
 
     assert "| mIoU | 100.0% | 25.0% | +75.0 |" in table(page)
-    assert "| Tundra | 100.0% | 25.0% | +75.0 |" in table(page)
+    assert "| Tundra | 100.0% (+75.0) | 100.0% | 100.0% |" in table(page)
     assert not page.button
 
 
@@ -98,13 +99,13 @@ def test_on_other_pairs_it_is_fitted_when_somebody_asks(
     assert table(page) == []
     assert "on the 4 pairs" in page.caption[0].value
 
-    page.button(key="gallery_yardstick").click().run()
+    page.button(key="gallery_pixel_classifier").click().run()
 
     assert not page.exception
     rows = table(page)
-    assert len(rows) == 2 + 3 + len(NAMES)
-    assert rows[2].startswith("| mIoU | 100.0% | ")
-    assert "–" not in rows[2]
+    assert len(rows) == 2 + len(OVERALL) + 2 + len(NAMES)
+    assert rows[3].startswith("| mIoU | 100.0% | ")
+    assert "–" not in rows[3]
 
 
 def test_where_the_training_pairs_are_not_at_hand_it_says_so(
@@ -121,12 +122,14 @@ def test_where_the_training_pairs_are_not_at_hand_it_says_so(
 def test_stored_scores_count_on_the_validation_pairs_of_their_split_only(
     record: ModelRecord,
 ) -> None:
-    yardstick = record.yardstick
-    assert stored_scores(record, "validation") == yardstick
+    pixel_classifier = record.pixel_classifier
+    assert stored_scores(record, "validation") == pixel_classifier
     assert stored_scores(record, "all") is None
-    other = replace(record, yardstick={**(yardstick or {}), "split": "another"})
+    other = replace(
+        record, pixel_classifier={**(pixel_classifier or {}), "split": "another"}
+    )
     assert stored_scores(other, "validation") is None
-    assert stored_scores(replace(record, yardstick=None), "validation") is None
+    assert stored_scores(replace(record, pixel_classifier=None), "validation") is None
     assert stored_scores(replace(record, final={"pairs": 6}), "validation") is None
 
 

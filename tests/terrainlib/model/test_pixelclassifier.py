@@ -17,7 +17,7 @@ from terrainlib.mask.prediction import predict_image
 from terrainlib.mask.scores.evaluation import evaluate
 from terrainlib.mask.scores.gallery import open_gallery
 from terrainlib.model.modelfile import TerrainModel
-from terrainlib.model.pixelclassifier import fit_baseline
+from terrainlib.model.pixelclassifier import fit_pixel_classifier
 from tests.synthetic import write_kaggle_dataset
 
 TWO = (TerrainClass("Smooth", (10, 20, 30)), TerrainClass("Rough", (200, 180, 160)))
@@ -47,7 +47,7 @@ def pairs(count: int = 4, *, relief: bool = False, size: int = 48) -> PairCache:
 
 @pytest.fixture(scope="module")
 def texture_model() -> TerrainModel:
-    return fit_baseline(pairs(), TWO)
+    return fit_pixel_classifier(pairs(), TWO)
 
 
 def picture(size: tuple[int, int], seed: int) -> np.ndarray:
@@ -67,7 +67,7 @@ def test_two_textures_of_one_colour_are_told_apart(texture_model) -> None:
 def test_the_probabilities_are_those_of_all_classes_and_sum_to_one() -> None:
     cache = pairs()
     cache.masks[:, :4] = NO_DATA
-    model = fit_baseline(cache, KAGGLE_CLASSES)
+    model = fit_pixel_classifier(cache, KAGGLE_CLASSES)
     result = predict_image(model, picture((40, 31), 1)).probabilities
     assert result.shape == (40, 31, 7)
     assert result.dtype == np.float32
@@ -78,7 +78,7 @@ def test_the_probabilities_are_those_of_all_classes_and_sum_to_one() -> None:
 
 def test_the_same_seed_gives_the_same_classifier() -> None:
     image = picture((40, 40), 2)
-    first, again = (fit_baseline(pairs(), TWO, seed=3) for _ in range(2))
+    first, again = (fit_pixel_classifier(pairs(), TWO, seed=3) for _ in range(2))
     assert first.network.digest == again.network.digest
     given, repeated = (predict_image(m, image).probabilities for m in (first, again))
     assert (given == repeated).all()
@@ -87,8 +87,8 @@ def test_the_same_seed_gives_the_same_classifier() -> None:
 def test_another_seed_or_other_pairs_have_another_digest(texture_model) -> None:
     digests = {
         texture_model.network.digest,
-        fit_baseline(pairs(), TWO, seed=1).network.digest,
-        fit_baseline(pairs(5), TWO).network.digest,
+        fit_pixel_classifier(pairs(), TWO, seed=1).network.digest,
+        fit_pixel_classifier(pairs(5), TWO).network.digest,
     }
     assert len(digests) == 3
 
@@ -104,7 +104,7 @@ def test_tiles_give_exactly_what_the_whole_image_gives(texture_model, size) -> N
 
 
 def test_tiles_are_exact_with_heights_that_have_holes() -> None:
-    model = fit_baseline(pairs(relief=True), TWO, height=True)
+    model = fit_pixel_classifier(pairs(relief=True), TWO, height=True)
     image = picture((200, 260), 4)
     rng = np.random.default_rng(4)
     height = rng.normal(800, 100, (200, 260)).astype(np.float32)
@@ -120,8 +120,8 @@ def test_heights_decide_where_colours_do_not() -> None:
     train = pairs(relief=True)
     image, mask, height = textures(64, seed=99, relief=True)
     rgb = image / np.float32(255)
-    blind = predict_image(fit_baseline(train, TWO), rgb).classes
-    model = fit_baseline(train, TWO, height=True)
+    blind = predict_image(fit_pixel_classifier(train, TWO), rgb).classes
+    model = fit_pixel_classifier(train, TWO, height=True)
     assert (blind == mask).mean() < 0.75
     assert (predict_image(model, rgb, height=height).classes == mask).mean() > 0.95
     with pytest.raises(InputError, match="needs the heights"):
@@ -130,29 +130,29 @@ def test_heights_decide_where_colours_do_not() -> None:
 
 def test_heights_that_the_pairs_lack_are_refused_with_one_sentence() -> None:
     with pytest.raises(InputError, match=r"asked to use heights, and there are none\."):
-        fit_baseline(replace(pairs(), heights=None), TWO, height=True)
+        fit_pixel_classifier(replace(pairs(), heights=None), TWO, height=True)
 
 
 def test_masks_of_a_single_class_are_refused() -> None:
     cache = pairs()
     cache.masks[:] = 1
     with pytest.raises(DatasetError, match="fewer than 2 classes"):
-        fit_baseline(cache, TWO)
+        fit_pixel_classifier(cache, TWO)
 
 
 @pytest.mark.parametrize("asked", [0, 2, 5])
 def test_a_fit_stops_when_it_is_asked_to(asked: int) -> None:
     answers = iter([False] * asked + [True])
     with pytest.raises(StoppedError, match="as asked"):
-        fit_baseline(pairs(4), TWO, should_stop=lambda: next(answers))
+        fit_pixel_classifier(pairs(4), TWO, should_stop=lambda: next(answers))
 
 
 def test_it_is_judged_and_shown_like_any_model(tmp_path: Path) -> None:
     dataset = open_dataset(write_kaggle_dataset(tmp_path / "data", size=48))
-    model = fit_baseline(build_cache(dataset, 32), dataset.classes, height=True)
+    model = fit_pixel_classifier(build_cache(dataset, 32), dataset.classes, height=True)
     assert model.scale == pytest.approx(2 / 3)
     judged = evaluate(model, dataset)
-    assert judged.scores.miou > 0.5
+    assert judged.scores.overall["miou"] > 0.5
     assert judged.confusion.sum() == 6 * 48 * 48
     gallery = open_gallery(model, dataset, split="all")
     assert gallery.evaluation.confusion.tolist() == judged.confusion.tolist()
@@ -160,8 +160,8 @@ def test_it_is_judged_and_shown_like_any_model(tmp_path: Path) -> None:
 
 def test_it_needs_no_tensorflow() -> None:
     code = (
-        "import sys, tests.terrainlib.model.test_baseline as t\n"
-        "model = t.fit_baseline(t.pairs(2, size=24), t.TWO)\n"
+        "import sys, tests.terrainlib.model.test_pixelclassifier as t\n"
+        "model = t.fit_pixel_classifier(t.pairs(2, size=24), t.TWO)\n"
         "t.predict_image(model, t.picture((24, 24), 0)).classes\n"
         "print('tensorflow' in sys.modules)"
     )
