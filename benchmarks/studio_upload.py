@@ -26,7 +26,7 @@ from benchmarks._worker import stop_in_order
 from terrainlib.data.imagery import read_image
 from terrainlib.data.sample import SCENES_DIR
 from terrainlib.data.scene import scene_of
-from terrainlib.mask.gap.meter import scene_gap
+from terrainlib.mask.gap import scene_gap
 from terrainlib.mask.prediction import predict_image
 from terrainlib.mask.tiles.bands import to_bytes
 from terrainlib.model.modelfile import load_model

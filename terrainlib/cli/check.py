@@ -3,12 +3,7 @@
 import argparse
 from typing import Any
 
-from terrainlib.cli.console import (
-    progress_bar,
-    say,
-    say_json,
-    say_table,
-)
+from terrainlib.cli.console import progress_bar, say, say_json, say_table
 from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.overlaps import Overlaps, find_overlaps
 from terrainlib.data.splits import leak_free_split, random_split

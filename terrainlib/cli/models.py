@@ -4,10 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from terrainlib.cli.console import (
-    decimal,
-    say_table,
-)
+from terrainlib.cli.console import decimal, say_table
 
 if TYPE_CHECKING:
     from terrainlib.runs.models import ModelEntry

@@ -193,7 +193,7 @@ def predict(options: argparse.Namespace) -> int:
     batch = _Batch()
     with progress_bar("Loading the model") as (count, rename):
         from terrainlib.model.modelfile import load_model
-        from terrainlib.runs.signals import stop_requested_by_signals
+        from terrainlib.runs.process import stop_requested_by_signals
 
         model = load_model(options.model)
         _check_height(options, model)

@@ -18,8 +18,12 @@ from terrainlib.runs.folder import Run, create_run, formatter, read_run
 from terrainlib.runs.launcher import mark_starting
 from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.runs.status import RUN, RunStatus
-from terrainlib.runs.training.checks import require_resumable, require_trainable
-from terrainlib.runs.training.config import MAX_NAME_LETTERS, RunConfig
+from terrainlib.runs.training.config import (
+    MAX_NAME_LETTERS,
+    RunConfig,
+    require_resumable,
+    require_trainable,
+)
 from terrainlib.runs.training.material import read_split
 from terrainlib.types import Progress
 
@@ -39,7 +43,7 @@ def train(options: argparse.Namespace) -> int:
                 count(round(_STEPS * share), _STEPS)
             rename(_title(status))
 
-        from terrainlib.runs.signals import stop_requested_by_signals
+        from terrainlib.runs.process import stop_requested_by_signals
         from terrainlib.runs.training.train import run_training
 
         with _log_to(path / RUN.log), stop_requested_by_signals() as asked:

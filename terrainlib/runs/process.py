@@ -6,15 +6,17 @@ machine's start: it stays the same when somebody sets the clock.
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Final
 
 import psutil
@@ -209,3 +211,29 @@ def seconds_since(moment: str) -> float:
         return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
     except (TypeError, ValueError):
         return float("inf")
+
+
+@contextmanager
+def stop_requested_by_signals() -> Iterator[Callable[[], bool]]:
+    """Take over SIGTERM and SIGINT while the block lasts.
+
+    The first one asks for an end with the model saved; a second Ctrl-C interrupts at
+    once. Only the main thread may call this.
+
+    Yields:
+        A function that says whether one of them has come.
+    """
+    asked = threading.Event()
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        if asked.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked.set()
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, on_signal) for number in numbers]
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -17,7 +17,7 @@ from typing import Final, NoReturn
 
 from terrainlib.errors import TerrainError
 from terrainlib.runs.folder import Job, Run, formatter
-from terrainlib.runs.signals import stop_requested_by_signals
+from terrainlib.runs.process import stop_requested_by_signals
 from terrainlib.runs.status import JOB, STOP_FILE, work_of
 
 NICENESS: Final = 5

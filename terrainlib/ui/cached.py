@@ -5,9 +5,13 @@ seen. Pictures are kept encoded (a hit copies kilobytes, not megabytes). Every c
 bounded. TensorFlow is loaded by `model` only.
 """
 
+import hashlib
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import streamlit as st
@@ -232,3 +236,65 @@ def shrink(picture: NDArray[Any], longest_px: int, *, nearest: bool) -> NDArray[
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     method = cv2.INTER_NEAREST if nearest else cv2.INTER_AREA
     return cv2.resize(picture, size, interpolation=method)
+
+
+RESULTS_MB: Final = 512
+UPLOADS_PER_SESSION: Final = 4
+
+
+@dataclass(slots=True)
+class BoundedStore:
+    """Keeps the values used last, up to a number of bytes; safe for several threads.
+
+    Attributes:
+        max_bytes: Limit of the sizes together; the newest value is always kept.
+    """
+
+    max_bytes: int
+    _values: "OrderedDict[str, tuple[Any, int]]" = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, key: str) -> Any | None:
+        """Return the value of `key`, or None where it is not kept (any more)."""
+        with self._lock:
+            if key not in self._values:
+                return None
+            self._values.move_to_end(key)
+            return self._values[key][0]
+
+    def put(self, key: str, value: Any, size_bytes: int) -> None:
+        """Keep `value`, and let go of those not used for longest."""
+        with self._lock:
+            self._values.pop(key, None)
+            self._values[key] = (value, size_bytes)
+            total = sum(size for _, size in self._values.values())
+            while total > self.max_bytes and len(self._values) > 1:
+                _, (_, size) = self._values.popitem(last=False)
+                total -= size
+
+
+@st.cache_resource(show_spinner=False)
+def results() -> BoundedStore:
+    """Return the store of predicted masks."""
+    return BoundedStore(RESULTS_MB * 1_000_000)
+
+
+def keep_upload(data: bytes) -> str:
+    """Keep an uploaded file for this session; return its SHA-256."""
+    digest = hashlib.sha256(data).hexdigest()
+    kept = _uploads()
+    kept.pop(digest, None)
+    kept[digest] = data
+    while len(kept) > UPLOADS_PER_SESSION:
+        kept.pop(next(iter(kept)))
+    return digest
+
+
+def kept_upload(digest: str) -> bytes | None:
+    """Return an uploaded file by its SHA-256, or None where it is gone."""
+    return _uploads().get(digest)
+
+
+@st.cache_resource(scope="session", show_spinner=False)
+def _uploads() -> dict[str, bytes]:
+    return {}

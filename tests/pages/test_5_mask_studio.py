@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from terrainlib.mask.gap.meter import Gap
-from terrainlib.ui import state, store
+from terrainlib.mask.gap import Gap
+from terrainlib.ui import cached, state
 from tests.models import KERAS_COPY_WARNING, hide_embedded_models, write_model
 from tests.synthetic import terrain
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(autouse=True)
 def _no_results_of_others():
-    store.results.clear()
+    cached.results.clear()
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from terrainlib.mask.products.records import Made, Wanted
 from terrainlib.runs.folder import create_job, read_job
 from terrainlib.runs.jobs.config import JobConfig, input_images, write_results
 from terrainlib.runs.status import StoredState, write_status
-from terrainlib.ui import state, store
+from terrainlib.ui import cached, state
 from tests.imagefiles import class_tiff, encode, naming_overviews, tiff, write
 from tests.models import KERAS_COPY_WARNING, hide_embedded_models, write_model
 from tests.synthetic import terrain
@@ -33,7 +33,7 @@ NAMES = [item.name for item in KAGGLE_CLASSES]
 
 @pytest.fixture(autouse=True)
 def _no_results_of_others():
-    store.results.clear()
+    cached.results.clear()
 
 
 @pytest.fixture(scope="module")

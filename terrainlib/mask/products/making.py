@@ -21,7 +21,7 @@ from terrainlib.data.formats.source import ImageSource
 from terrainlib.data.scene import Heights, open_heights, open_scene
 from terrainlib.errors import InputError, StoppedError
 from terrainlib.files import require_free_space, scratch_folder, storage_error
-from terrainlib.mask.gap.meter import Gap, scene_gap
+from terrainlib.mask.gap import Gap, scene_gap
 from terrainlib.mask.ground.areaerrors import validation_of
 from terrainlib.mask.ground.areas import AreaTally
 from terrainlib.mask.pack.pack import PackContent, write_pack

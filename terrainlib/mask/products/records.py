@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from terrainlib.errors import ConfigError
 from terrainlib.files import csv_bytes
 from terrainlib.mask.cleaning import PostProcessing
-from terrainlib.mask.gap.meter import Gap
+from terrainlib.mask.gap import Gap
 from terrainlib.mask.ground.areas import AreaForm
 from terrainlib.mask.pack.pack import PackTarget
 from terrainlib.mask.products.products import products_of

@@ -11,13 +11,7 @@ from terrainlib import files
 from terrainlib.errors import ConfigError, RunError
 from terrainlib.mask.products.records import Made, Wanted
 from terrainlib.runs.process import utc_now
-from terrainlib.types import (
-    Moment,
-    PathText,
-    Sentence,
-    Text,
-    read_record,
-)
+from terrainlib.types import Moment, PathText, Sentence, Text, read_record
 
 RESULTS_FILE: Final = "results.json"
 RESULTS_FOLDER: Final = "results"

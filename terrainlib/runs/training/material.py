@@ -19,7 +19,7 @@ from terrainlib.data.splits import Split, leak_free_split
 from terrainlib.errors import DatasetError, RunError, StoppedError
 from terrainlib.runs.folder import Run
 from terrainlib.runs.report import Report
-from terrainlib.runs.training.checks import require_trainable
+from terrainlib.runs.training.config import require_trainable
 from terrainlib.types import (
     PathText,
     Progress,

@@ -9,7 +9,7 @@ import streamlit as st
 
 from terrainlib import files
 from terrainlib.data.palette import Classes, TerrainClass
-from terrainlib.mask.gap.meter import Gap
+from terrainlib.mask.gap import Gap
 from terrainlib.mask.ground.areas import AreaTable
 from terrainlib.mask.products.products import MASK
 from terrainlib.mask.products.records import Made

@@ -11,13 +11,7 @@ from terrainlib import files
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.errors import ModelFileError
 from terrainlib.metrics import OVERALL
-from terrainlib.model.card import (
-    ModelCard,
-    Score,
-    Section,
-    card_markdown,
-    model_card,
-)
+from terrainlib.model.card import ModelCard, Score, Section, card_markdown, model_card
 from terrainlib.model.modelfile import install_model, load_model
 from terrainlib.model.reading.writer import HDF5_FILE, KERAS_FILE, save_model
 from terrainlib.model.record import ModelRecord

@@ -21,12 +21,12 @@ from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.data.scene import scene_of
 from terrainlib.errors import TerrainError
 from terrainlib.mask.cleaning import PostProcessing
-from terrainlib.mask.gap.meter import Gap, scene_gap
+from terrainlib.mask.gap import Gap, scene_gap
 from terrainlib.mask.ground.areaerrors import Validation, validation_of
 from terrainlib.mask.ground.areas import AreaTable, AreaTally
 from terrainlib.mask.tiles.bands import Band, to_bytes
 from terrainlib.mask.tiles.result import KeptProbabilities
-from terrainlib.ui import cached, state, store
+from terrainlib.ui import cached, state
 from terrainlib.ui.cached import encode_jpeg, shrink
 from terrainlib.ui.models.picker import model_of, stamp_of
 from terrainlib.ui.studio.live import (
@@ -216,7 +216,7 @@ def kept_mask(
 ) -> MadeMask | None:
     """Return the mask at the chosen scale, if it was made before and is still kept."""
     scale = chosen_scale(subject_of(picture.key, model))
-    found = store.results().get(mask_key(picture, height, model, scale))
+    found = cached.results().get(mask_key(picture, height, model, scale))
     return found if isinstance(found, MadeMask) else None
 
 
@@ -270,18 +270,18 @@ def make_mask(
         scale=WorkingScale(subject, loaded.scale, scale, _used_scale(prediction)),
         pictures=replace(pictures, layers=(layer.result(),)),
     )
-    store.results().put(key, made, made.nbytes)
+    cached.results().put(key, made, made.nbytes)
     return made
 
 
 def clean_mask(made: MadeMask, settings: PostProcessing) -> MadeMask:
     """Return the mask cleaned in another way, kept while it is needed."""
     key = f"{made.key}\n{settings}"
-    found = store.results().get(key)
+    found = cached.results().get(key)
     if isinstance(found, MadeMask):
         return found
     clean = replace(made, cleaning=settings)
-    store.results().put(key, clean, clean.index.nbytes)
+    cached.results().put(key, clean, clean.index.nbytes)
     return clean
 
 
@@ -292,12 +292,12 @@ def picture_preview(picture: PictureFile) -> tuple[bytes, tuple[int, int], str]:
         ImageError: If it cannot be read.
     """
     key = f"preview\n{picture.key}"
-    kept = store.results().get(key)
+    kept = cached.results().get(key)
     if kept is None:
         image = picture.read()
         jpeg = encode_jpeg(shrink(image.rgb, PREVIEW_PX, nearest=False))
         kept = (jpeg, (image.height, image.width), "; ".join(image.notes))
-        store.results().put(key, kept, len(jpeg))
+        cached.results().put(key, kept, len(jpeg))
     jpeg, size, notes = kept
     return jpeg, size, notes
 

@@ -17,7 +17,7 @@ from terrainlib.data.formats.raster import Georeference
 from terrainlib.data.scene import Scene, list_bands, open_scene
 from terrainlib.mask.ground.equalarea import mean_area
 from terrainlib.mask.rasters.png import encode_png
-from terrainlib.ui import store
+from terrainlib.ui import cached
 from terrainlib.ui.cached import encode_jpeg, file_stamp
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.text import file_size, md_escape
@@ -81,14 +81,14 @@ def image_overview(picture: PictureFile) -> ImageOverview:
         ImageError: If it cannot be read.
     """
     key = f"overview\n{picture.key}"
-    kept = store.results().get(key)
+    kept = cached.results().get(key)
     if isinstance(kept, ImageOverview):
         return kept
     source, name = picture.source, picture.name
     bands = list_bands(source, name=name)
     with open_scene(source, name=name, bands=picture.bands) as scene:
         made = _overview(scene, bands, picture_bytes(picture))
-    store.results().put(key, made, len(made.jpeg))
+    cached.results().put(key, made, len(made.jpeg))
     return made
 
 
@@ -100,14 +100,14 @@ def mask_overview(path: Path) -> bytes:
     """
     date, size = file_stamp(path)
     key = f"mask overview\n{path}|{date}|{size}"
-    kept = store.results().get(key)
+    kept = cached.results().get(key)
     if isinstance(kept, bytes):
         return kept
     with open_scene(path) as scene:
         small = scene.overview(OVERVIEW_PX)
     alpha = small.valid.astype(np.float32)
     png = encode_png(np.dstack([small.rgb, alpha]))
-    store.results().put(key, png, len(png))
+    cached.results().put(key, png, len(png))
     return png
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from terrainlib.mask.cleaning import STEPS, PostProcessing
 from terrainlib.mask.confidence import UNSURE_MARGIN, unsure_share
-from terrainlib.mask.gap.meter import Gap, Level
+from terrainlib.mask.gap import Gap, Level
 from terrainlib.mask.tiles.feeding import MAX_SCALE, MAX_WORKING_MEGAPIXELS, MIN_SCALE
 from terrainlib.ui import state
 from terrainlib.ui.page import show_legend

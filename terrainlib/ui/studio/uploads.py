@@ -16,7 +16,7 @@ from typing import Any, Final
 import streamlit as st
 
 from terrainlib import files
-from terrainlib.ui import store
+from terrainlib.ui import cached
 from terrainlib.ui.paths import IMAGE_SUFFIXES
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.text import md_escape, plural
@@ -82,7 +82,7 @@ def _opened(entry: dict[str, str]) -> PictureFile | None:
     if "path" in entry:
         path = Path(entry["path"])
         return PictureFile(entry["name"], entry["sha"], path) if path.exists() else None
-    data = store.kept_upload(entry["sha"])
+    data = cached.kept_upload(entry["sha"])
     return None if data is None else PictureFile(entry["name"], entry["sha"], data)
 
 
@@ -110,7 +110,7 @@ def _on_upload(role: str, key: str) -> None:
         return
     if len(dropped) == 1:
         data = dropped[0].getvalue()
-        kept = [{"name": str(dropped[0].name), "sha": store.keep_upload(data)}]
+        kept = [{"name": str(dropped[0].name), "sha": cached.keep_upload(data)}]
     else:
         kept = [_kept_on_disk(str(item.name), item.getvalue()) for item in dropped]
     st.session_state[UPLOADED] = st.session_state.get(UPLOADED, {}) | {role: kept}

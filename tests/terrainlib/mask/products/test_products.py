@@ -29,12 +29,7 @@ from terrainlib.mask.pack.pack import PackTarget
 from terrainlib.mask.prediction import predict_image
 from terrainlib.mask.products import task
 from terrainlib.mask.products.making import file_names, predict_file
-from terrainlib.mask.products.products import (
-    CHOICES,
-    FORMATS,
-    PRODUCTS,
-    products_of,
-)
+from terrainlib.mask.products.products import CHOICES, FORMATS, PRODUCTS, products_of
 from terrainlib.mask.products.records import Made, Wanted, shares_csv
 from terrainlib.mask.sharpen import sharpen
 from terrainlib.mask.vectors import polygons as vectors

@@ -17,12 +17,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from terrainlib.data.formats.raster import Georeference
 from terrainlib.data.imagery import read_image
 from terrainlib.data.masks import read_mask
-from terrainlib.data.palette import (
-    KAGGLE_CLASSES,
-    NO_DATA,
-    TerrainClass,
-    soft_colors,
-)
+from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA, TerrainClass, soft_colors
 from terrainlib.errors import InputError, StorageError
 from terrainlib.mask.rasters.gdalwork import write_failure
 from terrainlib.mask.rasters.geotiff import (

@@ -13,7 +13,7 @@ import pytest
 
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import ModelFileError
-from terrainlib.mask.gap.meter import window_px
+from terrainlib.mask.gap import window_px
 from terrainlib.mask.ground.areaerrors import validation_of
 from terrainlib.model.card import card_markdown, model_card
 from terrainlib.model.looks import LOOKS_KEY

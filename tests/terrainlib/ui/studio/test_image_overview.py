@@ -10,7 +10,7 @@ from terrainlib.data.imagery import read_image
 from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA, color_table
 from terrainlib.data.sample import example_scenes
 from terrainlib.errors import ImageError
-from terrainlib.ui import store
+from terrainlib.ui import cached
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.studio.overview import OVERVIEW_PX, image_overview, mask_overview
 from tests.imagefiles import class_tiff, encode, pattern, tiff, write
@@ -19,7 +19,7 @@ from tests.synthetic import terrain
 
 @pytest.fixture(autouse=True)
 def _nothing_kept():
-    store.results.clear()
+    cached.results.clear()
 
 
 def test_facts_name_size_bands_place_pixel_and_file(tmp_path: Path):

@@ -19,13 +19,13 @@ from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA, color_table, colori
 from terrainlib.errors import ImageError
 from terrainlib.mask.cleaning import PostProcessing
 from terrainlib.mask.confidence import confidence_picture
-from terrainlib.mask.gap.meter import Gap
+from terrainlib.mask.gap import Gap
 from terrainlib.mask.pack.pack import PackTarget
 from terrainlib.mask.rasters.png import ClassPngSink, SoftPngSink, encode_png
 from terrainlib.mask.sharpen import sharpen
 from terrainlib.mask.tiles.result import KeptProbabilities, Prediction
 from terrainlib.mask.vectors.polygons import SmallestArea
-from terrainlib.ui import store
+from terrainlib.ui import cached
 from terrainlib.ui.studio import files, masks
 from terrainlib.ui.studio.downloads import (
     describe,
@@ -64,7 +64,7 @@ def encode_height(metres: np.ndarray) -> bytes:
 
 @pytest.fixture(autouse=True)
 def _no_results_of_others():
-    store.results.clear()
+    cached.results.clear()
 
 
 @pytest.fixture

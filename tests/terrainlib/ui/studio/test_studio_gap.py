@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from terrainlib.mask.gap.meter import Gap
+from terrainlib.mask.gap import Gap
 from terrainlib.mask.tiles.feeding import MIN_SCALE
 from terrainlib.ui.studio.masks import WorkingScale
 from terrainlib.ui.studio.result import better_scale, gap_in_words, own_in_words

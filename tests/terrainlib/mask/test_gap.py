@@ -8,7 +8,7 @@ import pytest
 
 from terrainlib.data.imagery import read_image
 from terrainlib.data.sample import EMBEDDED_MODELS, example_scenes, open_sample
-from terrainlib.mask.gap.meter import (
+from terrainlib.mask.gap import (
     MAX_WINDOWS,
     Gap,
     gap_windows,

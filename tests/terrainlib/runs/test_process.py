@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from terrainlib.runs.signals import stop_requested_by_signals
+from terrainlib.runs.process import stop_requested_by_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

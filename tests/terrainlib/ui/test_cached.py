@@ -1,6 +1,6 @@
 """Stores keep what was used last, within their limit."""
 
-from terrainlib.ui.store import BoundedStore
+from terrainlib.ui.cached import BoundedStore
 
 
 def test_what_was_put_comes_back_until_the_limit_is_reached():
