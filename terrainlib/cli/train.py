@@ -18,13 +18,12 @@ from terrainlib.runs.folder import Run, create_run, formatter, read_run
 from terrainlib.runs.launcher import mark_starting
 from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.runs.status import RUN, RunStatus
-from terrainlib.runs.training.config import (
-    MAX_NAME_LETTERS,
-    RunConfig,
+from terrainlib.runs.training.config import MAX_NAME_LETTERS, RunConfig
+from terrainlib.runs.training.material import (
+    read_split,
     require_resumable,
     require_trainable,
 )
-from terrainlib.runs.training.material import read_split
 from terrainlib.types import Progress
 
 _STEPS = 1000

@@ -40,11 +40,8 @@ from terrainlib.runs.status import (
     work_of,
     write_status,
 )
-from terrainlib.runs.training.config import (
-    RunConfig,
-    require_resumable,
-    require_trainable,
-)
+from terrainlib.runs.training.config import RunConfig
+from terrainlib.runs.training.material import require_resumable, require_trainable
 
 
 def start_run(config: RunConfig) -> Path:

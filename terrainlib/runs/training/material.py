@@ -16,10 +16,17 @@ from terrainlib.data.layout import Problem
 from terrainlib.data.overlaps import find_overlaps
 from terrainlib.data.parallel import ordered_map
 from terrainlib.data.splits import Split, leak_free_split
-from terrainlib.errors import DatasetError, RunError, StoppedError
+from terrainlib.errors import (
+    ConfigError,
+    DatasetError,
+    FailureError,
+    RunError,
+    StoppedError,
+)
+from terrainlib.model.config import TrainingConfig
+from terrainlib.model.machine import address_space_limit, training_bytes
 from terrainlib.runs.folder import Run
 from terrainlib.runs.report import Report
-from terrainlib.runs.training.config import require_trainable
 from terrainlib.types import (
     PathText,
     Progress,
@@ -290,3 +297,80 @@ def _new_split(
     record = {"fingerprint": dataset.fingerprint, "split": split.to_dict()}
     files.write_json(run.path / SPLIT_FILE, record)
     return split
+
+
+MIN_PAIRS = 4
+
+
+_GIB = 2**30
+
+
+# What TensorFlow maps beside the memory it uses, measured with two cores; with less it
+# does not report an error but crashes.
+_MAPPED_BYTES = 3.6 * _GIB
+
+
+_LEAST_SHARE = 0.5  # of the estimated memory; in bfloat16 it is up to a third less
+
+
+def require_memory(training: TrainingConfig) -> None:
+    """Refuse a training that a limit on this process' memory would crash.
+
+    Raises:
+        FailureError: With the limit and about what is needed.
+    """
+    limit = address_space_limit()
+    needed = _MAPPED_BYTES + _LEAST_SHARE * training_bytes(training)
+    if limit is not None and limit < needed:
+        raise FailureError(
+            f"The memory is not enough: this process may use {limit / _GIB:.1f} GiB, "
+            f"and the training takes at least {needed / _GIB:.1f} GiB. Lower the batch "
+            "size or the image size, or raise the limit."
+        )
+
+
+def require_trainable(dataset: Dataset, training: TrainingConfig) -> None:
+    """Refuse a data set that this training cannot learn from.
+
+    Raises:
+        DatasetError: If there are too few pairs, or heights are asked for and missing.
+        ConfigError: If the network is made for another number of classes.
+    """
+    count = len(dataset.pairs)
+    if count < MIN_PAIRS:
+        raise DatasetError(
+            f"{count} usable {'pair' if count == 1 else 'pairs'}; a training needs at "
+            f"least {MIN_PAIRS}. Add pairs, or repair the files with problems.",
+            file=dataset.name,
+        )
+    if training.network.height and not dataset.has_heights:
+        without = sum(pair.height is None for pair in dataset.pairs)
+        raise DatasetError(
+            f"{without} of {count} pairs have no height file, and this training uses "
+            "the height. Add them, or train without height.",
+            file=dataset.name,
+        )
+    if training.network.classes != len(dataset.classes):
+        raise ConfigError(
+            f"the network has {training.network.classes} classes and the data set "
+            f"{len(dataset.classes)}. Use classes={len(dataset.classes)}.",
+            file=dataset.name,
+        )
+
+
+def require_resumable(run: Run) -> None:
+    """Refuse to continue a run that is going on or has used up its budget.
+
+    Raises:
+        RunError: With the reason.
+    """
+    if run.active:
+        raise RunError(
+            f"is still running ({run.place_text}). Wait or stop it.", file=run.path.name
+        )
+    if run.state == "finished":
+        raise RunError(
+            f"has finished ({run.place_text}); there is nothing to continue. Start a "
+            "new run.",
+            file=run.path.name,
+        )

@@ -22,8 +22,7 @@ from terrainlib.runs.folder import CHECKPOINTS, METRICS_FILE, Run, read_run
 from terrainlib.runs.report import Report, ending_in_words, last_words
 from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.runs.status import RunStatus, StoredState
-from terrainlib.runs.training.config import require_memory
-from terrainlib.runs.training.material import Material, read_material
+from terrainlib.runs.training.material import Material, read_material, require_memory
 from terrainlib.runs.training.metrics import MetricsTable
 from terrainlib.runs.training.pixelprocess import PixelScoreProcess, pixel_score_beside
 from terrainlib.runs.training.previews import PreviewWriter

@@ -20,7 +20,8 @@ from terrainlib.runs.folder import Run, create_run, read_run
 from terrainlib.runs.launcher import mark_starting
 from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.runs.status import RunStatus, write_status
-from terrainlib.runs.training.config import RunConfig, require_resumable
+from terrainlib.runs.training.config import RunConfig
+from terrainlib.runs.training.material import require_resumable
 from terrainlib.runs.training.previews import preview_inputs, previews
 from terrainlib.runs.training.train import run_training
 from tests.leftovers import dead_process, left_behind
