@@ -148,6 +148,7 @@ def test_a_model_shows_preset_data_date_size_and_scores(trained: Path):
         "mIoU": "0.543",
         "Pixel accuracy": "0.710",
         "Boundary F1": "0.382",
+        "Calibration error": "–",
         "Held-out images": "48",
     }
     for words in ("Water", "0.900", "Mountain", "0.400", "random: may leak"):

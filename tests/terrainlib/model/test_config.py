@@ -3,7 +3,11 @@
 import pytest
 
 from terrainlib.errors import ConfigError
-from terrainlib.model.config import PRESETS, TrainingConfig, UNetConfig
+from terrainlib.model.config import DEFAULT_PRESET, PRESETS, TrainingConfig, UNetConfig
+
+
+def test_the_default_preset_is_the_first_that_people_see() -> None:
+    assert next(iter(PRESETS)) == DEFAULT_PRESET == UNetConfig().preset_name
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -74,5 +78,5 @@ def test_a_network_out_of_bounds_is_refused(
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="one of notebook, fast, best, not 'slow'"):
+    with pytest.raises(ConfigError, match="one of fast, notebook, best, not 'slow'"):
         UNetConfig.preset("slow")

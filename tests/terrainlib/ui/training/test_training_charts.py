@@ -9,6 +9,7 @@ from terrainlib.ui.charts import curve_colors
 from terrainlib.ui.training import charts
 from terrainlib.ui.training.charts import compare_spec, compare_table
 from terrainlib.ui.training.curves import describe
+from terrainlib.ui.training.table import METRICS, _curves
 from terrainlib.ui.training.view import ahead_text
 
 
@@ -48,6 +49,13 @@ def test_points_without_a_number_are_left_out():
     assert [name for _, name in text.curves] == ["Water", "Tundra"]
     assert set(rows["curve"]) == {"Water"}
     assert not rows["best"].any()
+
+
+def test_runs_are_compared_by_the_scores_of_their_classes_that_they_have() -> None:
+    old, new = metrics(), metrics().assign(recall_Water=0.5)
+
+    assert list(_curves([old]))[len(METRICS) :] == ["iou_Water", "iou_Tundra"]
+    assert _curves([old, new])["recall_Water"] == "Recall of Water"
 
 
 def test_the_pixel_classifier_rules_the_chart_of_the_miou_and_no_other() -> None:
