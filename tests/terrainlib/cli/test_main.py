@@ -146,7 +146,7 @@ def test_an_unexpected_error_ends_with_one_line_and_status_1(
     def fail(*_args: object, **_options: object) -> None:
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr("terrainlib.cli.commands.open_dataset", fail)
+    monkeypatch.setattr("terrainlib.cli.check.open_dataset", fail)
     assert command("check", tiny_dataset) == 1
     assert command.last == "error: unexpected error: ZeroDivisionError: two lines"
 
