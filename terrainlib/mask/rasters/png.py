@@ -156,7 +156,7 @@ class _PngSink(RasterSink):
 
 
 class ClassPngSink(_PngSink):
-    """Writes the classes in their colours, no data black, as `export.mask_png` does."""
+    """Writes the classes in their colours, no data black, as `mask_png` does."""
 
     def _pixels(self, band: Band) -> ByteArray:
         return colorize(band.classes, self.classes)
