@@ -148,7 +148,7 @@ def _phrase(error: ValidationError) -> str:
     where = "".join(c if c.isprintable() else "?" for c in where)
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, TerrainError):  # it says itself which value is meant
-        return str(cause).rstrip(".")
+        return str(cause).rstrip(".")[:400]
     if first["type"] == "unexpected_keyword_argument":
         return f"unknown option {str(first['loc'][-1])[:80]!r}"
     if first["type"] == "missing":

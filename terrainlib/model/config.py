@@ -5,6 +5,7 @@ Frozen dataclasses with bounds checked on construction and JSON forms; no Tensor
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from reprlib import repr as shortened
 from typing import Any, ClassVar, Final, Literal, Self, TypeVar
 
 from pydantic import ConfigDict
@@ -311,7 +312,7 @@ def _build(cls: type[_T], values: Mapping[str, Any]) -> _T:
 def _one_of(option: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
         choices = ", ".join(str(choice) for choice in allowed)
-        raise ConfigError(f"{option} must be one of {choices}, not {value!r}.")
+        raise ConfigError(f"{option} must be one of {choices}, not {shortened(value)}.")
 
 
 def _multiple_of(option: str, pixels: int, multiple: int) -> None:
