@@ -15,6 +15,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE_TIMEOUT_S = 60
 
 
+def more(*values: object) -> list[object]:
+    """Return parameters that only an exhaustive run takes."""
+    return [pytest.param(value, marks=pytest.mark.exhaustive) for value in values]
+
+
 @pytest.fixture(autouse=True)
 def terrainlib_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give every test runs, models and caches of its own, all of them empty."""
