@@ -6,23 +6,27 @@ open a file (VRT, WMS, WCS, HTTP, STACIT ...). The list holds every driver that
 rasterio's wheels bring; a test compares it with the drivers that are really there.
 """
 
+from importlib.metadata import version
 from typing import Final
 
 _SKIPPED: Final = """
 AAIGrid, ACE2, ADRG, AIG, AVCBin, AVCE00, AirSAR, BAG, BIGGIF, BLX, BMP, BSB, BT, BYN,
 CALS, CEOS, COASP, COSAR, CPG, CTG, CTable2, DAAS, DERIVED, DIMAP, DIPEx, DOQ1, DOQ2,
 DTED, ECRGTOC, EEDA, EEDAI, EHdr, EIR, ELAS, ENVI, ERS, ESAT, ESRI Shapefile, ESRIC,
-ESRIJSON, FAST, FIT, GDALG, GFF, GIF, GNMDatabase, GNMFile, GRASSASCIIGrid, GRIB, GS7BG,
+ESRIJSON, FAST, FIT, GFF, GIF, GNMDatabase, GNMFile, GRASSASCIIGrid, GRIB, GS7BG,
 GSAG, GSBG, GSC, GTI, GTX, GXF, GenBin, GeoJSONSeq, HDF5, HDF5Image, HF2, HFA, HTTP,
 ILWIS, IRIS, ISCE, ISG, ISIS2, ISIS3, JAXAPALSAR, JDEM, JP2OpenJPEG, KMLSUPEROVERLAY,
-KRO, L1B, LAN, LCP, LIBERTIFF, LOSLAS, Leveller, MAP, MBTiles, MFF, MFF2, MRF, MSGN,
-MVT, MiraMonRaster, NDF, NGSGEOID, NITF, NOAA_B, NSIDCbin, NTv2, NWT_GRC, NWT_GRD, OSM,
-OZI, PAux, PCIDSK, PCRaster, PDF, PDS, PDS4, PLMOSAIC, PNM, PRF, R, RCM, RIK, RMF,
+KRO, L1B, LAN, LCP, LOSLAS, Leveller, MAP, MBTiles, MFF, MFF2, MRF, MSGN,
+MVT, NDF, NGSGEOID, NITF, NOAA_B, NSIDCbin, NTv2, NWT_GRC, NWT_GRD, OSM,
+OZI, PAux, PCIDSK, PCRaster, PDF, PDS, PDS4, PLMOSAIC, PNM, PRF, R, RIK, RMF,
 ROI_PAC, RPFTOC, RRASTER, RS2, RST, Rasterlite, S102, S104, S111, SAFE, SAGA, SAR_CEOS,
 SDTS, SENTINEL2, SGI, SIGDEM, SNAP_TIFF, SNODAS, SQLite, SRP, SRTMHGT, STACIT, STACTA,
 TGA, TIL, TSX, Terragen, TopoJSON, USGSDEM, VICAR, VRT, WCS, WEBP, WMS, WMTS, XPM, XYZ,
 ZMap, Zarr, netCDF
 """
+
+# New with the GDAL of rasterio 1.5; an older one complains of names it does not know.
+_SKIPPED_LATER: Final = "GDALG, LIBERTIFF, MiraMonRaster, RCM"
 
 # The library that writes vector files brings a GDAL of its own, with other drivers.
 _SKIPPED_VECTOR: Final = """
@@ -40,8 +44,10 @@ def _names(listed: str) -> str:
     return ",".join(" ".join(name.split()) for name in listed.split(","))
 
 
-GDAL_SKIP: Final = _names(_SKIPPED)
-GDAL_SKIP_VECTOR: Final = _names(f"{_SKIPPED}, {_SKIPPED_VECTOR}")
+_RASTERIO: Final = tuple(int(part) for part in version("rasterio").split(".")[:2])
+_KNOWN: Final = f"{_SKIPPED}, {_SKIPPED_LATER}" if _RASTERIO >= (1, 5) else _SKIPPED
+GDAL_SKIP: Final = _names(_KNOWN)
+GDAL_SKIP_VECTOR: Final = _names(f"{_SKIPPED}, {_SKIPPED_LATER}, {_SKIPPED_VECTOR}")
 
 # Process-wide, and again wherever GDAL is put to work.
 CLOSED: Final = {

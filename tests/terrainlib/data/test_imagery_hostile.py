@@ -3,6 +3,8 @@
 import os
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
@@ -20,6 +22,7 @@ from rasterio.errors import RasterioError
 from terrainlib.data.formats.source import MAX_FILE_MB
 from terrainlib.data.imagery import check_intact, read_height, read_image, read_size
 from terrainlib.errors import ImageError
+from tests.conftest import ROOT
 from tests.imagefiles import (
     PNG_START,
     encode,
@@ -416,6 +419,23 @@ def test_files_beside_a_geotiff_are_not_opened(
 def test_addresses_are_not_paths(listener: tuple[int, list[Any]], typed: str) -> None:
     with pytest.raises(ImageError, match=r"x\.tif: there is no such file\. Check the"):
         read_image(typed.format(listener[0]))
+
+
+def test_gdal_has_nothing_to_say_of_the_drivers_that_are_off(tmp_path: Path) -> None:
+    image = tmp_path / "image.tif"
+    image.write_bytes(tiff(np.zeros((8, 8, 3), np.uint8)))
+    code = (
+        "import logging, sys; logging.basicConfig()\n"
+        "from terrainlib.data.imagery import read_image\n"
+        "read_image(sys.argv[1])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(image)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_only_known_drivers_are_left_on() -> None:
