@@ -24,7 +24,7 @@ from terrainlib.data.dataset import Dataset, read_labels
 from terrainlib.data.formats.raster import Raster, to_rgb
 from terrainlib.data.imagery import read_raster
 from terrainlib.data.layout import Pair, Problem
-from terrainlib.data.palette import NO_DATA, Classes
+from terrainlib.data.palette import NO_DATA
 from terrainlib.data.parallel import ordered_map
 from terrainlib.data.scan import MaskStore, kept_masks, reading_problem
 from terrainlib.errors import DatasetError, ImageError, StoppedError
@@ -212,7 +212,7 @@ def write_cache(
     ):
 
         def load(pair: Pair) -> SmallPair | Problem:
-            return _load(pair, dataset.classes, kept, image_size)
+            return _load(dataset, pair, kept, image_size)
 
         with _ArrayFiles(temporary, image_size, dataset.has_heights) as arrays:
             results = ordered_map(
@@ -267,14 +267,17 @@ class _ArrayFiles:
 
 
 def _load(
-    pair: Pair, classes: Classes, kept: MaskStore, size: int
+    dataset: Dataset, pair: Pair, kept: MaskStore, size: int
 ) -> SmallPair | Problem:
     """Return a pair at its size, or why it could not be read."""
     try:
         picture = read_raster(pair.image)
         rows, columns = picture.valid.shape
         mask, height = read_labels(
-            pair, classes, (rows, columns), kept_mask=kept.read(pair.id, pair.size)
+            dataset,
+            pair,
+            (rows, columns),
+            kept_mask=kept.read(pair.id, pair.size),
         )
         return small_pair(picture, mask, height, size)
     except (ImageError, OSError) as error:

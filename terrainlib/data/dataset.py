@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from terrainlib.data.choices import Choices, read_choices
 from terrainlib.data.imagery import Image, read_height, read_image
 from terrainlib.data.layout import LayoutName, Pair, Problem, require_layout
 from terrainlib.data.masks import read_mask
@@ -48,6 +49,7 @@ class Dataset:
         pairs: Usable pairs, sorted by id.
         problems: Files that are not used, sorted by name.
         fingerprint: 16 hexadecimal digits from all names, sizes and times of change.
+        choices: What people chose for it, from its `dataset.json`.
     """
 
     folder: Path
@@ -58,6 +60,7 @@ class Dataset:
     pairs: tuple[Pair, ...]
     problems: tuple[Problem, ...]
     fingerprint: str
+    choices: Choices = Choices()
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -150,24 +153,25 @@ def open_dataset(folder: Path | str, *, progress: Progress | None = None) -> Dat
         pairs=found.pairs,
         problems=found.problems,
         fingerprint=fingerprint(layout.stamps),
+        choices=read_choices(root),
     )
 
 
-def read_pair(pair: Pair, classes: Classes) -> LoadedPair:
-    """Read the pixels of a pair.
+def read_pair(dataset: Dataset, pair: Pair) -> LoadedPair:
+    """Read the pixels of a pair of a data set.
 
     Raises:
         ImageError: If a file was changed since the check and cannot be read, or is of
             another size than its image.
     """
     image = read_image(pair.image)
-    mask, height = read_labels(pair, classes, (image.height, image.width))
+    mask, height = read_labels(dataset, pair, (image.height, image.width))
     return LoadedPair(image=image, mask=mask, height=height)
 
 
 def read_labels(
+    dataset: Dataset,
     pair: Pair,
-    classes: Classes,
     size: tuple[int, int],
     *,
     kept_mask: NDArray[np.uint8] | None = None,
@@ -175,15 +179,17 @@ def read_labels(
     """Read the mask and height of a pair whose image is of the given size (H, W).
 
     Args:
-        pair: The pair.
-        classes: Classes of the data set.
+        dataset: The data set.
+        pair: One of its pairs.
         size: (H, W) of the image in px.
         kept_mask: The class mask, where the scan has kept it.
 
     Raises:
         ImageError: If a file cannot be read, or is of another size.
     """
-    mask = read_mask(pair.mask, classes).index if kept_mask is None else kept_mask
+    mask = kept_mask
+    if mask is None:
+        mask = read_mask(pair.mask, dataset.classes).index
     height = read_height(pair.height) if pair.height else None
     for path, pixels in ((pair.mask, mask), (pair.height, height)):
         if path is not None and pixels is not None and pixels.shape != size:

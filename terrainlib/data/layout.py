@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from terrainlib.data.choices import CHOICES_FILE
 from terrainlib.errors import DatasetError
 
 LayoutName = Literal["kaggle", "folders"]
@@ -136,8 +137,9 @@ def find_layout(folder: Path) -> Layout:
     if not layout.candidates:
         raise _no_pairs(folder, layouts)
     layout.problems.extend(unreadable)
-    classes = [e for e in entries if e.name == CLASSES_FILE and _is_regular(e)]
-    layout.stamps.extend(_stamp(entry) for entry in classes)
+    named = (CLASSES_FILE, CHOICES_FILE)
+    settings = [e for e in entries if e.name in named and _is_regular(e)]
+    layout.stamps.extend(_stamp(entry) for entry in settings)
     return layout
 
 

@@ -286,7 +286,7 @@ class Gallery:
         Raises:
             InputError: If there is no such image, or it cannot be read any more.
         """
-        loaded = read_pair(self.dataset.pair(identifier), self.dataset.classes)
+        loaded = read_pair(self.dataset, self.dataset.pair(identifier))
         truth: MaskArray = self._table[loaded.mask]
         return truth
 

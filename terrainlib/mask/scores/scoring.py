@@ -130,7 +130,7 @@ def read_truth(pair: Pair, dataset: Dataset, table: MaskArray) -> LoadedPair:
     Raises:
         ImageError: If a file was changed since the data set was opened.
     """
-    loaded = read_pair(pair, dataset.classes)
+    loaded = read_pair(dataset, pair)
     return LoadedPair(loaded.image, table[loaded.mask], loaded.height)
 
 

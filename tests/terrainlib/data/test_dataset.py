@@ -512,7 +512,8 @@ def test_an_unknown_pair_is_an_error(tiny_dataset: Path) -> None:
 def test_the_pixels_of_a_pair_are_those_of_its_files(tmp_path: Path) -> None:
     folder = write_kaggle_dataset(tmp_path / "data", pairs=1, size=16)
     rgb, mask, height = terrain(16, 1)
-    loaded = read_pair(open_dataset(folder).pairs[0], KAGGLE_CLASSES)
+    dataset = open_dataset(folder)
+    loaded = read_pair(dataset, dataset.pairs[0])
     np.testing.assert_allclose(loaded.image.rgb, rgb / 255, atol=1e-6)
     np.testing.assert_array_equal(loaded.mask, mask)
     assert loaded.height is not None
@@ -520,10 +521,11 @@ def test_the_pixels_of_a_pair_are_those_of_its_files(tmp_path: Path) -> None:
 
 
 def test_a_file_changed_after_the_check_is_refused(tiny_dataset: Path) -> None:
-    pair = open_dataset(tiny_dataset).pairs[0]
+    dataset = open_dataset(tiny_dataset)
+    pair = dataset.pairs[0]
     _other_size(pair.mask)
     with pytest.raises(ImageError, match=r"0001_i2\.png: the size is 24 x 20 px"):
-        read_pair(pair, KAGGLE_CLASSES)
+        read_pair(dataset, pair)
 
 
 def test_the_public_names_are_exported() -> None:

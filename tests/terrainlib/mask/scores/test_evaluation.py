@@ -39,7 +39,7 @@ def test_accuracy_is_the_counted_one(painted, color_model):
 
 def test_iou_comes_from_one_matrix_over_all_images(painted, color_model):
     result = evaluate(color_model(), painted)
-    truths = np.stack([read_pair(p, KAGGLE_CLASSES).mask for p in painted.pairs])
+    truths = np.stack([read_pair(painted, p).mask for p in painted.pairs])
     shown = truths.copy()
     for number, mask in enumerate(shown):
         first = mask.reshape(-1)[: 10 * number]
@@ -97,7 +97,7 @@ def test_pixels_are_counted_by_confidence_over_all_images(painted, color_model):
     assert bins.correct.sum() == 5 * 32 * 32 - 100
     confidence, right = [], []
     for pair in painted.pairs:
-        loaded = read_pair(pair, KAGGLE_CLASSES)
+        loaded = read_pair(painted, pair)
         predicted = predict_image(color_model(), loaded.image)
         confidence.append(predicted.probabilities.max(axis=-1))
         right.append(predicted.classes == loaded.mask)

@@ -52,7 +52,7 @@ def test_predictions_and_scores_are_those_of_the_evaluation(painted, model):
     assert (gallery.evaluation.boundary_f1 == expected.boundary_f1).all()
     error = expected.scores.overall["ece"]
     assert gallery.evaluation.scores.overall["ece"] == pytest.approx(error)
-    truth = read_pair(painted.pair("0003"), KAGGLE_CLASSES).mask
+    truth = read_pair(painted, painted.pair("0003")).mask
     assert (gallery.truth("0003") == truth).all()
     wrong = gallery.error_map("0003")
     assert wrong.sum() == 30

@@ -76,7 +76,7 @@ def test_scores_are_those_of_sharpened_and_snapped_masks(painted, model):
     total = np.zeros((7, 7), np.int64)
     borders = []
     for identifier in painted.ids:
-        pair = read_pair(painted.pair(identifier), KAGGLE_CLASSES)
+        pair = read_pair(painted, painted.pair(identifier))
         soft = predict_image(model, pair.image).soft
         mask = snap_to_classes(sharpen(soft, 2.0, method="unsharp"), KAGGLE_CLASSES)
         total += metrics.confusion_matrix(pair.mask, mask, 7)
@@ -155,7 +155,7 @@ def test_pixels_without_data_are_not_scored_and_equal_masks_are_counted_once(
         return count(truth, mask, classes)
 
     monkeypatch.setattr(module.metrics, "confusion_matrix", look)
-    image = read_pair(painted.pair("0000"), KAGGLE_CLASSES).image
+    image = read_pair(painted, painted.pair("0000")).image
     valid = image.valid.copy()
     valid[:4] = False
     predicted = predict_image(model, replace(image, valid=valid))

@@ -1,0 +1,85 @@
+"""What people chose once for a data set: `dataset.json` in its folder.
+
+Which names are images, masks and heights where no rule of `layout` fits, and which
+bands of the images are used. The page writes the file, the command line reads it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from terrainlib import files
+from terrainlib.errors import DatasetError
+from terrainlib.types import PathText, read_record
+
+CHOICES_FILE: Final = "dataset.json"
+MAX_BANDS: Final = 64
+
+BandName = Annotated[int, Field(ge=1, le=2**16)] | Annotated[str, Field(max_length=200)]
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """Which files of a folder belong together, by their paths within it.
+
+    `*` stands for what a pair's files have in common: their id. It may hold slashes.
+
+    Attributes:
+        images: For example `*_sat.jpg`.
+        masks: For example `*_mask.png`.
+        heights: None where there are none.
+    """
+
+    images: PathText
+    masks: PathText
+    heights: PathText | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The contents of `dataset.json`.
+
+    Attributes:
+        patterns: Names of the files; None where the rules find them.
+        bands: Bands of the images by name, or number from 1; None leaves them to what
+            the files say.
+    """
+
+    patterns: Patterns | None = None
+    bands: Annotated[tuple[BandName, ...], Field(max_length=MAX_BANDS)] | None = None
+
+
+def read_choices(folder: Path) -> Choices:
+    """Return what was chosen for the data set in a folder; without a file, nothing.
+
+    Raises:
+        DatasetError: If the file is not valid.
+    """
+    try:
+        return read_record(folder / CHOICES_FILE, Choices) or Choices()
+    except ValueError as error:
+        raise DatasetError(
+            f"not valid: {error}. Write it as "
+            '{"patterns": {"images": "*_sat.jpg", "masks": "*_mask.png"}, '
+            '"bands": ["red", "green", "blue"]}, or delete it.',
+            file=CHOICES_FILE,
+        ) from error
+
+
+def save_choices(folder: Path, choices: Choices) -> None:
+    """Write `dataset.json`, atomically.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    record: dict[str, Any] = {}
+    if choices.patterns is not None:
+        named = choices.patterns
+        record["patterns"] = {"images": named.images, "masks": named.masks}
+        if named.heights is not None:
+            record["patterns"]["heights"] = named.heights
+    if choices.bands is not None:
+        record["bands"] = list(choices.bands)
+    files.write_json(folder / CHOICES_FILE, record)
