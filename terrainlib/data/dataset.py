@@ -6,7 +6,7 @@ a usable pair or named among the problems. Pixels are read by `read_pair`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -60,7 +60,7 @@ class Dataset:
     pairs: tuple[Pair, ...]
     problems: tuple[Problem, ...]
     fingerprint: str
-    choices: Choices = Choices()
+    choices: Choices = field(default_factory=Choices)
 
     @property
     def ids(self) -> tuple[str, ...]:
