@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from terrainlib.data.choices import CHOICES_FILE
+from terrainlib.data.labels.places import PATCHES_FILE
 from terrainlib.errors import DatasetError
 
 LayoutName = Literal["kaggle", "folders"]
@@ -137,7 +138,7 @@ def find_layout(folder: Path) -> Layout:
     if not layout.candidates:
         raise _no_pairs(folder, layouts)
     layout.problems.extend(unreadable)
-    named = (CLASSES_FILE, CHOICES_FILE)
+    named = (CLASSES_FILE, CHOICES_FILE, PATCHES_FILE)
     settings = [e for e in entries if e.name in named and _is_regular(e)]
     layout.stamps.extend(_stamp(entry) for entry in settings)
     return layout
