@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from terrainlib import files
 from terrainlib.data.imagery import check_intact, read_size
-from terrainlib.data.layout import CLASSES_FILE, Candidate, Layout, Pair, Problem, Stamp
+from terrainlib.data.layout import Candidate, Layout, Pair, Problem, Stamp
 from terrainlib.data.masks import find_classes, read_mask
 from terrainlib.data.palette import KAGGLE_CLASSES, Classes, TerrainClass, load_classes
 from terrainlib.data.parallel import ordered_map
@@ -218,7 +218,7 @@ def _pixels(size: _Size) -> str:
 
 ClassesSource = Literal["classes.json", "kaggle", "found"]
 
-_VERSION: Final = 1  # of the check; a change of it makes what was remembered void
+_VERSION: Final = 2  # of the check; a change of it makes what was remembered void
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +291,7 @@ def scan(folder: Path, layout: Layout, progress: Progress | None) -> Scan:
         classes=remembered.classes,
         source=remembered.source,
         pairs=remembered.pairs,
-        problems=tuple(sorted(problems, key=lambda problem: problem.file)),
+        problems=tuple(sorted(problems, key=lambda one: files.natural_key(one.file))),
     )
 
 
@@ -328,8 +328,8 @@ def _check(
 
 def _classes(folder: Path, layout: Layout) -> tuple[Classes, ClassesSource]:
     """Return the classes: those listed, Kaggle's, or the colours found."""
-    if any(stamp.name == CLASSES_FILE for stamp in layout.stamps):
-        return load_classes(folder / CLASSES_FILE), "classes.json"
+    if layout.classes_file is not None:
+        return load_classes(folder / layout.classes_file), "classes.json"
     paths = [folder / candidate.mask.name for candidate in layout.candidates]
     try:
         return find_classes(paths)
