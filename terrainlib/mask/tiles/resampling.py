@@ -42,8 +42,8 @@ class Axis:
 
     def nearest(self) -> NDArray[np.int64]:
         """Return the source pixel in whose square each target pixel lies."""
-        centers = self._center(np.arange(self.target))
-        return np.minimum(centers // self._unit, self.source - 1)
+        places = self._center(np.arange(self.target)) // self._unit
+        return np.asarray(np.minimum(places, self.source - 1))
 
     def window(self, start: int, stop: int) -> slice:
         """Return which source pixels the target pixels `start` to `stop` are made of.
