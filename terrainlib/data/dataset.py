@@ -1,8 +1,8 @@
 """A data set: a folder of image/mask pairs, found and checked once.
 
-`open_dataset` is the only way in. The layout is found by `_layout`, each file is
-checked by `_check`, and `_scan` remembers the result; every file is then either part of
-a usable pair or named among the problems. Pixels are read by `read_pair`.
+`open_dataset` is the only way in. The layout is found by `layouts`, `scan` checks each
+file and remembers the result; every file is then either part of a usable pair or named
+among the problems. Pixels are read by `read_pair`.
 """
 
 from collections.abc import Iterable
@@ -13,11 +13,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data.choices import Choices, read_choices
+from terrainlib.data.choices import Choices
 from terrainlib.data.classes.masks import MaskMeaning, read_mask
 from terrainlib.data.classes.meaning import ClassesSource
 from terrainlib.data.imagery import Image, read_height, read_image
-from terrainlib.data.layout import LayoutName, Pair, Problem, require_layout
+from terrainlib.data.layout import LayoutName, Pair, Problem
+from terrainlib.data.layouts.find import require_layout
 from terrainlib.data.palette import Classes
 from terrainlib.data.scan import fingerprint, scan
 from terrainlib.errors import DatasetError, ImageError
@@ -44,7 +45,7 @@ class Dataset:
     Attributes:
         folder: Where it lies.
         name: Name to show, the folder's.
-        layout: Which of the two layouts was found.
+        layout: Which of the layouts was found.
         classes: Classes of the masks, in the order of their indices.
         classes_source: Where the classes come from.
         meaning: What the values of the masks mean.
@@ -144,13 +145,14 @@ def open_dataset(folder: Path | str, *, progress: Progress | None = None) -> Dat
     pair is left out. A data set may thus be left without a usable pair.
 
     Args:
-        folder: The folder, in one of the two layouts.
+        folder: The folder, in one of the layouts.
         progress: Called with the pairs checked and their number, as the check goes on;
             not called where an earlier check of the unchanged folder is remembered.
 
     Raises:
+        UnknownNamesError: If there are images, but none with a mask.
         DatasetError: If the folder is missing, empty or without any image that has a
-            mask, or if its `classes.json` is not valid.
+            mask, or if its `classes.json` or `dataset.json` is not valid.
     """
     root = Path(folder)
     layout = require_layout(root)
@@ -167,7 +169,7 @@ def open_dataset(folder: Path | str, *, progress: Progress | None = None) -> Dat
         pairs=found.pairs,
         problems=found.problems,
         fingerprint=fingerprint(layout.stamps),
-        choices=read_choices(root),
+        choices=layout.choices,
     )
 
 

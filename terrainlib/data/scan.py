@@ -31,7 +31,7 @@ from terrainlib.data.classes.masks import (
 from terrainlib.data.classes.meaning import ClassesSource, Decision, decide
 from terrainlib.data.formats.categories import Category, read_categories
 from terrainlib.data.imagery import check_intact, read_size
-from terrainlib.data.layout import CLASSES_FILE, Candidate, Layout, Pair, Problem, Stamp
+from terrainlib.data.layout import Candidate, Layout, Pair, Problem, Stamp
 from terrainlib.data.palette import (
     KAGGLE_CLASSES,
     NO_DATA,
@@ -315,7 +315,7 @@ def _pixels(size: _Size) -> str:
     return f"{width} x {height} px"
 
 
-_VERSION: Final = 2  # of the check; a change of it makes what was remembered void
+_VERSION: Final = 3  # of the check; a change of it makes what was remembered void
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,7 +398,7 @@ def scan(folder: Path, layout: Layout, progress: Progress | None) -> Scan:
         meaning=remembered.meaning,
         notes=remembered.notes,
         pairs=remembered.pairs,
-        problems=tuple(sorted(problems, key=lambda problem: problem.file)),
+        problems=tuple(sorted(problems, key=lambda one: files.natural_key(one.file))),
     )
 
 
@@ -417,8 +417,8 @@ def _check(
     folder: Path, layout: Layout, masks: MaskCollector, progress: Progress | None
 ) -> Scan:
     listed = None
-    if any(stamp.name == CLASSES_FILE for stamp in layout.stamps):
-        listed = load_class_list(folder / CLASSES_FILE)
+    if layout.classes_file is not None:
+        listed = load_class_list(folder / layout.classes_file)
     decode = partial(decode_pair, folder)
     decoded: list[DecodedPair] = []
     held = 0

@@ -22,6 +22,7 @@ from terrainlib.data import palette
 from terrainlib.data.classes.masks import read_mask
 from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.imagery import read_height, read_image
+from terrainlib.data.layouts.find import watched_paths
 from terrainlib.data.overlaps import Overlaps, known_overlaps
 from terrainlib.data.relief import shaded_relief
 from terrainlib.data.sample import EMBEDDED_MODELS
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 JPEG_QUALITY = 88
 THUMBNAIL_PX = 360
-_DATASET_PARTS = ("", "images", "masks", "heights", "classes.json")
 _OPENED = "cached_opened_datasets"
 
 Stamp = tuple[int, int]
@@ -66,7 +66,7 @@ def dataset(
         DatasetError: If the folder is no usable data set.
     """
     folder = allowed_path(folder)
-    stamp = tuple(file_stamp(folder / part) for part in _DATASET_PARTS)
+    stamp = tuple(file_stamp(path) for path in watched_paths(folder))
     opened: list[str] = st.session_state.setdefault(_OPENED, [])
     key = f"{folder}|{stamp}"
     if progress is not None and key not in opened:
