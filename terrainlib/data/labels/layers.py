@@ -4,7 +4,7 @@ Each file of labels becomes a layer. Later layers lie over earlier ones, later f
 over earlier ones of the same file; where none says anything, the class is no data.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +13,17 @@ from typing import Any, Final, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from terrainlib.data.formats.categories import Category, read_categories
 from terrainlib.data.formats.raster import Georeference, Transform
 from terrainlib.data.labels.scenes import StoredScene, all_windows, open_stored
 from terrainlib.data.labels.vectors import Features, is_vector, read_features
-from terrainlib.data.masks import index_classes
 from terrainlib.data.palette import (
     KAGGLE_CLASSES,
     MAX_CLASSES,
     NO_DATA,
     Classes,
     TerrainClass,
+    distinct_colors,
 )
 from terrainlib.errors import DatasetError
 from terrainlib.types import MaskArray, Size, Window
@@ -87,7 +88,8 @@ def open_labels(
         if is_vector(path):
             found.append(VectorLabels(read_features(path, field), width))
         else:
-            found.append(RasterLabels.of(stack.enter_context(open_stored(path))))
+            scene = stack.enter_context(open_stored(path))
+            found.append(RasterLabels.of(scene, read_categories(path)))
     return found
 
 
@@ -114,7 +116,7 @@ def classes_of(labels: Sequence[LabelFile]) -> Classes:
     kaggle = {item.name: item.color for item in KAGGLE_CLASSES}
     names = sorted(given, key=lambda name: (_place(name, list(kaggle)), name))
     used = {color for color in given.values() if color} | set(kaggle.values())
-    free = [item.color for item in index_classes(MAX_CLASSES) if item.color not in used]
+    free = distinct_colors(len(names), used)
     classes: list[TerrainClass] = []
     for name in names:
         color = given[name] or kaggle.get(name)
@@ -151,8 +153,12 @@ class RasterLabels:
         return self.scene.name
 
     @classmethod
-    def of(cls, scene: StoredScene) -> Self:
+    def of(cls, scene: StoredScene, categories: Mapping[int, Category]) -> Self:
         """Look through a raster.
+
+        Args:
+            scene: The raster.
+            categories: What its values are called.
 
         Raises:
             DatasetError: If it holds no codes, or more than there may be classes.
@@ -179,6 +185,9 @@ class RasterLabels:
             codes.discard(NO_DATA)  # beside smaller codes it is none
         colors = {code: _color(scene, code) for code in codes}
         names = {code: _name(scene, code, colors[code]) for code in sorted(codes)}
+        for code in codes & set(categories):
+            names[code] = categories[code].name
+            colors[code] = categories[code].color or colors[code]
         return cls(scene, names, {names[code]: colors[code] for code in names})
 
     def on(self, scene: StoredScene, classes: Classes) -> Layer:

@@ -15,9 +15,7 @@ def labels(tmp_path):
     return features(tmp_path / "labels.gpkg", shapes, fields)
 
 
-def test_a_labelled_scene_becomes_a_data_set_that_check_takes(
-    tmp_path, labels, capsys
-):
+def test_a_labelled_scene_becomes_a_data_set_that_check_takes(tmp_path, labels, capsys):
     image, out = scene(tmp_path), tmp_path / "set"
     words = ["patches", image, "--labels", labels, "--out", out, "--field", "kind"]
     assert main.main([*map(str, words), "--size", "32", "--bands", "red,4"]) == 0
@@ -26,12 +24,9 @@ def test_a_labelled_scene_becomes_a_data_set_that_check_takes(
     assert json.loads((out / "dataset.json").read_text()) == {"bands": ["red", 4]}
     assert main.main(["check", str(out), "--overlaps", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report == {
-        "pairs": 2,
-        "problems": [],
-        "classes": {"Water": 0.5, "Forest": 0.5},
-        "overlaps": [],
-    }
+    assert (report["pairs"], report["problems"]) == (2, [])
+    assert report["classes"] == {"Water": 0.5, "Forest": 0.5}
+    assert report["overlaps"] == []
 
 
 def test_what_is_not_clear_ends_with_status_2_and_one_sentence(

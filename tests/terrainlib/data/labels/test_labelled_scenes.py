@@ -10,9 +10,8 @@ import shapely
 from pyproj import Transformer
 from rasterio import Affine
 
-from terrainlib.data.dataset import open_dataset
+from terrainlib.data.dataset import open_dataset, read_pair
 from terrainlib.data.labels.patches import PatchOptions, make_patches, tile_windows
-from terrainlib.data.masks import read_mask
 from terrainlib.errors import ConfigError, DatasetError, InputError, StoppedError
 from tests.imagefiles import tiff, write
 from tests.labelled import (
@@ -36,7 +35,7 @@ def labelled(folder, size=64):
     whole = np.full((size, size), 255, np.uint8)
     with (folder / "patches.csv").open(newline="") as file:
         for row in csv.DictReader(file):
-            mask = read_mask(dataset.pair(row["id"]).mask, dataset.classes).index
+            mask = read_pair(dataset, dataset.pair(row["id"])).mask
             top, left = int(row["row"]), int(row["column"])
             whole[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
     return whole, [item.name for item in dataset.classes]
@@ -98,6 +97,19 @@ def test_a_class_raster_of_another_reference_system_is_laid_by_its_places(tmp_pa
     mask, _ = made(tmp_path, [raster])
     assert (mask[:, :31] == 0).all()
     assert (mask[:, 33:] == 1).all()
+
+
+def test_a_class_raster_names_its_codes_itself(tmp_path):
+    raster = class_raster(tmp_path, HALVES)
+    names = {10: "Water", 70: "Ice"}
+    listed = "".join(
+        f"<Category>{names.get(code, '')}</Category>" for code in range(71)
+    )
+    raster.with_name("codes.tif.aux.xml").write_text(
+        f'<PAMDataset><PAMRasterBand band="1"><CategoryNames>{listed}'
+        "</CategoryNames></PAMRasterBand></PAMDataset>"
+    )
+    assert made(tmp_path, [raster])[1] == ["Water", "Ice"]
 
 
 @pytest.mark.parametrize("name", ["a.gpkg", "a.geojson", "a.shp"])
