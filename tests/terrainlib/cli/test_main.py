@@ -183,7 +183,8 @@ def test_check_prints_one_json_object(command: Command, tiny_dataset: Path) -> N
     write(tiny_dataset, "0003_t.png", b"no picture")
     assert command("check", tiny_dataset, "--json") == 0
     values = json.loads(command.out)
-    assert {"pairs", "problems", "classes", "layout"} <= set(values)
+    parts = {"pairs", "problems", "classes", "layout", "no_data", "notes"}
+    assert parts <= set(values)
     assert values["pairs"] == 5
     assert values["layout"] == "kaggle"
     assert [set(entry) for entry in values["problems"]] == [{"file", "problem"}]
