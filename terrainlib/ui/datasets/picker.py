@@ -1,7 +1,7 @@
 """The box in which a page lets people choose a data set.
 
-Four ways lead to one: the embedded sample, a folder on this machine, an uploaded zip
-and a Kaggle data set by its name. The choice is shared by the pages and survives
+Five ways lead to one: the embedded sample, a folder on this machine, an uploaded zip, a
+labelled scene and a Kaggle data set by its name. The choice is shared by the pages and survives
 leaving them. Use it outside of forms: it holds one itself.
 """
 
@@ -23,6 +23,7 @@ from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.errors import DatasetError, TerrainError
 from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.ui import cached, state
+from terrainlib.ui.datasets.labelled import make_of_scene
 from terrainlib.ui.datasets.names import show_chosen_names, show_names
 from terrainlib.ui.errors import errors_shown, show_error
 from terrainlib.ui.paths import allowed_path
@@ -35,6 +36,7 @@ SOURCES: Final = {
     "sample": "Sample",
     "folder": "Folder",
     "zip": "Zip file",
+    "scene": "Labelled scene",
     "kaggle": "Kaggle",
 }
 LAYOUT_HELP: Final = (
@@ -147,6 +149,13 @@ def _zip(key: str) -> str | None:
     return _remembered("zip")
 
 
+def _scene(key: str) -> str | None:
+    made = make_of_scene(f"{key}_scene")
+    if made is not None:
+        _remember("scene", made)
+    return _remembered("scene")
+
+
 def _kaggle(key: str) -> str | None:
     name = _ask(
         f"{key}_kaggle",
@@ -222,5 +231,6 @@ _INPUTS: Final[dict[str, Callable[[str], str | None]]] = {
     "sample": _sample,
     "folder": _folder,
     "zip": _zip,
+    "scene": _scene,
     "kaggle": _kaggle,
 }
