@@ -82,11 +82,9 @@ def test_a_writer_leaves_images_truth_and_the_masks_of_each_epoch(
     writer = PreviewWriter(tmp_path, pairs, KAGGLE_CLASSES, "classes")
     writer.write_inputs()
 
-    def predict(
-        images: NDArray[np.uint8], heights: NDArray[np.float32] | None
-    ) -> NDArray[np.float32]:
-        assert (images.dtype, images.shape, heights) == (np.uint8, (2, 4, 4, 3), None)
-        return np.eye(7, dtype=np.float32)[np.full((2, 4, 4), 6)]
+    def predict(shown: PairCache) -> list[NDArray[np.float32]]:
+        assert (shown.ids, shown.shapes) == (pairs.ids, pairs.shapes)
+        return [np.eye(7, dtype=np.float32)[np.full((4, 4), 6)]] * 2
 
     writer.write_epoch(1, predict)
     writer.write_epoch(12, predict)
