@@ -98,7 +98,7 @@ def _crops_a_pass(cache: PairCache, config: TrainingConfig) -> NDArray[np.float6
 
 def epoch_crops(cache: PairCache, config: TrainingConfig) -> int:
     """Return how many crops an epoch has: as many as show every pixel once."""
-    return round(_crops_a_pass(cache, config).sum())
+    return round(float(_crops_a_pass(cache, config).sum()))
 
 
 def epoch_pairs(
@@ -342,8 +342,8 @@ def _window_input(
     outer = window.widened(margin)
     pixels = np.ascontiguousarray(outer.of(cache.images[row], border))
     colors = np.broadcast_to(table, (256, pixels.shape[2]))[None]
-    looked_up = cv2.LUT(pixels, np.ascontiguousarray(colors))
-    rgb: FloatArray = np.asarray(looked_up).reshape(pixels.shape)
+    looked_up: Any = cv2.LUT(pixels, np.ascontiguousarray(colors))
+    rgb: FloatArray = looked_up.reshape(pixels.shape)
     height = None if cache.heights is None else outer.of(cache.heights[row], border)
     image = network_input(rgb, height, config.network)
     part: FloatArray = _Window(margin, margin, *window[2:]).of(image, border)
