@@ -35,9 +35,12 @@ from terrainlib.types import PathText, Progress, Sentence, Size, known_record
 
 
 def typical_side(dataset: Dataset) -> float:
-    """Return the side in px of a square as large as the median image; 0 for no pair."""
-    sides = [math.sqrt(math.prod(pair.size)) for pair in dataset.pairs]
-    return statistics.median(sides) if sides else 0.0
+    """Return the side in px of a square as large as the median image.
+
+    Of two in the middle it is the smaller one, so that less is lost; 0 for no pair.
+    """
+    areas = [math.prod(pair.size) for pair in dataset.pairs]
+    return math.sqrt(statistics.median_low(areas)) if areas else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +329,8 @@ class PairCache:
     @property
     def side(self) -> int:
         """Side in px of a square as large as the median pair."""
-        return round(statistics.median(math.sqrt(h * w) for h, w in self.shapes))
+        areas = [math.prod(shape) for shape in self.shapes]
+        return round(math.sqrt(statistics.median_low(areas)))
 
     def middles(self, side: int) -> Self:
         """Return the pairs with only the middle of larger ones, `side` px squared."""
@@ -478,6 +482,7 @@ def _key(dataset: Dataset, working: Working) -> str:
         str(dataset.folder),
         dataset.fingerprint,
         *(f"{entry.name}{entry.color}" for entry in dataset.classes),
+        str(dataset.meaning),
         *dataset.ids,
     ]
     text = "\n".join(facts).encode("utf-8", "surrogateescape")

@@ -105,7 +105,7 @@ def test_ids_of_any_kind_name_their_files(tmp_path: Path, name: str) -> None:
     named = PairCache(pairs.images, pairs.masks, None, (name,), 1.0)
     writer = PreviewWriter(tmp_path, named, KAGGLE_CLASSES, "classes")
     writer.write_inputs()
-    writer.write_epoch(1, lambda images, _: np.zeros((len(images), 4, 4, 7), "f4"))
+    writer.write_epoch(1, lambda shown: [np.zeros((4, 4, 7), "f4")] * len(shown.ids))
     assert [entry.id for entry in preview_inputs(tmp_path)] == [name]
     assert list(previews(tmp_path)[1]) == [name]
 
