@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from terrainlib.data.choices import CHOICES_FILE, Patterns, read_choices
+from terrainlib.data.labels.places import PATCHES_FILE
 from terrainlib.data.layout import CLASSES_FILE, LAYOUTS_TEXT, Layout, Problem
 from terrainlib.data.layouts.listing import (
     MAX_FOLDERS,
@@ -180,14 +181,15 @@ def _add_unread(layout: Layout, listing: Listing) -> None:
 
 
 def _add_settings(folder: Path, layout: Layout, listing: Listing) -> None:
-    """Add `dataset.json`, and `classes.json` of the folder or of those in it."""
+    """Add `dataset.json`, `patches.csv`, and `classes.json` here or in the folders."""
     at = {
         found.parents: found
         for found in listing.files
         if found.name == CLASSES_FILE and not found.is_link
     }
     for found in listing.files:
-        if found.name == CHOICES_FILE and not (found.parents or found.is_link):
+        named = found.name in (CHOICES_FILE, PATCHES_FILE)
+        if named and not (found.parents or found.is_link):
             layout.stamps.append(found.stamp())
     if () in at:
         layout.stamps.append(at[()].stamp())
