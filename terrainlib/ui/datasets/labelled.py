@@ -64,7 +64,7 @@ def make_of_scene(key: str) -> str | None:
     with errors_shown("The data set cannot be made"):
         if not images or not labels:
             raise InputError("An image and its labels are needed. Name or upload both.")
-        folder = results_folder(out.strip() or _default_folder(images))
+        folder = results_folder(out.strip() or str(_default_folder(images)))
         made = _make(key, images, labels, folder, PatchOptions(field, size))
         for note in made.notes:
             st.caption(md_escape(note))
@@ -91,13 +91,11 @@ def _pick(key: str, label: str, endings: Sequence[str], help_text: str) -> list[
 def _default_folder(images: Sequence[Any]) -> Path:
     """Return a folder that is not there yet, named after the first image."""
     name = PurePath(_name(images[0])).stem if images else "scene"
-    folder = files.home_dir() / "datasets" / (name.strip(". ")[:80] or "scene")
-    number = 2
+    first = files.home_dir() / "datasets" / (name.strip(". ")[:80] or "scene")
+    folder, number = first, 1
     while files.exists(folder):
-        folder = folder.with_name(
-            f"{folder.name.removesuffix(f'-{number - 1}')}-{number}"
-        )
         number += 1
+        folder = first.with_name(f"{first.name}-{number}")
     return folder
 
 
@@ -139,11 +137,17 @@ def _on_disk(sources: Sequence[Any]) -> Iterator[list[Path]]:
     with files.scratch_folder(files.cache_dir()) as folder:
         paths = []
         for upload in uploads:
-            path = folder / PurePath(upload.name).name
+            path = folder / _file_name(upload.name)
             path.write_bytes(upload.getbuffer())
             if path.suffix.lower() not in _PARTS_OF_SHAPEFILE:
                 paths.append(path)
         yield paths
+
+
+def _file_name(name: str) -> str:
+    """Return a name under which an upload can be written anywhere."""
+    path = PurePath("".join(c if c.isprintable() else "_" for c in name))
+    return (path.stem.strip(". ")[:80] or "file") + path.suffix[:10]
 
 
 def _make(

@@ -1,8 +1,8 @@
 """The box in which a page lets people choose a data set.
 
 Five ways lead to one: the embedded sample, a folder on this machine, an uploaded zip, a
-labelled scene and a Kaggle data set by its name. The choice is shared by the pages and survives
-leaving them. Use it outside of forms: it holds one itself.
+labelled scene and a Kaggle data set by its name. The choice is shared by the pages and
+survives leaving them. Use it outside of forms: it holds one itself.
 """
 
 from collections.abc import Callable
