@@ -161,7 +161,7 @@ def test_another_encoding_is_named(tmp_path: Path) -> None:
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(
         DatasetError,
-        match=r"^classes\.json: its text is in Latin-1 or Windows-1252; save it as UTF-8",
+        match=r"^classes\.json: its text is in Latin-1 or Windows-1252; save",
     ):
         load_classes(path)
 
