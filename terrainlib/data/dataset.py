@@ -19,7 +19,7 @@ from terrainlib.data.classes.meaning import ClassesSource
 from terrainlib.data.imagery import Image, read_height, read_image
 from terrainlib.data.layout import LayoutName, Pair, Problem
 from terrainlib.data.layouts.find import require_layout
-from terrainlib.data.palette import Classes
+from terrainlib.data.palette import Classes, Value
 from terrainlib.data.scan import fingerprint, scan
 from terrainlib.errors import DatasetError, ImageError
 from terrainlib.types import Progress
@@ -50,6 +50,7 @@ class Dataset:
         classes_source: Where the classes come from.
         meaning: What the values of the masks mean.
         notes: What people should know of that, one sentence each.
+        unlisted: Values of the masks that stand for nothing, which is a problem.
         pairs: Usable pairs, sorted by id.
         problems: Files that are not used, sorted by name.
         fingerprint: 16 hexadecimal digits from all names, sizes and times of change.
@@ -63,6 +64,7 @@ class Dataset:
     classes_source: ClassesSource
     meaning: MaskMeaning
     notes: tuple[str, ...]
+    unlisted: tuple[Value, ...]
     pairs: tuple[Pair, ...]
     problems: tuple[Problem, ...]
     fingerprint: str
@@ -166,6 +168,7 @@ def open_dataset(folder: Path | str, *, progress: Progress | None = None) -> Dat
         classes_source=found.source,
         meaning=found.meaning,
         notes=found.notes,
+        unlisted=found.unlisted,
         pairs=found.pairs,
         problems=found.problems,
         fingerprint=fingerprint(layout.stamps),

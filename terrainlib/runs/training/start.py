@@ -5,7 +5,7 @@ checkpoints, or begins with the very same weights again.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from terrainlib import files
@@ -67,9 +67,7 @@ def load_start(run: Run) -> "TerrainModel | None":
         data = files.read_bytes(path, _MAX_BYTES)
         start = Start(model.name, hashlib.sha256(data).hexdigest())
         files.write_bytes(kept, data)
-        files.write_json(
-            run.path / START_RECORD, {"name": start.name, "hash": start.hash}
-        )
+        files.write_json(run.path / START_RECORD, asdict(start))
     elif _hash(run) != start.hash:
         raise ModelFileError(
             f"{START_FILE}, the model that it began with, is gone or has changed. Put "
