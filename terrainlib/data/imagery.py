@@ -14,6 +14,7 @@ from terrainlib.data.formats import geotiff, pngjpeg
 from terrainlib.data.formats.bands import pick
 from terrainlib.data.formats.raster import (
     Georeference,
+    Grid,
     Raster,
     Triple,
     to_height,
@@ -32,9 +33,11 @@ __all__ = [
     "MAX_FILE_MB",
     "MAX_MEGAPIXELS",
     "Georeference",
+    "Grid",
     "Image",
     "ImageSource",
     "check_intact",
+    "read_grid",
     "read_height",
     "read_image",
     "read_raster",
@@ -50,7 +53,7 @@ class Image:
         rgb: (H, W, 3) float32 in [0, 1]; 0 where there is no data.
         valid: (H, W) bool, False where there is no data.
         notes: What reading did to the pixels, one phrase each, for people.
-        georeference: Where the pixels lie on the Earth, for GeoTIFF.
+        georeference: Where the pixels lie on the Earth, if the file says so.
         name: Name of the file, without folders.
     """
 
@@ -179,10 +182,27 @@ def read_size(
     Raises:
         ImageError: If the file is missing, no picture or too large.
     """
+    grid = read_grid(source, name=name, in_parts=in_parts)
+    return grid.height, grid.width
+
+
+def read_grid(
+    source: ImageSource, *, name: str | None = None, in_parts: bool = False
+) -> Grid:
+    """Return the size of a picture and where it lies, without decoding pixels.
+
+    Args:
+        source: As for `read_size`.
+        name: Name for messages; without it the file's.
+        in_parts: As for `read_size`.
+
+    Raises:
+        ImageError: If the file is missing, no picture or too large.
+    """
     with open_source(source, name, in_parts=in_parts) as opened:
         if opened.kind == "TIFF":
-            return geotiff.read_size(opened, in_parts=in_parts)
-        return pngjpeg.read_size_picture(opened)
+            return geotiff.read_grid(opened, in_parts=in_parts)
+        return pngjpeg.read_grid(opened)
 
 
 def check_intact(source: ImageSource, *, name: str | None = None) -> None:

@@ -82,8 +82,7 @@ def tiff_scene(picture: TiffPicture) -> RasterScene:
     Raises:
         ImageError: If the pixels that its scale is found from are damaged.
     """
-    tiff = picture.tiff
-    sample = (picture.raster(w) for w in sample_windows(tiff.height, tiff.width))
+    sample = (picture.raster(w) for w in sample_windows(picture.height, picture.width))
     scale = find_scale(picture.raster((slice(0, 1), slice(0, 1))), sample)
 
     scaled = partial(apply_scale, scale=scale)
@@ -91,14 +90,15 @@ def tiff_scene(picture: TiffPicture) -> RasterScene:
     @contextmanager
     def layer(height: int) -> Iterator[Layer]:
         with open_reduced(picture, height) as reduced:
-            shape = (reduced.tiff.height, reduced.tiff.width)
-            block = reduced.tiff.block
-            yield Layer(shape, block, reduced.pixel_bytes, reduced.raster, scaled)
+            shape = (reduced.height, reduced.width)
+            yield Layer(
+                shape, reduced.block, reduced.pixel_bytes, reduced.raster, scaled
+            )
 
     return RasterScene(
-        tiff.source.name,
-        tiff.height,
-        tiff.width,
+        picture.tiff.source.name,
+        picture.height,
+        picture.width,
         picture.notes + scale.notes,
         picture.georeference,
         scale,
@@ -168,7 +168,7 @@ class Scene(Protocol):
 
     @property
     def georeference(self) -> Georeference | None:
-        """Where the pixels lie on the Earth, for GeoTIFF."""
+        """Where the pixels lie on the Earth, if the file says so."""
 
     def read(self, window: Window) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Return a window of the image.
