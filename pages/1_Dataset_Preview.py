@@ -10,6 +10,7 @@ from terrainlib.ui.datasets.report import (
     show_class_names,
     show_classes,
     show_counts,
+    show_notes,
     show_problems,
 )
 from terrainlib.ui.page import empty_state, page_header
@@ -30,6 +31,7 @@ if dataset is None:
 
 show_counts(dataset)
 show_problems(dataset)
+show_notes(dataset)
 if dataset.pairs:
     show_class_names(dataset, "preview")
     show_classes(dataset)

@@ -1,13 +1,15 @@
 """The command `check`."""
 
 import argparse
-from typing import Any
+from typing import Any, Final
 
 from terrainlib.cli.console import progress_bar, say, say_json, say_table
 from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.overlaps import Overlaps, find_overlaps
 from terrainlib.data.splits import leak_free_split, random_split
 from terrainlib.errors import DatasetError
+
+_NOTES_SAID: Final = 20
 
 
 def check(options: argparse.Namespace) -> int:
@@ -45,6 +47,9 @@ def _report(dataset: Dataset, overlaps: Overlaps | None) -> dict[str, Any]:
         ],
         "classes": dataset.class_shares,
     }
+    if dataset.notes:
+        told = [{"file": entry.file, "note": entry.note} for entry in dataset.notes]
+        report["notes"] = told
     if overlaps is not None:
         report["overlaps"] = [[pair.first, pair.second] for pair in overlaps.pairs]
     return report
@@ -86,3 +91,17 @@ def _say_dataset(dataset: Dataset) -> None:
         say(f"{count} {'problem' if count == 1 else 'problems'}:")
     for entry in dataset.problems:
         say(f"  {entry.file}: {entry.problem}")
+    notes = list(_by_note(dataset).items())
+    for note, names in notes[:_NOTES_SAID]:
+        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        say(f"note: {names[0]}{others}: {note}")
+    if len(notes) > _NOTES_SAID:
+        say(f"note: {len(notes) - _NOTES_SAID} more notes; --json lists all of them")
+
+
+def _by_note(dataset: Dataset) -> dict[str, list[str]]:
+    """Return the files that each note is about."""
+    files: dict[str, list[str]] = {}
+    for entry in dataset.notes:
+        files.setdefault(entry.note, []).append(entry.file)
+    return files

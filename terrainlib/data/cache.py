@@ -297,7 +297,7 @@ def _require_complete(dataset: Dataset, done: int, skipped: list[Problem]) -> No
         )
 
 
-_VERSION: Final = 1  # of the content; a change of it makes old caches void
+_VERSION: Final = 2  # of the content; a change of it makes old caches void
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.choices import Choices, read_choices
-from terrainlib.data.imagery import Image, read_height, read_image
-from terrainlib.data.layout import LayoutName, Pair, Problem, require_layout
+from terrainlib.data.formats.grids import lay_mask
+from terrainlib.data.formats.heights import read_heights
+from terrainlib.data.imagery import Image, read_grid, read_image
+from terrainlib.data.layout import LayoutName, Note, Pair, Problem, require_layout
 from terrainlib.data.masks import read_mask
 from terrainlib.data.palette import Classes
 from terrainlib.data.scan import ClassesSource, fingerprint, scan
@@ -27,12 +29,15 @@ __all__ = [
     "Dataset",
     "LayoutName",
     "LoadedPair",
+    "Note",
     "Pair",
     "Problem",
     "Progress",
+    "on_image",
     "open_dataset",
     "read_labels",
     "read_pair",
+    "read_pair_height",
 ]
 
 
@@ -78,6 +83,11 @@ class Dataset:
             entry.name: float(share)
             for entry, share in zip(self.classes, shares, strict=True)
         }
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What is to be known of the files that are used, in the order of the pairs."""
+        return tuple(note for pair in self.pairs for note in pair.notes)
 
     @property
     def has_heights(self) -> bool:
@@ -189,8 +199,8 @@ def read_labels(
     """
     mask = kept_mask
     if mask is None:
-        mask = read_mask(pair.mask, dataset.classes).index
-    height = read_height(pair.height) if pair.height else None
+        mask = on_image(pair, read_mask(pair.mask, dataset.classes).index)
+    height = read_pair_height(pair)
     for path, pixels in ((pair.mask, mask), (pair.height, height)):
         if path is not None and pixels is not None and pixels.shape != size:
             raise ImageError(
@@ -199,3 +209,33 @@ def read_labels(
                 file=path.name,
             )
     return mask, height
+
+
+def on_image(pair: Pair, index: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a mask as it lies on its image.
+
+    Args:
+        pair: The pair.
+        index: Its mask as the file holds it, (H, W) class indices.
+
+    Raises:
+        ImageError: If a file was changed since the check and lies elsewhere.
+    """
+    if "mask" not in pair.laid:
+        return index
+    image = read_grid(pair.image)
+    return lay_mask(index, read_grid(pair.mask), image, pair.mask.name)[0]
+
+
+def read_pair_height(pair: Pair) -> NDArray[np.float32] | None:
+    """Return the height of a pair as it lies on its image; None without a file.
+
+    Raises:
+        ImageError: If the file was changed since the check and cannot be read.
+    """
+    if pair.height is None:
+        return None
+    heights = read_heights(pair.height)
+    if "height" in pair.laid:
+        heights = heights.on(read_grid(pair.image))
+    return heights.read_all()

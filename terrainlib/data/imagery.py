@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from terrainlib.data.formats import geotiff, pngjpeg
 from terrainlib.data.formats.bands import pick
+from terrainlib.data.formats.heights import read_height
 from terrainlib.data.formats.raster import (
     Georeference,
     Grid,
     Raster,
     Triple,
-    to_height,
     to_rgb,
 )
 from terrainlib.data.formats.source import (
@@ -133,39 +133,6 @@ def read_image(
     return Image(
         rgb, raster.valid, notes, raster.georeference, source_name(source, name)
     )
-
-
-def read_height(source: ImageSource, *, name: str | None = None) -> NDArray[np.float32]:
-    """Read heights.
-
-    Args:
-        source: Path or bytes of a single-band file whose values are metres.
-        name: Name for messages; without it the file's.
-
-    Returns:
-        (H, W) float32 in metres, NaN where there is no data.
-
-    Raises:
-        ImageError: If the file cannot be read or has colours.
-    """
-    raster = read_raster(source, name=name)
-    check_height(raster.bands, raster.palette is not None, source_name(source, name))
-    return to_height(raster)
-
-
-def check_height(bands: int, palette: bool, name: str) -> None:
-    """Refuse pictures where heights are wanted.
-
-    Raises:
-        ImageError: If there are several bands, or a palette.
-    """
-    if bands != 1 or palette:
-        kind = "a colour palette" if bands == 1 else f"{bands} bands"
-        raise ImageError(
-            f"{kind}; a height file has 1 band of metres. Save it as 16-bit PNG or "
-            "TIFF with one band.",
-            file=name,
-        )
 
 
 def read_size(

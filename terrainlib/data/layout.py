@@ -6,14 +6,29 @@ Nothing is opened here. Links are not followed, hidden files are not looked at.
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
 from terrainlib.data.choices import CHOICES_FILE
+from terrainlib.data.formats.place import BESIDE
 from terrainlib.errors import DatasetError
 
 LayoutName = Literal["kaggle", "folders"]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A file that is used, and what is to be known of it.
+
+    Attributes:
+        file: Path within the data set's folder.
+        note: A phrase, without a full stop.
+    """
+
+    file: str
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +38,13 @@ class Pair:
     Attributes:
         id: Name within the data set.
         image: Image file.
-        mask: Mask file, of the same size.
-        height: Height file, of the same size, or None.
+        mask: Mask file, of the same size or with a place.
+        height: Height file, of the same size or with a place, or None.
         size: (H, W) in px.
         counts: Pixels of each class in the mask; those without data are not counted.
+        laid: Which of mask and height lie on another grid, and are laid onto the
+            image's when they are read.
+        notes: What is to be known of mask and height.
     """
 
     id: str
@@ -35,6 +53,8 @@ class Pair:
     height: Path | None
     size: tuple[int, int]
     counts: tuple[int, ...]
+    laid: tuple[Literal["mask", "height"], ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +160,7 @@ def find_layout(folder: Path) -> Layout:
     named = (CLASSES_FILE, CHOICES_FILE)
     settings = [e for e in entries if e.name in named and _is_regular(e)]
     layout.stamps.extend(_stamp(entry) for entry in settings)
+    layout.stamps.extend(_beside(folder, layout.candidates))
     return layout
 
 
@@ -315,6 +336,21 @@ def _is_regular(entry: "os.DirEntry[str]") -> bool:
 def _stamp(entry: "os.DirEntry[str]", name: str | None = None) -> Stamp:
     facts = entry.stat(follow_symlinks=False)
     return Stamp(name or entry.name, facts.st_size, facts.st_mtime_ns)
+
+
+def _beside(folder: Path, candidates: Iterable[Candidate]) -> Iterator[Stamp]:
+    """Yield the files beside images that place them or say where there is data."""
+    parts = {
+        os.path.dirname(stamp.name)  # noqa: PTH120 - asked for every file
+        for candidate in candidates
+        for stamp in (candidate.image, candidate.mask, candidate.height)
+        if stamp is not None
+    }
+    for part in sorted(parts):
+        with suppress(OSError), os.scandir(folder / part) as entries:
+            for entry in entries:
+                if entry.name.lower().endswith(BESIDE) and _is_regular(entry):
+                    yield _stamp(entry, f"{part}/{entry.name}")
 
 
 _DEPTH: Final = 3

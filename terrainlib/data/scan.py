@@ -12,14 +12,24 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Any, Final, Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib import files
-from terrainlib.data.imagery import check_intact, read_size
-from terrainlib.data.layout import CLASSES_FILE, Candidate, Layout, Pair, Problem, Stamp
+from terrainlib.data.formats.grids import compare, lay_mask
+from terrainlib.data.formats.heights import read_heights
+from terrainlib.data.imagery import Grid, check_intact, read_grid
+from terrainlib.data.layout import (
+    CLASSES_FILE,
+    Candidate,
+    Layout,
+    Note,
+    Pair,
+    Problem,
+    Stamp,
+)
 from terrainlib.data.masks import find_classes, read_mask
 from terrainlib.data.palette import KAGGLE_CLASSES, Classes, TerrainClass, load_classes
 from terrainlib.data.parallel import ordered_map
@@ -140,27 +150,57 @@ def check_pair(
 ) -> CheckedPair | Problem:
     """Return a usable pair, or the first problem that makes it unusable."""
     try:
-        size = _guarded(folder, candidate.image, _intact_size)
-        _require_shape(candidate.image, size)
+        image = _guarded(folder, candidate.image, _intact_grid)
+        _require_shape(candidate.image, (image.height, image.width))
         mask = _guarded(folder, candidate.mask, lambda path: read_mask(path, classes))
-        rows, columns = mask.index.shape
-        _require_size(candidate.mask, (rows, columns), size)
+        index, notes = _guarded(
+            folder, candidate.mask, lambda path: _laid(path, mask.index, image)
+        )
         _require_few_unknown(candidate.mask, mask.unknown)
-        if candidate.height is not None:
-            height_size = _guarded(folder, candidate.height, _intact_size)
-            _require_size(candidate.height, height_size, size)
+        heights = _fit_of_heights(folder, candidate, image)
     except _UnusableError as error:
         return error.problem
-    counts = np.bincount(mask.index.ravel(), minlength=256)[: len(classes)]
+    counts = np.bincount(index.ravel(), minlength=256)[: len(classes)]
+    laid: tuple[Literal["mask", "height"], ...] = ("mask",) if notes else ()
     pair = Pair(
         id=candidate.id,
         image=folder / candidate.image.name,
         mask=folder / candidate.mask.name,
         height=folder / candidate.height.name if candidate.height else None,
-        size=size,
+        size=(image.height, image.width),
         counts=tuple(int(count) for count in counts),
+        laid=(*laid, "height") if heights.laid else laid,
+        notes=(*(Note(candidate.mask.name, note) for note in notes), *heights.notes),
     )
-    return CheckedPair(pair, pack(mask.index))
+    return CheckedPair(pair, pack(index))
+
+
+class _FitOfHeights(NamedTuple):
+    """Whether heights are laid onto their image's grid, and what is told of them."""
+
+    laid: bool = False
+    notes: tuple[Note, ...] = ()
+
+
+def _fit_of_heights(folder: Path, candidate: Candidate, image: Grid) -> _FitOfHeights:
+    """Read the heights of a pair as a training does."""
+    stamp = candidate.height
+    if stamp is None:
+        return _FitOfHeights()
+    own = _guarded(folder, stamp, read_heights)
+    _guarded(folder, stamp, lambda path: compare(own.grid, image, path.name))
+    fitted = own.on(image)
+    notes = tuple(Note(stamp.name, note) for note in fitted.notes)
+    return _FitOfHeights(fitted is not own, notes)
+
+
+def _laid(
+    path: Path, index: NDArray[np.uint8], image: Grid
+) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Return a mask on its image's grid; its place is of no use if that has none."""
+    placed = image.place is not None
+    grid = read_grid(path) if placed else Grid(*index.shape)
+    return lay_mask(index, grid, image, path.name)
 
 
 def reading_problem(error: ImageError | OSError) -> str:
@@ -178,9 +218,9 @@ def _guarded(folder: Path, stamp: Stamp, read: Callable[[Path], _T]) -> _T:
         raise _UnusableError(stamp, reading_problem(error)) from error
 
 
-def _intact_size(path: Path) -> _Size:
+def _intact_grid(path: Path) -> Grid:
     check_intact(path)
-    return read_size(path)
+    return read_grid(path)
 
 
 def _require_shape(stamp: Stamp, size: _Size) -> None:
@@ -189,15 +229,6 @@ def _require_shape(stamp: Stamp, size: _Size) -> None:
             stamp,
             f"the image is {_pixels(size)}, longer than {MAX_ASPECT} times its width. "
             "Cut it into pieces.",
-        )
-
-
-def _require_size(stamp: Stamp, size: _Size, image_size: _Size) -> None:
-    if size != image_size:
-        raise _UnusableError(
-            stamp,
-            f"the size is {_pixels(size)}, but its image is {_pixels(image_size)}. "
-            "Make both the same size.",
         )
 
 
@@ -218,7 +249,7 @@ def _pixels(size: _Size) -> str:
 
 ClassesSource = Literal["classes.json", "kaggle", "found"]
 
-_VERSION: Final = 1  # of the check; a change of it makes what was remembered void
+_VERSION: Final = 2  # of the check; a change of it makes what was remembered void
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +290,8 @@ class _Form:
             PathText | None,
             tuple[Count, Count],
             tuple[Count, ...],
+            tuple[Literal["mask", "height"], ...],
+            tuple[tuple[PathText, Sentence], ...],
         ],
         ...,
     ]
@@ -357,7 +390,10 @@ def _to_json(folder: Path, found: Scan) -> dict[str, Any]:
         "classes": [[entry.name, list(entry.color)] for entry in found.classes],
         "source": found.source,
         "pairs": [
-            [p.id, name(p.image), name(p.mask), name(p.height), p.size, p.counts]
+            [
+                *(p.id, name(p.image), name(p.mask), name(p.height), p.size, p.counts),
+                *(p.laid, [[note.file, note.note] for note in p.notes]),
+            ]
             for p in found.pairs
         ],
         "problems": [[problem.file, problem.problem] for problem in found.problems],
@@ -379,8 +415,10 @@ def _from_form(folder: Path, form: _Form | None) -> Scan | None:
                 height=folder / height if height else None,
                 size=size,
                 counts=counts,
+                laid=laid,
+                notes=tuple(Note(*note) for note in notes),
             )
-            for identifier, image, mask, height, size, counts in form.pairs
+            for identifier, image, mask, height, size, counts, laid, notes in form.pairs
         ),
         problems=tuple(Problem(*problem) for problem in form.problems),
     )

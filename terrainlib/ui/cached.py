@@ -19,8 +19,14 @@ from numpy.typing import NDArray
 
 from terrainlib import files
 from terrainlib.data import palette
-from terrainlib.data.dataset import Dataset, open_dataset
-from terrainlib.data.imagery import read_height, read_image
+from terrainlib.data.dataset import (
+    Dataset,
+    on_image,
+    open_dataset,
+    read_pair_height,
+)
+from terrainlib.data.imagery import read_image
+from terrainlib.data.layout import Pair
 from terrainlib.data.masks import read_mask
 from terrainlib.data.overlaps import Overlaps, known_overlaps
 from terrainlib.data.palette import Classes
@@ -136,24 +142,28 @@ def image_thumbnail(path: str | Path, *, longest_px: int = THUMBNAIL_PX) -> byte
 
 
 def mask_thumbnail(
-    path: str | Path, classes: Classes, *, longest_px: int = THUMBNAIL_PX
+    pair: Pair, classes: Classes, *, longest_px: int = THUMBNAIL_PX
 ) -> bytes:
-    """Return a mask file as a small PNG in the colours of its classes.
+    """Return the mask of a pair as a small PNG in the colours of its classes.
 
     Raises:
         ImageError: If it cannot be read.
     """
-    key = tuple((item.name, item.color) for item in classes)
-    return _mask_thumbnail(str(path), file_stamp(path), key, longest_px, classes)
+    key = (pair.laid, *((item.name, item.color) for item in classes))
+    path, stamp = str(pair.mask), file_stamp(pair.mask)
+    return _mask_thumbnail(path, stamp, key, longest_px, pair, classes)
 
 
-def relief_thumbnail(path: str | Path, *, longest_px: int = THUMBNAIL_PX) -> bytes:
-    """Return a height file as a small shaded relief, JPEG.
+def relief_thumbnail(pair: Pair, *, longest_px: int = THUMBNAIL_PX) -> bytes:
+    """Return the height of a pair as a small shaded relief, JPEG; empty without one.
 
     Raises:
         ImageError: If it cannot be read.
     """
-    return _relief_thumbnail(str(path), file_stamp(path), longest_px)
+    if pair.height is None:
+        return b""
+    path, stamp = str(pair.height), file_stamp(pair.height)
+    return _relief_thumbnail(path, stamp, pair.laid, longest_px, pair)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Checking the data set …")
@@ -196,19 +206,29 @@ def _image_thumbnail(path: str, stamp: Stamp, longest_px: int) -> bytes:
 
 @st.cache_data(max_size="64MB", show_spinner=False)
 def _mask_thumbnail(
-    path: str, stamp: Stamp, key: tuple[Any, ...], longest_px: int, _classes: Classes
+    path: str,
+    stamp: Stamp,
+    key: tuple[Any, ...],
+    longest_px: int,
+    _pair: Pair,
+    _classes: Classes,
 ) -> bytes:
-    del stamp, key  # parts of the key
-    index = read_mask(Path(path), _classes).index
+    del path, stamp, key  # parts of the key
+    index = on_image(_pair, read_mask(_pair.mask, _classes).index)
     return encode_png(
         palette.colorize(shrink(index, longest_px, nearest=True), _classes)
     )
 
 
 @st.cache_data(max_size="64MB", show_spinner=False)
-def _relief_thumbnail(path: str, stamp: Stamp, longest_px: int) -> bytes:
-    del stamp  # part of the key
-    shaded = shaded_relief(read_height(Path(path)))
+def _relief_thumbnail(
+    path: str, stamp: Stamp, laid: tuple[str, ...], longest_px: int, _pair: Pair
+) -> bytes:
+    del path, stamp, laid  # parts of the key
+    height = read_pair_height(_pair)
+    if height is None:
+        return b""
+    shaded = shaded_relief(height)
     return encode_jpeg(shrink(shaded, longest_px, nearest=False))
 
 

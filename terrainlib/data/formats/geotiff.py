@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.formats.bands import Choice, Marks, choose
-from terrainlib.data.formats.place import sidecar, tiff_place, turning
+from terrainlib.data.formats.place import MASK_ENDING, sidecar, tiff_place, turning
 from terrainlib.data.formats.raster import (
     SIDEWAYS,
     Georeference,
@@ -213,7 +213,7 @@ def _open_beside(
 ) -> tuple[OpenTiff | None, tuple[str, ...]]:
     """Open the mask beside a file, `a.tif.msk`, and say what became of it."""
     image = tiff.source.path
-    names = [] if image is None else [f"{image.name}.msk"]
+    names = [] if image is None else [image.name + MASK_ENDING]
     path = sidecar(tiff.source, names, _MASK_BYTES)
     if path is None:
         return None, ()
@@ -278,25 +278,31 @@ def check_intact(source: OpenSource) -> None:
 
 
 def decode(source: OpenSource, bands: Triple | None = None) -> Raster:
-    """Return the pixels of the first page as stored.
+    """Return the pixels of the first page as stored, but upright.
 
     Raises:
         ImageError: If it is too large, cut off or damaged, or has bands or numbers
             that make no picture.
     """
     with open_picture(source, bands) as picture:
-        tiff, shape = picture.tiff, (picture.tiff.height, picture.tiff.width)
-        strips = _strips(tiff, len(picture.read_bands))
-        pixels = np.empty((*shape, len(picture.choice.colors)), tiff.data.dtypes[0])
-        valid = np.empty(shape, bool)
-        stored = replace(picture, turned=1)
-        for window in strips:
-            part = stored.raster(window)
-            pixels[window], valid[window] = part.pixels, part.valid
-        turned = picture.turned
-        return replace(
-            part, pixels=upright(pixels, turned), valid=upright(valid, turned)
-        )
+        return read_all(picture)
+
+
+def read_all(picture: TiffPicture) -> Raster:
+    """Return all pixels of an open file.
+
+    Raises:
+        ImageError: If a block is missing or damaged.
+    """
+    tiff, shape = picture.tiff, (picture.tiff.height, picture.tiff.width)
+    pixels = np.empty((*shape, len(picture.choice.colors)), tiff.data.dtypes[0])
+    valid = np.empty(shape, bool)
+    stored = replace(picture, turned=1)
+    for window in _strips(tiff, len(picture.read_bands)):
+        part = stored.raster(window)
+        pixels[window], valid[window] = part.pixels, part.valid
+    turned = picture.turned
+    return replace(part, pixels=upright(pixels, turned), valid=upright(valid, turned))
 
 
 def _strips(tiff: OpenTiff, bands: int) -> Iterator[Window]:

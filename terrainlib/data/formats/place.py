@@ -19,7 +19,21 @@ _FARTHEST: Final = 1e15  # in any unit: no place on the Earth is so far from ano
 _SMALLEST: Final = 1e-12  # side of a pixel as a share of that: less is lost in rounding
 _WORLD_BYTES: Final = 4096
 _WORLD_NUMBERS: Final = 6
-_SHORT: Final = {"tif": "tfw", "tiff": "tfw", "png": "pgw", "jpg": "jgw", "jpeg": "jgw"}
+_WORLD: Final = {  # endings of world files, by that of the image
+    "tif": ("tfw", "tifw"),
+    "tiff": ("tfw", "tiffw", "tifw"),
+    "png": ("pgw", "pngw"),
+    "jpg": ("jgw", "jpgw"),
+    "jpeg": ("jgw", "jpegw", "jpgw"),
+}
+_ANY_WORLD: Final = "wld"
+MASK_ENDING: Final = ".msk"  # behind the whole name of a TIFF: `a.tif.msk`
+# How the names of files end that say something of an image beside them.
+BESIDE: Final = (
+    *(f".{ending}" for endings in _WORLD.values() for ending in endings),
+    f".{_ANY_WORLD}",
+    MASK_ENDING,
+)
 
 Place = tuple[Georeference | None, tuple[str, ...]]
 
@@ -143,10 +157,9 @@ def world_names(name: str) -> list[str]:
         name: The image's, such as `a.tif`.
     """
     path = Path(name)
-    ending = path.suffix[1:].lower()
-    endings = [_SHORT.get(ending, "wld"), f"{ending}w", "wld"]
+    endings = (*_WORLD.get(path.suffix[1:].lower(), ()), _ANY_WORLD)
     return [
-        path.stem + f".{case}" for known in endings for case in (known, known.upper())
+        f"{path.stem}.{case}" for known in endings for case in (known, known.upper())
     ]
 
 

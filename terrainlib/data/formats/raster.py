@@ -249,14 +249,6 @@ def apply_scale(raster: Raster, scale: Scale) -> NDArray[np.float32]:
     return rgb
 
 
-def to_height(raster: Raster) -> NDArray[np.float32]:
-    """Return the first band as metres, (H, W) float32, NaN where there is no data."""
-    with np.errstate(over="ignore"):
-        height = raster.pixels[..., 0].astype(np.float32)
-    height[~raster.valid] = np.nan
-    return height
-
-
 def missing_note(valid: NDArray[np.bool_]) -> tuple[str, ...]:
     """Return a note on the share of pixels without data, none where all have it."""
     if valid.all():
