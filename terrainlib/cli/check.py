@@ -4,7 +4,9 @@ import argparse
 from typing import Any, Final
 
 from terrainlib.cli.console import progress_bar, say, say_json, say_table
+from terrainlib.data.classes.meaning import describe
 from terrainlib.data.dataset import Dataset, open_dataset
+from terrainlib.data.layout import LAYOUT_TEXTS
 from terrainlib.data.overlaps import Overlaps, find_overlaps
 from terrainlib.data.splits import leak_free_split, random_split
 from terrainlib.errors import DatasetError
@@ -46,13 +48,17 @@ def _report(dataset: Dataset, overlaps: Overlaps | None) -> dict[str, Any]:
             {"file": entry.file, "problem": entry.problem} for entry in dataset.problems
         ],
         "classes": dataset.class_shares,
+        "no_data": dataset.no_data_share,
+        "notes": [_meaning(dataset), *dataset.notes],
+        "layout": dataset.layout,
     }
-    if dataset.notes:
-        told = [{"file": entry.file, "note": entry.note} for entry in dataset.notes]
-        report["notes"] = told
     if overlaps is not None:
         report["overlaps"] = [[pair.first, pair.second] for pair in overlaps.pairs]
     return report
+
+
+def _meaning(dataset: Dataset) -> str:
+    return describe(dataset.meaning, [item.name for item in dataset.classes])
 
 
 def _say_overlaps(dataset: Dataset, overlaps: Overlaps) -> None:
@@ -84,24 +90,17 @@ def _say_overlaps(dataset: Dataset, overlaps: Overlaps) -> None:
 def _say_dataset(dataset: Dataset) -> None:
     heights = "with" if dataset.has_heights else "without"
     say(f"{dataset.name}: {len(dataset.pairs)} usable pairs {heights} height")
+    say(f"Layout: {LAYOUT_TEXTS[dataset.layout]}")
     rows = [[name, f"{share:.1%}"] for name, share in dataset.class_shares.items()]
     say_table("Classes", ["class", "share"], rows)
+    say(f"No data or no class: {dataset.no_data_share:.1%} of the masks' pixels")
+    notes = (_meaning(dataset), *dataset.notes)
+    for note in notes[:_NOTES_SAID]:
+        say(note)
+    if len(notes) > _NOTES_SAID:
+        say(f"{len(notes) - _NOTES_SAID} more notes; --json lists all of them")
     if dataset.problems:
         count = len(dataset.problems)
         say(f"{count} {'problem' if count == 1 else 'problems'}:")
     for entry in dataset.problems:
         say(f"  {entry.file}: {entry.problem}")
-    notes = list(_by_note(dataset).items())
-    for note, names in notes[:_NOTES_SAID]:
-        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        say(f"note: {names[0]}{others}: {note}")
-    if len(notes) > _NOTES_SAID:
-        say(f"note: {len(notes) - _NOTES_SAID} more notes; --json lists all of them")
-
-
-def _by_note(dataset: Dataset) -> dict[str, list[str]]:
-    """Return the files that each note is about."""
-    files: dict[str, list[str]] = {}
-    for entry in dataset.notes:
-        files.setdefault(entry.note, []).append(entry.file)
-    return files

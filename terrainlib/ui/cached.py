@@ -21,15 +21,14 @@ from terrainlib import files
 from terrainlib.data import palette
 from terrainlib.data.dataset import (
     Dataset,
-    on_image,
     open_dataset,
     read_pair_height,
+    read_pair_mask,
 )
 from terrainlib.data.imagery import read_image
 from terrainlib.data.layout import Pair
-from terrainlib.data.masks import read_mask
+from terrainlib.data.layouts.find import watched_paths
 from terrainlib.data.overlaps import Overlaps, known_overlaps
-from terrainlib.data.palette import Classes
 from terrainlib.data.relief import shaded_relief
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.data.splits import Split, leak_free_split
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 
 JPEG_QUALITY = 88
 THUMBNAIL_PX = 360
-_DATASET_PARTS = ("", "images", "masks", "heights", "classes.json")
 _OPENED = "cached_opened_datasets"
 
 Stamp = tuple[int, int]
@@ -73,7 +71,7 @@ def dataset(
         DatasetError: If the folder is no usable data set.
     """
     folder = allowed_path(folder)
-    stamp = tuple(file_stamp(folder / part) for part in _DATASET_PARTS)
+    stamp = tuple(file_stamp(path) for path in watched_paths(folder))
     opened: list[str] = st.session_state.setdefault(_OPENED, [])
     key = f"{folder}|{stamp}"
     if progress is not None and key not in opened:
@@ -142,16 +140,16 @@ def image_thumbnail(path: str | Path, *, longest_px: int = THUMBNAIL_PX) -> byte
 
 
 def mask_thumbnail(
-    pair: Pair, classes: Classes, *, longest_px: int = THUMBNAIL_PX
+    pair: Pair, dataset: Dataset, *, longest_px: int = THUMBNAIL_PX
 ) -> bytes:
     """Return the mask of a pair as a small PNG in the colours of its classes.
 
     Raises:
         ImageError: If it cannot be read.
     """
-    key = (pair.laid, *((item.name, item.color) for item in classes))
-    path, stamp = str(pair.mask), file_stamp(pair.mask)
-    return _mask_thumbnail(path, stamp, key, longest_px, pair, classes)
+    key = (dataset.classes, dataset.meaning, pair.mask, pair.laid)
+    stamp = file_stamp(pair.mask)
+    return _mask_thumbnail(repr(key), stamp, longest_px, pair, dataset)
 
 
 def relief_thumbnail(pair: Pair, *, longest_px: int = THUMBNAIL_PX) -> bytes:
@@ -162,8 +160,8 @@ def relief_thumbnail(pair: Pair, *, longest_px: int = THUMBNAIL_PX) -> bytes:
     """
     if pair.height is None:
         return b""
-    path, stamp = str(pair.height), file_stamp(pair.height)
-    return _relief_thumbnail(path, stamp, pair.laid, longest_px, pair)
+    key, stamp = repr((pair.height, pair.laid)), file_stamp(pair.height)
+    return _relief_thumbnail(key, stamp, longest_px, pair)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Checking the data set …")
@@ -206,25 +204,18 @@ def _image_thumbnail(path: str, stamp: Stamp, longest_px: int) -> bytes:
 
 @st.cache_data(max_size="64MB", show_spinner=False)
 def _mask_thumbnail(
-    path: str,
-    stamp: Stamp,
-    key: tuple[Any, ...],
-    longest_px: int,
-    _pair: Pair,
-    _classes: Classes,
+    key: str, stamp: Stamp, longest_px: int, _pair: Pair, _dataset: Dataset
 ) -> bytes:
-    del path, stamp, key  # parts of the key
-    index = on_image(_pair, read_mask(_pair.mask, _classes).index)
+    del key, stamp  # parts of the key
+    index = read_pair_mask(_dataset, _pair)
     return encode_png(
-        palette.colorize(shrink(index, longest_px, nearest=True), _classes)
+        palette.colorize(shrink(index, longest_px, nearest=True), _dataset.classes)
     )
 
 
 @st.cache_data(max_size="64MB", show_spinner=False)
-def _relief_thumbnail(
-    path: str, stamp: Stamp, laid: tuple[str, ...], longest_px: int, _pair: Pair
-) -> bytes:
-    del path, stamp, laid  # parts of the key
+def _relief_thumbnail(key: str, stamp: Stamp, longest_px: int, _pair: Pair) -> bytes:
+    del key, stamp  # parts of the key
     height = read_pair_height(_pair)
     if height is None:
         return b""

@@ -20,7 +20,8 @@ from terrainlib.data.formats.tiff import faults
 from terrainlib.errors import ImageError
 from terrainlib.types import Window
 
-Number = TypeVar("Number", np.uint8, np.float32)
+Number = TypeVar("Number", bound=np.generic)
+Index = TypeVar("Index", bound=np.unsignedinteger[Any])
 
 _PROBES: Final = 128  # rows and columns of pixels whose place is computed
 _SAME_PX: Final = 0.1  # grids that differ by less are one
@@ -142,15 +143,16 @@ def lay(
 
 
 def lay_mask(
-    index: NDArray[np.uint8], raster: Grid, image: Grid, name: str
-) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    index: NDArray[Index], raster: Grid, image: Grid, name: str, empty: int = 255
+) -> tuple[NDArray[Index], tuple[str, ...]]:
     """Return a class mask on the grid of its image, and what is to be known of that.
 
     Args:
-        index: (H, W) uint8 class indices, 255 = no data.
+        index: (H, W) class indices, or other whole numbers.
         raster: The mask's grid.
         image: The image's grid.
         name: The mask's name, for messages.
+        empty: The number that means no data.
 
     Raises:
         ImageError: As for `compare`.
@@ -159,7 +161,8 @@ def lay_mask(
     if fit.same:
         return index, ()
     everywhere = whole(image.height, image.width)
-    laid = lay(lambda part: index[part], raster, image, everywhere, np.uint8(255))
+    nothing = index.dtype.type(empty)
+    laid = lay(lambda part: index[part], raster, image, everywhere, nothing)
     return laid, fit.notes("nearest")
 
 

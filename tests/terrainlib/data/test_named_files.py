@@ -14,10 +14,10 @@ import rasterio
 from PIL import Image
 
 import terrainlib
+from terrainlib.data.classes.masks import read_raw_mask
 from terrainlib.data.dataset import open_dataset
 from terrainlib.data.formats.heights import open_heights
 from terrainlib.data.imagery import check_intact, read_height, read_image, read_size
-from terrainlib.data.masks import read_mask
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.scene import list_bands, open_scene
 from terrainlib.errors import ImageError
@@ -67,7 +67,7 @@ DOORS: dict[str, Callable[[Any], Any]] = {
     "size": read_size,
     "check": check_intact,
     "bands": list_bands,
-    "mask": lambda source: read_mask(source, KAGGLE_CLASSES),
+    "mask": read_raw_mask,
     "scene": _scene,
     "heights": _heights,
 }

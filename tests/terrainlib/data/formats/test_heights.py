@@ -108,6 +108,6 @@ def test_check_refuses_the_heights_that_a_training_would(
     dataset = open_dataset(tmp_path)
     assert [problem.file for problem in dataset.problems] == ["heights/a.png"]
     assert dataset.problems[0].problem.startswith("3 bands; a height file has 1 band")
-    assert [note.file for note in dataset.notes] == ["heights/b.tif"]
+    assert [note.file for note in dataset.file_notes] == ["heights/b.tif"]
     assert main(["check", str(tmp_path)]) == 0
-    assert "note: heights/b.tif: 50 % of the heights" in capsys.readouterr().out
+    assert "heights/b.tif: 50 % of the heights" in capsys.readouterr().out
