@@ -21,7 +21,7 @@ from terrainlib.data.formats.heights import read_heights
 from terrainlib.data.imagery import Image, read_grid, read_image
 from terrainlib.data.layout import LayoutName, Note, Pair, Problem
 from terrainlib.data.layouts.find import require_layout
-from terrainlib.data.palette import Classes
+from terrainlib.data.palette import Classes, Value
 from terrainlib.data.scan import fingerprint, scan
 from terrainlib.errors import DatasetError, ImageError
 from terrainlib.types import Progress
@@ -54,7 +54,8 @@ class Dataset:
         classes: Classes of the masks, in the order of their indices.
         classes_source: Where the classes come from.
         meaning: What the values of the masks mean.
-        notes: What people should know of that and of the files, one sentence each.
+        notes: What people should know of that, one sentence each.
+        unlisted: Values of the masks that stand for nothing, which is a problem.
         pairs: Usable pairs, sorted by id.
         problems: Files that are not used, sorted by name.
         fingerprint: 16 hexadecimal digits from all names, sizes and times of change.
@@ -68,6 +69,7 @@ class Dataset:
     classes_source: ClassesSource
     meaning: MaskMeaning
     notes: tuple[str, ...]
+    unlisted: tuple[Value, ...]
     pairs: tuple[Pair, ...]
     problems: tuple[Problem, ...]
     fingerprint: str
@@ -176,6 +178,7 @@ def open_dataset(folder: Path | str, *, progress: Progress | None = None) -> Dat
         classes_source=found.source,
         meaning=found.meaning,
         notes=found.notes,
+        unlisted=found.unlisted,
         pairs=found.pairs,
         problems=found.problems,
         fingerprint=fingerprint(layout.stamps),

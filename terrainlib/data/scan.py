@@ -7,7 +7,7 @@ times of change of all files, so that an unchanged folder opens at once.
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -40,6 +40,7 @@ from terrainlib.data.palette import (
     Classes,
     ClassList,
     TerrainClass,
+    Value,
     load_class_list,
 )
 from terrainlib.data.parallel import ordered_map
@@ -362,7 +363,7 @@ def _pixels(size: _Size) -> str:
     return f"{width} x {height} px"
 
 
-_VERSION: Final = 4  # of the check; a change of it makes what was remembered void
+_VERSION: Final = 6  # of the check; a change of it makes what was remembered void
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,7 +374,8 @@ class Scan:
         classes: Classes of the masks.
         source: Where the classes come from.
         meaning: What the values of the masks mean.
-        notes: What people should know of that and of the files, one sentence each.
+        notes: What people should know of that, one sentence each.
+        unlisted: Values of the masks that stand for nothing.
         pairs: Usable pairs, sorted by id.
         problems: Files that are not used, sorted by name.
     """
@@ -382,6 +384,7 @@ class Scan:
     source: ClassesSource
     meaning: MaskMeaning
     notes: tuple[str, ...]
+    unlisted: tuple[Value, ...]
     pairs: tuple[Pair, ...]
     problems: tuple[Problem, ...]
 
@@ -394,7 +397,8 @@ class _Form:
         classes: Name and colour of each.
         source: Where they come from.
         meaning: What the values of the masks mean.
-        notes: What people should know of that and of the files.
+        notes: What people should know of that.
+        unlisted: Values of the masks that stand for nothing.
         pairs: The fields of each `Pair`, in their order.
         problems: File and sentence of each.
     """
@@ -403,6 +407,7 @@ class _Form:
     source: ClassesSource
     meaning: MaskMeaning
     notes: tuple[Sentence, ...]
+    unlisted: tuple[Value, ...]
     pairs: tuple[
         tuple[
             PathText,
@@ -446,6 +451,7 @@ def scan(folder: Path, layout: Layout, progress: Progress | None) -> Scan:
         source=remembered.source,
         meaning=remembered.meaning,
         notes=remembered.notes,
+        unlisted=remembered.unlisted,
         pairs=remembered.pairs,
         problems=tuple(sorted(problems, key=lambda one: files.natural_key(one.file))),
     )
@@ -492,7 +498,8 @@ def _check(
         decision.listed.classes,
         decision.source,
         meaning,
-        (*decision.notes, *_unknown_note(unknown, meaning), *_about_files(pairs)),
+        (*decision.notes, *_unknown_note(unknown, meaning)),
+        decision.unlisted,
         tuple(pairs),
         tuple(problems),
     )
@@ -528,17 +535,6 @@ def _unknown_note(unknown: Sequence[float], meaning: MaskMeaning) -> tuple[str, 
     )
 
 
-def _about_files(pairs: Iterable[Pair]) -> Iterator[str]:
-    """Yield a sentence for each note on files, however many it is about."""
-    files: dict[str, list[str]] = {}
-    for pair in pairs:
-        for entry in pair.notes:
-            files.setdefault(entry.note, []).append(entry.file)
-    for note, names in files.items():
-        others = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-        yield f"{names[0]}{others}: {note}."
-
-
 def _to_json(folder: Path, found: Scan) -> dict[str, Any]:
     """Return the JSON form of a check; files are named within the folder."""
 
@@ -550,6 +546,7 @@ def _to_json(folder: Path, found: Scan) -> dict[str, Any]:
         "source": found.source,
         "meaning": asdict(found.meaning),
         "notes": found.notes,
+        "unlisted": found.unlisted,
         "pairs": [
             [
                 *(p.id, name(p.image), name(p.mask), name(p.height), p.size, p.counts),
@@ -570,6 +567,7 @@ def _from_form(folder: Path, form: _Form | None) -> Scan | None:
         source=form.source,
         meaning=form.meaning,
         notes=form.notes,
+        unlisted=form.unlisted,
         pairs=tuple(
             Pair(
                 id=identifier,

@@ -17,9 +17,9 @@ from terrainlib.data.imagery import Image
 from terrainlib.data.scene import Scene, scene_of
 from terrainlib.errors import ImageError, InputError, require_number
 from terrainlib.mask.tiles.resampling import Resizer
-from terrainlib.mask.tiles.tiling import round_up
 from terrainlib.model.inputs import RELIEF_WINDOW_PX, network_input, require_heights
 from terrainlib.model.pixelclassifier import PixelClassifier, classifier_input
+from terrainlib.model.tiling import round_up
 from terrainlib.types import BoolArray, FloatArray, Size
 
 if TYPE_CHECKING:

@@ -151,7 +151,10 @@ def test_a_data_set_is_read_on_the_grid_of_its_images(tmp_path: Path) -> None:
         loaded = read_pair(dataset, pair)
         assert np.array_equal(loaded.mask, index)
         np.testing.assert_allclose(loaded.height, metres, atol=0.01)
-        assert [note.file for note in dataset.file_notes] == ["masks/a.tif", "heights/a.tif"]
+        assert [note.file for note in dataset.file_notes] == [
+            "masks/a.tif",
+            "heights/a.tif",
+        ]
         assert list(pair.counts[:3]) == np.bincount(index.ravel()).tolist()
     far = Affine(10, 0, 900_000, 0, -10, 5_000_000)
     (tmp_path / "masks" / "a.tif").write_bytes(tiff(index, crs=UTM, transform=far))
