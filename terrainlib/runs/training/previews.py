@@ -38,12 +38,12 @@ class PreviewInput:
 def preview_inputs(path: Path) -> tuple[PreviewInput, ...]:
     """Return the images that the previews of the run folder `path` show, by id."""
     found = []
-    for image in sorted((path / PREVIEWS).glob("*_image.png")):
+    for image in (path / PREVIEWS).glob("*_image.png"):
         name = image.name.removesuffix("_image.png")
         truth = image.with_name(f"{name}_truth.png")
         if truth.is_file():
             found.append(PreviewInput(_id_of(name), image, truth))
-    return tuple(found)
+    return tuple(sorted(found, key=lambda one: files.natural_key(one.id)))
 
 
 def previews(path: Path) -> dict[int, dict[str, Path]]:
