@@ -21,7 +21,7 @@ from pydantic import Field
 
 from terrainlib import files
 from terrainlib.data.dataset import Dataset, read_labels
-from terrainlib.data.formats.raster import Raster, to_rgb
+from terrainlib.data.formats.raster import BandSet, Raster, composite_of, to_rgb
 from terrainlib.data.imagery import read_raster
 from terrainlib.data.layout import Pair, Problem
 from terrainlib.data.palette import NO_DATA
@@ -95,7 +95,7 @@ class SmallPair:
     """A pair at size S.
 
     Attributes:
-        image: (S, S, 3) uint8 RGB.
+        image: (S, S, B) uint8.
         mask: (S, S) uint8 class indices, 255 = no data.
         height: (S, S) float32 metres, NaN = no data; None without a file.
         scale: S per original px (root of the ratio of areas).
@@ -135,14 +135,14 @@ def small_pair(
 
 
 def _small_image(picture: Raster, size: int) -> NDArray[np.uint8]:
-    """Return (S, S, 3) uint8 RGB; plain 8-bit colours need no detour over floats."""
+    """Return (S, S, B) uint8; plain 8-bit colours need no detour over floats."""
     pixels = picture.pixels
     plain = picture.palette is None and picture.maximum == 255 and picture.valid.all()
     if plain and pixels.dtype == np.uint8 and pixels.shape[2] == 3:
         return resize_area(pixels, size)
-    rgb, _ = to_rgb(picture)
-    scaled = np.rint(resize_area(rgb, size) * np.float32(255))
-    return np.asarray(scaled, np.uint8)
+    values, _ = to_rgb(picture)
+    scaled = np.rint(resize_area(values, size) * np.float32(255))
+    return np.asarray(scaled, np.uint8).reshape(size, size, -1)
 
 
 def resize_area(image: NDArray[_Number], size: int) -> NDArray[_Number]:
@@ -200,7 +200,8 @@ def write_cache(
         StoppedError: If `should_stop` said so.
         StorageError: If the files cannot be written.
     """
-    bytes_a_pair = image_size * image_size * (8 if dataset.has_heights else 4)
+    bytes_a_pixel = dataset.bands.count + (5 if dataset.has_heights else 1)
+    bytes_a_pair = image_size * image_size * bytes_a_pixel
     files.require_free_space(folder, len(dataset.pairs) * bytes_a_pair)
     skipped: list[Problem] = []
     ids: list[str] = []
@@ -214,7 +215,8 @@ def write_cache(
         def load(pair: Pair) -> SmallPair | Problem:
             return _load(dataset, pair, kept, image_size)
 
-        with _ArrayFiles(temporary, image_size, dataset.has_heights) as arrays:
+        shape = (image_size, image_size, dataset.bands.count)
+        with _ArrayFiles(temporary, shape, dataset.has_heights) as arrays:
             results = ordered_map(
                 load, dataset.pairs, progress=progress, should_stop=should_stop
             )
@@ -232,6 +234,7 @@ def write_cache(
             "heights": dataset.has_heights,
             "scale": float(np.median(scales)),
             "skipped": [[problem.file, problem.problem] for problem in skipped],
+            "bands": None if (used := dataset.band_set) is None else used.to_dict(),
         }
         files.write_json(temporary / ABOUT_FILE, about)
 
@@ -239,9 +242,12 @@ def write_cache(
 class _ArrayFiles:
     """The array files of a cache, open together in a `with` block."""
 
-    def __init__(self, folder: Path, size: int, heights: bool) -> None:
+    def __init__(
+        self, folder: Path, shape: tuple[int, int, int], heights: bool
+    ) -> None:
         self._stack = ExitStack()
-        self._images = self._open(folder / IMAGES_FILE, (size, size, 3), "uint8")
+        size = shape[0]
+        self._images = self._open(folder / IMAGES_FILE, shape, "uint8")
         self._masks = self._open(folder / MASKS_FILE, (size, size), "uint8")
         self._heights = (
             self._open(folder / HEIGHTS_FILE, (size, size), "float32")
@@ -271,7 +277,7 @@ def _load(
 ) -> SmallPair | Problem:
     """Return a pair at its size, or why it could not be read."""
     try:
-        picture = read_raster(pair.image)
+        picture = read_raster(pair.image, bands=dataset.band_set)
         rows, columns = picture.valid.shape
         mask, height = read_labels(
             dataset,
@@ -305,12 +311,13 @@ class PairCache:
     """Pairs at one square size S.
 
     Attributes:
-        images: (N, S, S, 3) uint8 RGB.
+        images: (N, S, S, B) uint8, RGB where `bands` is None.
         masks: (N, S, S) uint8 class indices, 255 = no data.
         heights: (N, S, S) float32 metres, NaN = no data; None where any pair has none.
         ids: Ids of the N pairs.
         scale: Cached px per original px, the median over the pairs.
         skipped: Pairs that could no longer be read, and why.
+        bands: What the images were read with.
     """
 
     images: NDArray[np.uint8]
@@ -319,6 +326,15 @@ class PairCache:
     ids: tuple[str, ...]
     scale: float
     skipped: tuple[Problem, ...] = ()
+    bands: BandSet | None = None
+
+    @property
+    def pictures(self) -> NDArray[np.uint8]:
+        """(N, S, S, 3) uint8, what people see of the images."""
+        shown = composite_of(self.images.shape[-1])
+        shown = shown if self.bands is None else self.bands.shown
+        plain = self.images.shape[-1] == 3 and shown == (0, 1, 2)
+        return self.images if plain else self.images[..., shown]
 
     def subset(self, ids: Iterable[str]) -> Self:
         """Return the pairs of the given ids, in the order of the cache.
@@ -338,6 +354,7 @@ class PairCache:
             ids=tuple(self.ids[row] for row in rows),
             scale=self.scale,
             skipped=self.skipped,
+            bands=self.bands,
         )
 
 
@@ -351,6 +368,7 @@ class _About:
         heights: Whether there are heights.
         scale: Cached px per original px.
         skipped: File and sentence of each pair that could not be read.
+        bands: What the images were read with; None for RGB.
     """
 
     image_size: Annotated[int, Field(ge=1, le=2**16)]
@@ -358,6 +376,7 @@ class _About:
     heights: bool
     scale: Annotated[float, Field(gt=0, le=1e6)]
     skipped: tuple[tuple[PathText, Sentence], ...]
+    bands: BandSet | None = None
 
 
 def build_cache(
@@ -403,10 +422,11 @@ def _open(folder: Path) -> PairCache | None:
     about = known_record(folder / ABOUT_FILE, _About, limit_bytes=limit)
     if about is None:
         return None
-    size, ids = about.image_size, about.ids
+    size, ids, used = about.image_size, about.ids, about.bands
+    shape = (len(ids), size, size, 3 if used is None else len(used.bands))
     try:
         cache = PairCache(
-            images=_mapped(folder / IMAGES_FILE, (len(ids), size, size, 3), "uint8"),
+            images=_mapped(folder / IMAGES_FILE, shape, "uint8"),
             masks=_mapped(folder / MASKS_FILE, (len(ids), size, size), "uint8"),
             heights=(
                 _mapped(folder / HEIGHTS_FILE, (len(ids), size, size), "float32")
@@ -416,6 +436,7 @@ def _open(folder: Path) -> PairCache | None:
             ids=ids,
             scale=about.scale,
             skipped=tuple(Problem(*problem) for problem in about.skipped),
+            bands=used,
         )
     except (OSError, ValueError):
         return None
@@ -443,6 +464,7 @@ def _key(dataset: Dataset, image_size: int) -> str:
         dataset.fingerprint,
         *(f"{entry.name}{entry.color}" for entry in dataset.classes),
         *dataset.ids,
+        *(() if (used := dataset.band_set) is None else (str(used.to_dict()),)),
     ]
     text = "\n".join(facts).encode("utf-8", "surrogateescape")
     return hashlib.sha256(text).hexdigest()[:32]

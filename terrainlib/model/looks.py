@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from terrainlib.data.formats.bands import is_colors
 from terrainlib.data.palette import NO_DATA
 from terrainlib.types import BoolArray, ByteArray, FloatArray
 
@@ -383,7 +384,8 @@ LOOKS_KEY: Final = "looks"
 def training_statistics(train: "PairCache") -> dict[str, Any]:
     """Return what the training images look like, from 400 of them at most.
 
-    Pixels that have no class in the mask do not count.
+    Pixels that have no class in the mask do not count. Of other bands than red, green
+    and blue nothing is measured.
 
     Returns:
         `images` looked at; `color_mean` and `color_std`, three values each in [0, 1];
@@ -392,6 +394,8 @@ def training_statistics(train: "PairCache") -> dict[str, Any]:
     """
     count = len(train.ids)
     rows = np.unique(np.linspace(0, count - 1, MAX_IMAGES).astype(int))
+    if train.bands is not None and not is_colors(train.bands):
+        return {"images": len(rows)}
     pairs = ((train.images[row], train.masks[row] != NO_DATA) for row in rows)
     return {"images": len(rows), **_statistics(pairs)}
 

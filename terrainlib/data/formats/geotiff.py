@@ -13,12 +13,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data.formats.bands import Choice, Marks, choose
+from terrainlib.data.formats.bands import BandChoice, Choice, Marks, choose
 from terrainlib.data.formats.raster import (
+    BandSet,
     Georeference,
     Raster,
     Transform,
-    Triple,
+    few_windows,
     whole,
 )
 from terrainlib.data.formats.source import OpenSource, damaged
@@ -28,6 +29,8 @@ from terrainlib.types import Window
 _STRIP_MB: Final = 32
 _FARTHEST: Final = 1e15  # in any unit: no place on the Earth is so far from another
 _SMALLEST: Final = 1e-12  # side of a pixel as a share of that: less is lost in rounding
+_ALPHA: Final = "alpha"
+_PLAIN_SHARE: Final = 0.9  # of an alpha's values above 0 are the same
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +46,7 @@ class TiffPicture:
         masked: Whether a mask inside the file says where there is data.
         notes: What the reader should know of the file and the choice.
         georeference: Where the pixels lie, None where the file does not say.
+        used: The set that the bands are; None for grey or RGB.
     """
 
     tiff: OpenTiff
@@ -53,6 +57,7 @@ class TiffPicture:
     masked: bool
     notes: tuple[str, ...]
     georeference: Georeference | None
+    used: BandSet | None
 
     @property
     def read_bands(self) -> list[int]:
@@ -91,6 +96,7 @@ class TiffPicture:
             notes=self.notes,
             georeference=self.georeference,
             file_bands=self.tiff.data.count - (self.choice.alpha is not None),
+            used=self.used,
         )
 
     def _valid(self, pixels: NDArray[Any], window: Window) -> NDArray[np.bool_]:
@@ -108,7 +114,7 @@ class TiffPicture:
 
 @contextmanager
 def open_picture(
-    source: OpenSource, bands: Triple | None = None, *, in_parts: bool = False
+    source: OpenSource, bands: BandChoice = None, *, in_parts: bool = False
 ) -> Iterator[TiffPicture]:
     """Open a file and choose its bands.
 
@@ -119,7 +125,7 @@ def open_picture(
     with open_tiff(source, in_parts=in_parts) as tiff:
         with faults(lambda: damaged(source.name)):
             data = tiff.data
-            choice = choose(_marks(data), bands, source.name)
+            choice = choose(_marks(tiff), bands, source.name)
             georeference, place_notes = read_place(data)
             picture = TiffPicture(
                 tiff,
@@ -130,6 +136,7 @@ def open_picture(
                 _is_masked(data),
                 source.notes + _page_notes(data) + place_notes + choice.notes,
                 georeference,
+                bands if isinstance(bands, BandSet) else None,
             )
         yield picture
 
@@ -157,9 +164,15 @@ def read_size(source: OpenSource, *, in_parts: bool = False) -> tuple[int, int]:
 
 
 def read_marks(source: OpenSource) -> tuple[list[Marks], str]:
-    """Return what the header says about each band, and the type of their samples."""
+    """Return what a file says about each band, and the type of their samples."""
     with open_tiff(source, in_parts=True) as tiff, faults(lambda: damaged(source.name)):
-        return _marks(tiff.data), str(tiff.data.dtypes[0])
+        return _marks(tiff), str(tiff.data.dtypes[0])
+
+
+def read_maximum(source: OpenSource) -> int | None:
+    """Return the full scale that a file declares, None for floats."""
+    with open_tiff(source, in_parts=True) as tiff, faults(lambda: damaged(source.name)):
+        return _maximum(tiff.data)
 
 
 def check_intact(source: OpenSource) -> None:
@@ -174,7 +187,7 @@ def check_intact(source: OpenSource) -> None:
             tiff.read(bands, window)
 
 
-def decode(source: OpenSource, bands: Triple | None = None) -> Raster:
+def decode(source: OpenSource, bands: BandChoice = None) -> Raster:
     """Return the pixels of the first page as stored.
 
     Raises:
@@ -201,13 +214,34 @@ def _strips(tiff: OpenTiff, bands: int) -> Iterator[Window]:
         yield slice(row, min(row + rows, tiff.height)), columns
 
 
-def _marks(data: Any) -> list[Marks]:
+def _marks(tiff: OpenTiff) -> list[Marks]:
+    """Return what a file says about its bands; what is no alpha is not called so."""
+    data = tiff.data
     try:
         names = data.descriptions
     except UnicodeDecodeError:  # names in an encoding that is not stated
         names = [None] * data.count
-    pairs = zip(data.colorinterp, names, strict=True)
-    return [Marks(color.name, name) for color, name in pairs]
+    colors = [color.name for color in data.colorinterp]
+    for number in data.indexes if data.count > 1 else ():
+        if colors[number - 1] == _ALPHA and not _is_alpha(tiff, number):
+            colors[number - 1] = "undefined"
+    return [Marks(*pair) for pair in zip(colors, names, strict=True)]
+
+
+def _is_alpha(tiff: OpenTiff, number: int) -> bool:
+    """Say whether a band that is marked alpha is one: all or nothing, hardly between.
+
+    GDAL calls the fourth of four bands alpha unless it is told what it is; often it is
+    near infrared, in which water is 0. Where it is 0 all over, the others decide.
+    """
+    windows = few_windows(tiff.height, tiff.width)
+    values = [tiff.read([number], window) for window in windows]
+    filled = np.concatenate([part[part > 0] for part in values])
+    if filled.size:
+        _, counts = np.unique(filled, return_counts=True)
+        return bool(counts.max() >= _PLAIN_SHARE * filled.size)
+    others = [band for band in tiff.data.indexes if band != number]
+    return all(np.ptp(tiff.read(others, window)) == 0 for window in windows)
 
 
 def _maximum(data: Any) -> int | None:

@@ -29,6 +29,7 @@ _TURNS = {
     2: cv2.ROTATE_180,
     3: cv2.ROTATE_90_CLOCKWISE,
 }
+_TURNED_CHANNELS = 4
 _UNIT = np.arange(256, dtype=np.float32)[:, None] / np.float32(255)
 Batch = tuple[Any, Any]  # tensors: inputs (N, S, S, C) float32, masks (N, S, S) uint8
 
@@ -120,9 +121,9 @@ def prepared(
     heights: FloatArray | None,
     config: TrainingConfig,
 ) -> FloatArray:
-    """Return the network's input for cached images (..., S, S, 3) and heights."""
-    rgb = np.asarray(images, np.float32) / np.float32(255)
-    return network_input(rgb, heights, config.network)
+    """Return the network's input for cached images (..., S, S, B) and heights."""
+    bands = np.asarray(images, np.float32) / np.float32(255)
+    return network_input(bands, heights, config.network)
 
 
 def _tensors(inputs: FloatArray, masks: ByteArray) -> Batch:
@@ -146,9 +147,10 @@ def _augmented_pair(
     if config.quarter_turns:
         turns = int(random.integers(4))
     if config.jitter:
-        gain, shift = 1 + config.jitter * random.uniform(-1, 1, (2, 3))
-        colors = (_UNIT - 0.5) * gain + 0.5 + (shift - 1) / 2
-        table = np.clip(colors, 0, 1).astype(np.float32)
+        drawn = random.uniform(-1, 1, (2, config.network.bands))
+        gain, shift = 1 + config.jitter * drawn
+        values = (_UNIT - 0.5) * gain + 0.5 + (shift - 1) / 2
+        table = np.clip(values, 0, 1).astype(np.float32)
     window = _window(random, config)
     image = _window_input(cache, config, index, window, table)
     mask = window.of(cache.masks[index])
@@ -180,16 +182,17 @@ def _window_input(
         config: The training.
         index: Row of the pair in the cache.
         window: The part.
-        table: (256, 1 or 3) float32, the colours that bytes stand for.
+        table: (256, 1 or B) float32, the values that bytes stand for in each band.
     """
     relief = config.network.height and cache.heights is not None
     margin = _RELIEF_REACH_PX if relief else 0
     outer = window.widened(margin, config.network.image_size)
     pixels = np.ascontiguousarray(outer.of(cache.images[index]))
-    colors = np.broadcast_to(table, (256, 3))[None]
-    rgb: FloatArray = np.asarray(cv2.LUT(pixels, np.ascontiguousarray(colors)))
+    values = np.broadcast_to(table, (256, pixels.shape[-1]))[None]
+    found = cv2.LUT(pixels, np.ascontiguousarray(values))
+    bands: FloatArray = np.asarray(found).reshape(pixels.shape)
     height = None if cache.heights is None else outer.of(cache.heights[index])
-    image = network_input(rgb, height, config.network)
+    image = network_input(bands, height, config.network)
     top, left = window.top - outer.top, window.left - outer.left
     part: FloatArray = _Window(top, left, window.size).of(image)
     return part
@@ -198,9 +201,16 @@ def _window_input(
 def _turned(array: Any, across: bool, down: bool, turns: int) -> Any:
     """Return an array (H, W, ...) mirrored, then turned left by quarter turns.
 
-    OpenCV copies the pixels in a fifth of the time that NumPy's turned views take.
+    OpenCV copies the pixels in a fifth of the time that NumPy's turned views take. It
+    turns up to 4 channels, and drops an only one.
     """
     array = np.ascontiguousarray(array)
+    shape = array.shape
     if across or down:
-        array = cv2.flip(array, _FLIPS[across, down])
-    return array if turns == 0 else cv2.rotate(array, _TURNS[turns])
+        array = cv2.flip(array, _FLIPS[across, down]).reshape(shape)
+    if turns == 0:
+        return array
+    if array.ndim == 3 and shape[2] > _TURNED_CHANNELS:
+        return np.ascontiguousarray(np.rot90(array, turns))
+    turned = cv2.rotate(array, _TURNS[turns])
+    return turned if turned.ndim == array.ndim else turned[..., None]

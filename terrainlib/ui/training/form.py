@@ -261,7 +261,10 @@ def ask_training(dataset: Dataset) -> RunConfig | None:
     preset = _ask_preset()
     choice = choose(preset, TrainingData.of(dataset), Machine.here())
     defaults = choice.config
-    network: dict[str, Any] = {"classes": len(dataset.classes)}
+    network: dict[str, Any] = {
+        "classes": len(dataset.classes),
+        "bands": max(1, dataset.bands.count),
+    }
     with st.grid(3, min_column_width=200):
         changes = _ask_budget(preset, defaults)
         network["image_size"] = _ask_image_size(preset, choice)
@@ -417,7 +420,8 @@ def _checked(
             + ", ".join(md_escape(item.name) for item in dataset.classes)
         )
         _show_memory(dataset, training)
-        return RunConfig(name or "", str(dataset.folder), training)
+        bands = dataset.bands.keys
+        return RunConfig(name or "", str(dataset.folder), training, bands=bands)
     return None
 
 

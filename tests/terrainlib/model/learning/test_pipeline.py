@@ -31,9 +31,10 @@ def config(**changes: object) -> TrainingConfig:
 
 
 def epoch(
-    pairs: PairCache, settings: TrainingConfig, number: int = 1, workers: int = 1
+    pairs: PairCache, settings: TrainingConfig, number: int = 1, **options: int
 ) -> np.ndarray:
-    batches = training_batches(pairs, settings, epoch=number, steps=3, workers=workers)
+    options = {"steps": 3, "workers": 1, **options}
+    batches = training_batches(pairs, settings, epoch=number, **options)
     return np.concatenate([inputs.numpy() for inputs, _ in batches])
 
 
@@ -210,3 +211,27 @@ def test_validation_takes_fewer_whole_images_where_training_takes_crops(
     batches = list(validation_batches(pairs, config(crop_size=8, batch_size=8)))
 
     assert [inputs.shape[:3] for inputs, _ in batches] == [(2, 16, 16)] * 6
+
+
+@pytest.mark.parametrize("bands", [1, 2, 5])
+def test_images_of_any_bands_are_turned_and_changed_as_their_masks_are(
+    bands: int,
+) -> None:
+    rng = np.random.default_rng(0)
+    masks = rng.integers(0, 5, (4, 16, 16)).astype(np.uint8)
+    images = np.repeat(masks[..., None] * np.uint8(51), bands, axis=-1)
+    pairs = PairCache(images, masks, None, ("a", "b", "c", "d"), scale=1.0)
+    settings = config(
+        network={**NETWORK, "bands": bands}, flips=True, quarter_turns=True
+    )
+
+    for inputs, seen in training_batches(pairs, settings, epoch=1, steps=1):
+        assert inputs.shape == (4, 16, 16, bands)
+        for band in range(bands):
+            np.testing.assert_array_equal(
+                np.rint(inputs.numpy()[..., band] * 5), seen.numpy()
+            )
+    jittered = epoch(
+        pairs, config(network=settings.network.to_dict(), jitter=0.1), steps=1
+    )
+    assert jittered.shape[-1] == bands
