@@ -1,12 +1,26 @@
 """What people bring that is not like the training images of the sample."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from terrainlib.mask.gap import Gap, gap_windows, judge_windows, window_px
+
 FloatImage = NDArray[np.float32]
+
+
+def measure_gap(
+    statistics: Mapping[str, Any],
+    rgb: FloatImage,
+    valid: NDArray[np.bool_] | None = None,
+) -> Gap:
+    """Compare an image in memory, at the working scale, with the training images."""
+    places = gap_windows((rgb.shape[0], rgb.shape[1]), window_px(statistics))
+    pieces = ((rgb[p], None if valid is None else valid[p]) for p in places)
+    return judge_windows(statistics, pieces)
 
 
 def rounded(rgb: NDArray[np.floating]) -> FloatImage:

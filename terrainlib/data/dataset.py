@@ -1,8 +1,8 @@
 """A data set: a folder of image/mask pairs, found and checked once.
 
-`open_dataset` is the only way in. The layout is found by `_layout`, each file is
-checked by `_check`, and `_scan` remembers the result; every file is then either part of
-a usable pair or named among the problems. Pixels are read by `read_pair`.
+`open_dataset` is the only way in. The layout is found by `layouts`, `scan` checks each
+file and remembers the result; every file is then either part of a usable pair or named
+among the problems. Pixels are read by `read_pair`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,9 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data.choices import Choices, read_choices
+from terrainlib.data.choices import Choices
+from terrainlib.data.classes.masks import MaskMeaning, read_mask
+from terrainlib.data.classes.meaning import ClassesSource
 from terrainlib.data.formats.imagebands import (
     ImageBands,
     read_files,
@@ -28,10 +30,10 @@ from terrainlib.data.imagery import (
     read_height,
     read_image,
 )
-from terrainlib.data.layout import LayoutName, Pair, Problem, require_layout
-from terrainlib.data.masks import read_mask
+from terrainlib.data.layout import LayoutName, Pair, Problem
+from terrainlib.data.layouts.find import require_layout
 from terrainlib.data.palette import Classes
-from terrainlib.data.scan import ClassesSource, fingerprint, scan
+from terrainlib.data.scan import fingerprint, scan
 from terrainlib.errors import DatasetError, ImageError
 from terrainlib.types import Progress
 
@@ -56,9 +58,11 @@ class Dataset:
     Attributes:
         folder: Where it lies.
         name: Name to show, the folder's.
-        layout: Which of the two layouts was found.
+        layout: Which of the layouts was found.
         classes: Classes of the masks, in the order of their indices.
         classes_source: Where the classes come from.
+        meaning: What the values of the masks mean.
+        notes: What people should know of that, one sentence each.
         pairs: Usable pairs, sorted by id.
         problems: Files that are not used, sorted by name.
         fingerprint: 16 hexadecimal digits from all names, sizes and times of change.
@@ -71,6 +75,8 @@ class Dataset:
     layout: LayoutName
     classes: Classes
     classes_source: ClassesSource
+    meaning: MaskMeaning
+    notes: tuple[str, ...]
     pairs: tuple[Pair, ...]
     problems: tuple[Problem, ...]
     fingerprint: str
@@ -93,6 +99,13 @@ class Dataset:
             entry.name: float(share)
             for entry, share in zip(self.classes, shares, strict=True)
         }
+
+    @property
+    def no_data_share(self) -> float:
+        """Share of the masks' pixels that are of no class."""
+        pixels = sum(pair.size[0] * pair.size[1] for pair in self.pairs)
+        labelled = sum(sum(pair.counts) for pair in self.pairs)
+        return 1 - labelled / pixels if pixels else 0.0
 
     @property
     def has_heights(self) -> bool:
@@ -157,23 +170,24 @@ def open_dataset(
     pair is left out. A data set may thus be left without a usable pair.
 
     Args:
-        folder: The folder, in one of the two layouts.
+        folder: The folder, in one of the layouts.
         bands: Bands to use, by number from 1 or name, instead of those chosen in its
             `dataset.json`.
         progress: Called with the pairs checked and their number, as the check goes on;
             not called where an earlier check of the unchanged folder is remembered.
 
     Raises:
+        UnknownNamesError: If there are images, but none with a mask.
         DatasetError: If the folder is missing, empty or without any image that has a
-            mask, or if its `classes.json` is not valid.
+            mask, or if its `classes.json` or `dataset.json` is not valid.
     """
     root = Path(folder)
     layout = require_layout(root)
     root = root.resolve()
     found = scan(root, layout, progress)
-    choices, state = read_choices(root), fingerprint(layout.stamps)
+    state = fingerprint(layout.stamps)
     images = [pair.image for pair in found.pairs]
-    used = settle(read_files(root, state, images), bands or choices.bands)
+    used = settle(read_files(root, state, images), bands or layout.choices.bands)
     lacking = {found.pairs[place]: reason for place, reason in used.problems}
     problems = [
         Problem(pair.image.relative_to(root).as_posix(), reason)
@@ -186,12 +200,14 @@ def open_dataset(
         layout=layout.name,
         classes=found.classes,
         classes_source=found.source,
+        meaning=found.meaning,
+        notes=found.notes,
         pairs=pairs,
         problems=tuple(
             sorted((*found.problems, *problems), key=lambda problem: problem.file)
         ),
         fingerprint=state,
-        choices=choices,
+        choices=layout.choices,
         bands=replace(used, images=tuple(pair.image for pair in pairs)),
     )
 
@@ -235,7 +251,7 @@ def read_labels(
     """
     mask = kept_mask
     if mask is None:
-        mask = read_mask(pair.mask, dataset.classes).index
+        mask = read_mask(pair.mask, dataset.meaning).index
     height = read_height(pair.height) if pair.height else None
     for path, pixels in ((pair.mask, mask), (pair.height, height)):
         if path is not None and pixels is not None and pixels.shape != size:

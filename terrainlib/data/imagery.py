@@ -106,8 +106,9 @@ class Image:
         shape = pixels.shape
         if pixels.ndim != 3 or not 1 <= shape[2] <= MAX_BANDS or 0 in shape:
             raise ImageError(
-                f"an image array must be (height, width, 3), or have 1 to {MAX_BANDS} "
-                f"bands in place of 3, not {shape}. Stack red, green and blue last.",
+                f"an image array must be (height, width, 3), not {shape}; in place of "
+                f"3 there may be 1 to {MAX_BANDS} bands. Stack red, green and blue "
+                "last.",
                 file=name,
             )
         if pixels.dtype != np.uint8 and pixels.dtype.kind != "f":

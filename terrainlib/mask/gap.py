@@ -62,17 +62,8 @@ _THAN: Final = "than the training images"
 _CHANNELS: Final = ("red", "green", "blue")
 
 
-def looks_reasons(looks: Looks, windows: Vector, *, mixture: bool) -> list[str]:
-    """Return how windows differ in their middle, the most striking first.
-
-    Each feature beyond what 98 % of the training images have is named, up to three.
-
-    Args:
-        looks: Statistics of the training images.
-        windows: (N, 8) float64, the features of the windows.
-        mixture: Whether, where there is none, the feature is to be named that the
-            others let expect least.
-    """
+def _looks_reasons(looks: Looks, windows: Vector, *, mixture: bool) -> list[str]:
+    """Return how windows differ in their middle, the most striking first."""
     features = np.median(windows, axis=0)
     excess = looks.excess(features)
     found: dict[str, str] = {}
@@ -88,28 +79,8 @@ def looks_reasons(looks: Looks, windows: Vector, *, mixture: bool) -> list[str]:
     return list(found.values())
 
 
-def part_reason(share: float) -> list[str]:
-    """Return what to say where only a part of an image is meant."""
-    return [f"{share:.0%} of the image looks different"] if share < 1 else []
-
-
-def colors_reason(share: float) -> str:
-    """Return what to say of colours that are foreign."""
-    return f"colours that the training images do not have: {share:.0%} of the pixels"
-
-
-def scale_reason(factor: float) -> str:
-    """Return what to say of a scale at which an image is less different."""
-    return f"at {factor:g} times this scale it looks more like them: try that"
-
-
-def rough_reasons(statistics: Mapping[str, Any], features: Vector) -> tuple[str, ...]:
-    """Return how an image differs in mean colour and contrast.
-
-    Args:
-        statistics: Those of a record without the distribution over images.
-        features: (8,) float64, the features of the image.
-    """
+def _rough_reasons(statistics: Mapping[str, Any], features: Vector) -> tuple[str, ...]:
+    """Return how an image differs in mean colour and contrast."""
     found: list[str] = []
     mean = _numbers(statistics.get("color_mean"), 3)
     spread = _numbers(statistics.get("color_std"), 3)
@@ -127,7 +98,7 @@ def rough_reasons(statistics: Mapping[str, Any], features: Vector) -> tuple[str,
     return tuple(found)
 
 
-def can_be_rough(statistics: Mapping[str, Any]) -> bool:
+def _can_be_rough(statistics: Mapping[str, Any]) -> bool:
     """Return whether statistics tell at least the colours of the training images."""
     names = ("color_mean", "color_std")
     return all(_numbers(statistics.get(name), 3) is not None for name in names)
@@ -168,26 +139,15 @@ AS_NEAR: Final = 1.15  # and a larger one is as good as the best up to here
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MeasuredWindow:
-    """One window.
-
-    Attributes:
-        features: (4, 8) float64, its features at each of the `SCALES`; NaN where it is
-            too small then.
-        shares: (216,) float64, share of its pixels in each cell of the colour cube.
-    """
-
-    features: Vector
-    shares: Vector
+class _MeasuredWindow:
+    features: Vector  # (4, 8), at each of the `SCALES`; NaN where it is too small then
+    shares: Vector  # (216,), of its pixels in each cell of the colour cube
 
 
-def measured_window(rgb: FloatArray, valid: BoolArray | None) -> MeasuredWindow | None:
-    """Measure a window; None where too little of it has data.
-
-    Args:
-        rgb: (h, w, 3) float32 in [0, 1].
-        valid: (h, w) bool, which pixels have data; all where it is None.
-    """
+def _measured_window(
+    rgb: FloatArray, valid: BoolArray | None
+) -> _MeasuredWindow | None:
+    """Measure a window; None where too little of it has data."""
     if (own := image_features(rgb, valid)) is None:
         return None
     known = np.ones(rgb.shape[:2], bool) if valid is None else valid
@@ -195,22 +155,11 @@ def measured_window(rgb: FloatArray, valid: BoolArray | None) -> MeasuredWindow 
     for scale in SCALES[1:]:
         found = _shrunk_features(rgb, known, scale)
         rows.append(np.full_like(own, np.nan) if found is None else found)
-    return MeasuredWindow(np.stack(rows), color_shares(rgb, valid))
+    return _MeasuredWindow(np.stack(rows), color_shares(rgb, valid))
 
 
-def distances_of(looks: Looks, windows: Sequence[MeasuredWindow]) -> Vector:
-    """Return (N, 4) distances of N windows at each of the `SCALES`, NaN as above."""
-    rows = [[looks.distance(row) for row in window.features] for window in windows]
-    return np.array(rows, np.float64)
-
-
-def better_scale(distances: Vector, limit: float) -> float | None:
-    """Return the scale at which windows are clearly less far off, if there is one.
-
-    Args:
-        distances: (N, 4) float64 of N windows.
-        limit: The largest distance that is still like the training images.
-    """
+def _better_scale(distances: Vector, limit: float) -> float | None:
+    """Return the scale at which windows are clearly less far off, if there is one."""
     whole = ~np.isnan(distances).any(axis=0)
     middle = np.median(distances[:, whole], axis=0)
     near = middle <= min(limit, NEARER * middle[0], AS_NEAR * middle.min())
@@ -285,21 +234,6 @@ class Gap:
         return _TITLES[self.level]
 
 
-def measure_gap(
-    statistics: Mapping[str, Any], rgb: FloatArray, valid: BoolArray | None = None
-) -> Gap:
-    """Compare an image with the training images of a model.
-
-    Args:
-        statistics: `statistics` of the model's record.
-        rgb: (H, W, 3) float32 in [0, 1], at the model's working scale.
-        valid: (H, W) bool, which pixels have data; all where it is None.
-    """
-    places = gap_windows((rgb.shape[0], rgb.shape[1]), window_px(statistics))
-    pieces = ((rgb[p], None if valid is None else valid[p]) for p in places)
-    return judge_windows(statistics, pieces)
-
-
 def window_px(statistics: Mapping[str, Any]) -> int:
     """Return the size of the windows to compare, in px at the working scale."""
     looks = Looks.from_dict(statistics.get(LOOKS_KEY))
@@ -349,9 +283,9 @@ def judge_windows(statistics: Mapping[str, Any], windows: Iterable[Pixels]) -> G
         the National Institute of Sciences of India 2, 49-55.
     """
     looks = Looks.from_dict(statistics.get(LOOKS_KEY))
-    if looks is None and not can_be_rough(statistics):
+    if looks is None and not _can_be_rough(statistics):
         return Gap("unknown", ("the model file does not tell what those look like",))
-    measured = [measured_window(rgb, valid) for rgb, valid in windows]
+    measured = [_measured_window(rgb, valid) for rgb, valid in windows]
     known = [item for item in measured if item is not None]
     if not known:
         return Gap("unknown", ("too few pixels have data to compare them",))
@@ -360,10 +294,10 @@ def judge_windows(statistics: Mapping[str, Any], windows: Iterable[Pixels]) -> G
     return _gap(looks, known)
 
 
-def _gap(looks: Looks, known: Sequence[MeasuredWindow]) -> Gap:
+def _gap(looks: Looks, known: Sequence[_MeasuredWindow]) -> Gap:
     usual = max(float(looks.distances[1]), LEAST_DISTANCE)
     limit = DISTANCE_FACTOR * usual
-    distances = distances_of(looks, known)
+    distances = np.array([[looks.distance(at) for at in w.features] for w in known])
     own, middle = distances[:, 0], float(np.median(distances[:, 0]))
     strange = np.array([looks.strange_share(item.shares) for item in known])
     colored = strange > max(STRANGE_SHARE, STRANGE_FACTOR * looks.strangeness)
@@ -375,13 +309,16 @@ def _gap(looks: Looks, known: Sequence[MeasuredWindow]) -> Gap:
     reasons: list[str] = []
     if striking.any():
         odd = float(np.median(own[striking])) > MANY_FACTOR * usual
-        reasons += part_reason(float(striking.mean()))
-        reasons += looks_reasons(looks, rows[striking], mixture=odd)
+        if not striking.all():
+            reasons.append(f"{striking.mean():.0%} of the image looks different")
+        reasons += _looks_reasons(looks, rows[striking], mixture=odd)
     if colored.any() and strange.mean() >= SAID_SHARE:
-        reasons.append(colors_reason(float(strange.mean())))
-    factor = better_scale(distances, limit) if different else None
+        foreign = "colours that the training images do not have"
+        reasons.append(f"{foreign}: {strange.mean():.0%} of the pixels")
+    factor = _better_scale(distances, limit) if different else None
     if factor is not None:
-        reasons.append(scale_reason(factor))
+        better = f"at {factor:g} times this scale it looks more like them"
+        reasons.append(f"{better}: try that")
     return Gap(
         level="different" if different else "alike",
         reasons=tuple(reasons),
@@ -393,10 +330,10 @@ def _gap(looks: Looks, known: Sequence[MeasuredWindow]) -> Gap:
     )
 
 
-def _rough_gap(statistics: Mapping[str, Any], known: Sequence[MeasuredWindow]) -> Gap:
+def _rough_gap(statistics: Mapping[str, Any], known: Sequence[_MeasuredWindow]) -> Gap:
     """Compare with mean colours and contrast, which is all that older records have."""
     rows = np.stack([item.features[0] for item in known])
-    reasons = rough_reasons(statistics, np.median(rows, axis=0))
+    reasons = _rough_reasons(statistics, np.median(rows, axis=0))
     return Gap(
         level="different" if reasons else "alike",
         reasons=reasons or ("only mean colour and contrast could be compared",),

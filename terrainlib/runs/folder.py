@@ -217,6 +217,8 @@ def read_run(path: Path) -> Run:
 def read_job(path: Path) -> Job:
     """Return the prediction in the folder `path`, with its state as it is now.
 
+    Its results are looked for where they go and nowhere else, whatever it says itself.
+
     Raises:
         RunError: If it holds none, or its configuration cannot be used.
     """
@@ -226,7 +228,14 @@ def read_job(path: Path) -> Job:
     except RunError as error:
         done = Results()
         message = f"{message} {error.message}".strip()
-    return Job(path, config, status, state, message, done.made, done.failures)
+    folder = config.results_in(path)
+    made = tuple(
+        replace(
+            one, files=tuple(folder / f.name for f in one.files if f.name.strip("."))
+        )
+        for one in done.made
+    )
+    return Job(path, config, status, state, message, made, done.failures)
 
 
 def list_runs(home: Path | None = None) -> list[Run]:

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from terrainlib import files
 from terrainlib.data import palette
+from terrainlib.data.classes.masks import read_mask
 from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.imagery import read_height, read_image
-from terrainlib.data.masks import read_mask
+from terrainlib.data.layouts.find import watched_paths
 from terrainlib.data.overlaps import Overlaps, known_overlaps
-from terrainlib.data.palette import Classes
 from terrainlib.data.relief import shaded_relief
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.data.splits import Split, leak_free_split
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 JPEG_QUALITY = 88
 THUMBNAIL_PX = 360
-_DATASET_PARTS = ("", "images", "masks", "heights", "classes.json")
 _OPENED = "cached_opened_datasets"
 
 Stamp = tuple[int, int]
@@ -67,7 +66,7 @@ def dataset(
         DatasetError: If the folder is no usable data set.
     """
     folder = allowed_path(folder)
-    stamp = tuple(file_stamp(folder / part) for part in _DATASET_PARTS)
+    stamp = tuple(file_stamp(path) for path in watched_paths(folder))
     opened: list[str] = st.session_state.setdefault(_OPENED, [])
     key = f"{folder}|{stamp}"
     if progress is not None and key not in opened:
@@ -136,15 +135,15 @@ def image_thumbnail(path: str | Path, *, longest_px: int = THUMBNAIL_PX) -> byte
 
 
 def mask_thumbnail(
-    path: str | Path, classes: Classes, *, longest_px: int = THUMBNAIL_PX
+    path: str | Path, dataset: Dataset, *, longest_px: int = THUMBNAIL_PX
 ) -> bytes:
-    """Return a mask file as a small PNG in the colours of its classes.
+    """Return a mask file of a data set as a small PNG in the colours of its classes.
 
     Raises:
         ImageError: If it cannot be read.
     """
-    key = tuple((item.name, item.color) for item in classes)
-    return _mask_thumbnail(str(path), file_stamp(path), key, longest_px, classes)
+    key = (dataset.classes, dataset.meaning)
+    return _mask_thumbnail(str(path), file_stamp(path), repr(key), longest_px, dataset)
 
 
 def relief_thumbnail(path: str | Path, *, longest_px: int = THUMBNAIL_PX) -> bytes:
@@ -196,12 +195,12 @@ def _image_thumbnail(path: str, stamp: Stamp, longest_px: int) -> bytes:
 
 @st.cache_data(max_size="64MB", show_spinner=False)
 def _mask_thumbnail(
-    path: str, stamp: Stamp, key: tuple[Any, ...], longest_px: int, _classes: Classes
+    path: str, stamp: Stamp, key: str, longest_px: int, _dataset: Dataset
 ) -> bytes:
     del stamp, key  # parts of the key
-    index = read_mask(Path(path), _classes).index
+    index = read_mask(Path(path), _dataset.meaning).index
     return encode_png(
-        palette.colorize(shrink(index, longest_px, nearest=True), _classes)
+        palette.colorize(shrink(index, longest_px, nearest=True), _dataset.classes)
     )
 
 

@@ -158,7 +158,7 @@ def _percent(share: float) -> str:
 def _class_scale(classes: Classes) -> alt.Scale:
     return alt.Scale(
         domain=[item.name for item in classes],
-        range=[_hex(item.color) for item in classes],
+        range=[hex_color(item.color) for item in classes],
     )
 
 
@@ -173,7 +173,8 @@ def _axis(angle: int) -> alt.Axis:
     )
 
 
-def _hex(color: tuple[int, int, int]) -> str:
+def hex_color(color: tuple[int, int, int]) -> str:
+    """Return a colour as `#rrggbb`."""
     return "#{:02x}{:02x}{:02x}".format(*color)
 
 
@@ -202,8 +203,7 @@ def curve_colors(
     colors = []
     for number, name in enumerate(names):
         if name in known:
-            red, green, blue = known[name]
-            colors.append((name, f"#{red:02x}{green:02x}{blue:02x}"))
+            colors.append((name, hex_color(known[name])))
         elif _is_hex_color(name):
             colors.append((name, name.lower()))
         else:

@@ -1,11 +1,13 @@
-"""What every page has: title, one line of purpose, empty states."""
+"""What every page has: title, links, notices, questions, choices, downloads, lists."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from pathlib import PurePath
+from typing import Final, Literal, TypeVar
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from terrainlib import files
 from terrainlib.data.palette import TerrainClass
@@ -76,6 +78,102 @@ def page_card(page: str, label: str, text: str, *, icon: str) -> None:
     with st.container(border=True, height="stretch"):
         st.page_link(page, label=f"**{label}**", icon=icon)
         st.markdown(f":gray[{text}]")
+
+
+def links_to_model(model_id: str, *, gallery: str, studio: str) -> None:
+    """Show links that open the gallery and the studio with a model.
+
+    Args:
+        model_id: The model, as it is named in the address.
+        gallery: The words of the first link.
+        studio: Those of the second.
+    """
+    link = {"model": model_id}
+    icons = ":material/compare:", ":material/tune:"
+    st.page_link(state.GALLERY_PAGE, label=gallery, icon=icons[0], query_params=link)
+    st.page_link(state.STUDIO_PAGE, label=studio, icon=icons[1], query_params=link)
+
+
+def spread(align: Literal["center", "bottom"] = "center") -> DeltaGenerator:
+    """Return a row whose parts stand at its two ends."""
+    return st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment=align
+    )
+
+
+_Option = TypeVar("_Option", bound=str)
+
+
+def pick_one(
+    label: str,
+    options: Mapping[_Option, str],
+    key: str,
+    *,
+    default: _Option | None = None,
+    hidden: bool = False,
+    help: str | None = None,
+) -> _Option:
+    """Show options side by side, one of which is always chosen, and return its key.
+
+    Args:
+        label: What is chosen.
+        options: The words of each option, by what it is called in the program.
+        key: Widget key; the choice is kept for the session.
+        default: The first choice; the first option if None.
+        hidden: Whether the label is for screen readers alone.
+        help: A sentence behind the label.
+    """
+    first = next(iter(options)) if default is None else default
+    chosen = st.segmented_control(
+        label,
+        list(options),
+        format_func=options.__getitem__,
+        default=first,
+        required=True,
+        key=key,
+        persist_state="session",
+        label_visibility="collapsed" if hidden else "visible",
+        help=help,
+    )
+    return chosen if chosen in options else first
+
+
+_MEDIA: Final = {
+    ".csv": "text/csv",
+    ".h5": "application/x-hdf5",
+    ".md": "text/markdown",
+    ".png": "image/png",
+    ".zip": "application/zip",
+}
+
+
+def offer_file(
+    label: str,
+    data: str | bytes | Callable[[], bytes],
+    name: str,
+    *,
+    key: str | None = None,
+    help: str | None = None,
+) -> None:
+    """Show a button that downloads a file, and leaves the page as it is.
+
+    Args:
+        label: The button's words.
+        data: The file, or what makes it when the button is clicked.
+        name: Name of the file; its ending tells the media type.
+        key: Widget key.
+        help: What the file is.
+    """
+    st.download_button(
+        label,
+        data,
+        name,
+        _MEDIA.get(PurePath(name).suffix, "application/octet-stream"),
+        key=key,
+        help=help,
+        icon=":material/download:",
+        on_click="ignore",
+    )
 
 
 _NOTICE: Final = "shared_notice"  # list of str: kind, title, Markdown

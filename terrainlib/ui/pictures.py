@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from terrainlib.data.dataset import Dataset
 from terrainlib.data.layout import Pair
 from terrainlib.data.palette import Classes, colorize
 from terrainlib.mask.rasters.png import encode_png
@@ -27,27 +28,27 @@ def image_picture(pair: Pair) -> bytes:
     return cached.image_thumbnail(pair.image, longest_px=THUMBNAIL_PX)
 
 
-def mask_picture(pair: Pair, classes: Classes) -> bytes:
+def mask_picture(pair: Pair, dataset: Dataset) -> bytes:
     """Return the mask of a pair in its class colours as PNG, enlarged if small.
 
     Raises:
         ImageError: If the file cannot be read any more.
     """
-    return _enlarged(cached.mask_thumbnail(pair.mask, classes, longest_px=THUMBNAIL_PX))
+    return _enlarged(cached.mask_thumbnail(pair.mask, dataset, longest_px=THUMBNAIL_PX))
 
 
-def overlay_picture(pair: Pair, classes: Classes, opacity: float) -> bytes:
+def overlay_picture(pair: Pair, dataset: Dataset, opacity: float) -> bytes:
     """Return the mask of a pair laid over its image as JPEG.
 
     Args:
         pair: The pair.
-        classes: The classes of its mask.
+        dataset: Its data set.
         opacity: 0 shows the image alone, 1 the mask alone.
 
     Raises:
         ImageError: If a file cannot be read any more.
     """
-    mask = _decode(mask_picture(pair, classes))
+    mask = _decode(mask_picture(pair, dataset))
     image = _decode(image_picture(pair))
     size = (mask.shape[1], mask.shape[0])
     image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)

@@ -18,7 +18,7 @@ from terrainlib.runs.folder import AnyFolder, Damaged, Job, Run, damaged_folders
 from terrainlib.runs.slot import JOB_SLOT, RUN_SLOT, Slot
 from terrainlib.runs.status import ACTIVE
 from terrainlib.ui import state
-from terrainlib.ui.page import ask, leave_notice, noticed
+from terrainlib.ui.page import ask, leave_notice, noticed, spread
 from terrainlib.ui.text import date_text, md_escape, parse_time, plural
 
 LOG_HEIGHT_PX: Final = 260
@@ -246,11 +246,7 @@ def _ask_force_stop(page: WorkerPage, folder: Run | Job) -> None:
 @contextmanager
 def titled(title: str) -> Iterator[None]:
     """Show a title; the buttons of the block stand at its right."""
-    with st.container(
-        horizontal=True,
-        vertical_alignment="center",
-        horizontal_alignment="distribute",
-    ):
+    with spread():
         st.subheader(md_escape(title), anchor=False, width="content")
         with st.container(horizontal=True, width="content"):
             yield
@@ -335,11 +331,7 @@ def show_damaged(page: WorkerPage, entries: Sequence[Damaged]) -> None:
     """Show the folders that cannot be read: name, reason, a button to delete each."""
     for entry in entries:
         name = entry.path.name
-        with st.container(
-            horizontal=True,
-            vertical_alignment="center",
-            horizontal_alignment="distribute",
-        ):
+        with spread():
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.badge("damaged", icon=":material/broken_image:", color="red")
                 reason = md_escape(entry.reason)

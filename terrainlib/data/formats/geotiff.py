@@ -97,6 +97,7 @@ class TiffPicture:
             georeference=self.georeference,
             file_bands=self.tiff.data.count - (self.choice.alpha is not None),
             used=self.used,
+            nodata=self.nodata,
         )
 
     def _valid(self, pixels: NDArray[Any], window: Window) -> NDArray[np.bool_]:

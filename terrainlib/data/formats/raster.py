@@ -198,6 +198,7 @@ class Raster:
         georeference: Where they lie, for GeoTIFF.
         file_bands: Bands of the file without alpha, where that is more than B.
         used: The set that the bands are; None for grey or RGB.
+        nodata: Value that the file declares as no data, None without one.
     """
 
     pixels: NDArray[Any]
@@ -208,6 +209,7 @@ class Raster:
     georeference: Georeference | None = None
     file_bands: int = 0
     used: BandSet | None = None
+    nodata: float | None = None
 
     @property
     def bands(self) -> int:

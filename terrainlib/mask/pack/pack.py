@@ -4,16 +4,23 @@ For Unity, Unreal, Godot and Blender: 8-bit weights of each class that sum to 25
 every pixel, RGBA splat maps of four classes each, the class mask, the palette, the
 heights with 16 bits, and a text that says how to import them. The same input gives the
 same bytes.
+
+The text is `guide.txt` with the numbers of the pack in it. In the guide `#` begins a
+heading, `*` a file, `-` a step, which is numbered; names in braces are those of
+`pack.json`, and a few made here. What begins with a word in brackets is for those packs
+alone of which the word is true.
 """
 
 import io
 import json
 import math
 import re
+import textwrap
 import unicodedata
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -27,7 +34,6 @@ from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.errors import ConfigError, ImageError
 from terrainlib.mask.ground.equalarea import corner_places, read_crs
 from terrainlib.mask.pack.planes import Frame, make_heights, make_planes
-from terrainlib.mask.pack.text import readme
 from terrainlib.mask.rasters.png import encode_png, index_png, mask_png
 from terrainlib.types import ByteArray
 
@@ -49,6 +55,12 @@ _UNREAL_STEPS: Final = 128
 _UNREAL_MIDDLE: Final = 32768
 _DATE: Final = (1980, 1, 1, 0, 0, 0)
 _MODE: Final = 0o644 << 16
+_GUIDE: Final = Path(__file__).with_name("guide.txt")
+_BEGINNING: Final = re.compile(r"(?:(##?|[*-]) )?(?:\[(\w+)\] )?")
+_WIDTH: Final = 78
+_fill: Final = partial(
+    textwrap.fill, width=_WIDTH, break_long_words=False, break_on_hyphens=False
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +253,7 @@ def _files(
     numbers = _numbers(content, target, frame, heights)
     numbers |= {"no_data_file": "no_data.png" if unknown.any() else None}
     palette = _palette(content.classes)
-    text = readme(numbers, palette, SIZES).replace("\n", "\r\n")
+    text = _readme(numbers, palette).replace("\n", "\r\n")
     yield "README.txt", text.encode("utf-8-sig")
     yield "pack.json", _json(numbers)
     yield "palette.json", _json(palette)
@@ -258,21 +270,13 @@ def _files(
         yield numbers["no_data_file"], encode_png(unknown * np.uint8(255))
     if heights is not None:
         png, raw = numbers["height_files"]
-        values = _as_16_bits(heights)
+        low, high = numbers["height_m"].values()
+        scale = _HIGHEST / (high - low) if high > low else 0.0
+        values = np.rint((heights.astype(np.float64) - low) * scale).astype(np.uint16)
         grey = io.BytesIO()
         PillowImage.fromarray(values).save(grey, "PNG", compress_level=4)
         yield png, grey.getvalue()
         yield raw, values.astype("<u2").tobytes()
-
-
-def _range(metres: NDArray[np.float32]) -> tuple[float, float]:
-    return float(metres.min()), float(metres.max())
-
-
-def _as_16_bits(metres: NDArray[np.float32]) -> NDArray[np.uint16]:
-    low, high = _range(metres)
-    scale = _HIGHEST / (high - low) if high > low else 0.0
-    return np.rint((metres.astype(np.float64) - low) * scale).astype(np.uint16)
 
 
 def _numbers(
@@ -287,17 +291,22 @@ def _numbers(
     ground = [px * metres for px, metres in zip(part, pixel or (1.0, 1.0), strict=True)]
     gaps = [max(px - frame.corners, 1) for px in frame.height_size[::-1]]
     spacing = [length / count for length, count in zip(ground, gaps, strict=True)]
-    low, high = (0.0, 0.0) if heights is None else _range(heights)
-    raw = "raw" if target.engine == "unity" else "r16"  # what their file dialogs show
+    low = high = 0.0
     of_heights: dict[str, Any] = {
-        "height_size_px": list(frame.height_size[::-1]),
-        "height_m": {"at_0": low, "at_65535": high},
-        "height_files": ["height_16bit.png", f"height.{raw}"],
+        "height_size_px": None,
+        "height_m": None,
+        "height_files": [],
     }
-    if heights is None:
-        of_heights = {"height_size_px": None, "height_m": None, "height_files": []}
+    if heights is not None:
+        low, high = float(heights.min()), float(heights.max())
+        raw = "raw" if target.engine == "unity" else "r16"  # as their file dialogs show
+        of_heights = {
+            "height_size_px": list(frame.height_size[::-1]),
+            "height_m": {"at_0": low, "at_65535": high},
+            "height_files": ["height_16bit.png", f"height.{raw}"],
+        }
     return {
-        "name": _plain(content.name),
+        "name": "".join(filter(str.isprintable, content.name))[:80] or "Terrain",
         "engine": target.engine,
         "fit": target.fit,
         "image_size_px": list(content.mask.shape[::-1]),
@@ -349,6 +358,102 @@ def _safe(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "_", ascii_only).strip("_")[:40] or "class"
 
 
-def _plain(name: str) -> str:
-    """Return a name on one line, without what cannot be printed."""
-    return "".join(sign for sign in name if sign.isprintable())[:80] or "Terrain"
+_Json = Mapping[str, Any]
+
+
+def _readme(numbers: _Json, palette: Sequence[_Json]) -> str:
+    """Return the text, lines of at most 78 characters where names allow."""
+    values = _values(numbers, palette)
+    words = _true_words(numbers, palette)
+    text, step, before = "", 0, ""
+    for paragraph in _GUIDE.read_text("utf-8").strip().split("\n\n"):
+        kind, word = _BEGINNING.match(paragraph).groups("")  # type: ignore[union-attr] # may be empty
+        if word and word not in words:
+            continue
+        plain = _BEGINNING.sub("", paragraph, count=1).format_map(values)
+        step = step + 1 if kind == "-" else 0
+        text += "\n" if kind in ("*", "-") and kind == before else "\n\n"
+        text += _laid_out(kind, plain, step)
+        before = "*" if paragraph == "{class_files}" else kind
+    return text.strip() + "\n"
+
+
+def _laid_out(kind: str, text: str, step: int) -> str:
+    if kind in ("#", "##"):
+        line = "=" if kind == "#" else "-"
+        return f"{text}\n{line * min(len(text), _WIDTH)}"
+    if kind == "*":
+        return _fill(text, initial_indent="  ", subsequent_indent="      ")
+    if kind == "-":
+        return _fill(text, initial_indent=f"  {step}. ", subsequent_indent="     ")
+    return text if text.startswith("  ") else _fill(text)
+
+
+def _true_words(numbers: _Json, palette: Sequence[_Json]) -> set[str]:
+    engine, part = numbers["engine"], numbers["part_px"]
+    words = {
+        "heights" if numbers["height_m"] else "flat",
+        "measured" if numbers["pixel_m"] else "assumed",
+        *(f"not_{name}" for name in ("unity", "unreal") if name != engine),
+    }
+    if numbers["no_data_file"]:
+        words.add("no_data")
+    if len(palette) > 8:
+        words.add("many")
+    if engine != "source":
+        width, height = numbers["image_size_px"]
+        whole = (part["width"], part["height"]) == (width, height)
+        fitted = "resized" if width == height else "stretched"
+        words.add(fitted if whole else "cropped")
+    return words
+
+
+def _values(numbers: _Json, palette: Sequence[_Json]) -> dict[str, Any]:
+    size, heights = numbers["size_px"], numbers["height_m"]
+    high_size = numbers["height_size_px"] or size
+    splats: dict[str, list[str]] = {}
+    for item in palette:
+        channel = f"{item['channel']} {item['name']}"
+        splats.setdefault(item["splat"], []).append(channel)
+    about = {item["weight"]: f"8-bit weight of {item['name']}," for item in palette}
+    about |= {file: f"RGBA splat map, {', '.join(of)}," for file, of in splats.items()}
+    fits = numbers["engine"] == "unity"
+    made_here = {
+        "size": "{} x {}".format(*size),
+        "height_size": "{} x {}".format(*high_size),
+        "span": heights["at_65535"] - heights["at_0"] if heights else None,
+        "spacing": _spacing(*numbers["height_spacing_m"]),
+        "class_files": "\n".join(
+            _laid_out("*", f"{file}: {what} {size[0]} x {size[1]} px", 0)
+            for file, what in about.items()
+        ),
+        "unity_sizes": f"{SIZES['unity'][0]} to {SIZES['unity'][-1]}",
+        "unreal_sizes": ", ".join(map(str, SIZES["unreal"])),
+        "unity_resolution": high_size[0] if fits else "of the resized file",
+        "unity_cells": size[0] if fits else "that of the resized splat maps",
+        "count": len(palette),
+        "classes": ", ".join(item["name"] for item in palette),
+        "weights": ", ".join(item["weight"] for item in palette),
+        "splats": ", ".join(splats),
+    }
+    return {name: _in_words(value) for name, value in {**numbers, **made_here}.items()}
+
+
+def _spacing(across: float, down: float) -> str:
+    """Return the distance between heights; the plugin has one for both directions."""
+    text = f"{_in_words(across)} m"
+    if abs(across - down) < 0.01 * across:
+        return text
+    return f"{text} (from north to south it is {_in_words(down)} m)"
+
+
+def _in_words(value: Any) -> Any:
+    """Return numbers with at most 4 decimals that count, within lists and objects."""
+    if isinstance(value, dict):
+        return {name: _in_words(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_words(item) for item in value]
+    if not isinstance(value, float):
+        return value
+    text = f"{value:.4f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text

@@ -7,7 +7,7 @@ centre to centre.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from terrainlib.errors import ImageError
 from terrainlib.mask.tiles.bands import quantized
-from terrainlib.types import ByteArray, FloatArray
+from terrainlib.mask.tiles.resampling import Axis, Resizer
+from terrainlib.types import ByteArray, FloatArray, Size
 
 _BAND_VALUES: Final = 2**22
 
@@ -42,47 +43,19 @@ class Frame:
     weight_corners: bool = False
 
 
-class Axis(NamedTuple):
-    """How n values come of L along one side.
+def resizer_of(size: Size, target: Size, *, corners: bool) -> Resizer:
+    """Return what brings an image to another size, each side in the way that suits it.
 
-    Attributes:
-        first: (n,) int64, first of the source values that count for each.
-        weights: (n, T) float32, what the T values from there count; each row sums to 1.
-        nearest: (n,) int64, the source value whose square holds each.
+    Args:
+        size: (H, W) before, px.
+        target: (H, W) after, px; at least 2 for corners.
+        corners: Whether the new pixels are the corners of squares.
     """
-
-    first: NDArray[np.int64]
-    weights: FloatArray
-    nearest: NDArray[np.int64]
-
-
-def axis_of(length: int, count: int, *, corners: bool) -> Axis:
-    """Return how `count` values come of `length`, both at least 1 (2 for corners)."""
-    step = length / (count - 1 if corners else count)
-    centers = (np.arange(count) + (0.0 if corners else 0.5)) * step
-    nearest = np.minimum(centers.astype(np.int64), length - 1)
-    if step == 1 and not corners:
-        return Axis(nearest, np.ones((count, 1), np.float32), nearest)
-    if step > 1:
-        low = np.maximum(centers - step / 2, 0)
-        high = np.minimum(centers + step / 2, length)
-        first = np.minimum(low.astype(np.int64), length - 1)
-        squares = first[:, None] + np.arange(int(np.ceil(step)) + 1)
-        shares = np.minimum(high[:, None], squares + 1) - np.maximum(
-            low[:, None], squares
-        )
-        weights = np.maximum(shares, 0)
-    else:
-        position = np.clip(centers - 0.5, 0, length - 1)
-        first = np.minimum(position.astype(np.int64), max(length - 2, 0))
-        weights = np.stack([1 - (position - first), position - first], axis=1)
-    weights /= weights.sum(axis=1, keepdims=True)
-    return Axis(first, weights.astype(np.float32), nearest)
-
-
-def resampled(values: FloatArray, down: Axis, across: Axis) -> FloatArray:
-    """Resample (H, W) or (H, W, K) values to (h, w) or (h, w, K)."""
-    return _along(_along(values, down, 0), across, 1)
+    rows, columns = (
+        Axis(source, wanted, areas=source > wanted - corners, corners=corners)
+        for source, wanted in zip(size, target, strict=True)
+    )
+    return Resizer(rows, columns)
 
 
 def make_planes(
@@ -107,20 +80,16 @@ def make_planes(
     """
     source, count = weights[frame.rows, frame.columns], weights.shape[2]
     rows, columns = frame.size
-    down, across = (
-        axis_of(length, wanted, corners=frame.weight_corners)
-        for length, wanted in zip(source.shape[:2], frame.size, strict=True)
-    )
+    height, width = source.shape[:2]
+    resizer = resizer_of((height, width), frame.size, corners=frame.weight_corners)
     planes = np.zeros((count, rows, columns), np.uint8)
     empty = np.zeros((rows, columns), bool)
-    band = max(1, _BAND_VALUES // (max(source.shape[1], columns) * count))
+    band = max(1, _BAND_VALUES // (max(width, columns) * count))
     for start in range(0, rows, band):
-        here = slice(start, start + band)
-        first = down.first[here]
-        top, stop = int(first[0]), int(first[-1]) + down.weights.shape[1]
-        part = Axis(first - top, down.weights[here], down.nearest[here])
-        near = source[top:stop].astype(np.float32) / np.float32(255)
-        values = resampled(near, part, across)
+        here = slice(start, min(start + band, rows))
+        near = resizer.rows.window(here.start, here.stop)
+        shares = source[near].astype(np.float32) / np.float32(255)
+        values = resizer.part(shares, (near.start, 0), here, slice(0, columns))
         some = values.sum(axis=-1) > 1e-6
         planes[:, here][:, some] = quantized(values[some]).T
         empty[here] = ~some
@@ -133,7 +102,7 @@ def make_planes(
         for plane in planes:
             _fill_from_nearest(plane, empty)
     shown = mask[frame.rows, frame.columns]
-    return planes, shown[down.nearest[:, None], across.nearest[None, :]]
+    return planes, shown[np.ix_(resizer.rows.nearest(), resizer.columns.nearest())]
 
 
 def make_heights(height: FloatArray, frame: Frame) -> FloatArray | None:
@@ -152,11 +121,8 @@ def make_heights(height: FloatArray, frame: Frame) -> FloatArray | None:
         return None
     if missing.any():
         _fill_from_nearest(part, missing)
-    down, across = (
-        axis_of(length, count, corners=frame.corners)
-        for length, count in zip(part.shape, frame.height_size, strict=True)
-    )
-    return resampled(part, down, across)
+    size = part.shape[0], part.shape[1]
+    return resizer_of(size, frame.height_size, corners=frame.corners).whole(part)
 
 
 def _fill_from_nearest(plane: NDArray[Any], empty: NDArray[np.bool_]) -> None:
@@ -167,18 +133,3 @@ def _fill_from_nearest(plane: NDArray[Any], empty: NDArray[np.bool_]) -> None:
     values = np.zeros(int(labels.max()) + 1, plane.dtype)
     values[labels[~empty]] = plane[~empty]
     plane[empty] = values[labels[empty]]
-
-
-def _along(values: FloatArray, axis: Axis, side: int) -> FloatArray:
-    """Resample along the rows (0) or the columns (1), a tap after the other."""
-    if axis.weights.shape[1] == 1:
-        return np.take(values, axis.first, axis=side)
-    shape = [1] * values.ndim
-    shape[side] = -1
-    last = values.shape[side] - 1
-    total = np.float32(0)
-    for tap in range(axis.weights.shape[1]):
-        picked = np.take(values, np.minimum(axis.first + tap, last), axis=side)
-        picked *= axis.weights[:, tap].reshape(shape)
-        total = np.add(total, picked, out=picked)
-    return np.asarray(total)

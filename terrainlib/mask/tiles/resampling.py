@@ -26,11 +26,24 @@ class Axis:
         areas: Whether a target pixel is the mean of the length it covers (as OpenCV's
             INTER_AREA, for shrinking), or a mixture of the two source pixels nearest
             to its centre (as INTER_LINEAR).
+        corners: Whether the target pixels are points from the one end of the axis to
+            its other, as the heights of a terrain, instead of the middles of squares.
     """
 
     source: int
     target: int
     areas: bool
+    corners: bool = False
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the pixels stay as they are."""
+        return self.source == self.target and not self.corners
+
+    def nearest(self) -> NDArray[np.int64]:
+        """Return the source pixel in whose square each target pixel lies."""
+        places = self._center(np.arange(self.target)) // self._unit
+        return np.asarray(np.minimum(places, self.source - 1))
 
     def window(self, start: int, stop: int) -> slice:
         """Return which source pixels the target pixels `start` to `stop` are made of.
@@ -39,11 +52,11 @@ class Axis:
             start: First target pixel.
             stop: One more than the last; more than `start`.
         """
-        if self.source == self.target:
+        if self.unchanged:
             return slice(start, stop)
         if self.areas:
-            first = start * self.source // self.target
-            return slice(first, -(-stop * self.source // self.target))
+            low, high = self._length(np.array([start, stop - 1]))
+            return slice(int(low[0]) // self._unit, -(-int(high[1]) // self._unit))
         last = self.source - 1
         first, end = self._left(start), self._left(stop - 1) + 1
         return slice(min(max(first, 0), last), min(max(end, 0), last) + 1)
@@ -79,7 +92,7 @@ class Axis:
         Returns:
             (stop - start, ...) float32.
         """
-        if self.source == self.target:
+        if self.unchanged:
             return values[start - first : stop - first]
         flat = values.reshape(len(values), -1)
         result = np.empty((stop - start, flat.shape[1]), np.float32)
@@ -105,24 +118,39 @@ class Axis:
 
     def _taps(self, start: int, stop: int) -> tuple[NDArray[np.int64], FloatArray]:
         """Return the source pixels of target pixels and their weights, (taps, n)."""
-        target = np.arange(start, stop, dtype=np.int64)
+        target, unit = np.arange(start, stop, dtype=np.int64), self._unit
         if self.areas:
-            low, high = target * self.source, (target + 1) * self.source
-            first = low // self.target
-            taps = int((-(-high // self.target) - first).max())
+            low, high = self._length(target)
+            first = low // unit
+            taps = int((-(-high // unit) - first).max())
             pixels = first + np.arange(taps)[:, None]
-            covered = np.minimum(high, (pixels + 1) * self.target)
-            covered -= np.maximum(low, pixels * self.target)
-            return pixels, (np.maximum(covered, 0) / self.source).astype(np.float32)
-        centre = (2 * target + 1) * self.source - self.target
-        left = centre // (2 * self.target)
-        share = (centre - left * 2 * self.target) / (2 * self.target)
+            covered = np.minimum(high, (pixels + 1) * unit)
+            covered -= np.maximum(low, pixels * unit)
+            shares = np.maximum(covered, 0) / (high - low)
+            return pixels, shares.astype(np.float32)
+        left = self._left(target)
+        share = (self._center(target) - unit // 2 - left * unit) / unit
         pixels = np.clip(np.stack([left, left + 1]), 0, self.source - 1)
         return pixels, np.stack([1 - share, share]).astype(np.float32)
 
-    def _left(self, target: int) -> int:
+    @property
+    def _unit(self) -> int:
+        """Lengths are counted in parts of a source pixel: how many parts it has."""
+        return 2 * (self.target - self.corners)
+
+    def _center(self, target: Any) -> Any:
+        return (2 * target + (not self.corners)) * self.source
+
+    def _length(self, target: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+        """Return where the length that a target pixel covers begins and ends."""
+        center, end = self._center(target), self.source * self._unit
+        return np.maximum(center - self.source, 0), np.minimum(
+            center + self.source, end
+        )
+
+    def _left(self, target: Any) -> Any:
         """Return the source pixel left of a target pixel's centre; -1 at the edge."""
-        return ((2 * target + 1) * self.source - self.target) // (2 * self.target)
+        return (self._center(target) - self._unit // 2) // self._unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +209,11 @@ class Resizer:
         return self.part(values, (0, 0), *everything)
 
     def _down(self, values: FloatArray, origin: Size, rows: slice) -> FloatArray:
-        values = _contiguous(values) if self.rows.source != self.rows.target else values
+        values = values if self.rows.unchanged else _contiguous(values)
         return self.rows.apply(values, origin[0], rows.start, rows.stop)
 
     def _across(self, values: FloatArray, origin: Size, columns: slice) -> FloatArray:
-        if self.columns.source == self.columns.target:
+        if self.columns.unchanged:
             return values[:, columns.start - origin[1] : columns.stop - origin[1]]
         turned = _contiguous(values.swapaxes(0, 1))
         result = self.columns.apply(turned, origin[1], columns.start, columns.stop)

@@ -190,7 +190,7 @@ def _window_input(
     pixels = np.ascontiguousarray(outer.of(cache.images[index]))
     values = np.broadcast_to(table, (256, pixels.shape[-1]))[None]
     found = cv2.LUT(pixels, np.ascontiguousarray(values))
-    bands: FloatArray = np.asarray(found).reshape(pixels.shape)
+    bands = np.asarray(found, np.float32).reshape(pixels.shape)
     height = None if cache.heights is None else outer.of(cache.heights[index])
     image = network_input(bands, height, config.network)
     top, left = window.top - outer.top, window.left - outer.left

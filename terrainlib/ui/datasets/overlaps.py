@@ -35,6 +35,7 @@ from terrainlib.ui.datasets.splits import (
     show_parts,
 )
 from terrainlib.ui.errors import errors_shown, show_error
+from terrainlib.ui.page import offer_file, pick_one, spread
 from terrainlib.ui.text import md_escape, plural, safe_csv
 
 SMALL_DATASET: Final = 24  # pairs: searched without asking
@@ -221,6 +222,13 @@ def _watch(dataset: Dataset, key: str) -> None:
 
 
 def _show_nothing_found(dataset: Dataset, overlaps: Overlaps) -> None:
+    if overlaps.exact:
+        st.markdown(
+            f":material/check_circle: No two of the {len(dataset.pairs):,} patches "
+            "share ground, as their places say. The training's split keeps blocks of "
+            "ground apart, with a gap between them."
+        )
+        return
     maybe = ""
     if overlaps.possible:
         maybe = (
@@ -241,24 +249,13 @@ def _show_found(dataset: Dataset, overlaps: Overlaps, key: str) -> None:
     show_parts(
         {"Random split": parts_of_split(random, overlaps), "Leak-free split": parts}
     )
-    with st.container(
-        horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
-    ):
-        view = st.segmented_control(
-            "Show overlaps as",
-            [MAP, PAIRS],
-            default=MAP,
-            required=True,
-            key=f"{key}_overlap_view",
-            persist_state="session",
-        )
-        st.download_button(
+    with spread("bottom"):
+        views = {MAP: MAP, PAIRS: PAIRS}
+        view = pick_one("Show overlaps as", views, f"{key}_overlap_view")
+        offer_file(
             "Download as CSV",
             lambda: safe_csv(_frame(_largest_first(overlaps))),
             "shared_ground.csv",
-            "text/csv",
-            icon=":material/download:",
-            on_click="ignore",
             help="All pairs that share ground: first, second, share.",
         )
     if view == PAIRS:

@@ -18,7 +18,7 @@ from terrainlib.ui import cached
 from terrainlib.ui.charts import show_class_bars
 from terrainlib.ui.datasets.picker import sizes
 from terrainlib.ui.errors import errors_shown
-from terrainlib.ui.page import swatch
+from terrainlib.ui.page import offer_file, swatch
 from terrainlib.ui.text import plural, safe_csv
 
 RARE_SHARE = 0.01
@@ -66,14 +66,7 @@ def show_problems(dataset: Dataset) -> None:
         },
         alt="Table of the files that are not used and why",
     )
-    st.download_button(
-        "Download as CSV",
-        safe_csv(frame),
-        "problems.csv",
-        "text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    offer_file("Download as CSV", safe_csv(frame), "problems.csv")
 
 
 def show_classes(dataset: Dataset) -> None:

@@ -18,7 +18,8 @@ from terrainlib.model.config import TrainingConfig
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.training.material import SPLIT_FILE, read_split
 from terrainlib.ui import cached
-from terrainlib.ui.page import swatch
+from terrainlib.ui.charts import hex_color
+from terrainlib.ui.page import pick_one, swatch
 from terrainlib.ui.text import duration, md_escape
 
 FREE_HELP: Final = (
@@ -184,7 +185,7 @@ def show_parts(splits: dict[str, dict[str, Part]]) -> None:
     """
     frame = parts_frame(splits)
     names = [PART_NAMES[part] for part in PART_COLORS]
-    colors = [_hex(color) for color in PART_COLORS.values()]
+    colors = [hex_color(color) for color in PART_COLORS.values()]
     base = alt.Chart(frame).encode(
         y=alt.Y("split:N", sort=list(splits), title=None, axis=_plain_axis()),
         order=alt.Order("order:Q"),
@@ -253,10 +254,6 @@ def _in_words(frame: pd.DataFrame) -> str:
 
 def _plain_axis() -> alt.Axis:
     return alt.Axis(labelFontSize=13, labelLimit=160, ticks=False, domain=False)
-
-
-def _hex(color: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*color)
 
 
 LABELS: Final = {"validation": "Held out", "train": "Trained on", "all": "All pairs"}
@@ -335,20 +332,15 @@ def pick_part(record: ModelRecord | None, dataset: Dataset, key: str) -> str:
         key: Start of the widgets' keys, one a page.
     """
     parts = parts_of(record, dataset)
-    first = next(iter(parts))
     labels = dict(LABELS)
     if record is not None and record.final is not None:
         labels["validation"] = HELD_OUT_BEFORE
-    chosen = st.segmented_control(
+    chosen = pick_one(
         "Pairs to judge it on",
-        list(parts),
-        format_func=lambda part: f"{labels[part]} ({parts[part]:,})",
-        default=first,
-        required=True,
-        key=f"{key}_part_{'_'.join(parts)}",
-        persist_state="session",
+        {part: f"{labels[part]} ({count:,})" for part, count in parts.items()},
+        f"{key}_part_{'_'.join(parts)}",
         help="Held out: pairs that the model did not train on, the honest test.",
     )
     if "validation" not in parts:
         st.caption(TRAINED_HERE if learnt_from(record, dataset) else NOT_TRAINED_HERE)
-    return chosen if chosen in parts else first
+    return chosen

@@ -16,6 +16,7 @@ from terrainlib.mask.scores.gallery import Gallery, open_gallery, open_store
 from terrainlib.mask.scores.scoring import class_table, pairs_of
 from terrainlib.model.modelfile import TerrainModel
 from terrainlib.runs.models import ModelEntry
+from terrainlib.types import Progress
 from terrainlib.ui import cached
 from terrainlib.ui.errors import show_error
 from terrainlib.ui.models.picker import PIXEL_CLASSIFIER_ID, model_of, stamp_of
@@ -156,8 +157,17 @@ def _ask(total: int, missing: int, key: str) -> bool:
     )
 
 
-def _compute(wanted: Wanted, key: str) -> None:
-    """Predict behind a progress bar; the stop button interrupts between batches."""
+def begin(wanted: Wanted, verb: str, key: str) -> tuple[TerrainModel, Progress]:
+    """Load the model of a work on many images, behind a progress bar.
+
+    Args:
+        wanted: Whose model.
+        verb: What is done with an image: `Predicted`.
+        key: Start of the key of the stop button, which interrupts between batches.
+
+    Returns:
+        The model, and what to call with the numbers of images done and in all.
+    """
     place = st.container()
     st.button("Stop", key=f"{key}_stop", icon=":material/stop:")
     with place:
@@ -165,8 +175,13 @@ def _compute(wanted: Wanted, key: str) -> None:
         bar = st.progress(0.0, "Starting …")
 
     def show(done: int, total: int) -> None:
-        bar.progress(done / max(total, 1), f"Predicted {done:,} of {total:,}")
+        bar.progress(done / max(total, 1), f"{verb} {done:,} of {total:,}")
 
+    return model, show
+
+
+def _compute(wanted: Wanted, key: str) -> None:
+    model, show = begin(wanted, "Predicted", key)
     open_gallery(model, wanted.dataset, split=wanted.part, progress=show)
     _gallery.clear()
     st.session_state[COMPLETE] = st.session_state[COMPUTED] = wanted.key

@@ -18,7 +18,14 @@ from terrainlib.mask.scores.gallery import (
 from terrainlib.ui import pictures, state
 from terrainlib.ui.gallery.predictions import Wanted, forget_predictions
 from terrainlib.ui.gallery.scores import percent
-from terrainlib.ui.page import page_of, show_legend, show_pagination
+from terrainlib.ui.page import (
+    offer_file,
+    page_of,
+    pick_one,
+    show_legend,
+    show_pagination,
+    spread,
+)
 from terrainlib.ui.text import md_escape
 
 ORDERS: Final = {"worst": "Worst first", "best": "Best first", "name": "By name"}
@@ -38,10 +45,8 @@ def show_prediction_rows(gallery: Gallery, wanted: Wanted, key: str) -> None:
         wanted: Which predictions they are.
         key: Start of the widgets' keys, one a page.
     """
-    with st.container(
-        horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"
-    ):
-        order = _pick_order(key)
+    with spread("bottom"):
+        order = pick_one("Order", ORDERS, f"{key}_order")
         figure = st.container(width="content")
     show_legend(gallery.classes, extra=ERROR_COLORS)
     ids = ordered(gallery, order)
@@ -62,24 +67,9 @@ def ordered(gallery: Gallery, order: str) -> Sequence[str]:
     return gallery.order("worst") if order == "worst" else gallery.ids
 
 
-def _pick_order(key: str) -> str:
-    order = st.segmented_control(
-        "Order",
-        list(ORDERS),
-        format_func=ORDERS.__getitem__,
-        default="worst",
-        required=True,
-        key=f"{key}_order",
-        persist_state="session",
-    )
-    return order if order in ORDERS else "worst"
-
-
 def _show_row(gallery: Gallery, wanted: Wanted, pair_id: str, key: str) -> None:
     """Show one pair with its prediction; a file that went bad meanwhile says so."""
-    with st.container(
-        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
-    ):
+    with spread():
         st.markdown(_heading(gallery, pair_id), width="content")
         with st.container(horizontal=True, width="content"):
             _studio_button(wanted, pair_id, key)
@@ -133,18 +123,5 @@ def _figure_button(gallery: Gallery, ids: Sequence[str], key: str, label: str) -
         rows = [gallery.row(pair_id) for pair_id in ids]
         return rows_png(rows, gallery.classes)
 
-    name = file_stem(ids[0]) if len(ids) == 1 else "page"
-    st.download_button(
-        label,
-        draw,
-        f"predictions_{name}.png",
-        "image/png",
-        key=key,
-        icon=":material/download:",
-        on_click="ignore",
-    )
-
-
-def file_stem(pair_id: str) -> str:
-    """Return an id as part of a file name."""
-    return re.sub(r"[^\w-]+", "_", pair_id)
+    name = re.sub(r"[^\w-]+", "_", ids[0]) if len(ids) == 1 else "page"
+    offer_file(label, draw, f"predictions_{name}.png", key=key)

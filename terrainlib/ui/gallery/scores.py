@@ -16,6 +16,7 @@ from terrainlib.mask.scores.reliability import Reliability
 from terrainlib.metrics import OVERALL, Scores
 from terrainlib.ui.charts import show_class_bars, show_confusion
 from terrainlib.ui.datasets.splits import Note, is_free, show_note
+from terrainlib.ui.page import offer_file, spread
 from terrainlib.ui.text import safe_csv
 
 MEANING: Final = (
@@ -49,14 +50,11 @@ def show_reliability(reliability: Reliability | None) -> None:
         st.altair_chart(
             _share_chart(frame), alt="Bar chart: share of the pixels by confidence"
         )
-        st.download_button(
+        offer_file(
             "Diagram",
             lambda: reliability_png(reliability),
             "reliability.png",
-            "image/png",
             key="download_reliability_figure",
-            icon=":material/download:",
-            on_click="ignore",
         )
 
 
@@ -191,19 +189,9 @@ def _show_tables(evaluation: Evaluation, scores: Scores) -> None:
 
 
 def _show_table(title: str, frame: pd.DataFrame, file: str) -> None:
-    with st.container(
-        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
-    ):
+    with spread():
         st.markdown(f"**{title}**", width="content")
-        st.download_button(
-            "CSV",
-            safe_csv(frame),
-            file,
-            "text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-            key=f"download_{file}",
-        )
+        offer_file("CSV", safe_csv(frame), file, key=f"download_{file}")
     shares = frame.select_dtypes(include=[np.floating]).columns
     st.dataframe(
         frame.assign(**{name: frame[name] * 100 for name in shares}),

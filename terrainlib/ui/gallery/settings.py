@@ -23,8 +23,8 @@ from terrainlib.mask.scores.settings import (
 )
 from terrainlib.ui.charts import text_color
 from terrainlib.ui.errors import errors_shown
-from terrainlib.ui.gallery.predictions import Wanted, described
-from terrainlib.ui.models.picker import model_of
+from terrainlib.ui.gallery.predictions import Wanted, begin, described
+from terrainlib.ui.page import offer_file, pick_one
 from terrainlib.ui.text import plural, safe_csv
 
 TITLE: Final = "Settings against scores"
@@ -86,16 +86,7 @@ def _ask(images: int, key: str) -> bool:
 
 
 def _compute(gallery: Gallery, wanted: Wanted, key: str) -> None:
-    """Score behind a progress bar; the stop button interrupts it."""
-    place = st.container()
-    st.button("Stop", key=f"{key}_settings_stop", icon=":material/stop:")
-    with place:
-        model = model_of(wanted.entry.model)
-        bar = st.progress(0.0, "Starting …")
-
-    def show(done: int, total: int) -> None:
-        bar.progress(done / max(total, 1), f"Scored {done:,} of {total:,}")
-
+    model, show = begin(wanted, "Scored", f"{key}_settings")
     score_settings(model, gallery.dataset, gallery.ids, progress=show)
     _stored.clear()
     st.rerun()
@@ -103,15 +94,8 @@ def _compute(gallery: Gallery, wanted: Wanted, key: str) -> None:
 
 def _show(scores: SettingScores, key: str) -> None:
     """Show the answer for a score, and a chart each of sharpening and cleaning."""
-    score = st.segmented_control(
-        "Score",
-        list(SCORE_NAMES),
-        format_func=SCORE_NAMES.__getitem__,
-        default="miou",
-        required=True,
-        key=f"{key}_settings_score",
-        persist_state="session",
-        label_visibility="collapsed",
+    score = pick_one(
+        "Score", SCORE_NAMES, f"{key}_settings_score", default="miou", hidden=True
     )
     answer = scores.answer(score)
     st.markdown(answer)
@@ -124,15 +108,9 @@ def _show(scores: SettingScores, key: str) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute"):
         images = plural(scores.images, "image")
         st.caption(f"{images}. {WHAT_IT_IS}", width="stretch")
-        st.download_button(
-            "CSV",
-            safe_csv(settings_table(scores)),
-            "settings_against_scores.csv",
-            "text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-            key="download_settings_against_scores.csv",
-        )
+        file = "settings_against_scores.csv"
+        table = safe_csv(settings_table(scores))
+        offer_file("CSV", table, file, key=f"download_{file}")
 
 
 def settings_table(scores: SettingScores) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from terrainlib.runs.status import JOB
 from terrainlib.ui.errors import explained, show_failures
 from terrainlib.ui.jobs.result import progress_text, show_made, show_source, show_table
 from terrainlib.ui.models.picker import QUERY_NAME
-from terrainlib.ui.page import empty_state, noticed, show_legend
+from terrainlib.ui.page import empty_state, noticed, offer_file, show_legend, spread
 from terrainlib.ui.text import date_text, file_size, md_escape, parse_time, plural
 from terrainlib.ui.workers import (
     JOB_PAGE,
@@ -193,14 +193,11 @@ def _show_download(job: Job) -> None:
         )
         return
     subject = str(job.path)
-    st.download_button(
+    offer_file(
         f"Download all ({file_size(size)})",
-        data=explained(lambda: zip_results(job.path).read_bytes(), subject, "The zip"),
-        file_name=f"{job.path.name}.zip",
-        mime="application/zip",
+        explained(lambda: zip_results(job.path).read_bytes(), subject, "The zip"),
+        f"{job.path.name}.zip",
         key="studio_job_download",
-        on_click="ignore",
-        icon=":material/download:",
     )
     show_failures(subject)
 
@@ -230,11 +227,7 @@ def show_earlier_jobs() -> None:
 def _show_job(job: Job) -> None:
     words = state_text(JOB_PAGE, job.state)
     name = job.path.name
-    with st.container(
-        horizontal=True,
-        vertical_alignment="center",
-        horizontal_alignment="distribute",
-    ):
+    with spread():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.badge(words.label, icon=words.icon, color=words.color)
             moment = parse_time(job.config.created)

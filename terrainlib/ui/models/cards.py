@@ -16,7 +16,6 @@ from terrainlib.model.modelfile import install_model, load_model
 from terrainlib.model.reading.writer import HDF5_FILE, KERAS_FILE, save_model
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.models import ModelEntry, find_model, set_default
-from terrainlib.ui import state
 from terrainlib.ui.datasets.splits import leak_note, show_note
 from terrainlib.ui.models.comparison import (
     WHAT_IT_IS,
@@ -24,7 +23,14 @@ from terrainlib.ui.models.comparison import (
     score_table,
     show_class_chart,
 )
-from terrainlib.ui.page import ask, leave_notice, noticed, swatch
+from terrainlib.ui.page import (
+    ask,
+    leave_notice,
+    links_to_model,
+    noticed,
+    offer_file,
+    swatch,
+)
 from terrainlib.ui.text import date_text, file_size, md_escape, slug
 
 _RIGHT: Final = ("Split", "Training")
@@ -57,14 +63,11 @@ def show_card(
         if card.command is not None:
             st.markdown("**The command that repeats the training**", help=COMMAND_HELP)
             st.code(card.command, language="bash", wrap_lines=True)
-        st.download_button(
+        offer_file(
             "Card as Markdown",
-            data=card_markdown(record),
-            file_name=f"{slug(key)}-card.md",
-            mime="text/markdown",
+            card_markdown(record),
+            f"{slug(key)}-card.md",
             key=f"models_card_file_{key}",
-            icon=":material/download:",
-            on_click="ignore",
         )
 
 
@@ -298,56 +301,37 @@ def _share(value: float | None) -> str:
 
 
 def _show_buttons(entry: ModelEntry, *, is_default: bool) -> None:
-    key = entry.id
-    link = {"model": entry.id}
     with st.container(horizontal=True, vertical_alignment="center"):
         if not is_default:
             st.button(
                 "Make default",
-                key=f"models_default_{key}",
+                key=f"models_default_{entry.id}",
                 icon=":material/star:",
                 help="The pages begin with it. The word default on the command line "
                 "keeps meaning the embedded model.",
                 on_click=make_default,
                 args=(entry.id,),
             )
-        _show_downloads(entry, key)
-        st.page_link(
-            state.GALLERY_PAGE,
-            label="Gallery",
-            icon=":material/compare:",
-            query_params=link,
-        )
-        st.page_link(
-            state.STUDIO_PAGE,
-            label="Studio",
-            icon=":material/tune:",
-            query_params=link,
-        )
+        _show_downloads(entry)
+        links_to_model(entry.id, gallery="Gallery", studio="Studio")
         _show_delete(entry)
 
 
-def _show_downloads(entry: ModelEntry, key: str) -> None:
+def _show_downloads(entry: ModelEntry) -> None:
     """Offer both files of a model; the second is made on demand."""
-    st.download_button(
+    offer_file(
         KERAS_FILE,
-        data=lambda: keras_bytes(entry),
-        file_name=f"{slug(entry.title)}.keras",
-        mime="application/octet-stream",
-        key=f"models_keras_{key}",
-        icon=":material/download:",
+        lambda: keras_bytes(entry),
+        f"{slug(entry.title)}.keras",
+        key=f"models_keras_{entry.id}",
         help="Keras' own format; opens here and in plain Keras.",
-        on_click="ignore",
     )
-    st.download_button(
+    offer_file(
         HDF5_FILE,
-        data=lambda: hdf5_bytes(entry),
-        file_name=HDF5_FILE,
-        mime="application/x-hdf5",
-        key=f"models_h5_{key}",
-        icon=":material/download:",
+        lambda: hdf5_bytes(entry),
+        HDF5_FILE,
+        key=f"models_h5_{entry.id}",
         help="HDF5, the original notebook's format. Made when it is asked for.",
-        on_click="ignore",
     )
 
 

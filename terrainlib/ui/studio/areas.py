@@ -8,8 +8,8 @@ import streamlit as st
 
 from terrainlib.data.palette import Classes
 from terrainlib.mask.ground.areas import AreaTable, ClassArea
-from terrainlib.ui.charts import ground_color, text_color
-from terrainlib.ui.page import swatch
+from terrainlib.ui.charts import ground_color, hex_color, text_color
+from terrainlib.ui.page import offer_file, swatch
 from terrainlib.ui.text import md_escape
 
 WHAT_THEY_ARE: Final = (
@@ -47,15 +47,7 @@ def show_areas(table: AreaTable, classes: Classes, *, file_name: str, key: str) 
         st.caption("  \n".join(lines), help=notes)
     elif notes:
         st.caption(notes)
-    st.download_button(
-        "Areas (CSV)",
-        data=table.to_csv(),
-        file_name=file_name,
-        mime="text/csv",
-        key=key,
-        on_click="ignore",
-        icon=":material/download:",
-    )
+    offer_file("Areas (CSV)", table.to_csv(), file_name, key=key)
 
 
 def area_rows(table: AreaTable, classes: Classes) -> pd.DataFrame:
@@ -133,7 +125,7 @@ def _frame(table: AreaTable) -> pd.DataFrame:
 def _chart(table: AreaTable, classes: Classes) -> alt.LayerChart | alt.FacetChart:
     """Draw a bar a class, and over it the corrected share with its interval."""
     frame = _frame(table)
-    colors = ["#{:02x}{:02x}{:02x}".format(*item.color) for item in classes]
+    colors = [hex_color(item.color) for item in classes]
     base = alt.Chart(frame).encode(
         y=alt.Y(
             "class:N",

@@ -21,11 +21,13 @@ from terrainlib.mask.products.products import (
 from terrainlib.mask.vectors.polygons import SmallestArea
 from terrainlib.ui import state
 from terrainlib.ui.errors import explained, show_failures
+from terrainlib.ui.page import pick_one
 from terrainlib.ui.studio import files
 from terrainlib.ui.studio.live import Shown, ViewSettings
 from terrainlib.ui.studio.masks import MadeMask
 
-UNITS: Final[dict[str, str]] = {"px": "px", "m2": "m²"}
+Unit = Literal["px", "m2"]
+UNITS: Final[dict[Unit, str]] = {"px": "px", "m2": "m²"}
 ENGINE_NAMES: Final = {
     "source": "Image's own size",
     "unity": "Unity",
@@ -54,19 +56,9 @@ def pick_smallest_area(key: str, *, on_earth: bool) -> SmallestArea:
             key=f"{key}_value",
             persist_state="session",
         )
-        unit: Literal["px", "m2"] = "px"
+        unit: Unit = "px"
         if on_earth:
-            chosen = st.segmented_control(
-                "Unit",
-                list(UNITS),
-                format_func=UNITS.__getitem__,
-                default="px",
-                required=True,
-                key=f"{key}_unit",
-                persist_state="session",
-                label_visibility="collapsed",
-            )
-            unit = "m2" if chosen == "m2" else "px"
+            unit = pick_one("Unit", UNITS, f"{key}_unit", hidden=True)
     return SmallestArea(float(value), unit)
 
 

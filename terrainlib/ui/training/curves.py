@@ -21,7 +21,7 @@ from terrainlib.runs.training.previews import PreviewInput, preview_inputs, prev
 from terrainlib.ui.cached import Stamp, file_stamp
 from terrainlib.ui.charts import curve_colors
 from terrainlib.ui.datasets.splits import inline, leak_note, run_split
-from terrainlib.ui.page import show_legend
+from terrainlib.ui.page import pick_one, show_legend
 from terrainlib.ui.text import md_escape
 from terrainlib.ui.training import charts
 
@@ -65,17 +65,10 @@ def _pick(texts: list[charts.ChartText]) -> charts.ChartText | None:
     """Ask which score of each class is shown; older runs have the IoU alone."""
     if len(texts) < 2:
         return None
-    titles = [text.title for text in texts]
-    title = st.segmented_control(
-        "Score of each class",
-        titles,
-        default=titles[0],
-        required=True,
-        key="training_class_score",
-        persist_state="session",
-        label_visibility="collapsed",
-    )
-    return texts[titles.index(title)] if title in titles else None
+    by_title = {text.title: text for text in texts}
+    titles = {title: title for title in by_title}
+    key = "training_class_score"
+    return by_title[pick_one("Score of each class", titles, key, hidden=True)]
 
 
 def _original(run: Run) -> bool:

@@ -27,6 +27,7 @@ from terrainlib.runs.training.config import MAX_NAME_LETTERS, RunConfig
 from terrainlib.ui.datasets.picker import pick_dataset
 from terrainlib.ui.datasets.splits import show_split_of_training
 from terrainlib.ui.errors import errors_shown, show_error
+from terrainlib.ui.page import pick_one
 from terrainlib.ui.text import md_escape, plural
 from terrainlib.ui.training.view import start_run
 
@@ -349,13 +350,11 @@ def _ask_preset() -> str:
 def _ask_budget(preset: str, defaults: TrainingConfig) -> dict[str, Any]:
     """Ask how long to train: a number of minutes or of epochs."""
     in_epochs = defaults.epochs is not None
-    unit = st.segmented_control(
+    unit = pick_one(
         "Budget in",
-        ["minutes", "epochs"],
+        {"minutes": "minutes", "epochs": "epochs"},
+        f"{KEY}_unit_{preset}",
         default="epochs" if in_epochs else "minutes",
-        required=True,
-        key=f"{KEY}_unit_{preset}",
-        persist_state="session",
         help="With minutes the learning rate's schedule is fitted to what this machine "
         "does, and the training ends in time.",
     )

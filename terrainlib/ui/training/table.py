@@ -11,7 +11,7 @@ from terrainlib.metrics import OF_CLASSES, class_columns
 from terrainlib.runs.folder import Damaged, Run
 from terrainlib.runs.training.pixelscore import read_pixel_score
 from terrainlib.ui.datasets.splits import leak_note, run_split, show_note
-from terrainlib.ui.page import empty_state
+from terrainlib.ui.page import empty_state, pick_one
 from terrainlib.ui.text import parse_time, viewer_zone
 from terrainlib.ui.training.charts import (
     class_names,
@@ -169,20 +169,14 @@ def _show_comparison(chosen: list[Run]) -> None:
                 persist_state="session",
                 width=260,
             )
-            against = st.segmented_control(
-                "Against",
-                ["epochs", "minutes"],
-                default="epochs",
-                required=True,
-                key="training_compare_against",
-                persist_state="session",
-            )
-        rows = compare_table(tables, column, against=against or "epochs")
+            units = {"epochs": "epochs", "minutes": "minutes"}
+            against = pick_one("Against", units, "training_compare_against")
+        rows = compare_table(tables, column, against=against)
         if rows.empty:
             st.caption("No epoch is complete yet.")
             return
         share = column not in ("val_loss", "loss", "learning_rate", "seconds")
-        spec = compare_spec(curves[column], against or "epochs", share=share)
+        spec = compare_spec(curves[column], against, share=share)
         alt = f"{curves[column]} against {against} of {', '.join(tables)}"
         st.vega_lite_chart(filled(spec, rows), width="stretch", alt=alt)
 

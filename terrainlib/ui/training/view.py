@@ -17,7 +17,7 @@ from terrainlib.runs.training.config import RunConfig
 from terrainlib.runs.training.pixelscore import PixelScore, read_pixel_score
 from terrainlib.ui import state
 from terrainlib.ui.datasets.splits import run_split, show_cost
-from terrainlib.ui.page import noticed
+from terrainlib.ui.page import links_to_model, noticed
 from terrainlib.ui.text import duration, finish_time
 from terrainlib.ui.training.curves import (
     show_class_colors,
@@ -217,21 +217,10 @@ def _number(row: pd.Series | None, column: str, digits: str = ".3f") -> str:
 
 
 def _show_next_steps(run: Run) -> None:
-    link = {"model": f"run/{run.path.name}"}
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown("**The model is saved.**", width="content")
-        st.page_link(
-            state.GALLERY_PAGE,
-            label="See the gallery",
-            icon=":material/compare:",
-            query_params=link,
-        )
-        st.page_link(
-            state.STUDIO_PAGE,
-            label="Open in the studio",
-            icon=":material/tune:",
-            query_params=link,
-        )
+        model_id = f"run/{run.path.name}"
+        links_to_model(model_id, gallery="See the gallery", studio="Open in the studio")
         st.page_link(
             state.MODELS_PAGE, label="All models", icon=":material/inventory_2:"
         )

@@ -13,13 +13,19 @@ from terrainlib.mask.gap import (
     Gap,
     gap_windows,
     judge_windows,
-    measure_gap,
     window_px,
 )
 from terrainlib.model.looks import color_shares, image_features, looks_of
 from terrainlib.model.modelfile import read_record
 from terrainlib.model.record import ModelRecord
-from tests.foreign_images import FOREIGN, HARMLESS, FloatImage, magnified, rounded
+from tests.foreign_images import (
+    FOREIGN,
+    HARMLESS,
+    FloatImage,
+    magnified,
+    measure_gap,
+    rounded,
+)
 
 
 @pytest.fixture(scope="module")

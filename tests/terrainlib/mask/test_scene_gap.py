@@ -11,8 +11,9 @@ from terrainlib.data.imagery import Image, read_image
 from terrainlib.data.sample import EMBEDDED_MODELS, SCENES_DIR
 from terrainlib.data.scene import open_scene, scene_of
 from terrainlib.mask import gap as module
-from terrainlib.mask.gap import measure_gap, scene_gap
+from terrainlib.mask.gap import scene_gap
 from terrainlib.model.modelfile import TerrainModel, read_record
+from tests.foreign_images import measure_gap
 from tests.mask_models import with_record
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import threading
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from terrainlib.runs.folder import (
     read_run,
 )
 from terrainlib.runs.jobs.config import JobConfig, input_images
+from terrainlib.runs.jobs.delivery import zip_results
 from terrainlib.runs.jobs.estimate import SPEEDS_FILE, estimate_job
 from terrainlib.runs.launcher import delete
 from terrainlib.runs.process import find_process, read_process, utc_now, write_process
@@ -162,6 +164,20 @@ def test_results_that_cannot_be_used_are_named_in_the_message() -> None:
     assert (
         "results.json cannot be used: `made.0.areas`: `classes.0.share`" in job.message
     )
+
+
+def test_results_are_looked_for_in_their_folder_whatever_the_list_of_them_says(
+    tmp_path: Path,
+) -> None:
+    path = whole_prediction()
+    for folder, data in ((tmp_path, b"secret"), (path / "results", b"mask")):
+        files.write_bytes(folder / "one.png", data)
+    results = json.loads((path / "results.json").read_text())
+    results["made"][0]["files"] = [str(tmp_path / "one.png"), "/etc/.."]
+    files.write_json(path / "results.json", results)
+    assert read_job(path).files == (path / "results" / "one.png",)
+    with zipfile.ZipFile(zip_results(path)) as packed:
+        assert packed.read("one.png") == b"mask"
 
 
 def test_a_split_that_cannot_be_used_is_not_replaced_in_silence() -> None:

@@ -30,7 +30,7 @@ from terrainlib.mask.pack.pack import (
     pixel_size,
     write_pack,
 )
-from terrainlib.mask.pack.planes import axis_of, make_heights, make_planes, resampled
+from terrainlib.mask.pack.planes import make_heights, make_planes, resizer_of
 from terrainlib.mask.tiles.bands import quantized
 from tests.synthetic import terrain
 
@@ -384,23 +384,21 @@ def test_an_image_without_data_is_refused():
 )
 def test_squares_are_resampled_as_opencv_does(length, count):
     values = np.random.default_rng(2).random((length, 5), np.float32)
-    axis = axis_of(length, count, corners=False)
     method = cv2.INTER_AREA if count < length else cv2.INTER_LINEAR
     expected = cv2.resize(values, (5, count), interpolation=method)
-    across = axis_of(5, 5, corners=False)
-    assert np.abs(resampled(values, axis, across) - expected).max() < 1e-5
+    made = resizer_of((length, 5), (count, 5), corners=False).whole(values)
+    assert np.abs(made - expected).max() < 1e-5
 
 
 def test_corners_go_from_edge_to_edge():
     ramp = np.arange(10, dtype=np.float32)[:, None] + 0.5  # the value is the place
     for count in (11, 31):
-        axis = axis_of(10, count, corners=True)
-        made = resampled(ramp, axis, axis_of(1, 1, corners=False))[:, 0]
+        made = resizer_of((10, 1), (count, 2), corners=True).whole(ramp)
         # beyond the middle of the last square nothing is known but its value
         expected = np.clip(np.linspace(0, 10, count), 0.5, 9.5)
-        assert np.abs(made - expected).max() < 1e-5
-    axis = axis_of(10, 4, corners=True)  # a corner stands for the ground around it
-    made = resampled(ramp, axis, axis_of(1, 1, corners=False))[:, 0]
+        assert np.abs(made - expected[:, None]).max() < 1e-5
+    # a corner stands for the ground around it
+    made = resizer_of((10, 1), (4, 2), corners=True).whole(ramp)[:, 0]
     # 0.5 and two thirds of 1.5; a third of 1.5 and 2.5, 3.5, 4.5; and so on
     assert made == pytest.approx([1.5 / (5 / 3), 11 / (10 / 3), 6.7, 9.1], abs=1e-5)
 
@@ -409,13 +407,8 @@ def test_corners_go_from_edge_to_edge():
 @pytest.mark.parametrize("count", [33, 128, 129, 505])
 @pytest.mark.parametrize("corners", [True, False])
 def test_constant_ground_stays_constant(length, count, corners):
-    axis = axis_of(length, count, corners=corners)
-    assert np.abs(axis.weights.sum(axis=1) - 1).max() < 1e-6
-    assert axis.first.min() >= 0
-    assert axis.first.max() < length
-    flat = resampled(
-        np.full((length, 1), 3, np.float32), axis, axis_of(1, 1, corners=False)
-    )
+    ground = np.full((length, 1), 3, np.float32)
+    flat = resizer_of((length, 1), (count, 2), corners=corners).whole(ground)
     assert np.abs(flat - 3).max() < 1e-5
 
 
