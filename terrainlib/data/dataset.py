@@ -32,7 +32,7 @@ from terrainlib.data.imagery import (
 )
 from terrainlib.data.layout import LayoutName, Pair, Problem
 from terrainlib.data.layouts.find import require_layout
-from terrainlib.data.palette import Classes
+from terrainlib.data.palette import Classes, Value
 from terrainlib.data.scan import fingerprint, scan
 from terrainlib.errors import DatasetError, ImageError
 from terrainlib.types import Progress
@@ -63,6 +63,7 @@ class Dataset:
         classes_source: Where the classes come from.
         meaning: What the values of the masks mean.
         notes: What people should know of that, one sentence each.
+        unlisted: Values of the masks that stand for nothing, which is a problem.
         pairs: Usable pairs, sorted by id.
         problems: Files that are not used, sorted by name.
         fingerprint: 16 hexadecimal digits from all names, sizes and times of change.
@@ -77,6 +78,7 @@ class Dataset:
     classes_source: ClassesSource
     meaning: MaskMeaning
     notes: tuple[str, ...]
+    unlisted: tuple[Value, ...]
     pairs: tuple[Pair, ...]
     problems: tuple[Problem, ...]
     fingerprint: str
@@ -202,6 +204,7 @@ def open_dataset(
         classes_source=found.source,
         meaning=found.meaning,
         notes=found.notes,
+        unlisted=found.unlisted,
         pairs=pairs,
         problems=tuple(
             sorted((*found.problems, *problems), key=lambda problem: problem.file)

@@ -20,7 +20,7 @@ from terrainlib.data.formats.raster import (
     Triple,
     composite_of,
     to_height,
-    to_rgb,
+    to_unit,
 )
 from terrainlib.data.formats.source import (
     MAX_FILE_MB,
@@ -150,7 +150,7 @@ def read_image(
             or has no such bands.
     """
     raster = read_raster(source, name=name, bands=bands)
-    pixels, notes = to_rgb(raster)
+    pixels, notes = to_unit(raster)
     return Image(
         pixels,
         raster.valid,

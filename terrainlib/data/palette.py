@@ -303,12 +303,9 @@ def _entries(path: Path) -> tuple[list[Any], list[Any]]:
 def _parsed(path: Path) -> Any:
     try:
         return parse_json(read_bytes(path, MAX_JSON_KB * 1024))
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            "not written in UTF-8 (perhaps in Latin-1). Save it in the encoding UTF-8.",
-            file=path.name,
-        ) from error
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if isinstance(error.__cause__, UnicodeDecodeError):
+            raise DatasetError(f"{error}.", file=path.name) from error
         return None
 
 

@@ -38,6 +38,7 @@ from terrainlib.data.palette import (
     Classes,
     ClassList,
     TerrainClass,
+    Value,
     load_class_list,
 )
 from terrainlib.data.parallel import ordered_map
@@ -315,7 +316,7 @@ def _pixels(size: _Size) -> str:
     return f"{width} x {height} px"
 
 
-_VERSION: Final = 3  # of the check; a change of it makes what was remembered void
+_VERSION: Final = 4  # of the check; a change of it makes what was remembered void
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +328,7 @@ class Scan:
         source: Where the classes come from.
         meaning: What the values of the masks mean.
         notes: What people should know of that, one sentence each.
+        unlisted: Values of the masks that stand for nothing.
         pairs: Usable pairs, sorted by id.
         problems: Files that are not used, sorted by name.
     """
@@ -335,6 +337,7 @@ class Scan:
     source: ClassesSource
     meaning: MaskMeaning
     notes: tuple[str, ...]
+    unlisted: tuple[Value, ...]
     pairs: tuple[Pair, ...]
     problems: tuple[Problem, ...]
 
@@ -348,6 +351,7 @@ class _Form:
         source: Where they come from.
         meaning: What the values of the masks mean.
         notes: What people should know of that.
+        unlisted: Values of the masks that stand for nothing.
         pairs: The fields of each `Pair`, in their order.
         problems: File and sentence of each.
     """
@@ -356,6 +360,7 @@ class _Form:
     source: ClassesSource
     meaning: MaskMeaning
     notes: tuple[Sentence, ...]
+    unlisted: tuple[Value, ...]
     pairs: tuple[
         tuple[
             PathText,
@@ -397,6 +402,7 @@ def scan(folder: Path, layout: Layout, progress: Progress | None) -> Scan:
         source=remembered.source,
         meaning=remembered.meaning,
         notes=remembered.notes,
+        unlisted=remembered.unlisted,
         pairs=remembered.pairs,
         problems=tuple(sorted(problems, key=lambda one: files.natural_key(one.file))),
     )
@@ -444,6 +450,7 @@ def _check(
         decision.source,
         meaning,
         (*decision.notes, *_unknown_note(unknown, meaning)),
+        decision.unlisted,
         tuple(pairs),
         tuple(problems),
     )
@@ -490,6 +497,7 @@ def _to_json(folder: Path, found: Scan) -> dict[str, Any]:
         "source": found.source,
         "meaning": asdict(found.meaning),
         "notes": found.notes,
+        "unlisted": found.unlisted,
         "pairs": [
             [p.id, name(p.image), name(p.mask), name(p.height), p.size, p.counts]
             for p in found.pairs
@@ -507,6 +515,7 @@ def _from_form(folder: Path, form: _Form | None) -> Scan | None:
         source=form.source,
         meaning=form.meaning,
         notes=form.notes,
+        unlisted=form.unlisted,
         pairs=tuple(
             Pair(
                 id=identifier,

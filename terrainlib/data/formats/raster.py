@@ -253,7 +253,7 @@ class Scale:
     bands: int = 3
 
 
-def to_rgb(raster: Raster) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+def to_unit(raster: Raster) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """Return a whole picture with values from 0 to 1, and notes of what was done.
 
     Returns:

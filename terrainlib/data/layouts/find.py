@@ -31,6 +31,7 @@ class UnknownNamesError(DatasetError):
     """Images are there, but which of them are masks cannot be told from their names.
 
     Attributes:
+        reason: What is wrong, without the names and what to do about them.
         groups: The names that were found.
         patterns: What they may mean, to begin with; None where nothing fits.
     """
@@ -39,11 +40,13 @@ class UnknownNamesError(DatasetError):
         self,
         message: str,
         *,
+        reason: str,
         file: str | None,
         groups: tuple[NameGroup, ...],
         patterns: Patterns | None,
     ) -> None:
-        super().__init__(message, file=file)
+        super().__init__(f"{reason} {message}", file=file)
+        self.reason = reason
         self.groups = groups
         self.patterns = patterns
 
@@ -147,12 +150,16 @@ def _unknown_names(folder: Path, error: DatasetError) -> DatasetError:
     patterns = read_choices(folder).patterns
     shown = ", ".join(f"{g.pattern} ({g.count:,})" for g in groups[:_SHOWN_GROUPS])
     shown += ", ..." if len(groups) > _SHOWN_GROUPS else ""
-    text = f"{error.message} The names found are {shown}"
+    text = f"The names found are {shown}"
     suggested = suggest_patterns(groups)
     if suggested is not None and suggested != patterns:
         text += f"; say what is what in {CHOICES_FILE}, such as {_json(suggested)}"
     return UnknownNamesError(
-        f"{text}.", file=folder.name, groups=groups, patterns=suggested or patterns
+        f"{text}.",
+        reason=error.message,
+        file=folder.name,
+        groups=groups,
+        patterns=suggested or patterns,
     )
 
 

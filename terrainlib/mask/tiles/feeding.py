@@ -16,7 +16,6 @@ from terrainlib.data.imagery import Image
 from terrainlib.data.scene import Heights, Scene, heights_of, scene_of
 from terrainlib.errors import ImageError, InputError, require_number
 from terrainlib.mask.tiles.resampling import Resizer
-from terrainlib.mask.tiles.tiling import round_up
 from terrainlib.model.inputs import (
     RELIEF_WINDOW_PX,
     network_input,
@@ -24,6 +23,7 @@ from terrainlib.model.inputs import (
     require_heights,
 )
 from terrainlib.model.pixelclassifier import PixelClassifier, classifier_input
+from terrainlib.model.tiling import round_up
 from terrainlib.types import BoolArray, FloatArray, Size
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from terrainlib.data.cache import PairCache
 from terrainlib.data.palette import NO_DATA, Classes, color_table
 from terrainlib.metrics import confusion_matrix
 from terrainlib.model.config import TrainingConfig
-from terrainlib.model.learning.pipeline import prepared, validation_batches
+from terrainlib.model.learning.pipeline import validation_batches, whole_input
 from terrainlib.model.machine import multiplies_bfloat16
 from terrainlib.model.network import OUTPUT_NAME, build_unet
 
@@ -253,33 +253,35 @@ class Trainer:
         confusion = np.zeros((count, count), np.int64)
         losses: list[float] = []
         shares: list[float] = []
-        sizes: list[int] = []
+        known: list[int] = []  # pixels that count
         complete = True
         for inputs, masks in validation_batches(cache, self.config):
-            if sizes and should_stop():
+            if known and should_stop():
                 complete = False
                 break
             output = self._forward(inputs)
             predicted = predicted_classes(output, self.config, self.classes)
             losses.append(float(self._loss(masks, output)))
             shares.append(float(accuracy(masks, predicted)))
-            sizes.append(len(masks))
+            known.append(int(np.count_nonzero(masks.numpy() != NO_DATA)))
             confusion += confusion_matrix(
                 masks.numpy(), predicted.numpy().astype(np.uint8), count
             )
+        weights = known if any(known) else None
         return Validation(
-            float(np.average(losses, weights=sizes)),
-            float(np.average(shares, weights=sizes)),
+            float(np.average(losses, weights=weights)),
+            float(np.average(shares, weights=weights)),
             confusion,
             complete,
         )
 
-    def predict(
-        self, images: NDArray[np.uint8], heights: NDArray[np.float32] | None
-    ) -> NDArray[np.float32]:
-        """Return the output (N, S, S, K or 3) for images (N, S, S, 3) of the cache."""
-        output = self._forward(prepared(images, heights, self.config))
-        return np.asarray(output.numpy(), np.float32)
+    def predict(self, pairs: PairCache) -> list[NDArray[np.float32]]:
+        """Return the output (h, w, K or 3) for each of some pairs, one pass each."""
+        outputs = []
+        for row, (height, width) in enumerate(pairs.shapes):
+            output = self._forward(whole_input(pairs, self.config, row)[None])
+            outputs.append(np.asarray(output.numpy()[0, :height, :width], np.float32))
+        return outputs
 
     def weights(self) -> list[NDArray[np.float32]]:
         """Return copies of the network's weights as they are."""

@@ -21,7 +21,7 @@ from terrainlib.data.palette import Classes
 from terrainlib.errors import RunError, TrainingError
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.learning import checkpoint
-from terrainlib.model.learning.pipeline import training_batches
+from terrainlib.model.learning.pipeline import epoch_crops, training_batches
 from terrainlib.model.learning.reports import (
     EpochLog,
     StepProgress,
@@ -201,7 +201,7 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     trainer = Trainer(config, classes)
-    plan = Plan.begin(config, len(train.ids))
+    plan = Plan.begin(config, epoch_crops(train, config))
     session = Session(
         config,
         trainer,
@@ -209,7 +209,7 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
         hooks or TrainingHooks(),
         checkpoints,
         plan,
-        Pace(len(validation.ids) / config.batch_size),
+        Pace(_validation_batches(validation, config)),
         started,
     )
     if resume:
@@ -224,6 +224,12 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
             raise
         failure = error.message
     return _result(session, stopped, failure)
+
+
+def _validation_batches(validation: PairCache, config: TrainingConfig) -> float:
+    """Return how many batches of the training's size the validation pairs make."""
+    pixels = sum(math.prod(shape) for shape in validation.shapes)
+    return pixels / (config.crop_px**2 * config.batch_size)
 
 
 class _NotFiniteError(TrainingError):

@@ -50,7 +50,8 @@ def train_on_all(
     run, record, dataset = _judged(run_dir)
     epochs = int(record.training["epochs_done"])
     training = replace(run.config.training, epochs=epochs, minutes=None)
-    pairs = build_cache(dataset, training.network.image_size)
+    network = training.network
+    pairs = build_cache(dataset, network.image_size, whole=network.resize == "whole")
     seen = pairs.subset((record.split or {}).get("validation", ()))
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="last-training-") as folder:

@@ -1,8 +1,8 @@
 """The box in which a page lets people choose a data set.
 
-Four ways lead to one: the embedded sample, a folder on this machine, an uploaded zip
-and a Kaggle data set by its name. The choice is shared by the pages and survives
-leaving them. Use it outside of forms: it holds one itself.
+Five ways lead to one: the embedded sample, a folder on this machine, an uploaded zip, a
+labelled scene and a Kaggle data set by its name. The choice is shared by the pages and
+survives leaving them. Use it outside of forms: it holds one itself.
 """
 
 from collections.abc import Callable
@@ -18,11 +18,15 @@ from terrainlib.data.fetch import (
     mark_used,
     unpack_upload,
 )
+from terrainlib.data.layouts.find import UnknownNamesError
 from terrainlib.data.sample import SAMPLE_DIR
-from terrainlib.errors import TerrainError
+from terrainlib.errors import DatasetError, TerrainError
 from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.ui import cached, state
+from terrainlib.ui.datasets.labelled import make_of_scene
+from terrainlib.ui.datasets.names import show_chosen_names, show_names
 from terrainlib.ui.errors import errors_shown, show_error
+from terrainlib.ui.paths import allowed_path
 from terrainlib.ui.text import md_escape, plural
 
 SOURCE: Final = "shared_dataset_source"  # str: one of SOURCES
@@ -32,12 +36,13 @@ SOURCES: Final = {
     "sample": "Sample",
     "folder": "Folder",
     "zip": "Zip file",
+    "scene": "Labelled scene",
     "kaggle": "Kaggle",
 }
 LAYOUT_HELP: Final = (
-    "Two layouts are understood: `ID_t.png`, `ID_i2.png` and (if there are heights) "
-    "`ID_h.png` in one folder, or the folders `images`, `masks` and `heights` with "
-    "equal file names."
+    "These layouts are understood: `ID_t.png`, `ID_i2.png` and (if there are heights) "
+    "`ID_h.png` in one folder; the folders `images`, `masks` and `heights` with equal "
+    "file names; `NAME` with `NAME_mask` and `NAME_height`. Other names can be told."
 )
 
 
@@ -54,12 +59,13 @@ def pick_dataset(key: str) -> Dataset | None:
     with st.container(border=True, height="stretch"):
         source = _pick_source(key)
         folder = _INPUTS[source](key)
-        dataset = None if folder is None else _open(folder)
+        dataset = None if folder is None else _open(folder, key)
         st.session_state[state.DATASET_FOLDER] = (
             str(dataset.folder) if dataset else None
         )
         if dataset is not None:
             st.markdown(f":material/check_circle: {summary(dataset)}")
+            show_chosen_names(dataset, key)
     return dataset
 
 
@@ -143,6 +149,13 @@ def _zip(key: str) -> str | None:
     return _remembered("zip")
 
 
+def _scene(key: str) -> str | None:
+    made = make_of_scene(f"{key}_scene")
+    if made is not None:
+        _remember("scene", made)
+    return _remembered("scene")
+
+
 def _kaggle(key: str) -> str | None:
     name = _ask(
         f"{key}_kaggle",
@@ -180,7 +193,7 @@ def _ask(
     return text if sent else None
 
 
-def _open(folder: str) -> Dataset | None:
+def _open(folder: str, key: str) -> Dataset | None:
     """Scan a folder behind a progress bar, or say why it is no data set."""
     bar = st.empty()
 
@@ -191,6 +204,12 @@ def _open(folder: str) -> Dataset | None:
 
     try:
         return cached.dataset(folder, progress=show)
+    except UnknownNamesError as error:
+        bar.empty()
+        known = DatasetError(error.reason, file=error.file)
+        show_error(known, "The names in this folder fit no rule")
+        show_names(allowed_path(folder), error.groups, error.patterns, key)
+        return None
     except TerrainError as error:
         show_error(error, "This data set cannot be opened")
         return None
@@ -212,5 +231,6 @@ _INPUTS: Final[dict[str, Callable[[str], str | None]]] = {
     "sample": _sample,
     "folder": _folder,
     "zip": _zip,
+    "scene": _scene,
     "kaggle": _kaggle,
 }

@@ -78,8 +78,8 @@ def test_without_a_choice_the_files_say_what_is_read(
     loaded = read_pair(dataset, dataset.pairs[0]).image
     assert loaded.bands == read
     cache = build_cache(dataset, 16)
-    assert cache.images.shape == (1, 16, 16, read)
-    assert cache.pictures.shape == (1, 16, 16, 3)
+    assert cache.images[0].shape == (16, 16, read)
+    assert next(cache.pictures).shape == (16, 16, 3)
     assert build_cache(dataset, 16).bands == dataset.band_set
 
 
