@@ -10,6 +10,7 @@ from terrainlib.ui.datasets.picker import pick_dataset
 from terrainlib.ui.datasets.report import (
     show_classes,
     show_counts,
+    show_notes,
     show_problems,
 )
 from terrainlib.ui.page import empty_state, page_header
@@ -30,6 +31,7 @@ if dataset is None:
 
 show_counts(dataset)
 show_problems(dataset)
+show_notes(dataset)
 show_meaning(dataset)
 show_class_form(dataset, "preview")
 if dataset.pairs:

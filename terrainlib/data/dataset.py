@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from terrainlib.data.choices import Choices
 from terrainlib.data.classes.masks import MaskMeaning, read_mask
 from terrainlib.data.classes.meaning import ClassesSource
+from terrainlib.data.formats.grids import lay_mask
+from terrainlib.data.formats.heights import read_heights
 from terrainlib.data.formats.imagebands import (
     ImageBands,
     read_files,
@@ -27,10 +29,10 @@ from terrainlib.data.imagery import (
     BandChoice,
     BandSet,
     Image,
-    read_height,
+    read_grid,
     read_image,
 )
-from terrainlib.data.layout import LayoutName, Pair, Problem
+from terrainlib.data.layout import LayoutName, Note, Pair, Problem
 from terrainlib.data.layouts.find import require_layout
 from terrainlib.data.palette import Classes, Value
 from terrainlib.data.scan import fingerprint, scan
@@ -42,12 +44,15 @@ __all__ = [
     "Dataset",
     "LayoutName",
     "LoadedPair",
+    "Note",
     "Pair",
     "Problem",
     "Progress",
     "open_dataset",
     "read_labels",
     "read_pair",
+    "read_pair_height",
+    "read_pair_mask",
 ]
 
 
@@ -101,6 +106,11 @@ class Dataset:
             entry.name: float(share)
             for entry, share in zip(self.classes, shares, strict=True)
         }
+
+    @property
+    def file_notes(self) -> tuple[Note, ...]:
+        """What is to be known of the files that are used, in the order of the pairs."""
+        return tuple(note for pair in self.pairs for note in pair.notes)
 
     @property
     def no_data_share(self) -> float:
@@ -254,8 +264,8 @@ def read_labels(
     """
     mask = kept_mask
     if mask is None:
-        mask = read_mask(pair.mask, dataset.meaning).index
-    height = read_height(pair.height) if pair.height else None
+        mask = read_pair_mask(dataset, pair)
+    height = read_pair_height(pair)
     for path, pixels in ((pair.mask, mask), (pair.height, height)):
         if path is not None and pixels is not None and pixels.shape != size:
             raise ImageError(
@@ -264,3 +274,31 @@ def read_labels(
                 file=path.name,
             )
     return mask, height
+
+
+def read_pair_mask(dataset: Dataset, pair: Pair) -> NDArray[np.uint8]:
+    """Return the class mask of a pair as it lies on its image, (H, W), 255 = no data.
+
+    Raises:
+        ImageError: If a file was changed since the check and cannot be read, or lies
+            elsewhere.
+    """
+    index = read_mask(pair.mask, dataset.meaning).index
+    if "mask" not in pair.laid:
+        return index
+    image = read_grid(pair.image)
+    return lay_mask(index, read_grid(pair.mask), image, pair.mask.name)[0]
+
+
+def read_pair_height(pair: Pair) -> NDArray[np.float32] | None:
+    """Return the height of a pair as it lies on its image; None without a file.
+
+    Raises:
+        ImageError: As for `read_pair_mask`.
+    """
+    if pair.height is None:
+        return None
+    heights = read_heights(pair.height)
+    if "height" in pair.laid:
+        heights = heights.on(read_grid(pair.image))
+    return heights.read_all()

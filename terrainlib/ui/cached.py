@@ -19,9 +19,14 @@ from numpy.typing import NDArray
 
 from terrainlib import files
 from terrainlib.data import palette
-from terrainlib.data.classes.masks import read_mask
-from terrainlib.data.dataset import Dataset, open_dataset
-from terrainlib.data.imagery import read_height, read_image
+from terrainlib.data.dataset import (
+    Dataset,
+    open_dataset,
+    read_pair_height,
+    read_pair_mask,
+)
+from terrainlib.data.imagery import read_image
+from terrainlib.data.layout import Pair
 from terrainlib.data.layouts.find import watched_paths
 from terrainlib.data.overlaps import Overlaps, known_overlaps
 from terrainlib.data.relief import shaded_relief
@@ -135,24 +140,28 @@ def image_thumbnail(path: str | Path, *, longest_px: int = THUMBNAIL_PX) -> byte
 
 
 def mask_thumbnail(
-    path: str | Path, dataset: Dataset, *, longest_px: int = THUMBNAIL_PX
+    pair: Pair, dataset: Dataset, *, longest_px: int = THUMBNAIL_PX
 ) -> bytes:
-    """Return a mask file of a data set as a small PNG in the colours of its classes.
+    """Return the mask of a pair as a small PNG in the colours of its classes.
 
     Raises:
         ImageError: If it cannot be read.
     """
-    key = (dataset.classes, dataset.meaning)
-    return _mask_thumbnail(str(path), file_stamp(path), repr(key), longest_px, dataset)
+    key = (dataset.classes, dataset.meaning, pair.mask, pair.laid)
+    stamp = file_stamp(pair.mask)
+    return _mask_thumbnail(repr(key), stamp, longest_px, pair, dataset)
 
 
-def relief_thumbnail(path: str | Path, *, longest_px: int = THUMBNAIL_PX) -> bytes:
-    """Return a height file as a small shaded relief, JPEG.
+def relief_thumbnail(pair: Pair, *, longest_px: int = THUMBNAIL_PX) -> bytes:
+    """Return the height of a pair as a small shaded relief, JPEG; empty without one.
 
     Raises:
         ImageError: If it cannot be read.
     """
-    return _relief_thumbnail(str(path), file_stamp(path), longest_px)
+    if pair.height is None:
+        return b""
+    key, stamp = repr((pair.height, pair.laid)), file_stamp(pair.height)
+    return _relief_thumbnail(key, stamp, longest_px, pair)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Checking the data set …")
@@ -195,19 +204,22 @@ def _image_thumbnail(path: str, stamp: Stamp, longest_px: int) -> bytes:
 
 @st.cache_data(max_size="64MB", show_spinner=False)
 def _mask_thumbnail(
-    path: str, stamp: Stamp, key: str, longest_px: int, _dataset: Dataset
+    key: str, stamp: Stamp, longest_px: int, _pair: Pair, _dataset: Dataset
 ) -> bytes:
-    del stamp, key  # parts of the key
-    index = read_mask(Path(path), _dataset.meaning).index
+    del key, stamp  # parts of the key
+    index = read_pair_mask(_dataset, _pair)
     return encode_png(
         palette.colorize(shrink(index, longest_px, nearest=True), _dataset.classes)
     )
 
 
 @st.cache_data(max_size="64MB", show_spinner=False)
-def _relief_thumbnail(path: str, stamp: Stamp, longest_px: int) -> bytes:
-    del stamp  # part of the key
-    shaded = shaded_relief(read_height(Path(path)))
+def _relief_thumbnail(key: str, stamp: Stamp, longest_px: int, _pair: Pair) -> bytes:
+    del key, stamp  # parts of the key
+    height = read_pair_height(_pair)
+    if height is None:
+        return b""
+    shaded = shaded_relief(height)
     return encode_jpeg(shrink(shaded, longest_px, nearest=False))
 
 

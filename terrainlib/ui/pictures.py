@@ -34,7 +34,7 @@ def mask_picture(pair: Pair, dataset: Dataset) -> bytes:
     Raises:
         ImageError: If the file cannot be read any more.
     """
-    return _enlarged(cached.mask_thumbnail(pair.mask, dataset, longest_px=THUMBNAIL_PX))
+    return _enlarged(cached.mask_thumbnail(pair, dataset, longest_px=THUMBNAIL_PX))
 
 
 def overlay_picture(pair: Pair, dataset: Dataset, opacity: float) -> bytes:
@@ -62,9 +62,7 @@ def relief_picture(pair: Pair) -> bytes | None:
     Raises:
         ImageError: If the file cannot be read any more.
     """
-    if pair.height is None:
-        return None
-    return cached.relief_thumbnail(pair.height, longest_px=THUMBNAIL_PX)
+    return cached.relief_thumbnail(pair, longest_px=THUMBNAIL_PX) or None
 
 
 def colored_picture(mask: NDArray[np.uint8], classes: Classes) -> bytes:

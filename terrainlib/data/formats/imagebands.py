@@ -349,7 +349,7 @@ def _sample(path: Path, numbers: Sequence[int], count: int) -> NDArray[Any]:
     with open_source(path, None, in_parts=True) as opened:
         if opened.kind == "TIFF":
             with geotiff.open_picture(opened, chosen, in_parts=True) as picture:
-                size = (picture.tiff.height, picture.tiff.width)
+                size = (picture.height, picture.width)
                 parts = [picture.raster(window) for window in sample_windows(*size)]
         else:
             parts = [pick(pngjpeg.decode(opened), chosen, opened.name)]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.formats import pngjpeg
-from terrainlib.data.formats.geotiff import read_place
+from terrainlib.data.formats.place import read_place
 from terrainlib.data.formats.raster import Georeference, whole
 from terrainlib.data.formats.source import damaged, open_source
 from terrainlib.data.formats.tiff import OpenTiff, faults, open_tiff

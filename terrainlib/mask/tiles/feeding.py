@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from terrainlib.data.formats.heights import Heights, heights_of
 from terrainlib.data.imagery import Image
-from terrainlib.data.scene import Heights, Scene, heights_of, scene_of
+from terrainlib.data.scene import Scene, scene_of
 from terrainlib.errors import ImageError, InputError, require_number
 from terrainlib.mask.tiles.resampling import Resizer
 from terrainlib.model.inputs import (

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from terrainlib.data.formats.heights import Heights
 from terrainlib.data.palette import NO_DATA
-from terrainlib.data.scene import Heights, Scene
+from terrainlib.data.scene import Scene
 from terrainlib.errors import InputError
 from terrainlib.mask.tiles.background import Reader, Writer
 from terrainlib.mask.tiles.bands import Band, Plane, Sink

@@ -58,6 +58,25 @@ def show_problems(dataset: Dataset) -> None:
     offer_file("Download as CSV", safe_csv(frame), "problems.csv")
 
 
+def show_notes(dataset: Dataset) -> None:
+    """List what was done to files that are used; nothing without any."""
+    notes = dataset.file_notes
+    if not notes:
+        return
+    about = plural(len({item.file for item in notes}), "file")
+    with st.expander(f"Notes on {about} that are used", icon=":material/info:"):
+        rows = [(item.file, item.note) for item in notes]
+        st.dataframe(
+            pd.DataFrame(rows, columns=["file", "note"]),
+            hide_index=True,
+            column_config={
+                "file": st.column_config.TextColumn("File", width="medium"),
+                "note": st.column_config.TextColumn("Note", width="large"),
+            },
+            alt="Table of the files that are used, and what was done to them",
+        )
+
+
 def show_classes(dataset: Dataset) -> None:
     """Show the share of each class as a chart, and in how many pairs it occurs."""
     st.subheader("Class shares", anchor=False)

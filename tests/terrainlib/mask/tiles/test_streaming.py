@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from terrainlib.data.formats.heights import heights_of
 from terrainlib.data.imagery import Image
 from terrainlib.data.palette import KAGGLE_CLASSES
-from terrainlib.data.scene import Scene, heights_of, scene_of
+from terrainlib.data.scene import Scene, scene_of
 from terrainlib.errors import ConfigError, ImageError, InputError
 from terrainlib.mask.prediction import predict_image
 from terrainlib.mask.tiles import finishing, streaming
