@@ -22,6 +22,8 @@ class RunConfig:
         training: Network, budget and options.
         created: UTC ISO time; empty for "now".
         bands: Bands of the images by number or name; None leaves them to the data set.
+        start_from: The model that it starts from, as `load_model` takes it; None for
+            weights at random.
     """
 
     name: str
@@ -29,6 +31,7 @@ class RunConfig:
     training: TrainingConfig
     created: Moment = ""
     bands: BandKeys | None = None
+    start_from: PathText | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.name.strip()) <= MAX_NAME_LETTERS:
