@@ -4,6 +4,7 @@ A class mask is a uint8 (H, W) array of class indices; `NO_DATA` marks pixels wi
 class. Reading mask files is the business of `masks`, not of this module.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,7 @@ MAX_CLASSES: Final = 64
 MAX_NAME_CHARACTERS: Final = 60
 MAX_JSON_KB: Final = 256
 MAX_CODE: Final = 65_535
+_HEX_COLOR: Final = re.compile("#[0-9A-Fa-f]{6}")
 MAX_VALUES: Final = 1_024  # of one class
 MAX_IGNORED: Final = 1_024
 
@@ -234,6 +236,35 @@ def load_class_list(path: Path) -> ClassList:
     return ClassList(_with_colors(named), tuple(values), ignore)
 
 
+def load_titles(path: Path) -> dict[Color, str]:
+    """Return what a `classes.json` of a labelling tool calls its colours.
+
+    There each class has a `title`, and a `color` such as `#118DD7`. It need not list
+    all that the masks hold. Any other file calls nothing.
+
+    Raises:
+        DatasetError: If the file is in no encoding of Unicode.
+    """
+    held = _parsed(path)
+    listed = held.get("classes") if isinstance(held, Mapping) else held
+    titles: dict[Color, str] = {}
+    for item in listed if isinstance(listed, list) else ():
+        title, color = (
+            (item.get("title"), item.get("color"))
+            if isinstance(item, Mapping)
+            else (None, None)
+        )
+        if not (isinstance(title, str) and isinstance(color, str)):
+            return {}
+        name = " ".join(title.split())
+        fits = 0 < len(name) <= MAX_NAME_CHARACTERS and name.isprintable()
+        if not (fits and _HEX_COLOR.fullmatch(color)):
+            return {}
+        red, green, blue = bytes.fromhex(color[1:])
+        titles[red, green, blue] = name
+    return titles
+
+
 def save_classes(path: Path, classes: Classes) -> None:
     """Write classes as a `classes.json`, atomically; raises as `save_class_list`."""
     save_class_list(path, ClassList(classes, ((),) * len(classes)))
@@ -255,6 +286,35 @@ def save_class_list(path: Path, listed: ClassList) -> None:
         entries.append(entry)
     ignored = {"classes": entries, "ignore": listed.ignore}
     write_json(Path(path), ignored if listed.ignore else entries)
+
+
+def require_distinct(classes: Classes) -> None:
+    """Refuse classes that people could not tell apart.
+
+    Raises:
+        DatasetError: If a name is empty, too long or not plain, or two classes have the
+            same name or colour.
+    """
+    names: set[str] = set()
+    owners: dict[Color, str] = {}
+    for item in classes:
+        name = item.name
+        if not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
+            raise DatasetError(
+                f"a class must have a name of 1 to {MAX_NAME_CHARACTERS} plain "
+                f"characters, not {name[:MAX_NAME_CHARACTERS]!r}. Write another one."
+            )
+        if name in names:
+            raise DatasetError(
+                f"two classes are called {name}. Give each class a name of its own."
+            )
+        names.add(name)
+        if item.color in owners:
+            raise DatasetError(
+                f"{owners[item.color]} and {name} have the same colour. Give each "
+                "class a colour of its own."
+            )
+        owners[item.color] = name
 
 
 def distinct_colors(count: int, taken: Iterable[Color] = ()) -> list[Color]:

@@ -28,7 +28,7 @@ from terrainlib.data.classes.masks import (
     read_mask,
     read_raw_mask,
 )
-from terrainlib.data.classes.meaning import ClassesSource, Decision, decide
+from terrainlib.data.classes.meaning import ClassesSource, Decision, decide, with_titles
 from terrainlib.data.formats.categories import Category, read_categories
 from terrainlib.data.formats.grids import compare, lay_mask
 from terrainlib.data.formats.heights import read_heights
@@ -42,6 +42,7 @@ from terrainlib.data.palette import (
     TerrainClass,
     Value,
     load_class_list,
+    load_titles,
 )
 from terrainlib.data.parallel import ordered_map
 from terrainlib.errors import DatasetError, ImageError, StorageError
@@ -363,7 +364,7 @@ def _pixels(size: _Size) -> str:
     return f"{width} x {height} px"
 
 
-_VERSION: Final = 6  # of the check; a change of it makes what was remembered void
+_VERSION: Final = 7  # of the check; a change of it makes what was remembered void
 
 
 @dataclass(frozen=True, slots=True)
@@ -471,9 +472,10 @@ def _memory(folder: Path, stamps_fingerprint: str) -> Path:
 def _check(
     folder: Path, layout: Layout, masks: MaskCollector, progress: Progress | None
 ) -> Scan:
-    listed = None
+    listed, titles = None, {}
     if layout.classes_file is not None:
-        listed = load_class_list(folder / layout.classes_file)
+        titles = load_titles(folder / layout.classes_file)
+        listed = None if titles else load_class_list(folder / layout.classes_file)
     decode = partial(decode_pair, folder)
     decoded: list[DecodedPair] = []
     held = 0
@@ -481,7 +483,7 @@ def _check(
         held += len(pair.packed or b"")
         full = held > MAX_STORE_MB * 1_000_000
         decoded.append(replace(pair, packed=None) if full else pair)
-    decision = _decide(folder, decoded, listed)
+    decision = with_titles(_decide(folder, decoded, listed), titles)
     meaning = decision.meaning
     pairs: list[Pair] = []
     problems: list[Problem] = []

@@ -8,11 +8,14 @@ What is in a file is never run, and Keras never deserialises it here.
 import io
 import re
 import stat
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from terrainlib import files
+from terrainlib.data.formats.bands import BandChoice
+from terrainlib.data.formats.raster import BandKey
 from terrainlib.data.palette import Classes
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import ModelFileError
@@ -40,6 +43,7 @@ __all__ = [
     "KERAS_FILE",
     "ModelRecord",
     "TerrainModel",
+    "find_model_file",
     "install_model",
     "load_model",
     "read_record",
@@ -74,6 +78,17 @@ class TerrainModel:
     name: str
     path: Path | None = None
 
+    def bands(self, asked: Sequence[BandKey] | None = None) -> BandChoice:
+        """Return which bands of an image to read.
+
+        Args:
+            asked: Those that were chosen for the image, by number or name.
+        """
+        used = self.record.band_set()
+        if used is None or asked is None:
+            return used or asked
+        return replace(used, asked=tuple(asked))
+
 
 def load_model(model: str | Path) -> TerrainModel:
     """Load a model; nothing is remembered between calls.
@@ -86,7 +101,7 @@ def load_model(model: str | Path) -> TerrainModel:
         ModelFileError: If there is no such file, or it is not a model of this app or of
             the original notebook.
     """
-    path = _find(model)
+    path = find_model_file(model)
     name = str(model) if str(model) in EMBEDDED_MODELS else path.name
     with sentences(name):
         record, network = _read_model(_read(path), _name_of(path))
@@ -196,7 +211,12 @@ def _read_model(data: bytes, name: str) -> tuple[ModelRecord, Any]:
     return record, network
 
 
-def _find(model: str | Path) -> Path:
+def find_model_file(model: str | Path) -> Path:
+    """Return the file that a model's word, run folder or path stands for.
+
+    Raises:
+        ModelFileError: If it is a folder without a model.
+    """
     if str(model) in EMBEDDED_MODELS:
         return EMBEDDED_MODELS[str(model)]
     path = Path(model)

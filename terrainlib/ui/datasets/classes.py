@@ -16,6 +16,7 @@ from terrainlib.data.palette import (
     TerrainClass,
     Value,
     distinct_colors,
+    require_distinct,
     save_class_list,
     value_text,
 )
@@ -183,12 +184,16 @@ def save_rows(dataset: Dataset, rows: Sequence[ValueRow]) -> None:
             ignored += row.values
         elif name or row.values not in unlisted:
             name = name or row.title
-            _require_name(row.title, name)
             if name not in classes:
                 classes[name] = TerrainClass(name, _own_color(row, before, classes))
             values[name] = (*values.get(name, ()), *row.values)
     listed = ClassList(tuple(classes.values()), tuple(values.values()), tuple(ignored))
-    _require_distinct(listed)
+    if len(classes) < 2:
+        raise DatasetError(
+            "fewer than 2 classes are left, and a model tells at least 2 apart. Give "
+            "values of different classes different names."
+        )
+    require_distinct(listed.classes)
     save_class_list(dataset.folder / CLASSES_FILE, _plain(dataset, listed))
     cached.forget_dataset()
 
@@ -218,27 +223,3 @@ def _plain(dataset: Dataset, listed: ClassList) -> ClassList:
         places = tuple((n,) for n in range(len(listed.classes)))
         same = listed.values == places and not dataset.unlisted
     return replace(listed, values=((),) * len(listed.classes)) if same else listed
-
-
-def _require_name(title: str, name: str) -> None:
-    if len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
-        raise DatasetError(
-            f"the name of {title} must have 1 to {MAX_NAME_CHARACTERS} plain "
-            "characters. Write another one."
-        )
-
-
-def _require_distinct(listed: ClassList) -> None:
-    if len(listed.classes) < 2:
-        raise DatasetError(
-            "fewer than 2 classes are left, and a model tells at least 2 apart. Give "
-            "values of different classes different names."
-        )
-    owners: dict[Color, str] = {}
-    for item in listed.classes:
-        other = owners.setdefault(item.color, item.name)
-        if other != item.name:
-            raise DatasetError(
-                f"{other} and {item.name} have the same colour. Give each class a "
-                "colour of its own."
-            )

@@ -127,9 +127,9 @@ def test_a_value_that_the_list_lacks_can_be_named(tmp_path: Path) -> None:
         ([{"ignored": True}, {}], "fewer than 2 classes are left"),
         (
             [{"name": "x" * 61}, {}],
-            "the name of #0000FF must have 1 to 60 plain characters",
+            "a class must have a name of 1 to 60 plain characters",
         ),
-        ([{"name": "a\x07b"}, {}], "the name of #0000FF must have 1 to 60 plain"),
+        ([{"name": "a\x07b"}, {}], "a class must have a name of 1 to 60 plain"),
         ([{}, {"color": (0, 0, 255)}], "#0000FF and #FF0000 have the same colour"),
     ],
 )
