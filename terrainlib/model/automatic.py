@@ -161,8 +161,9 @@ def memory_needed(config: TrainingConfig, data: TrainingData) -> int:
 
 
 def _pairs_bytes(config: TrainingConfig, data: TrainingData) -> int:
-    size = pair_bytes(config.network.image_size, heights=data.heights)
-    return round(data.images * size)
+    network = config.network
+    each = pair_bytes(network.image_size, bands=network.bands, heights=data.heights)
+    return round(data.images * each)
 
 
 def pass_seconds(config: TrainingConfig, data: TrainingData, machine: Machine) -> float:

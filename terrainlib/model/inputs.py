@@ -1,4 +1,4 @@
-"""What a network is fed: colours and, where used, relief computed from the heights.
+"""What a network is fed: bands and, where used, relief computed from the heights.
 
 Training, the gallery and the studio all come through here, so that a model sees at
 prediction what it saw in training. No TensorFlow.
@@ -18,27 +18,46 @@ RELIEF_UNIT_M = 1000.0
 
 
 def network_input(
-    rgb: FloatArray, height: FloatArray | None, config: UNetConfig
+    pixels: FloatArray, height: FloatArray | None, config: UNetConfig
 ) -> FloatArray:
     """Return what the network of `config` is fed for one image or a batch.
 
     Args:
-        rgb: (..., H, W, 3) float32 in [0, 1].
+        pixels: (..., H, W, B) float32 in [0, 1].
         height: (..., H, W) float32 in metres at the same resolution, NaN where there is
             none; ignored by networks without relief.
         config: Shape of the network.
 
     Returns:
-        (..., H, W, C) float32, C being 3, or 4 with relief.
+        (..., H, W, C) float32, C being B, or B + 1 with relief.
 
     Raises:
         InputError: If the network needs heights and `height` is None.
     """
     if not config.height:
-        return np.asarray(rgb, dtype=np.float32)
+        return np.asarray(pixels, dtype=np.float32)
     require_heights(config, height)
     metres = relief(cast("FloatArray", height))
-    return np.concatenate([rgb, metres[..., None]], axis=-1, dtype=np.float32)
+    return np.concatenate([pixels, metres[..., None]], axis=-1, dtype=np.float32)
+
+
+def require_bands(config: UNetConfig, bands: int, *, file: str | None = None) -> None:
+    """Refuse an image of another number of bands than a network is fed.
+
+    Args:
+        config: Shape of the network.
+        bands: Bands of the image.
+        file: The image, for the message.
+
+    Raises:
+        InputError: If they differ.
+    """
+    if bands != config.bands:
+        raise InputError(
+            f"the image has {bands} {'band' if bands == 1 else 'bands'}, and the model "
+            f"uses {config.bands}. Read it with the bands of the model.",
+            file=file,
+        )
 
 
 def require_heights(

@@ -205,7 +205,9 @@ def predict_file(  # noqa: PLR0913 - what to make is one argument; the rest are 
     """
     start = time.perf_counter()
     with ExitStack() as stack:
-        scene = stack.enter_context(open_scene(image, name=name, bands=wanted.bands))
+        scene = stack.enter_context(
+            open_scene(image, name=name, bands=model.bands(wanted.bands))
+        )
         metres = None
         if heights is not None:
             opened = stack.enter_context(open_heights(heights))

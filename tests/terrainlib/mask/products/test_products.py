@@ -499,7 +499,7 @@ def test_an_image_without_any_data_gives_an_empty_mask_and_says_so(
 
 def test_what_is_wanted_survives_json() -> None:
     cleaned = Wanted(cleaning=PostProcessing(3, 4, 5))
-    for wanted in (Wanted(), EVERYTHING, cleaned, Wanted(bands=(4, 3, 2), scale=0.5)):
+    for wanted in (Wanted(), EVERYTHING, cleaned, Wanted(bands=(4, "nir"), scale=0.5)):
         assert Wanted.from_dict(json.loads(json.dumps(wanted.to_dict()))) == wanted
     assert Wanted.from_dict({"soft": True, "tiling": "blend"}) == Wanted(soft=True)
     assert Wanted().planes == frozenset()
@@ -513,7 +513,7 @@ def test_what_is_wanted_survives_json() -> None:
         {"sharpen": float("nan")},
         {"scale": 0},
         {"scale": "1"},
-        {"bands": [1, 2]},
+        {"bands": []},
         {"bands": [0, 1, 2]},
         {"bands": 3},
         {"soft": 1},
