@@ -363,7 +363,7 @@ def _pixels(size: _Size) -> str:
     return f"{width} x {height} px"
 
 
-_VERSION: Final = 6  # of the check; a change of it makes what was remembered void
+_VERSION: Final = 7  # of the check; a change of it makes what was remembered void
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,8 +216,12 @@ def _plain(dataset: Dataset, listed: ClassList) -> ClassList:
     if dataset.meaning.kind == "binary":
         same = listed.values == dataset.meaning.codes
     elif dataset.meaning.kind == "colors":
+        said = set(dataset.unlisted)
         pairs = zip(listed.classes, listed.values, strict=True)
-        kept = tuple(() if held == (item.color,) else held for item, held in pairs)
+        kept = tuple(
+            () if held == (item.color,) and item.color not in said else held
+            for item, held in pairs
+        )
         return replace(listed, values=kept)
     else:
         places = tuple((n,) for n in range(len(listed.classes)))
