@@ -39,9 +39,11 @@ from terrainlib.data.palette import (
     NO_DATA,
     Classes,
     ClassList,
+    Color,
     TerrainClass,
     Value,
     load_class_list,
+    load_titles,
 )
 from terrainlib.data.parallel import ordered_map
 from terrainlib.errors import DatasetError, ImageError, StorageError
@@ -471,9 +473,10 @@ def _memory(folder: Path, stamps_fingerprint: str) -> Path:
 def _check(
     folder: Path, layout: Layout, masks: MaskCollector, progress: Progress | None
 ) -> Scan:
-    listed = None
+    listed, titles = None, {}
     if layout.classes_file is not None:
-        listed = load_class_list(folder / layout.classes_file)
+        titles = load_titles(folder / layout.classes_file)
+        listed = None if titles else load_class_list(folder / layout.classes_file)
     decode = partial(decode_pair, folder)
     decoded: list[DecodedPair] = []
     held = 0
@@ -481,7 +484,7 @@ def _check(
         held += len(pair.packed or b"")
         full = held > MAX_STORE_MB * 1_000_000
         decoded.append(replace(pair, packed=None) if full else pair)
-    decision = _decide(folder, decoded, listed)
+    decision = _with_titles(_decide(folder, decoded, listed), titles)
     meaning = decision.meaning
     pairs: list[Pair] = []
     problems: list[Problem] = []
@@ -519,6 +522,24 @@ def _decide(
         return decide(found, listed, named)
     except DatasetError as error:
         raise DatasetError(error.message, file=folder.name) from error
+
+
+def _with_titles(decision: Decision, titles: Mapping[Color, str]) -> Decision:
+    """Return what was decided, with the classes called by titles of their colours."""
+    names = [titles.get(item.color, item.name) for item in decision.listed.classes]
+    if not titles or len(set(names)) < len(names):
+        return decision
+    found = sum(item.color in titles for item in decision.listed.classes)
+    note = (
+        f"classes.json is a labelling tool's: {found} of {len(names)} classes are "
+        "called by its titles."
+    )
+    classes = tuple(
+        replace(item, name=name)
+        for item, name in zip(decision.listed.classes, names, strict=True)
+    )
+    listed = replace(decision.listed, classes=classes)
+    return replace(decision, listed=listed, notes=(*decision.notes, note))
 
 
 def _unknown_note(unknown: Sequence[float], meaning: MaskMeaning) -> tuple[str, ...]:

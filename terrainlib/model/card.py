@@ -17,7 +17,7 @@ from terrainlib.types import checked
 Fact = tuple[str, str]
 Facts = tuple[Fact, ...]
 
-_NOT_OPTIONS: Final = ("epochs_done", "best_epoch", "stopped")
+_NOT_OPTIONS: Final = ("epochs_done", "best_epoch", "stopped", "started_from")
 _IN_COMMAND: Final = (  # or in the data
     *("epochs", "minutes", "batch_size", "seed", "height", "image_size", "classes"),
 )
@@ -47,6 +47,8 @@ def repeat_command(record: ModelRecord) -> str | None:
         words.append(f"--epochs {config.epochs}")
     else:
         words.append(f"--minutes {config.minutes:g}")
+    if record.training.get("started_from"):
+        words.append("--from MODEL")
     if network.height:
         words.append("--height")
     if network.image_size != preset.network.image_size:
@@ -134,6 +136,7 @@ def _training(record: ModelRecord) -> list[Fact]:
     versions = [f"{name} {version}" for name, version in record.versions.items()]
     return [
         ("Budget", budget),
+        ("Started from", _start(training.get("started_from", {}))),
         ("Seed", str(training.get("seed", ""))),
         ("Batch", f"{batch} images" if batch is not None else ""),
         ("Epochs done", str(training.get("epochs_done", ""))),
@@ -143,6 +146,12 @@ def _training(record: ModelRecord) -> list[Fact]:
         ("Made", record.created.replace("T", " ").replace("+00:00", " UTC")),
         ("Versions", ", ".join(versions)),
     ]
+
+
+def _start(start: Mapping[str, str]) -> str:
+    if not start.get("name"):
+        return ""
+    return f"{start['name']} (SHA-256 {start.get('hash', '')[:16]})"
 
 
 def _calibration(record: ModelRecord) -> list[Fact]:

@@ -3,6 +3,7 @@
 The loop over epochs is in `training`. It loads TensorFlow.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,8 +20,11 @@ from terrainlib.metrics import confusion_matrix
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.learning.pipeline import validation_batches, whole_input
 from terrainlib.model.machine import multiplies_bfloat16
+from terrainlib.model.modelfile import TerrainModel
 from terrainlib.model.network import OUTPUT_NAME, build_unet
+from terrainlib.model.start import take_over
 
+_logger = logging.getLogger(__name__)
 _MIXED: Final = "mixed_bfloat16"
 _FULL: Final = "float32"
 
@@ -205,6 +209,7 @@ class Trainer:
     Args:
         config: The training.
         classes: Classes and colours of the masks.
+        start: The model whose weights are taken over as far as they fit, if any.
 
     Attributes:
         network: The U-Net that is validated, shown and saved. Its weights are the
@@ -212,10 +217,24 @@ class Trainer:
         learner: The twin that takes the steps.
     """
 
-    def __init__(self, config: TrainingConfig, classes: Classes) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        classes: Classes,
+        start: TerrainModel | None = None,
+    ) -> None:
         self.config = config
         self.classes = classes
         self.network = build_unet(config.network)
+        if start is not None:
+            taken = take_over(self.network, start, classes)
+            _logger.info(
+                "started from %s: %d layers are its own, %d are new (%s)",
+                start.name,
+                len(taken.layers),
+                len(taken.new),
+                ", ".join(taken.new) or "none",
+            )
         self.learner = make_learner(self.network, config)
         self.optimizer = _optimizer(config)
         self.optimizer.build(self.learner.trainable_variables)

@@ -30,6 +30,7 @@ from terrainlib.model.learning.reports import (
 )
 from terrainlib.model.learning.schedule import SLOW_STEPS, Pace, Plan, learning_rate
 from terrainlib.model.learning.trainer import Trainer, Validation
+from terrainlib.model.modelfile import TerrainModel
 
 
 @dataclass(slots=True)
@@ -170,6 +171,7 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
     classes: Classes,
     checkpoints: Path,
     hooks: TrainingHooks | None = None,
+    start: TerrainModel | None = None,
     resume: bool = False,
     begun: float | None = None,
 ) -> TrainingResult:
@@ -182,6 +184,7 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
         classes: Classes and colours of the masks, K of them.
         checkpoints: Folder for the last two checkpoints and the best weights.
         hooks: What to call on the way.
+        start: The model to start from; None for weights at random.
         resume: Go on from the newest checkpoint in the folder, if there is one.
         begun: When a budget in minutes began to run, by `time.monotonic`; None for now.
             What came before takes half of it at most.
@@ -193,6 +196,7 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
         TrainingError: If the loss is not a finite number before the first epoch is
             over (later on, the result has the best weights until then and says what
             happened), or all checkpoints are damaged.
+        ConfigError: If no layer of `start` fits.
         RunError: If the checkpoint is of another configuration or other data.
         StorageError: If a checkpoint cannot be written.
     """
@@ -200,7 +204,7 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    trainer = Trainer(config, classes)
+    trainer = Trainer(config, classes, start)
     plan = Plan.begin(config, epoch_crops(train, config))
     session = Session(
         config,

@@ -23,6 +23,7 @@ from terrainlib.model.learning.reports import EpochLog, Predict, TrainingHooks
 from terrainlib.model.modelfile import read_record
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.folder import MODEL_FILE, Run, read_run
+from terrainlib.runs.training.start import load_start
 
 
 def train_on_all(
@@ -62,6 +63,7 @@ def train_on_all(
             classes=dataset.classes,
             checkpoints=Path(folder),
             hooks=TrainingHooks(on_epoch=_say),
+            start=load_start(run),
         )
     fold_temperature(result.network, record.temperature)
     final = {
