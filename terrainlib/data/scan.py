@@ -21,14 +21,13 @@ from numpy.typing import NDArray
 from terrainlib import files
 from terrainlib.data.check import DecodedPair, decode_pair, settle_pair
 from terrainlib.data.classes.masks import MaskMeaning
-from terrainlib.data.classes.meaning import ClassesSource, Decision, decide
+from terrainlib.data.classes.meaning import ClassesSource, Decision, decide, with_titles
 from terrainlib.data.formats.categories import Category
 from terrainlib.data.layout import Layout, Note, Pair, Problem, Stamp
 from terrainlib.data.palette import (
     KAGGLE_CLASSES,
     Classes,
     ClassList,
-    Color,
     TerrainClass,
     Value,
     load_class_list,
@@ -232,7 +231,7 @@ def _check(
         held += len(pair.packed or b"")
         full = held > MAX_STORE_MB * 1_000_000
         decoded.append(replace(pair, packed=None) if full else pair)
-    decision = _with_titles(_decide(folder, decoded, listed), titles)
+    decision = with_titles(_decide(folder, decoded, listed), titles)
     meaning = decision.meaning
     pairs: list[Pair] = []
     problems: list[Problem] = []
@@ -270,24 +269,6 @@ def _decide(
         return decide(found, listed, named)
     except DatasetError as error:
         raise DatasetError(error.message, file=folder.name) from error
-
-
-def _with_titles(decision: Decision, titles: Mapping[Color, str]) -> Decision:
-    """Return what was decided, with the classes called by titles of their colours."""
-    names = [titles.get(item.color, item.name) for item in decision.listed.classes]
-    if not titles or len(set(names)) < len(names):
-        return decision
-    found = sum(item.color in titles for item in decision.listed.classes)
-    note = (
-        f"classes.json is a labelling tool's: {found} of {len(names)} classes are "
-        "called by its titles."
-    )
-    classes = tuple(
-        replace(item, name=name)
-        for item, name in zip(decision.listed.classes, names, strict=True)
-    )
-    listed = replace(decision.listed, classes=classes)
-    return replace(decision, listed=listed, notes=(*decision.notes, note))
 
 
 def _unknown_note(unknown: Sequence[float], meaning: MaskMeaning) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ one mask as was decided is the business of `masks`.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Literal
 
@@ -26,6 +26,7 @@ from terrainlib.data.palette import (
     MAX_CODE,
     NO_DATA,
     ClassList,
+    Color,
     TerrainClass,
     Value,
     color_keys,
@@ -108,6 +109,29 @@ def decide(
     )
     notes = (*notes, *_zero_note(totals, meaning))
     return Decision(listed, source, meaning, notes, _unlisted(found, totals, meaning))
+
+
+def with_titles(decision: Decision, titles: Mapping[Color, str]) -> Decision:
+    """Return what was decided, with the classes called by titles of their colours.
+
+    Args:
+        decision: What was decided without a list.
+        titles: Names by colours; the classes of other colours keep theirs.
+    """
+    names = [titles.get(item.color, item.name) for item in decision.listed.classes]
+    if not titles or len(set(names)) < len(names):
+        return decision
+    found = sum(item.color in titles for item in decision.listed.classes)
+    note = (
+        f"classes.json is a labelling tool's: {found} of {len(names)} classes are "
+        "called by its titles."
+    )
+    classes = tuple(
+        replace(item, name=name)
+        for item, name in zip(decision.listed.classes, names, strict=True)
+    )
+    listed = replace(decision.listed, classes=classes)
+    return replace(decision, listed=listed, notes=(*decision.notes, note))
 
 
 def describe(meaning: MaskMeaning, names: Sequence[str]) -> str:
