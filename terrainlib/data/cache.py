@@ -24,13 +24,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from terrainlib import files
+from terrainlib.data.check import reading_problem
 from terrainlib.data.dataset import Dataset, read_labels
 from terrainlib.data.formats.raster import BandSet, Raster, composite_of, to_unit
 from terrainlib.data.imagery import read_raster
 from terrainlib.data.layout import Pair, Problem
 from terrainlib.data.palette import NO_DATA
 from terrainlib.data.parallel import ordered_map
-from terrainlib.data.scan import MaskStore, kept_masks, reading_problem
+from terrainlib.data.scan import MaskStore, kept_masks
 from terrainlib.errors import DatasetError, ImageError, StoppedError
 from terrainlib.types import PathText, Progress, Sentence, Size, known_record
 
