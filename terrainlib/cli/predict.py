@@ -85,7 +85,7 @@ class Names:
         names = {
             name
             for placed in (False, True)
-            for name in file_names(stem, self._wanted, placed=placed)
+            for name in file_names(stem, self._wanted, placed=placed, system=False)
         }
         for name in sorted(names):
             taken = self._inputs.get((self._out / name).resolve())

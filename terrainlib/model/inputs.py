@@ -15,6 +15,7 @@ from terrainlib.types import FloatArray
 
 RELIEF_WINDOW_PX = 5
 RELIEF_UNIT_M = 1000.0
+_FAR_M = 1e9  # beyond every height
 
 
 def network_input(
@@ -91,11 +92,16 @@ def relief(height: FloatArray) -> FloatArray:
         height: (..., H, W) float32 in metres; NaN where there is none.
 
     Returns:
-        (..., H, W) float32, sqrt(range / 1000 m) in a window of 5 px; about 0 to 2.
+        (..., H, W) float32, sqrt(range / 1000 m) of the heights that there are in a
+        window of 5 px, 0 where there are none; about 0 to 2.
     """
-    metres = np.nan_to_num(np.asarray(height, np.float32), nan=0.0)
+    metres = np.asarray(height, np.float32)
     planes = metres.reshape(-1, *metres.shape[-2:])
     window = np.ones((RELIEF_WINDOW_PX, RELIEF_WINDOW_PX), np.uint8)
-    ranges = [cv2.dilate(plane, window) - cv2.erode(plane, window) for plane in planes]
-    result = np.sqrt(np.stack(ranges) / RELIEF_UNIT_M)
+    ranges = [
+        cv2.dilate(np.nan_to_num(plane, nan=-_FAR_M), window)
+        - cv2.erode(np.nan_to_num(plane, nan=_FAR_M), window)
+        for plane in planes
+    ]
+    result = np.sqrt(np.maximum(np.stack(ranges), 0) / RELIEF_UNIT_M)
     return result.reshape(metres.shape).astype(np.float32)
