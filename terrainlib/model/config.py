@@ -20,9 +20,11 @@ Schedule = Literal["warm_up", "one_cycle", "constant"]
 
 _T = TypeVar("_T")
 
+MAX_BANDS = 64
 MAX_FILTERS = 1024
 MAX_LEVELS = 6
-MAX_IMAGE_SIZE_PX = 1024
+MAX_IMAGE_SIZE_PX = 8192
+MAX_CROP_PX = 1024
 MAX_EPOCHS = 10_000
 MAX_MINUTES = 7 * 24 * 60.0
 DEFAULT_PRESET = "fast"
@@ -34,17 +36,12 @@ class Sizes:
     """Within what bounds `model.automatic` chooses sizes for a data set.
 
     Attributes:
-        image_px: Largest image size in px.
-        batch: Images a step, where there are enough.
-        crop_px: Size in px of the crops that larger images are trained on; None trains
-            on whole images.
-        in_time: Whether images are shrunk until the budget holds enough passes.
+        batch: Crops a step, where there are enough.
+        crop_px: Size in px of the crops that larger images are trained on.
     """
 
-    image_px: int
     batch: int
-    crop_px: int | None = None
-    in_time: bool = False
+    crop_px: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
         sentence="The best mask that two CPU cores learn in minutes. Start here.",
         network={},
         training={"minutes": DEFAULT_MINUTES},
-        sizes=Sizes(image_px=256, batch=8, in_time=True),
+        sizes=Sizes(batch=8, crop_px=128),
     ),
     "notebook": Preset(
         sentence="The original notebook's network: it learns the mask's colours.",
@@ -101,7 +98,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
         sentence="As fast, but larger: for a GPU or a night.",
         network={"filters": (32, 64, 128, 256, 384), "stem_stride": 1, "dropout": 0.2},
         training={"minutes": 600.0, "schedule": "one_cycle", "weight_decay": 1e-3},
-        sizes=Sizes(image_px=512, batch=16, crop_px=256),
+        sizes=Sizes(batch=16, crop_px=256),
     ),
 }
 
@@ -123,7 +120,9 @@ class UNetConfig:
         classes: Number of classes K.
         output: `classes` for softmax probabilities (H, W, K), `colors` for the
             original's three sigmoid channels (H, W, 3).
-        height: Whether a fourth input channel carries the relief.
+        bands: Bands B of the images, 1 to 64; 3 are red, green and blue unless others
+            were chosen.
+        height: Whether a last input channel carries the relief.
         dropout: Share of features dropped after pooling and concatenation, 0 to 0.9.
         batch_norm_momentum: Share of the old statistics kept a step, 0 to 0.999.
         convolution_bias: Whether the 3x3 convolutions have a bias; the normalisation
@@ -139,6 +138,7 @@ class UNetConfig:
     stem_stride: int = 2
     classes: int = 7
     output: OutputKind = "classes"
+    bands: int = 3
     height: bool = False
     dropout: float = 0.0
     batch_norm_momentum: float = 0.9
@@ -152,6 +152,7 @@ class UNetConfig:
         for value in self.filters:
             _within("filters", value, (1, MAX_FILTERS))
         _within("classes", self.classes, (2, 64))
+        _within("bands", self.bands, (1, MAX_BANDS))
         _within("dropout", self.dropout, (0.0, 0.9))
         _within("batch_norm_momentum", self.batch_norm_momentum, (0.0, 0.999))
         _within("image size", self.image_size, (16, MAX_IMAGE_SIZE_PX))
@@ -164,8 +165,8 @@ class UNetConfig:
 
     @property
     def input_channels(self) -> int:
-        """Channels of the input: red, green, blue and, where used, relief."""
-        return 4 if self.height else 3
+        """Channels of the input: the bands and, where used, relief."""
+        return self.bands + self.height
 
     @property
     def output_channels(self) -> int:
@@ -257,10 +258,16 @@ class TrainingConfig:
         if self.minutes is not None:
             _within("minutes", self.minutes, (0.05, MAX_MINUTES))
         _within("batch size", self.batch_size, (1, 512))
+        whole = self.network.image_size
         if self.crop_size is not None:
             multiple = self.network.size_multiple
-            _within("crop size", self.crop_size, (multiple, self.network.image_size))
+            _within("crop size", self.crop_size, (multiple, min(whole, MAX_CROP_PX)))
             _multiple_of("crop size", self.crop_size, multiple)
+        elif whole > MAX_CROP_PX:
+            raise ConfigError(
+                f"{whole} px are too many to train on at once; the limit is "
+                f"{MAX_CROP_PX}. Set a crop size, or a smaller image size."
+            )
         _within("learning rate", self.learning_rate, (1e-7, 1.0))
         _within("weight_decay", self.weight_decay, (0.0, 1.0))
         _within("averaging", self.averaging, (0.0, 0.9999))

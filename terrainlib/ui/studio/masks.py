@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from terrainlib.data.formats.heights import open_heights
 from terrainlib.data.formats.raster import Georeference
-from terrainlib.data.imagery import Grid, Image, read_image
+from terrainlib.data.imagery import BandChoice, Grid, Image, read_image
 from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.data.scene import scene_of
 from terrainlib.errors import TerrainError
@@ -91,14 +91,14 @@ class PictureFile:
         name: Its name, without folders.
         key: Names its content: path, date and size, or a SHA-256; and the bands.
         source: Where it is, or what is in it.
-        bands: Numbers of the bands to use as red, green and blue; None for those that
-            the file itself says are.
+        bands: Those to use as red, green and blue, or a model's; None for those that
+            the file itself says are red, green and blue.
     """
 
     name: str
     key: str
     source: Path | bytes = field(repr=False)
-    bands: tuple[int, int, int] | None = None
+    bands: BandChoice = None
 
     @classmethod
     def on_disk(cls, path: Path) -> "PictureFile":
@@ -106,8 +106,8 @@ class PictureFile:
         date, size = cached.file_stamp(path)
         return cls(path.name, f"{path}|{date}|{size}", path)
 
-    def with_bands(self, bands: tuple[int, int, int]) -> "PictureFile":
-        """Return the file with other bands as red, green and blue."""
+    def with_bands(self, bands: BandChoice) -> "PictureFile":
+        """Return the file with other bands."""
         return replace(self, key=f"{self.key}|bands {bands}", bands=bands)
 
     def read(self) -> Image:

@@ -1,5 +1,6 @@
 """The compact cache of pairs that training reads from."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -199,6 +200,22 @@ def test_a_cache_without_its_description_is_made_again(
     assert len(build_cache(dataset, 16).ids) == 6
 
 
+def test_the_caches_used_longest_ago_go_out(
+    dataset: Dataset, terrainlib_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "MAX_KEPT_MB", 0)
+    build_cache(dataset, 16)
+    build_cache(dataset, 24)
+    old, used = _folders(terrainlib_home)
+    os.utime(old, (0, 0))
+
+    build_cache(dataset, 32)
+
+    left = _folders(terrainlib_home)
+    assert len(left) == 2
+    assert used in left
+
+
 # Trouble
 
 
@@ -250,7 +267,7 @@ def test_without_the_masks_of_the_scan_they_are_decoded(
 def test_very_large_masks_are_not_kept(
     tiny_dataset: Path, terrainlib_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("terrainlib.data.scan.MAX_MASK_PIXELS", 1000)
+    monkeypatch.setattr("terrainlib.data.check.MAX_MASK_PIXELS", 1000)
     monkeypatch.setattr("terrainlib.data.scan.MAX_STORE_MB", 0)
     cache = build_cache(open_dataset(tiny_dataset), 32)
     np.testing.assert_array_equal(cache.masks[5], terrain(32, 6)[1])

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from terrainlib import files
 from terrainlib.data.dataset import open_dataset
-from terrainlib.errors import FailureError, RunError, TrainingError
+from terrainlib.errors import FailureError, ImageError, RunError, TrainingError
+from terrainlib.mask.products.making import predict_file
+from terrainlib.mask.products.records import Wanted
 from terrainlib.mask.scores.evaluation import evaluate
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.learning import checkpoint
@@ -22,11 +25,13 @@ from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.runs.status import RunStatus, write_status
 from terrainlib.runs.training.config import RunConfig
 from terrainlib.runs.training.material import require_resumable
+from terrainlib.runs.training.pixelscore import measure
 from terrainlib.runs.training.previews import preview_inputs, previews
 from terrainlib.runs.training.train import run_training
+from tests.imagefiles import encode, tiff
 from tests.leftovers import dead_process, left_behind
 from tests.models import KERAS_COPY_WARNING
-from tests.synthetic import terrain, write_kaggle_dataset
+from tests.synthetic import terrain, write_kaggle_dataset, write_sized_dataset
 
 EPOCHS = 3
 
@@ -296,6 +301,48 @@ def test_a_run_that_does_not_get_the_slot_fails_and_harms_nobody(
     assert read_run(second).message.startswith("A training is already running")
 
 
+SIZES = [(32, 32), (16, 64), (64, 16), (48, 48), (24, 40), (70, 64), (32, 32), (21, 47)]
+
+
+def test_images_of_any_shape_are_judged_as_they_were_validated(tmp_path: Path) -> None:
+    path = new_run(write_sized_dataset(tmp_path / "sized", SIZES), epochs=1)
+
+    run_training(path)
+
+    record, best = _record(path), checkpoint.load_best(path / "checkpoints")
+    assert record.scale == 1
+    assert best is not None
+    validated, judged = np.array(best.facts["confusion"]), np.array(record.confusion)
+    assert judged.sum() == validated.sum()
+    assert np.abs(judged - validated).sum() <= 4  # nearly equal classes
+    shapes = [_shape(entry.image) for entry in preview_inputs(path)]
+    assert [_shape(mask) for mask in previews(path)[1].values()] == shapes
+    assert len(set(shapes)) > 1
+
+
+def test_the_notebook_squeezes_images_and_says_so(tmp_path: Path) -> None:
+    data = write_sized_dataset(tmp_path / "wide", [(16, 64)] * 4)
+    network = {"image_size": 32, "filters": (4, 8), "classes": 7}
+    training = TrainingConfig.preset(
+        "notebook", network=network, epochs=1, batch_size=2, validation_share=0.5
+    )
+    path = create_run(RunConfig("Notebook", str(data), training))
+
+    run_training(path)
+
+    record, model = _record(path), load_model(path)
+    assert (record.scale, record.config["resize"]) == (None, "whole")
+    shapes = [_shape(entry.image) for entry in preview_inputs(path)]
+    assert shapes == [(32, 32)] * 2
+    again = evaluate(model, open_dataset(data), split="validation")
+    assert again.confusion.tolist() == record.confusion
+    assert again.confusion.sum() == 2 * 16 * 64
+
+
+def _shape(path: Path) -> tuple[int, ...]:
+    return np.asarray(Image.open(path)).shape[:2]
+
+
 def _now() -> str:
     from terrainlib.runs.process import utc_now
 
@@ -306,3 +353,46 @@ def _record(path: Path):
     record = read_record(path / "model.keras")
     assert record is not None
     return record
+
+
+@pytest.mark.parametrize(
+    ("descriptions", "chosen"),
+    [(["VV"], None), (["a", "b", "c", "nir", "swir"], ("swir", "nir", "a", "b"))],
+)
+def test_other_bands_are_trained_on_saved_and_found_again_by_name(
+    tmp_path: Path, descriptions: list[str], chosen: tuple[str, ...] | None
+) -> None:
+    mask = np.kron(np.eye(4, dtype=np.uint8), np.ones((8, 8), np.uint8))
+    tiles = tmp_path / "tiles"
+    for number in range(6):
+        rng = np.random.default_rng(number)
+        stack = rng.integers(200, 300, (32, 32, len(descriptions))).astype(np.uint16)
+        stack[..., -1] += 900 * mask.astype(np.uint16)
+        files.write_bytes(
+            tiles / f"images/{number}.tif", tiff(stack, descriptions=descriptions)
+        )
+        files.write_bytes(tiles / f"masks/{number}.png", encode(mask))
+    bands = open_dataset(tiles, bands=chosen).bands
+    network = {"image_size": 32, "filters": (4, 8), "classes": 2, "bands": bands.count}
+    training = TrainingConfig.preset(
+        "fast", network=network, epochs=1, batch_size=2, validation_share=0.5
+    )
+
+    run = run_training(create_run(RunConfig("b", str(tiles), training, bands=chosen)))
+
+    assert run.model is not None
+    assert measure(run.path).miou > 0.9
+    model = load_model(run.model)
+    assert model.record.band_set() == open_dataset(tiles, bands=chosen).band_set
+    assert model.record.statistics["images"] == 3
+    reverse = [*range(len(descriptions))][::-1]
+    turned = tiff(stack[..., reverse], descriptions=[descriptions[i] for i in reverse])
+    masks = []
+    for source in (tiles / "images/5.tif", turned):
+        made = predict_file(model, source, tmp_path / "out", "m", Wanted(), name="m")
+        assert made.gap["level"] == "unknown"
+        masks.append((tmp_path / "out" / "m_mask.png").read_bytes())
+    assert masks[0] == masks[1]
+    assert evaluate(model, open_dataset(tiles)).ids == open_dataset(tiles).ids
+    with pytest.raises(ImageError, match=f"the model uses {bands.count} band"):
+        predict_file(model, encode(np.zeros((9, 9, 3), "u1")), tmp_path, "x", Wanted())
