@@ -30,6 +30,7 @@ from terrainlib.runs.folder import Run
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.runs.training.config import MAX_NAME_LETTERS, RunConfig
+from terrainlib.ui.datasets.bands import show_bands
 from terrainlib.ui.datasets.picker import pick_dataset
 from terrainlib.ui.datasets.splits import show_split_of_training
 from terrainlib.ui.errors import errors_shown, show_error
@@ -264,9 +265,12 @@ def ask_training(dataset: Dataset) -> RunConfig | None:
         dataset: The data set to train on.
 
     Returns:
-        The configuration, or None where a value is out of its bounds; the form has
-        then said which one.
+        The configuration, or None where a value is out of its bounds, or bands have to
+        be chosen first; the form has then said so.
     """
+    show_bands(dataset, KEY)
+    if dataset.bands.question is not None:
+        return None
     preset = _ask_preset()
     start = _ask_start()
     data, machine = TrainingData.of(dataset), Machine.here()
