@@ -153,10 +153,7 @@ def draw_pair(
 def _groups(
     overlaps: Overlaps, sizes: Mapping[str, tuple[int, int]]
 ) -> list[dict[str, Points]]:
-    """Return the (2, 3) map of each id to the plane of its group, the largest first.
-
-    A patch is placed over its largest overlap with those that are.
-    """
+    """Return the (2, 3) map of each id to the plane of its group, the largest first."""
     links: dict[str, list[tuple[float, str, str, Overlap]]] = {}
     for pair in overlaps.pairs:
         if pair.first in sizes and pair.second in sizes:

@@ -167,18 +167,7 @@ def receptive_field(config: UNetConfig) -> int:
 
 
 def _read_model(data: bytes, name: str) -> tuple[ModelRecord, Any]:
-    """Return record and network of a file, every step checked before the next.
-
-    Layers, record and weights are read as data; only then is a network built, by our
-    own code, and given its weights.
-
-    Args:
-        data: The bytes of the file.
-        name: What the model is called where its record does not say.
-
-    Raises:
-        ModelFileError: If it is not a model of this app or of the original notebook.
-    """
+    """Return record and network of a file: all is read as data before one is built."""
     with opened(io.BytesIO(data), len(data)) as contents:
         graph = read_graph(contents.description)
         record = find_record(contents, graph, name)

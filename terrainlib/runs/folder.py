@@ -455,12 +455,7 @@ def _free_folder(name: str) -> Path:
 
 
 def _dated(name: str, otherwise: str) -> str:
-    """Return `<UTC time>-<name>` in letters that every disk can take.
-
-    Args:
-        name: Any text.
-        otherwise: What stands for a name without any such letter.
-    """
+    """Return `<UTC time>-<name>` in letters that every disk can take."""
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     words = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")

@@ -134,11 +134,9 @@ def _around(crs: "CRS", x: Coordinates, y: Coordinates) -> Plane | None:
 def _places(
     to_ground: "Transformer", x: Coordinates, y: Coordinates
 ) -> tuple[Coordinates, Coordinates]:
-    """Return longitude and latitude, NaN where a point lies off the Earth.
-
-    Some projections give an answer there too; the way back tells.
-    """
+    """Return longitude and latitude, NaN where a point lies off the Earth."""
     lon, lat = (_known(part) for part in to_ground.transform(x, y))
+    # Some projections give an answer there too; the way back tells.
     back_x, back_y = to_ground.transform(lon, lat, direction="INVERSE")
     reach = 1e-6 * (np.abs(x).max() + np.abs(y).max() + 1)
     same = (np.abs(_known(back_x) - x) < reach) & (np.abs(_known(back_y) - y) < reach)

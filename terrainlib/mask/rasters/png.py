@@ -119,11 +119,7 @@ _PNG_PNGFILE: Final = {"zlevel": 4}
 
 
 class _PngSink(RasterSink):
-    """Writes an RGB picture.
-
-    Raises:
-        ImageError: If the picture is larger than 500 megapixels: few programs open it.
-    """
+    """Writes an RGB picture."""
 
     def __init__(
         self,

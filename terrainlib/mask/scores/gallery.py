@@ -49,13 +49,7 @@ _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,80}")
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """What was counted on an image, as its file holds it.
-
-    Attributes:
-        confusion: Pixels by class of the truth and of the prediction.
-        boundary_f1: Agreement of the borders; None where it is not known.
-        reliability: `Reliability.to_lists`; None where it is not known.
-    """
+    """What was counted on an image, as its file holds it."""
 
     confusion: tuple[tuple[Count, ...], ...]
     boundary_f1: Share | None

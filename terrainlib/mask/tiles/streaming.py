@@ -33,20 +33,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Strip:
-    """Some rows of a scene.
-
-    Attributes:
-        rows: Working rows.
-        image_rows: The rows of the image that belong to them.
-        pixels: (n, W', C) float32 network input.
-        known: (m, ceil(W / 8)) uint8, the bits of the image's valid pixels; None where
-            all are.
-    """
+    """Some working rows of a scene."""
 
     rows: slice
-    image_rows: slice
-    pixels: FloatArray
-    known: NDArray[np.uint8] | None
+    image_rows: slice  # those that belong to them
+    pixels: FloatArray  # (n, W', C) network input
+    known: NDArray[np.uint8] | None  # bits of (m, W) valid pixels; None where all are
 
 
 class SceneRows:

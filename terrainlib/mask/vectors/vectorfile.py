@@ -36,23 +36,13 @@ def load_ogr() -> Any:
     return pyogrio
 
 
-def write_layer(
+def _write_layer(
     path: Path,
     geometry: NDArray[np.object_],
     fields: Mapping[str, NDArray[Any]],
     **options: Any,
 ) -> None:
-    """Write polygons with their attributes as a file of one layer.
-
-    Args:
-        path: The file; there is none yet.
-        geometry: (n,) polygons as WKB.
-        fields: (n,) values of each attribute.
-        options: As of `pyogrio.raw.write`, and of GDAL's driver.
-
-    Raises:
-        StorageError: If it cannot be written.
-    """
+    """Write polygons with their attributes as a file of one layer."""
     ogr = load_ogr()
     errors = (
         ogr.errors.DataSourceError,
@@ -187,7 +177,7 @@ def write_geopackage(path: Path, polygons: TerrainPolygons) -> None:
     import shapely
 
     with _replacing(path, "terrain.gpkg", polygons) as made:
-        write_layer(
+        _write_layer(
             made,
             shapely.to_wkb(polygons.geometry),
             _fields(polygons),
@@ -233,7 +223,7 @@ def write_geojson(path: Path, polygons: TerrainPolygons) -> None:
     _check_on_earth(path, polygons)
     geometry = with_places_between(polygons.geometry, polygons.edge)
     with _replacing(path, "terrain.geojson", polygons) as made:
-        write_layer(
+        _write_layer(
             made,
             shapely.to_wkb(geometry),
             _fields(polygons),

@@ -44,7 +44,7 @@ def find_record(contents: Contents, graph: Graph, name: str) -> ModelRecord:
     version = contents.keras_version
     return ModelRecord(
         name=name,
-        config=notebook_config(graph).to_dict(),
+        config=_notebook_config(graph).to_dict(),
         classes=class_list(KAGGLE_CLASSES),
         scale=None,
         receptive_field=half_width(graph),
@@ -76,16 +76,12 @@ def build_network(graph: Graph, config: UNetConfig, *, ours: bool) -> Any:
                 "its layers are not those that its record describes. Another "
                 "version of this app wrote it; retrain."
             )
-        notebook_config(graph)
+        _notebook_config(graph)
     return _built(graph)
 
 
-def notebook_config(graph: Graph) -> UNetConfig:
-    """Return the configuration that comes closest to a graph.
-
-    Raises:
-        ModelFileError: If it is no U-Net from three colours to three sigmoid channels.
-    """
+def _notebook_config(graph: Graph) -> UNetConfig:
+    """Return the configuration that comes closest to a graph."""
     height, width, bands = graph.input.options["batch_shape"][1:]
     if bands != _COLORS or height != width:
         raise ModelFileError(
@@ -151,10 +147,7 @@ def _require_same_shape(config: UNetConfig, graph: Graph) -> None:
 
 
 def _built(graph: Graph) -> Any:
-    """Build the network of a graph out of plain Keras layers of the same names.
-
-    It takes images of any height and width, where the original took 128 x 128 px.
-    """
+    """Build the network of a graph out of plain Keras layers of the same names."""
     import keras
 
     tensors: dict[str, Any] = {}

@@ -70,7 +70,7 @@ def predictions(wanted: Wanted, key: str) -> Gallery | None:
         key_now = wanted.key
         if st.session_state.get(COMPLETE) == key_now:
             return _gallery(key_now, wanted)
-        total, missing = count_missing(wanted)
+        total, missing = _count_missing(wanted)
         if not missing:
             st.session_state[COMPLETE] = key_now
             return _gallery(key_now, wanted)
@@ -85,12 +85,8 @@ def predictions(wanted: Wanted, key: str) -> Gallery | None:
     return None
 
 
-def count_missing(wanted: Wanted) -> tuple[int, int]:
-    """Return how many images there are, and how many of them are not predicted yet.
-
-    Raises:
-        InputError: If the data set does not fit the model or the part.
-    """
+def _count_missing(wanted: Wanted) -> tuple[int, int]:
+    """Return how many images there are, and how many of them are not predicted yet."""
     model = described(wanted.entry)
     class_table(model, wanted.dataset)
     pairs = pairs_of(model, wanted.dataset, wanted.part)

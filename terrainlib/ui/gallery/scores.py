@@ -30,12 +30,8 @@ _HEIGHT_PX: Final = 260
 _LINE_GREY: Final = "#8a938c"
 
 
-def show_reliability(reliability: Reliability | None) -> None:
-    """Show accuracy and pixels by confidence, or why there is none to show.
-
-    Args:
-        reliability: Pixels by confidence; None for a model that gives colours.
-    """
+def _show_reliability(reliability: Reliability | None) -> None:
+    """Show accuracy and pixels by confidence, or why there is none to show."""
     if reliability is None:
         st.caption(NO_CONFIDENCE)
         return
@@ -143,7 +139,7 @@ def show_score_report(
     with right:
         st.markdown("**What the pixels of each class were taken for, in per cent**")
         show_confusion(evaluation.confusion, names)
-    show_reliability(evaluation.reliability)
+    _show_reliability(evaluation.reliability)
     _show_tables(evaluation, scores)
 
 

@@ -111,7 +111,7 @@ def show_made(job: Job, made: Made, classes: Classes) -> None:
     said = [note for note in made.notes if note not in made.missing]
     if said:
         st.caption(f"Notes: {md_escape('; '.join(said))}.")
-    show_files(made.files)
+    _show_files(made.files)
 
 
 def show_source(job: Job, image: InputImage) -> None:
@@ -128,7 +128,7 @@ def show_source(job: Job, image: InputImage) -> None:
         st.image(jpeg, alt=f"The image {image.name}", width="stretch")
 
 
-def show_files(paths: tuple[Path, ...]) -> None:
+def _show_files(paths: tuple[Path, ...]) -> None:
     """Show the folder of files, their names and sizes."""
     there = [path for path in paths if files.is_file(path)]
     if not there:

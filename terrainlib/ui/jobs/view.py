@@ -71,7 +71,7 @@ def show_watched(name: str) -> None:
     """Show the prediction whose folder has this name, or say that it is gone."""
     job = by_name(name, list_jobs())
     if job is not None:
-        show_job(job)
+        _show_job(job)
         return
     damaged = by_name(name, damaged_folders(JOB))
     if damaged is not None:
@@ -90,7 +90,7 @@ def show_watched(name: str) -> None:
     )
 
 
-def show_job(job: Job) -> None:
+def _show_job(job: Job) -> None:
     """Show a prediction with its buttons; live while it goes on."""
     with titled(job.name):
         _show_buttons(job)
@@ -219,12 +219,12 @@ def show_earlier_jobs() -> None:
     ):
         show_damaged(JOB_PAGE, damaged)
         for job in jobs[:SHOWN]:
-            _show_job(job)
+            _show_earlier(job)
         if len(jobs) > SHOWN:
             st.caption(f"{plural(len(jobs) - SHOWN, 'older one')} are not shown.")
 
 
-def _show_job(job: Job) -> None:
+def _show_earlier(job: Job) -> None:
     words = state_text(JOB_PAGE, job.state)
     name = job.path.name
     with spread():

@@ -219,14 +219,7 @@ def _offered(
     make: Callable[[MadeMask, Any], bytes],
     makers: Mapping[str, Callable[[], bytes]],
 ) -> list[Download]:
-    """Return the files with an ending, made by their sinks or by makers of their own.
-
-    Args:
-        made: The mask.
-        suffix: The ending.
-        make: Makes a file as its sink would.
-        makers: Make some of them in another way, by the ends of their names.
-    """
+    """Return the files with an ending, made by sinks or, where given, by `makers`."""
     return [
         _download(
             made,

@@ -61,13 +61,8 @@ def follow_choice(key: str, chosen: int) -> None:
     state[before] = chosen
 
 
-def ask_more(choice: Choice, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Show the options and return those of the network and those of the training.
-
-    Args:
-        choice: The preset's values, and the sizes chosen for the data set.
-        key: Start of the widgets' keys.
-    """
+def _ask_more(choice: Choice, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Show the options and return those of the network and those of the training."""
     defaults = choice.config
     with st.expander("More", icon=":material/settings:"):
         st.markdown("**Variety**")
@@ -79,12 +74,8 @@ def ask_more(choice: Choice, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return network, variety | learning
 
 
-def parse_filters(text: str) -> tuple[int, ...]:
-    """Return the filters of the levels from a text such as `32, 64, 128`.
-
-    Raises:
-        ConfigError: If a part is no whole number.
-    """
+def _parse_filters(text: str) -> tuple[int, ...]:
+    """Return the filters of the levels from a text such as `32, 64, 128`."""
     try:
         return tuple(int(part) for part in text.replace(",", " ").split())
     except ValueError as error:
@@ -170,7 +161,7 @@ def _ask_network(defaults: TrainingConfig, key: str) -> dict[str, Any]:
         )
     changes = {"dropout": dropout, "stem_stride": 2 if stem else 1}
     try:
-        return changes | {"filters": parse_filters(filters)}
+        return changes | {"filters": _parse_filters(filters)}
     except ConfigError as error:
         show_error(error)
         return changes | {"filters": ()}
@@ -249,16 +240,8 @@ KEY: Final = "training"
 _DEFAULT_EPOCHS: Final = 30
 
 
-def ask_training(dataset: Dataset) -> RunConfig | None:
-    """Show the form for a data set and return what it asks for.
-
-    Args:
-        dataset: The data set to train on.
-
-    Returns:
-        The configuration, or None where a value is out of its bounds; the form has
-        then said which one.
-    """
+def _ask_training(dataset: Dataset) -> RunConfig | None:
+    """Show the form for a data set and return what it asks for."""
     preset = _ask_preset()
     choice = choose(preset, TrainingData.of(dataset), Machine.here())
     defaults = choice.config
@@ -269,7 +252,7 @@ def ask_training(dataset: Dataset) -> RunConfig | None:
         changes["batch_size"] = _ask_batch_size(preset, choice)
         changes |= _ask_numbers(preset, defaults)
     network["height"] = _ask_height(dataset, preset)
-    more_network, more = ask_more(choice, f"{KEY}_{preset}")
+    more_network, more = _ask_more(choice, f"{KEY}_{preset}")
     return _checked(dataset, preset, network | more_network, changes | more)
 
 
@@ -447,7 +430,7 @@ def show_new_training(active: Run | None) -> None:
     if dataset is None:
         return
     with st.container(border=True):
-        config = ask_training(dataset)
+        config = _ask_training(dataset)
     if active is not None:
         st.fragment(_show_busy, run_every=BUSY_SECONDS)(active.path.name)
     started = st.button(
