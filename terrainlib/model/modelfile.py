@@ -10,7 +10,7 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from terrainlib import files
 from terrainlib.data.palette import Classes
@@ -74,6 +74,12 @@ class TerrainModel:
     name: str
     path: Path | None = None
 
+    @classmethod
+    def of(cls, record: ModelRecord, path: Path, network: Any = None) -> Self:
+        """Return the model of a file; without its network, what the record tells."""
+        classes, config = record.terrain_classes(), record.unet_config()
+        return cls(network, classes, config, record.scale, record, record.name, path)
+
 
 def load_model(model: str | Path) -> TerrainModel:
     """Load a model; nothing is remembered between calls.
@@ -90,15 +96,7 @@ def load_model(model: str | Path) -> TerrainModel:
     name = str(model) if str(model) in EMBEDDED_MODELS else path.name
     with sentences(name):
         record, network = _read_model(_read(path), _name_of(path))
-    return TerrainModel(
-        network=network,
-        classes=record.terrain_classes(),
-        config=record.unet_config(),
-        scale=record.scale,
-        record=record,
-        name=record.name,
-        path=path,
-    )
+    return TerrainModel.of(record, path, network)
 
 
 def read_record(path: str | Path) -> ModelRecord | None:

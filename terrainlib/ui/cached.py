@@ -1,8 +1,7 @@
-"""What the pages keep between reruns: data sets and splits, models, small pictures.
+"""What the pages keep between reruns: data sets and splits, models, results, uploads.
 
-Every key holds the file's date and size, so a retrained model or a changed picture is
-seen. Pictures are kept encoded (a hit copies kilobytes, not megabytes). Every cache is
-bounded. TensorFlow is loaded by `model` only.
+Every key holds the file's date and size, so a retrained model or a changed file is
+seen. Every cache is bounded. TensorFlow is loaded by `model` only.
 """
 
 import hashlib
@@ -18,16 +17,10 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from terrainlib import files
-from terrainlib.data import palette
 from terrainlib.data.dataset import Dataset, open_dataset
-from terrainlib.data.imagery import read_height, read_image
-from terrainlib.data.masks import read_mask
 from terrainlib.data.overlaps import Overlaps, known_overlaps
-from terrainlib.data.palette import Classes
-from terrainlib.data.relief import shaded_relief
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.data.splits import Split, leak_free_split
-from terrainlib.mask.rasters.png import encode_png
 from terrainlib.mask.tiles.bands import to_bytes
 from terrainlib.ui.paths import allowed_path
 
@@ -35,7 +28,6 @@ if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
 JPEG_QUALITY = 88
-THUMBNAIL_PX = 360
 _DATASET_PARTS = ("", "images", "masks", "heights", "classes.json")
 _OPENED = "cached_opened_datasets"
 
@@ -126,36 +118,6 @@ def model_stamp(path: str | Path) -> Stamp:
     return file_stamp(place / "model.keras" if place.is_dir() else place)
 
 
-def image_thumbnail(path: str | Path, *, longest_px: int = THUMBNAIL_PX) -> bytes:
-    """Return an image file as a small JPEG.
-
-    Raises:
-        ImageError: If it cannot be read.
-    """
-    return _image_thumbnail(str(path), file_stamp(path), longest_px)
-
-
-def mask_thumbnail(
-    path: str | Path, classes: Classes, *, longest_px: int = THUMBNAIL_PX
-) -> bytes:
-    """Return a mask file as a small PNG in the colours of its classes.
-
-    Raises:
-        ImageError: If it cannot be read.
-    """
-    key = tuple((item.name, item.color) for item in classes)
-    return _mask_thumbnail(str(path), file_stamp(path), key, longest_px, classes)
-
-
-def relief_thumbnail(path: str | Path, *, longest_px: int = THUMBNAIL_PX) -> bytes:
-    """Return a height file as a small shaded relief, JPEG.
-
-    Raises:
-        ImageError: If it cannot be read.
-    """
-    return _relief_thumbnail(str(path), file_stamp(path), longest_px)
-
-
 @st.cache_resource(max_entries=4, show_spinner="Checking the data set …")
 def _dataset(folder: str, stamp: tuple[Stamp, ...]) -> Dataset:
     del stamp  # part of the key
@@ -188,30 +150,6 @@ def _model(path: str, stamp: Stamp) -> "TerrainModel":
     return load_model(path)
 
 
-@st.cache_data(max_size="64MB", show_spinner=False)
-def _image_thumbnail(path: str, stamp: Stamp, longest_px: int) -> bytes:
-    del stamp  # part of the key
-    return encode_jpeg(shrink(read_image(Path(path)).rgb, longest_px, nearest=False))
-
-
-@st.cache_data(max_size="64MB", show_spinner=False)
-def _mask_thumbnail(
-    path: str, stamp: Stamp, key: tuple[Any, ...], longest_px: int, _classes: Classes
-) -> bytes:
-    del stamp, key  # parts of the key
-    index = read_mask(Path(path), _classes).index
-    return encode_png(
-        palette.colorize(shrink(index, longest_px, nearest=True), _classes)
-    )
-
-
-@st.cache_data(max_size="64MB", show_spinner=False)
-def _relief_thumbnail(path: str, stamp: Stamp, longest_px: int) -> bytes:
-    del stamp  # part of the key
-    shaded = shaded_relief(read_height(Path(path)))
-    return encode_jpeg(shrink(shaded, longest_px, nearest=False))
-
-
 def encode_jpeg(rgb: NDArray[Any]) -> bytes:
     """Return a uint8 or float32 [0, 1] picture, (H, W, 3) or (H, W), as JPEG."""
     picture: NDArray[Any] = to_bytes(rgb)
@@ -219,23 +157,6 @@ def encode_jpeg(rgb: NDArray[Any]) -> bytes:
         picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     return bytes(cv2.imencode(".jpg", picture, quality)[1].tobytes())
-
-
-def shrink(picture: NDArray[Any], longest_px: int, *, nearest: bool) -> NDArray[Any]:
-    """Return a picture whose longer side is at most `longest_px`.
-
-    Args:
-        picture: (H, W) or (H, W, C).
-        longest_px: Limit of height and width.
-        nearest: True for masks, whose values may not be mixed; else areas are averaged.
-    """
-    height, width = picture.shape[:2]
-    factor = longest_px / max(height, width)
-    if factor >= 1:
-        return picture
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    method = cv2.INTER_NEAREST if nearest else cv2.INTER_AREA
-    return cv2.resize(picture, size, interpolation=method)
 
 
 RESULTS_MB: Final = 512

@@ -1,8 +1,10 @@
 """The pictures of a pair as the pages show them, as encoded bytes.
 
-Images become JPEG; masks become PNG: JPEG would invent colours between classes.
+Images become JPEG; masks become PNG: JPEG would invent colours between classes. They
+are kept encoded (a hit copies kilobytes, not megabytes) while their file is unchanged.
 """
 
+from pathlib import Path
 from typing import Any, Final
 
 import cv2
@@ -10,10 +12,14 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from terrainlib.data.imagery import read_height, read_image
 from terrainlib.data.layout import Pair
+from terrainlib.data.masks import read_mask
 from terrainlib.data.palette import Classes, colorize
+from terrainlib.data.relief import shaded_relief
 from terrainlib.mask.rasters.png import encode_png
-from terrainlib.ui import cached
+from terrainlib.mask.tiles.resampling import shrink
+from terrainlib.ui.cached import Stamp, encode_jpeg, file_stamp
 
 THUMBNAIL_PX: Final = 512
 
@@ -24,7 +30,7 @@ def image_picture(pair: Pair) -> bytes:
     Raises:
         ImageError: If the file cannot be read any more.
     """
-    return cached.image_thumbnail(pair.image, longest_px=THUMBNAIL_PX)
+    return _image(str(pair.image), file_stamp(pair.image))
 
 
 def mask_picture(pair: Pair, classes: Classes) -> bytes:
@@ -33,7 +39,8 @@ def mask_picture(pair: Pair, classes: Classes) -> bytes:
     Raises:
         ImageError: If the file cannot be read any more.
     """
-    return _enlarged(cached.mask_thumbnail(pair.mask, classes, longest_px=THUMBNAIL_PX))
+    key = tuple((item.name, item.color) for item in classes)
+    return _mask(str(pair.mask), file_stamp(pair.mask), key, classes)
 
 
 def overlay_picture(pair: Pair, classes: Classes, opacity: float) -> bytes:
@@ -52,7 +59,7 @@ def overlay_picture(pair: Pair, classes: Classes, opacity: float) -> bytes:
     size = (mask.shape[1], mask.shape[0])
     image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     blended = cv2.addWeighted(mask, opacity, image, 1 - opacity, 0)
-    return cached.encode_jpeg(np.asarray(blended, np.uint8))
+    return encode_jpeg(np.asarray(blended, np.uint8))
 
 
 def relief_picture(pair: Pair) -> bytes | None:
@@ -63,7 +70,7 @@ def relief_picture(pair: Pair) -> bytes | None:
     """
     if pair.height is None:
         return None
-    return cached.relief_thumbnail(pair.height, longest_px=THUMBNAIL_PX)
+    return _relief(str(pair.height), file_stamp(pair.height))
 
 
 def colored_picture(mask: NDArray[np.uint8], classes: Classes) -> bytes:
@@ -77,14 +84,26 @@ def flat_picture(rgb: NDArray[Any]) -> bytes:
     Args:
         rgb: (H, W, 3) uint8, for instance a coloured mask.
     """
-    return encode_png(_enlarge(cached.shrink(rgb, THUMBNAIL_PX, nearest=True)))
+    return encode_png(_enlarge(shrink(rgb, THUMBNAIL_PX, nearest=True)))
 
 
 @st.cache_data(max_size="64MB", show_spinner=False)
-def _enlarged(png: bytes) -> bytes:
-    picture = _decode(png)
-    larger = _enlarge(picture)
-    return png if larger.shape == picture.shape else encode_png(larger)
+def _image(path: str, stamp: Stamp) -> bytes:
+    del stamp  # part of the key
+    return encode_jpeg(shrink(read_image(Path(path)).rgb, THUMBNAIL_PX, nearest=False))
+
+
+@st.cache_data(max_size="64MB", show_spinner=False)
+def _mask(path: str, stamp: Stamp, key: tuple[Any, ...], _classes: Classes) -> bytes:
+    del stamp, key  # parts of the key
+    return colored_picture(read_mask(Path(path), _classes).index, _classes)
+
+
+@st.cache_data(max_size="64MB", show_spinner=False)
+def _relief(path: str, stamp: Stamp) -> bytes:
+    del stamp  # part of the key
+    shaded = shaded_relief(read_height(Path(path)))
+    return encode_jpeg(shrink(shaded, THUMBNAIL_PX, nearest=False))
 
 
 def _enlarge(picture: NDArray[Any]) -> NDArray[Any]:

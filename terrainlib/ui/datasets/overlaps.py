@@ -27,6 +27,7 @@ from terrainlib.data.splits import Split, random_split
 from terrainlib.errors import ImageError, StoppedError, TerrainError
 from terrainlib.mask.overlapmap import Part, draw_map, draw_pair, lay_out
 from terrainlib.mask.tiles.bands import to_bytes
+from terrainlib.mask.tiles.resampling import shrink
 from terrainlib.ui import cached
 from terrainlib.ui.datasets.splits import (
     cost_sentence,
@@ -331,7 +332,7 @@ def _small(pair: Pair) -> NDArray[np.uint8]:
         rgb = to_bytes(read_image(pair.image).rgb)
     except ImageError:
         return np.full((*pair.size, 3), _MISSING, np.uint8)
-    return np.asarray(cached.shrink(rgb, _PATCH_PX, nearest=False), np.uint8)
+    return np.asarray(shrink(rgb, _PATCH_PX, nearest=False), np.uint8)
 
 
 def _show_pairs(dataset: Dataset, overlaps: Overlaps, key: str) -> None:

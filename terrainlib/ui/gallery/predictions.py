@@ -5,7 +5,7 @@ predicts what is missing.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import streamlit as st
@@ -109,15 +109,7 @@ def described(entry: ModelEntry) -> TerrainModel:
         raise ModelFileError(
             "it is no readable model file. Choose another model.", file=entry.path.name
         )
-    return TerrainModel(
-        network=None,
-        classes=entry.record.terrain_classes(),
-        config=entry.record.unet_config(),
-        scale=entry.record.scale,
-        record=entry.record,
-        name=entry.title,
-        path=entry.path,
-    )
+    return replace(TerrainModel.of(entry.record, entry.path), name=entry.title)
 
 
 def forget_predictions() -> None:

@@ -26,8 +26,9 @@ from terrainlib.mask.confidence import (
 )
 from terrainlib.mask.rasters.png import encode_png
 from terrainlib.mask.sharpen import METHODS, Method
+from terrainlib.mask.tiles.resampling import shrink
 from terrainlib.types import ByteArray
-from terrainlib.ui.cached import encode_jpeg, shrink
+from terrainlib.ui.cached import encode_jpeg
 
 Shown = Literal["mask", "classes", "confidence"]
 
