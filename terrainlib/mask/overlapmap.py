@@ -128,16 +128,10 @@ def draw_pair(
     *,
     side_px: int = 480,
 ) -> tuple[ByteArray, ByteArray]:
-    """Draw two patches with the ground they share outlined in both.
+    """Draw two patches, (H, W, 3) float32 RGB in [0, 1], with their shared ground.
 
-    What they do not share is darker. A dot marks one corner of the shared ground, the
+    It is outlined in both; what they do not share is darker. A dot marks one corner of the shared ground, the
     same in both.
-
-    Args:
-        first: Image of the overlap's first patch, float32 RGB in [0, 1], (H, W, 3).
-        second: Image of its second, alike.
-        overlap: The overlap.
-        side_px: Longer side of the pictures.
 
     Returns:
         Two pictures, (h, w, 3) uint8 RGB.

@@ -264,11 +264,6 @@ def damaged_folders(work: Work) -> list[Damaged]:
 def require_deletable(path: Path, work: Work, *, active: bool) -> None:
     """Refuse to delete what is not a worker's folder, in its place, and at rest.
 
-    Args:
-        path: The folder.
-        work: The kind of its work.
-        active: Whether its worker is at it.
-
     Raises:
         RunError: With the reason.
     """

@@ -144,11 +144,6 @@ def child_environment() -> dict[str, str]:
 def spawn_worker(path: Path, command: Sequence[str], log_name: str) -> None:
     """Start the worker of a folder and note its process there.
 
-    Args:
-        path: The worker's folder.
-        command: What to run.
-        log_name: File in the folder that takes what it prints.
-
     Raises:
         StorageError: If the folder cannot be written.
     """

@@ -86,23 +86,13 @@ def overlaps(dataset: Dataset) -> Overlaps | None:
 def leak_free(
     dataset: Dataset, shared: Overlaps, *, share: float = 0.15, seed: int = 0
 ) -> Split:
-    """Return the split that a training of these settings makes.
-
-    Args:
-        dataset: The data set, of two pairs or more.
-        shared: Its shared ground.
-        share: Share of the pairs asked for validation.
-        seed: The training's seed.
-    """
+    """Return the split that a training of these settings makes."""
     key = (str(dataset.folder), dataset.fingerprint, len(shared.pairs))
     return _leak_free(key, share, seed, dataset, shared)
 
 
 def model(path: str | Path) -> "TerrainModel":
     """Return a loaded model, shared by all visitors: predict with it, never train it.
-
-    Args:
-        path: An embedded model's word, a model file, or a run folder.
 
     Raises:
         ModelFileError: If it is no model of ours, damaged, or dangerous.

@@ -67,27 +67,14 @@ def empty_state(title: str, body: str, *, icon: str = ":material/info:") -> None
 
 
 def page_card(page: str, label: str, text: str, *, icon: str) -> None:
-    """Show a bordered card that leads to another page.
-
-    Args:
-        page: File of the page, one of the constants of `ui.state`.
-        label: The link's words.
-        text: One sentence below it.
-        icon: A Material icon.
-    """
+    """Show a bordered card that leads to another page."""
     with st.container(border=True, height="stretch"):
         st.page_link(page, label=f"**{label}**", icon=icon)
         st.markdown(f":gray[{text}]")
 
 
 def links_to_model(model_id: str, *, gallery: str, studio: str) -> None:
-    """Show links that open the gallery and the studio with a model.
-
-    Args:
-        model_id: The model, as it is named in the address.
-        gallery: The words of the first link.
-        studio: Those of the second.
-    """
+    """Show links that open the gallery and the studio with a model."""
     link = {"model": model_id}
     icons = ":material/compare:", ":material/tune:"
     st.page_link(state.GALLERY_PAGE, label=gallery, icon=icons[0], query_params=link)
@@ -181,11 +168,7 @@ _NOTICE: Final = "shared_notice"  # list of str: kind, title, Markdown
 
 @contextmanager
 def noticed(title: str) -> Iterator[None]:
-    """Turn a library error of the block into the notice of the next page.
-
-    Args:
-        title: What failed, in a few words of our own.
-    """
+    """Turn a library error of the block into the notice of the next page."""
     try:
         yield
     except TerrainError as error:

@@ -79,11 +79,7 @@ def colored_picture(mask: NDArray[np.uint8], classes: Classes) -> bytes:
 
 
 def flat_picture(rgb: NDArray[Any]) -> bytes:
-    """Return flat colours as PNG of thumbnail size.
-
-    Args:
-        rgb: (H, W, 3) uint8, for instance a coloured mask.
-    """
+    """Return flat colours, (H, W, 3) uint8, as PNG of thumbnail size."""
     return encode_png(_enlarge(shrink(rgb, THUMBNAIL_PX, nearest=True)))
 
 

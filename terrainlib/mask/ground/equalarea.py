@@ -245,13 +245,7 @@ def row_areas(
 def mean_area(
     georeference: Georeference | None, height: int, width: int
 ) -> float | None:
-    """Return the mean ground area of a pixel of the image in square metres, or None.
-
-    Args:
-        georeference: Where the image's pixels lie.
-        height: Rows of the image.
-        width: Columns of the image.
-    """
+    """Return the mean ground area of a pixel of the image in square metres, or None."""
     plane = equal_area_plane(georeference, slice(0, height), width)
     if plane is None or georeference is None:
         return None

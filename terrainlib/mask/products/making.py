@@ -205,13 +205,7 @@ def predict_file(  # noqa: PLR0913 - what to make is one argument; the rest are 
 
 
 def file_names(stem: str, wanted: Wanted, *, placed: bool) -> tuple[str, ...]:
-    """Return the name of every file that may be written for an image.
-
-    Args:
-        stem: What the names begin with.
-        wanted: What to make.
-        placed: Whether the image is georeferenced.
-    """
+    """Return the name of every file that may be written for an image."""
     return tuple(f"{stem}{file.ending}" for file in files_of(wanted, placed=placed))
 
 

@@ -262,12 +262,7 @@ def products_of(wanted: Any) -> list[Product]:
 
 
 def files_of(wanted: Any, *, placed: bool) -> list[ProductFile]:
-    """Return all files that may be written for an image.
-
-    Args:
-        wanted: What to make, a `Wanted`.
-        placed: Whether the image is georeferenced.
-    """
+    """Return all files that may be written for an image."""
     return [
         file
         for product in products_of(wanted)

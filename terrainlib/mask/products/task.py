@@ -245,12 +245,7 @@ def check(task: Task) -> None:
 
 
 def outputs_of(task: Task, scratch: Path) -> Outputs:
-    """Return the sinks that one pass over the image feeds.
-
-    Args:
-        task: The image and what to make of it.
-        scratch: Folder for files that do not stay.
-    """
+    """Return the sinks that one pass over the image feeds."""
     wanted = task.wanted
     files = {
         task.path(file.ending): _sink(task, file, make)

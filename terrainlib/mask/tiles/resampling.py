@@ -226,12 +226,9 @@ def _contiguous(values: NDArray[Any]) -> FloatArray:
 
 
 def shrink(picture: NDArray[Any], longest_px: int, *, nearest: bool) -> NDArray[Any]:
-    """Return a picture whose longer side is at most `longest_px`.
+    """Return a picture (H, W[, C]) whose longer side is at most `longest_px`.
 
-    Args:
-        picture: (H, W) or (H, W, C).
-        longest_px: Limit of height and width.
-        nearest: True for masks, whose values may not be mixed; else areas are averaged.
+    With `nearest` no values are mixed, as in masks; else areas are averaged.
     """
     height, width = picture.shape[:2]
     factor = longest_px / max(height, width)

@@ -42,12 +42,7 @@ class _Strip:
 
 
 class SceneRows:
-    """What a pass over the tiles of a scene is fed, one row of tiles after the other.
-
-    Args:
-        feed: The scene.
-        grid: The tiles.
-    """
+    """What a pass over the tiles of a scene is fed, a row of tiles after the other."""
 
     def __init__(self, feed: Feed, grid: Grid) -> None:
         self._feed = feed
@@ -358,14 +353,7 @@ def grid_of(
 def memory_bytes(
     model: "TerrainModel", geometry: Geometry, grid: Grid, wants: Collection[Plane]
 ) -> int:
-    """Return what predicting a large image takes above the loaded model, about.
-
-    Args:
-        model: The model.
-        geometry: The sizes of the image.
-        grid: Its tiles, from `grid_of`.
-        wants: What is wanted beside the classes.
-    """
+    """Return what predicting a large image takes above the loaded model, about."""
     tile = grid.tile[0] * grid.tile[1]
     if isinstance(model.network, PixelClassifier):
         network: float = _CLASSIFIER_BYTES_PER_PX

@@ -100,11 +100,7 @@ _HEAD: Final = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
 
 
 def qml_style(classes: Classes) -> str:
-    """Return a QGIS style that fills polygons by their attribute `class`.
-
-    Args:
-        classes: The K classes.
-    """
+    """Return a QGIS style that fills polygons by their attribute `class`."""
     root = ElementTree.Element("qgis", version="3.22", styleCategories="Symbology")
     renderer = ElementTree.SubElement(
         root, "renderer-v2", type="categorizedSymbol", attr="class", symbollevels="0"

@@ -23,11 +23,6 @@ _MOMENTUM_LIMIT: Final = 0.999
 def find_record(contents: Contents, graph: Graph, name: str) -> ModelRecord:
     """Return the record in a file, or that of an original notebook file.
 
-    Args:
-        contents: The file.
-        graph: Its layers.
-        name: What the model is called where its record does not say.
-
     Raises:
         ModelFileError: If there is none, or it does not fit the layers.
     """

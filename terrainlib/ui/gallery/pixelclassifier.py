@@ -37,13 +37,7 @@ _MAX_JUDGED: Final = 8
 
 
 def show_pixel_classifier(wanted: Wanted, evaluation: Evaluation, key: str) -> None:
-    """Show the scores beside the pixel classifier's; nothing where it is the model.
-
-    Args:
-        wanted: Model, data set and part.
-        evaluation: The model's scores on them.
-        key: Start of the widgets' keys, one a page.
-    """
+    """Show the scores beside the pixel classifier's; nothing where it is the model."""
     record = wanted.entry.record
     if record is None or wanted.entry.id == PIXEL_CLASSIFIER_ID:
         return

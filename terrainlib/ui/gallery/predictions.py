@@ -58,10 +58,6 @@ class Wanted:
 def predictions(wanted: Wanted, key: str) -> Gallery | None:
     """Return the predictions, or offer to compute those that are missing.
 
-    Args:
-        wanted: Which predictions.
-        key: Start of the widgets' keys, one a page.
-
     Returns:
         The gallery, or None as long as predictions are missing; the page then shows
         the button that computes them, or the sentence why they cannot be.

@@ -27,12 +27,7 @@ from terrainlib.ui.text import duration, file_size, finish_time, md_escape
 
 
 def progress_text(job: Job, timezone: str | None) -> str:
-    """Return one line: which image, tiles, time left and when it will be over.
-
-    Args:
-        job: The prediction.
-        timezone: The viewer's, as the browser names it.
-    """
+    """Return one line: which image, tiles, time left and when it will be over."""
     status = job.status
     parts = [job.place_text] if len(job.config.images) > 1 else []
     if status.tiles:
@@ -202,10 +197,6 @@ def batch_frame(job: Job) -> pd.DataFrame:
 
 def show_table(job: Job, *, choose: bool = False) -> str | None:
     """Show all images in a table.
-
-    Args:
-        job: The prediction.
-        choose: Whether a row can be chosen.
 
     Returns:
         Name of the image that was chosen, if one was.

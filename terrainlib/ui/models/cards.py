@@ -203,12 +203,7 @@ KINDS: Final = {
 
 
 def show_model_card(entry: ModelEntry, *, is_default: bool) -> None:
-    """Show one model.
-
-    Args:
-        entry: The model.
-        is_default: Whether it is the one the app begins with.
-    """
+    """Show one model."""
     with st.container(border=True, key=f"models_card_{entry.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader(md_escape(entry.title), anchor=False, width="content")

@@ -38,12 +38,7 @@ _MAX_SMALLEST: Final = 1e9
 
 
 def pick_smallest_area(key: str, *, on_earth: bool) -> SmallestArea:
-    """Ask for the smallest polygon.
-
-    Args:
-        key: Start of the widgets' keys.
-        on_earth: Whether areas are known in square metres.
-    """
+    """Ask for the smallest polygon."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         value = st.number_input(
             "Smallest polygon",
@@ -63,12 +58,7 @@ def pick_smallest_area(key: str, *, on_earth: bool) -> SmallestArea:
 
 
 def pick_pack_target(key: str, size: tuple[int, int]) -> PackTarget:
-    """Ask what a world-builder's pack is made for.
-
-    Args:
-        key: Start of the widgets' keys.
-        size: (H, W) of the image, px.
-    """
+    """Ask what a world-builder's pack is made for."""
     engine = st.selectbox(
         "Made for",
         ENGINES,
@@ -194,12 +184,7 @@ def raster_downloads(made: MadeMask) -> list[Download]:
 
 
 def vector_downloads(made: MadeMask, smallest: SmallestArea) -> list[Download]:
-    """Return the polygons on offer for an image with a place.
-
-    Args:
-        made: The mask.
-        smallest: Smaller islands are merged into what surrounds them.
-    """
+    """Return the polygons on offer for an image with a place."""
     makers = {
         ".gpkg": partial(files.geopackage, made, smallest),
         ".geojson": partial(files.geojson, made, smallest),

@@ -26,12 +26,7 @@ from terrainlib.ui.studio.masks import MadeMask
 
 
 def picture(made: MadeMask, sink: type[RasterSink]) -> bytes:
-    """Return as PNG what a sink writes into a picture.
-
-    Args:
-        made: The mask.
-        sink: What would write it into a file.
-    """
+    """Return as PNG what a sink writes into a picture."""
     height, width = made.predicted.shape
     path = Path(f"{made.stem}.png")  # that nothing is written to
     maker = sink(path, height=height, width=width, classes=made.classes)
@@ -71,12 +66,7 @@ def shown_over_image(made: MadeMask, view: ViewSettings) -> ByteArray:
 
 
 def raster(made: MadeMask, sink: type[RasterSink]) -> bytes:
-    """Return as GeoTIFF on the image's grid what a sink writes.
-
-    Args:
-        made: The mask.
-        sink: What writes it.
-    """
+    """Return as GeoTIFF on the image's grid what a sink writes."""
     height, width = made.predicted.shape
 
     def write(path: Path) -> None:

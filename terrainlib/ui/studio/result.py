@@ -155,11 +155,7 @@ def _pick_clean_mask(made: MadeMask) -> MadeMask:
 
 
 def pick_cleaning(key: str) -> PostProcessing:
-    """Show one slider for each way of cleaning; they stay as they are for the session.
-
-    Args:
-        key: Start of the widgets' keys, one a page.
-    """
+    """Show a slider for each way of cleaning; they stay as they are for the session."""
     grid = st.grid(len(STEPS), min_column_width=220)
     sizes = {}
     for step in STEPS:

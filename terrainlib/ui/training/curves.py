@@ -37,12 +37,7 @@ LAST_KEPT: Final = (
 
 
 def show_main_curves(run: Run, metrics: pd.DataFrame) -> None:
-    """Show loss and mean IoU: whether it learns, and how well.
-
-    Args:
-        run: The run; its status names the best epoch.
-        metrics: Its epochs so far, at least one.
-    """
+    """Show loss and mean IoU: whether it learns, and how well."""
     with st.grid(2, min_column_width=300):
         _show_chart(run, metrics, charts.LOSS, COLORS_LOSS if _original(run) else "")
         _show_chart(run, metrics, charts.MIOU, LAST_KEPT if _original(run) else "")

@@ -421,11 +421,7 @@ BUSY_SECONDS: Final = 2.0
 
 
 def show_new_training(active: Run | None) -> None:
-    """Show the form and its button.
-
-    Args:
-        active: The training that goes on, if any: only one can at a time.
-    """
+    """Show the form and its button."""
     dataset = pick_dataset("training")
     if dataset is None:
         return
