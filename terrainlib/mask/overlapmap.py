@@ -130,8 +130,8 @@ def draw_pair(
 ) -> tuple[ByteArray, ByteArray]:
     """Draw two patches, (H, W, 3) float32 RGB in [0, 1], with their shared ground.
 
-    It is outlined in both; what they do not share is darker. A dot marks one corner of the shared ground, the
-    same in both.
+    It is outlined in both, and what they do not share is darker. A dot marks one of its
+    corners, the same in both.
 
     Returns:
         Two pictures, (h, w, 3) uint8 RGB.
