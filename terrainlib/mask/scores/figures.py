@@ -155,7 +155,10 @@ def _draw_legend(figure: "Figure", classes: Classes) -> None:
         ("Wrong class", WRONG_COLOR),
     ]
     legend = figure.legend(
-        [Patch(facecolor=_unit(color), edgecolor="0.6") for _, color in entries],
+        [
+            Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="0.6")
+            for _, color in entries
+        ],
         # Matplotlib would leave out a name that begins with an underscore.
         [f" {name}" if name.startswith("_") else name for name, _ in entries],
         loc="outside lower center",
@@ -165,11 +168,6 @@ def _draw_legend(figure: "Figure", classes: Classes) -> None:
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
-
-
-def _unit(color: tuple[int, int, int]) -> tuple[float, float, float]:
-    red, green, blue = color
-    return red / 255, green / 255, blue / 255
 
 
 def _percent(share: float) -> str:

@@ -35,7 +35,8 @@ def _show_reliability(reliability: Reliability | None) -> None:
     if reliability is None:
         st.caption(NO_CONFIDENCE)
         return
-    frame = _rows(reliability)
+    frame = reliability.frame().assign(share=reliability.shares)
+    frame = frame[frame["pixels"] > 0]
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**How often it was right, by how sure it was**")
@@ -43,8 +44,10 @@ def _show_reliability(reliability: Reliability | None) -> None:
         st.caption(MEANING)
     with right:
         st.markdown("**How sure it was: share of the pixels**")
+        shares = _bars(frame, "share", "Share of the pixels")
         st.altair_chart(
-            _share_chart(frame), alt="Bar chart: share of the pixels by confidence"
+            shares.properties(height=_HEIGHT_PX),
+            alt="Bar chart: share of the pixels by confidence",
         )
         offer_file(
             "Diagram",
@@ -52,11 +55,6 @@ def _show_reliability(reliability: Reliability | None) -> None:
             "reliability.png",
             key="download_reliability_figure",
         )
-
-
-def _rows(reliability: Reliability) -> pd.DataFrame:
-    frame = reliability.frame().assign(share=reliability.shares)
-    return frame[frame["pixels"] > 0]
 
 
 def _accuracy_chart(frame: pd.DataFrame) -> Any:
@@ -69,12 +67,9 @@ def _accuracy_chart(frame: pd.DataFrame) -> Any:
     return (_bars(frame, "accuracy", "Right") + honest).properties(height=_HEIGHT_PX)
 
 
-def _share_chart(frame: pd.DataFrame) -> Any:
-    return _bars(frame, "share", "Share of the pixels").properties(height=_HEIGHT_PX)
-
-
 def _bars(frame: pd.DataFrame, column: str, title: str) -> Any:
     scale = alt.Scale(domain=[0, 1])
+    percents = alt.Axis(format="%", tickCount=5)
     highest = scale if column == "accuracy" else alt.Scale(zero=True)
     return (
         alt.Chart(frame)
@@ -88,7 +83,7 @@ def _bars(frame: pd.DataFrame, column: str, title: str) -> Any:
                 axis=alt.Axis(format="%", values=[0, 0.2, 0.4, 0.6, 0.8, 1]),
             ),
             x2="to:Q",
-            y=alt.Y(f"{column}:Q", title=title, scale=highest, axis=_percent_axis()),
+            y=alt.Y(f"{column}:Q", title=title, scale=highest, axis=percents),
             tooltip=[
                 alt.Tooltip("confidence:Q", title="Sure, on average", format=".1%"),
                 alt.Tooltip("accuracy:Q", title="Right", format=".1%"),
@@ -96,10 +91,6 @@ def _bars(frame: pd.DataFrame, column: str, title: str) -> Any:
             ],
         )
     )
-
-
-def _percent_axis() -> alt.Axis:
-    return alt.Axis(format="%", tickCount=5)
 
 
 def _in_words(reliability: Reliability, frame: pd.DataFrame) -> str:

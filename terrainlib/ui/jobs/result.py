@@ -1,6 +1,5 @@
 """What became of one image of a prediction: mask, areas, files."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -98,11 +97,16 @@ def show_made(job: Job, made: Made, classes: Classes) -> None:
     with mask:
         _show_mask(made)
     st.caption(md_escape(made_text(made)))
-    _show_gap(made.gap)
+    if made.gap:
+        st.markdown(gap_in_words(checked(Gap, made.gap)))
     _show_areas(made, classes)
-    st.markdown(_unsure_text(made))
+    st.markdown(
+        f"The model is unsure of {made.unsure_share:.1%} of the pixels: there its best "
+        "two classes are close."
+    )
     for note in made.missing:
-        st.warning(md_escape(_sentence(note)), icon=":material/info:")
+        sentence = f"{note[:1].upper()}{note[1:].rstrip('.')}."
+        st.warning(md_escape(sentence), icon=":material/info:")
     said = [note for note in made.notes if note not in made.missing]
     if said:
         st.caption(f"Notes: {md_escape('; '.join(said))}.")
@@ -148,11 +152,6 @@ def _show_mask(made: Made) -> None:
         st.image(mask_overview(path), alt=alt, width="stretch")
 
 
-def _show_gap(values: Mapping[str, Any]) -> None:
-    if values:
-        st.markdown(gap_in_words(checked(Gap, values)))
-
-
 def _show_areas(made: Made, classes: Classes) -> None:
     table = AreaTable.from_dict(made.areas) if made.areas else None
     if table is None or not table.rows:
@@ -164,17 +163,6 @@ def _show_areas(made: Made, classes: Classes) -> None:
         file_name=f"{Path(made.name).stem}_areas.csv",
         key="studio_job_areas",
     )
-
-
-def _unsure_text(made: Made) -> str:
-    return (
-        f"The model is unsure of {made.unsure_share:.1%} of the pixels: there its best "
-        "two classes are close."
-    )
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
 def batch_frame(job: Job) -> pd.DataFrame:

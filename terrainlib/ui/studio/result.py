@@ -33,11 +33,6 @@ _MARKS: Final[dict[Level, str]] = {
 }
 
 
-def _follow_scale(made: MadeMask) -> None:
-    if chosen_scale(made.scale.subject) != made.scale.chosen:
-        st.rerun()
-
-
 def _show_gap(made: MadeMask) -> None:
     """Show how the image compares, and offer the scale that would be better."""
     st.markdown(gap_in_words(made.gap))
@@ -116,7 +111,8 @@ def _use(subject: str, scale: float | None) -> None:
 
 def show_result(made: MadeMask) -> None:
     """Show a mask with everything that can be done with it; call it in a fragment."""
-    _follow_scale(made)
+    if chosen_scale(made.scale.subject) != made.scale.chosen:
+        st.rerun()  # the whole page: another scale was chosen than that of the mask
     _show_gap(made)
     show_legend(made.classes)
     place = st.container()  # the view shows what the sliders below it give
