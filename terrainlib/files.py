@@ -32,6 +32,7 @@ STALE_HOURS = 24.0
 MAX_JSON_BYTES = 64_000_000  # what a scan of 100,000 pairs remembers takes a third
 MAX_JSON_DEPTH = 40
 MAX_JSON_DIGITS = 300  # still a float
+_NOT_IN_WINDOWS_1252: Final = frozenset({0x81, 0x8D, 0x8F, 0x90, 0x9D})
 _TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.tmp")
 _MANY_FILES = 64
 
@@ -271,7 +272,7 @@ def parse_json(data: bytes | str, *, finite: bool = True) -> Any:
         raise ValueError(f"more than {MAX_JSON_BYTES} bytes of JSON")
     try:
         value = json.loads(
-            data,
+            _text(data) if isinstance(data, bytes) else data,
             parse_constant=_no_number if finite else float,
             parse_int=_whole,
             parse_float=_finite,
@@ -285,6 +286,16 @@ def parse_json(data: bytes | str, *, finite: bool = True) -> Any:
             raise ValueError(f"nested deeper than {MAX_JSON_DEPTH}")
         level = [inner for outer in level for inner in _inside(outer)]
     return value
+
+
+def _text(data: bytes) -> str:
+    """Return JSON as text: UTF-8, 16 or 32, with or without a mark in front."""
+    try:
+        return data.decode(json.detect_encoding(data), "surrogatepass")
+    except UnicodeDecodeError as error:
+        other = b"\0" not in data and not set(data) & _NOT_IN_WINDOWS_1252
+        kind = "in Latin-1 or Windows-1252" if other else "in no encoding known here"
+        raise ValueError(f"its text is {kind}; save it as UTF-8") from error
 
 
 def _inside(value: Any) -> list[Any]:
@@ -414,6 +425,37 @@ def _machine() -> str:
     return f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
+_OF_SYSTEMS: Final = frozenset(
+    {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "icon\r"}
+)
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder is none of a person's own, by its name.
+
+    Names that begin with a dot, and what macOS, Windows and file servers leave behind:
+    `.DS_Store`, `._a.png`, `__MACOSX`, `Thumbs.db`, `desktop.ini`.
+    """
+    return name.startswith(".") or name.lower() in _OF_SYSTEMS
+
+
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return what sorts texts as people do: `area_2` before `area_10`.
+
+    Example:
+        >>> sorted(["area_10", "Area_3", "area_2"], key=natural_key)
+        ['area_2', 'Area_3', 'area_10']
+    """
+    parts = _NUMBERS.split(text)
+    key = [
+        (0, int(part), "") if number % 2 else (1, 0, part.casefold())
+        for number, part in enumerate(parts)
+        if part
+    ]
+    return (*key, (-1, 0, text))  # equal but for case or zeros: in a fixed order
+
+
+_NUMBERS: Final = re.compile(r"([0-9]{1,18})")
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 
 

@@ -1,18 +1,23 @@
 """What of GDAL stays closed: drivers, files beside a raster, and the network.
 
-Left on are the drivers GTiff, COG, PNG, JPEG, GPKG, GeoJSON and the two that keep data
-in memory. Many of the others reach out for other files or for the network when they
-open a file (VRT, WMS, WCS, HTTP, STACIT ...). The list holds every driver that
-rasterio's wheels bring; a test compares it with the drivers that are really there.
+Left on are the drivers GTiff, COG, PNG, JPEG, GPKG, GeoJSON, Shapefile and the two that
+keep data in memory. Many of the others reach out for other files or for the network
+when they open a file (VRT, WMS, WCS, HTTP, STACIT ...). The list holds every driver
+that rasterio's wheels bring; a test compares it with the drivers that are really there.
 """
 
+import os
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 _SKIPPED: Final = """
 AAIGrid, ACE2, ADRG, AIG, AVCBin, AVCE00, AirSAR, BAG, BIGGIF, BLX, BMP, BSB, BT, BYN,
 CALS, CEOS, COASP, COSAR, CPG, CTG, CTable2, DAAS, DERIVED, DIMAP, DIPEx, DOQ1, DOQ2,
-DTED, ECRGTOC, EEDA, EEDAI, EHdr, EIR, ELAS, ENVI, ERS, ESAT, ESRI Shapefile, ESRIC,
+DTED, ECRGTOC, EEDA, EEDAI, EHdr, EIR, ELAS, ENVI, ERS, ESAT, ESRIC,
 ESRIJSON, FAST, FIT, GFF, GIF, GNMDatabase, GNMFile, GRASSASCIIGrid, GRIB, GS7BG,
 GSAG, GSBG, GSC, GTI, GTX, GXF, GenBin, GeoJSONSeq, HDF5, HDF5Image, HF2, HFA, HTTP,
 ILWIS, IRIS, ISCE, ISG, ISIS2, ISIS3, JAXAPALSAR, JDEM, JP2OpenJPEG, KMLSUPEROVERLAY,
@@ -28,7 +33,7 @@ ZMap, Zarr, netCDF
 # New with the GDAL of rasterio 1.5; an older one complains of names it does not know.
 _SKIPPED_LATER: Final = "GDALG, LIBERTIFF, MiraMonRaster, RCM"
 
-# The library that writes vector files brings a GDAL of its own, with other drivers.
+# The library for vector files brings a GDAL of its own, with other drivers.
 _SKIPPED_VECTOR: Final = """
 ADBC, AIVector, AmigoCloud, Arrow, CAD, CSV, CSW, Carto, DGN, DXF, EDIGEO,
 Elasticsearch, FlatGeobuf, GML, GMLAS, GPSBabel, GPX, GTFS, GeoRSS, Geoconcept, HANA,
@@ -57,3 +62,32 @@ CLOSED: Final = {
     "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",  # whatever an address ends with
     "PROJ_NETWORK": "OFF",
 }
+
+_SILENT: Final = {"GDAL_SKIP": GDAL_SKIP_VECTOR, "CPL_LOG": os.devnull}
+OGR_LOCK: Final = threading.Lock()  # one thread at a time works with vector files
+
+
+def load_ogr() -> Any:
+    """Return pyogrio, for GeoPackage, GeoJSON and Shapefile and nothing else."""
+    with OGR_LOCK:
+        if "pyogrio" not in sys.modules:
+            import rasterio
+
+            with rasterio.Env(), _environment(_SILENT):
+                import pyogrio
+        import pyogrio.raw
+    return pyogrio
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -4,7 +4,9 @@ import argparse
 from typing import Any
 
 from terrainlib.cli.console import progress_bar, say, say_json, say_table
+from terrainlib.data.classes.meaning import describe
 from terrainlib.data.dataset import Dataset, open_dataset
+from terrainlib.data.layout import LAYOUT_TEXTS
 from terrainlib.data.overlaps import Overlaps, find_overlaps
 from terrainlib.data.splits import leak_free_split, random_split
 from terrainlib.errors import DatasetError
@@ -44,10 +46,17 @@ def _report(dataset: Dataset, overlaps: Overlaps | None) -> dict[str, Any]:
             {"file": entry.file, "problem": entry.problem} for entry in dataset.problems
         ],
         "classes": dataset.class_shares,
+        "no_data": dataset.no_data_share,
+        "notes": [_meaning(dataset), *dataset.notes],
+        "layout": dataset.layout,
     }
     if overlaps is not None:
         report["overlaps"] = [[pair.first, pair.second] for pair in overlaps.pairs]
     return report
+
+
+def _meaning(dataset: Dataset) -> str:
+    return describe(dataset.meaning, [item.name for item in dataset.classes])
 
 
 def _say_overlaps(dataset: Dataset, overlaps: Overlaps) -> None:
@@ -79,8 +88,12 @@ def _say_overlaps(dataset: Dataset, overlaps: Overlaps) -> None:
 def _say_dataset(dataset: Dataset) -> None:
     heights = "with" if dataset.has_heights else "without"
     say(f"{dataset.name}: {len(dataset.pairs)} usable pairs {heights} height")
+    say(f"Layout: {LAYOUT_TEXTS[dataset.layout]}")
     rows = [[name, f"{share:.1%}"] for name, share in dataset.class_shares.items()]
     say_table("Classes", ["class", "share"], rows)
+    say(f"No data or no class: {dataset.no_data_share:.1%} of the masks' pixels")
+    for note in (_meaning(dataset), *dataset.notes):
+        say(note)
     if dataset.problems:
         count = len(dataset.problems)
         say(f"{count} {'problem' if count == 1 else 'problems'}:")

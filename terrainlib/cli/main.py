@@ -46,6 +46,17 @@ def bands(text: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
+def band_names(text: str) -> tuple[int | str, ...]:
+    """Return bands by number or name: `1,2,3` or `red,green,blue,nir`."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(words):
+        raise argparse.ArgumentTypeError(
+            f"numbers or names such as 1,2,3 or red,green,blue,nir are needed, not "
+            f"{text!r}"
+        )
+    return tuple(int(word) if word.isdecimal() else word for word in words)
+
+
 def pack_target(text: str) -> "PackTarget":
     """Return what a pack is made for: `source`, `unity:1025`, `unreal:1009:stretch`."""
     from terrainlib.mask.pack.pack import PackTarget
@@ -149,6 +160,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_check(commands)
+    _add_patches(commands)
     _add_train(commands)
     _add_evaluate(commands)
     _add_predict(commands)
@@ -166,6 +178,43 @@ def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(command=("terrainlib.cli.check", "check"))
+
+
+def _add_patches(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser(
+        "patches",
+        help="make a data set of labelled scenes",
+        description="Cut large images into patches, with what is labelled of them.",
+    )
+    add = parser.add_argument
+    files: dict[str, Any] = {"type": Path, "nargs": "+"}
+    add("images", metavar="IMAGE", help="TIFF of any size, PNG or JPEG", **files)
+    add(
+        "--labels",
+        metavar="FILE",
+        required=True,
+        help="class rasters, or polygons, lines and points of GeoPackage, GeoJSON or "
+        "Shapefile; later ones lie over earlier ones",
+        **files,
+    )
+    add("--out", metavar="DATA", type=Path, required=True, help="new folder")
+    add("--field", metavar="NAME", help="field of the class, where it is not clear")
+    add("--size", metavar="PX", type=int, help="side of a patch (default: what fits)")
+    add(
+        "--width",
+        metavar="PX",
+        type=number,
+        default=3.0,
+        help="of lines and points without a field width_px (default: 3)",
+    )
+    add(
+        "--bands",
+        metavar="BANDS",
+        type=band_names,
+        help="bands that trainings use, by number or name, such as red,green,blue,nir; "
+        "all are kept",
+    )
+    parser.set_defaults(command=("terrainlib.cli.patches", "patches"))
 
 
 def _add_train(commands: "argparse._SubParsersAction[_Parser]") -> None:

@@ -1,7 +1,7 @@
 """The command `predict`."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +15,7 @@ from terrainlib.data.scene import list_bands
 from terrainlib.errors import ConfigError, InputError, StoppedError, TerrainError
 from terrainlib.mask.cleaning import STEPS, PostProcessing
 from terrainlib.mask.products.making import file_names, predict_file
-from terrainlib.mask.products.products import CHOICES
+from terrainlib.mask.products.products import CHOICES, folder_images
 from terrainlib.mask.products.records import SHARES_FILE, Made, Wanted, shares_csv
 from terrainlib.mask.vectors.polygons import SmallestArea
 from terrainlib.model.inputs import require_heights
@@ -25,29 +25,36 @@ if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
     from terrainlib.runs.jobs.estimate import Estimate
 
-IMAGE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-
 
 def find_images(paths: list[Path]) -> list[Path]:
     """Return the image files that the arguments name, each of them once.
+
+    Of a folder hidden files and the results of earlier predictions are left out.
 
     Raises:
         InputError: If a folder holds no image.
     """
     found: dict[Path, Path] = {}
     for path in paths:
-        inside = [path]
+        inside: Sequence[Path] = [path]
         if path.is_dir():
-            inside = sorted(
-                entry
-                for entry in path.iterdir()
-                if entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file()
-            )
+            folder = folder_images(path)
+            inside = folder.images
             if not inside:
                 raise InputError("holds no PNG, JPEG or TIFF image.", file=path.name)
+            if folder.results:
+                note(_results_text(path, len(folder.results)))
         for entry in inside:
             found.setdefault(entry.resolve(), entry)
     return list(found.values())
+
+
+def _results_text(folder: Path, count: int) -> str:
+    made = "1 file is" if count == 1 else f"{count:,} files are"
+    return (
+        f"{folder.name}: {made} called like results for images beside them and left "
+        "out; to predict such a file, name it"
+    )
 
 
 class Names:

@@ -4,6 +4,7 @@ Which names are images, masks and heights where no rule of `layout` fits, and wh
 bands of the images are used. The page writes the file, the command line reads it.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -16,6 +17,7 @@ from terrainlib.types import PathText, read_record
 
 CHOICES_FILE: Final = "dataset.json"
 MAX_BANDS: Final = 64
+MAX_STARS: Final = 4
 
 BandName = Annotated[int, Field(ge=1, le=2**16)] | Annotated[str, Field(max_length=200)]
 
@@ -25,16 +27,52 @@ class Patterns:
     """Which files of a folder belong together, by their paths within it.
 
     `*` stands for what a pair's files have in common: their id. It may hold slashes.
+    Several stars make up the id together; each pattern has as many as the others.
 
     Attributes:
         images: For example `*_sat.jpg`.
         masks: For example `*_mask.png`.
         heights: None where there are none.
+
+    Raises:
+        DatasetError: If one of them has no `*`, or more or fewer than the others, or
+            leads out of the folder.
     """
 
     images: PathText
     masks: PathText
     heights: PathText | None = None
+
+    def __post_init__(self) -> None:
+        named = [self.images, self.masks]
+        named += [] if self.heights is None else [self.heights]
+        if not 1 <= named[0].count("*") <= MAX_STARS:
+            raise DatasetError(
+                f"the pattern {named[0]!r} must have 1 to {MAX_STARS} stars. Write * "
+                "in the place of what each name has of its own."
+            )
+        for text in named:
+            _require_inside(text)
+        for text in named[1:]:
+            if text.count("*") != named[0].count("*"):
+                raise DatasetError(
+                    f"the patterns {named[0]!r} and {text!r} must have the same number "
+                    "of stars. Write * in the same places of both."
+                )
+        if len(set(named)) < len(named):
+            raise DatasetError(
+                f"the pattern {named[0]!r} cannot stand for two things. Write another "
+                "one for the masks."
+            )
+
+
+def _require_inside(pattern: str) -> None:
+    folders = re.split(r"[/\\]", pattern)
+    if ".." in folders or not folders[0] or ":" in folders[0]:
+        raise DatasetError(
+            f"the pattern {pattern!r} leads out of the folder. Write a path within it, "
+            "with / between folders."
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """A data set: a folder of image/mask pairs, found and checked once.
 
-`open_dataset` is the only way in. The layout is found by `_layout`, each file is
-checked by `_check`, and `_scan` remembers the result; every file is then either part of
-a usable pair or named among the problems. Pixels are read by `read_pair`.
+`open_dataset` is the only way in. The layout is found by `layouts`, `scan` checks each
+file and remembers the result; every file is then either part of a usable pair or named
+among the problems. Pixels are read by `read_pair`.
 """
 
 from collections.abc import Iterable
@@ -13,12 +13,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data.choices import Choices, read_choices
+from terrainlib.data.choices import Choices
+from terrainlib.data.classes.masks import MaskMeaning, read_mask
+from terrainlib.data.classes.meaning import ClassesSource
 from terrainlib.data.imagery import Image, read_height, read_image
-from terrainlib.data.layout import LayoutName, Pair, Problem, require_layout
-from terrainlib.data.masks import read_mask
+from terrainlib.data.layout import LayoutName, Pair, Problem
+from terrainlib.data.layouts.find import require_layout
 from terrainlib.data.palette import Classes
-from terrainlib.data.scan import ClassesSource, fingerprint, scan
+from terrainlib.data.scan import fingerprint, scan
 from terrainlib.errors import DatasetError, ImageError
 from terrainlib.types import Progress
 
@@ -43,9 +45,11 @@ class Dataset:
     Attributes:
         folder: Where it lies.
         name: Name to show, the folder's.
-        layout: Which of the two layouts was found.
+        layout: Which of the layouts was found.
         classes: Classes of the masks, in the order of their indices.
         classes_source: Where the classes come from.
+        meaning: What the values of the masks mean.
+        notes: What people should know of that, one sentence each.
         pairs: Usable pairs, sorted by id.
         problems: Files that are not used, sorted by name.
         fingerprint: 16 hexadecimal digits from all names, sizes and times of change.
@@ -57,6 +61,8 @@ class Dataset:
     layout: LayoutName
     classes: Classes
     classes_source: ClassesSource
+    meaning: MaskMeaning
+    notes: tuple[str, ...]
     pairs: tuple[Pair, ...]
     problems: tuple[Problem, ...]
     fingerprint: str
@@ -78,6 +84,13 @@ class Dataset:
             entry.name: float(share)
             for entry, share in zip(self.classes, shares, strict=True)
         }
+
+    @property
+    def no_data_share(self) -> float:
+        """Share of the masks' pixels that are of no class."""
+        pixels = sum(pair.size[0] * pair.size[1] for pair in self.pairs)
+        labelled = sum(sum(pair.counts) for pair in self.pairs)
+        return 1 - labelled / pixels if pixels else 0.0
 
     @property
     def has_heights(self) -> bool:
@@ -132,13 +145,14 @@ def open_dataset(folder: Path | str, *, progress: Progress | None = None) -> Dat
     pair is left out. A data set may thus be left without a usable pair.
 
     Args:
-        folder: The folder, in one of the two layouts.
+        folder: The folder, in one of the layouts.
         progress: Called with the pairs checked and their number, as the check goes on;
             not called where an earlier check of the unchanged folder is remembered.
 
     Raises:
+        UnknownNamesError: If there are images, but none with a mask.
         DatasetError: If the folder is missing, empty or without any image that has a
-            mask, or if its `classes.json` is not valid.
+            mask, or if its `classes.json` or `dataset.json` is not valid.
     """
     root = Path(folder)
     layout = require_layout(root)
@@ -150,10 +164,12 @@ def open_dataset(folder: Path | str, *, progress: Progress | None = None) -> Dat
         layout=layout.name,
         classes=found.classes,
         classes_source=found.source,
+        meaning=found.meaning,
+        notes=found.notes,
         pairs=found.pairs,
         problems=found.problems,
         fingerprint=fingerprint(layout.stamps),
-        choices=read_choices(root),
+        choices=layout.choices,
     )
 
 
@@ -189,7 +205,7 @@ def read_labels(
     """
     mask = kept_mask
     if mask is None:
-        mask = read_mask(pair.mask, dataset.classes).index
+        mask = read_mask(pair.mask, dataset.meaning).index
     height = read_height(pair.height) if pair.height else None
     for path, pixels in ((pair.mask, mask), (pair.height, height)):
         if path is not None and pixels is not None and pixels.shape != size:

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from terrainlib import files
-from terrainlib.data.layout import find_data_folder
+from terrainlib.data.layouts.find import find_data_folder
 from terrainlib.errors import DatasetError, StorageError
 
 MAX_FILES: Final = 20_000
@@ -132,7 +132,11 @@ def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     for entry in entries:
         _require_plain(entry)
     _require_unique(entries)
-    return [entry for entry in entries if not entry.is_dir()]
+    return [entry for entry in entries if not (entry.is_dir() or _is_hidden(entry))]
+
+
+def _is_hidden(member: zipfile.ZipInfo) -> bool:
+    return any(map(files.is_hidden, member.filename.split("/")))
 
 
 def _require_plain(member: zipfile.ZipInfo) -> None:

@@ -1,10 +1,11 @@
-"""Which patches of a data set share ground, seen from their pixels alone.
+"""Which patches of a data set share ground, seen from their pixels or their places.
 
 Patches cut at random from one map overlap, and a split that puts one of two such
 patches into training and the other into validation scores what was learnt by heart.
 `find_overlaps` matches features between all patches, checks every proposed overlap by
 its pixels (and heights, where there are any), and follows chains of overlaps to those
-too small to be seen by themselves. It reads neither masks nor any list of places.
+too small to be seen by themselves. It reads no masks. Where a `patches.csv` says where
+every patch lies, that is used in place of the search.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from pydantic import Field
 
 from terrainlib import files
 from terrainlib.data.dataset import Dataset
+from terrainlib.data.labels.places import read_places, shared_ground
 from terrainlib.data.overlap.geometry import Size, common_polygon, inverted
 from terrainlib.errors import StorageError
 from terrainlib.types import PathText, Progress, known_record
@@ -72,11 +74,14 @@ class Overlaps:
     Attributes:
         pairs: Patches that share ground, sorted by ids.
         possible: Patches that touch or may share a sliver of ground, which the pixels
-            cannot prove; a careful split keeps them apart too.
+            cannot prove; where their places are known, those nearer than half a patch.
+            A careful split keeps them apart too.
+        exact: Whether the places of the patches are known.
     """
 
     pairs: tuple[Overlap, ...]
     possible: tuple[Overlap, ...] = ()
+    exact: bool = False
 
     def neighbours(self, *, careful: bool = False) -> dict[str, frozenset[str]]:
         """Return the ids that each patch shares ground with; none, no entry.
@@ -132,6 +137,8 @@ def find_overlaps(
 ) -> Overlaps:
     """Find the patches that share ground; an unchanged data set is searched once.
 
+    Where the places of all its patches are known nothing is searched.
+
     Args:
         dataset: The data set, or a part of one.
         progress: Called with steps done and their number; not called where an earlier
@@ -141,10 +148,10 @@ def find_overlaps(
     Raises:
         StoppedError: If `should_stop` said so.
     """
+    known = known_overlaps(dataset)
+    if known is not None:
+        return known
     memory = files.cache_dir() / _FOLDER / f"{_key(dataset)}.json"
-    remembered = _remembered(memory, dataset)
-    if remembered is not None:
-        return remembered
     overlaps = _search(dataset, progress, should_stop)
     with suppress(StorageError):  # a full disk costs the next search time only
         files.write_json(memory, _to_json(overlaps))
@@ -152,9 +159,37 @@ def find_overlaps(
 
 
 def known_overlaps(dataset: Dataset) -> Overlaps | None:
-    """Return what an earlier search found, or None where there was none."""
+    """Return what is known without a search, or None where nothing is.
+
+    That is what an earlier one found, or what the places of the patches say.
+    """
+    placed = _placed(dataset)
+    if placed is not None:
+        return placed
     memory: Path = files.cache_dir() / _FOLDER / f"{_key(dataset)}.json"
     return _remembered(memory, dataset)
+
+
+def _placed(dataset: Dataset) -> Overlaps | None:
+    """Return the overlaps by the places of the patches; None where one has none."""
+    table = read_places(dataset.folder)
+    if table is None or not set(dataset.ids) <= set(table):
+        return None
+    places = [table[name] for name in dataset.ids]
+    sizes = [(place.height, place.width) for place in places]
+    if sizes != [pair.size for pair in dataset.pairs]:
+        return None
+    sure: list[Overlap] = []
+    near: list[Overlap] = []
+    for found in shared_ground(places):
+        names = places[found.first].id, places[found.second].id
+        overlap = Overlap(*names, round(found.share, 4), _rows(found.matrix))
+        (sure if found.share > 0 else near).append(overlap)
+    return Overlaps(tuple(sorted(sure, key=_ids)), tuple(sorted(near, key=_ids)), True)
+
+
+def _ids(overlap: Overlap) -> tuple[str, str]:
+    return overlap.first, overlap.second
 
 
 def _search(

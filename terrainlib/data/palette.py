@@ -4,24 +4,42 @@ A class mask is a uint8 (H, W) array of class indices; `NO_DATA` marks pixels wi
 class. Reading mask files is the business of `masks`, not of this module.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from terrainlib.errors import DatasetError
-from terrainlib.files import is_file, read_json, write_json
+from terrainlib.files import is_file, parse_json, read_bytes, write_json
 from terrainlib.types import Byte, Text
 
 NO_DATA: Final = 255
 MAX_CLASSES: Final = 64
 MAX_NAME_CHARACTERS: Final = 60
 MAX_JSON_KB: Final = 256
+MAX_CODE: Final = 65_535
+MAX_VALUES: Final = 1_024  # of one class
+MAX_IGNORED: Final = 1_024
+
+# Told apart by people with any kind of colour vision (after Okabe and Ito, and Tol).
+_DISTINCT: Final = (
+    (0, 114, 178),
+    (230, 159, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (86, 180, 233),
+    (213, 94, 0),
+    (240, 228, 66),
+    (136, 34, 85),
+)
+
+Color = tuple[Byte, Byte, Byte]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +52,7 @@ class TerrainClass:
     """
 
     name: Text
-    color: tuple[Byte, Byte, Byte]
+    color: Color
 
 
 Classes = tuple[TerrainClass, ...]
@@ -116,7 +134,8 @@ def nearest_class(
         return index, 0.0
     unknown, inverse = np.unique(keys[strange], return_inverse=True)
     colors = np.stack([unknown >> 16, unknown >> 8 & 255, unknown & 255], axis=1)
-    index[strange] = _nearest(colors.astype(np.int64), classes)[inverse.ravel()]
+    table = color_table(classes).astype(np.int64)
+    index[strange] = nearest_colors(colors.astype(np.int64), table)[inverse.ravel()]
     return index, float(strange.mean())
 
 
@@ -132,11 +151,16 @@ def _exact_table(classes: Classes) -> NDArray[np.uint8]:
     return table
 
 
-def _nearest(colors: NDArray[np.int64], classes: Classes) -> NDArray[np.uint8]:
-    """Return the nearest class of each of (n, 3) colours: (n,) uint8."""
+def nearest_colors(
+    colors: NDArray[np.int64], table: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return which of (k, 3) colours is nearest to each of (n, 3): (n,) int64.
+
+    By the squared distance in RGB; between equally near ones the first wins.
+    """
     best = np.full(len(colors), np.iinfo(np.int64).max, np.int64)
-    index = np.zeros(len(colors), np.uint8)
-    for number, color in enumerate(color_table(classes).astype(np.int64)):
+    index = np.zeros(len(colors), np.int64)
+    for number, color in enumerate(table):
         distance = ((colors - color) ** 2).sum(axis=1)
         closer = distance < best
         best[closer] = distance[closer]
@@ -162,43 +186,192 @@ def color_keys(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
     return keys & np.uint32(0xFFFFFF)
 
 
+# What stands in masks for a class: a code (or a palette's index), or a colour.
+Value = Annotated[int, Field(ge=0, le=MAX_CODE)] | Color
+
+
+@dataclass(frozen=True, slots=True)
+class ClassList:
+    """The contents of a `classes.json`.
+
+    Attributes:
+        classes: Names and colours.
+        values: What stands for each class in the masks, as far as it is said; without
+            it that is the place in the list, and in masks of colours its colour.
+        ignore: What stands in the masks for no class.
+    """
+
+    classes: Classes
+    values: tuple[tuple[Value, ...], ...]
+    ignore: tuple[Value, ...] = ()
+
+
 def load_classes(path: Path) -> Classes:
-    """Read the classes of a `classes.json`.
+    """Return names and colours of a `classes.json`; raises as `load_class_list`."""
+    return load_class_list(path).classes
+
+
+def load_class_list(path: Path) -> ClassList:
+    """Read a `classes.json`.
 
     Raises:
         DatasetError: If the file is missing, no JSON, or lists no valid classes.
     """
     path = Path(path)
+    listed, ignored = _entries(path)
+    named: list[tuple[str, Color | None]] = []
+    values: list[tuple[Value, ...]] = []
+    for number, item in enumerate(listed, 1):
+        named.append(_name_and_color(path, number, item))
+        values.append(_values(path, f"class {number}", item))
+    ignore = tuple(_value(path, "`ignore`", value) for value in ignored)
+    _require_different(path, "name", [name for name, _ in named])
+    _require_different(path, "color", [color for _, color in named if color])
+    coded = any(isinstance(value, int) for given in values for value in given)
+    places = [n for n, given in enumerate(values) if coded and not given]
+    meant = [value for given in (*values, ignore) for value in given]
+    _require_different(path, "value", [*meant, *places])
+    return ClassList(_with_colors(named), tuple(values), ignore)
+
+
+def save_classes(path: Path, classes: Classes) -> None:
+    """Write classes as a `classes.json`, atomically; raises as `save_class_list`."""
+    save_class_list(path, ClassList(classes, ((),) * len(classes)))
+
+
+def save_class_list(path: Path, listed: ClassList) -> None:
+    """Write a `classes.json`, atomically.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    entries: list[dict[str, Any]] = []
+    for item, values in zip(listed.classes, listed.values, strict=True):
+        entry: dict[str, Any] = {"name": item.name, "color": list(item.color)}
+        if len(values) == 1:
+            entry["value"] = values[0]
+        elif values:
+            entry["values"] = values
+        entries.append(entry)
+    ignored = {"classes": entries, "ignore": listed.ignore}
+    write_json(Path(path), ignored if listed.ignore else entries)
+
+
+def distinct_colors(count: int, taken: Iterable[Color] = ()) -> list[Color]:
+    """Return colours that people with any kind of colour vision tell apart.
+
+    From the ninth on they are darker shades of the first eight.
+
+    Args:
+        count: How many, 1 to 64.
+        taken: Colours that shall not be among them.
+    """
+    taken = set(taken)
+    found: list[Color] = []
+    for number in range(count + len(taken)):
+        level = number // len(_DISTINCT)
+        shade = 1 - level % 9 / 9 - level // 9 * 0.05
+        red, green, blue = _DISTINCT[number % len(_DISTINCT)]
+        color = int(red * shade), int(green * shade), int(blue * shade)
+        if color not in taken:
+            found.append(color)
+    return found[:count]
+
+
+def _entries(path: Path) -> tuple[list[Any], list[Any]]:
+    """Return the listed classes and what is ignored, as they stand in the file."""
     if is_file(path) and path.stat().st_size > MAX_JSON_KB * 1024:
         raise DatasetError(
             f"the file is larger than {MAX_JSON_KB} kB, the limit for a list of "
             "classes. Check that it is the right file.",
             file=path.name,
         )
-    value = read_json(path)
-    if not isinstance(value, list) or not value:
+    held = _parsed(path)
+    listed, ignored = held, None
+    if isinstance(held, Mapping):
+        listed, ignored = held.get("classes"), held.get("ignore")
+    if not isinstance(listed, list) or not listed:
         raise _bad(path, "it is no list of classes")
-    if len(value) > MAX_CLASSES:
-        raise _bad(path, f"it lists {len(value)} classes, the limit is {MAX_CLASSES}")
-    classes = tuple(_parse(path, number, item) for number, item in enumerate(value, 1))
-    for what in ("name", "color"):
-        if len({getattr(item, what) for item in classes}) < len(classes):
-            raise _bad(path, f"two classes have the same {what}")
-    return classes
+    if len(listed) > MAX_CLASSES:
+        raise _bad(path, f"it lists {len(listed)} classes, the limit is {MAX_CLASSES}")
+    ignored = [] if ignored is None else ignored
+    if not isinstance(ignored, list) or len(ignored) > MAX_IGNORED:
+        raise _bad(path, f"`ignore` is no list of up to {MAX_IGNORED} values")
+    return listed, ignored
 
 
-def save_classes(path: Path, classes: Classes) -> None:
-    """Write the classes as a `classes.json`, atomically.
+def _parsed(path: Path) -> Any:
+    try:
+        return parse_json(read_bytes(path, MAX_JSON_KB * 1024))
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            "not written in UTF-8 (perhaps in Latin-1). Save it in the encoding UTF-8.",
+            file=path.name,
+        ) from error
+    except (OSError, ValueError):
+        return None
 
-    Raises:
-        StorageError: If it cannot be written.
-    """
-    write_json(
-        Path(path), [{"name": item.name, "color": list(item.color)} for item in classes]
+
+def _with_colors(named: list[tuple[str, Color | None]]) -> Classes:
+    """Return the classes; one without a colour has Kaggle's, else one of our own."""
+    kaggle = {item.name.casefold(): item.color for item in KAGGLE_CLASSES}
+    taken = {color for _, color in named if color is not None}
+    colors: list[Color | None] = []
+    for name, stated in named:
+        color = stated
+        usual = kaggle.get(name.casefold())
+        if color is None and usual is not None and usual not in taken:
+            color = usual
+            taken.add(usual)
+        colors.append(color)
+    missing = colors.count(None)
+    spare = iter(distinct_colors(missing, {color for color in colors if color}))
+    return tuple(
+        TerrainClass(name, color or next(spare))
+        for (name, _), color in zip(named, colors, strict=True)
     )
 
 
-def _parse(path: Path, number: int, item: Any) -> TerrainClass:
+def _values(path: Path, owner: str, item: Mapping[str, Any]) -> tuple[Value, ...]:
+    """Return the `value` or the `values` of an entry."""
+    if "value" in item:
+        return (_value(path, f"the value of {owner}", item["value"]),)
+    values = item.get("values", [])
+    if not isinstance(values, list) or len(values) > MAX_VALUES:
+        raise _bad(path, f"the values of {owner} are no list of up to {MAX_VALUES}")
+    return tuple(_value(path, f"a value of {owner}", value) for value in values)
+
+
+def _value(path: Path, owner: str, value: Any) -> Value:
+    if _is_within(value, MAX_CODE):
+        return int(value)
+    if isinstance(value, list) and len(value) == 3 and all(map(_is_byte, value)):
+        return value[0], value[1], value[2]
+    what = f"{owner} is no number from 0 to {MAX_CODE:,} and no colour of three numbers"
+    raise _bad(path, what)
+
+
+def _require_different(path: Path, what: str, items: list[Any]) -> None:
+    if len(set(items)) == len(items):
+        return
+    if what == "value":
+        twice = next(item for item in items if items.count(item) > 1)
+        what = (
+            f"the value {value_text(twice)} is listed twice (a class without a `value` "
+            "stands for its place in the list, from 0)"
+        )
+        raise _bad(path, what)
+    raise _bad(path, f"two classes have the same {what}")
+
+
+def value_text(value: Value) -> str:
+    """Return a code as its number, a colour as `#RRGGBB`."""
+    if isinstance(value, int):
+        return str(value)
+    return "#{:02X}{:02X}{:02X}".format(*value)
+
+
+def _name_and_color(path: Path, number: int, item: Any) -> tuple[str, Color | None]:
     if not isinstance(item, Mapping):
         raise _bad(path, f"class {number} has no name and color")
     name, color = item.get("name"), item.get("color")
@@ -210,13 +383,20 @@ def _parse(path: Path, number: int, item: Any) -> TerrainClass:
         )
     if not name.isprintable():
         raise _bad(path, f"the name of class {number} holds unprintable characters")
+    if color is None:
+        return name.strip(), None
     if not (isinstance(color, list) and len(color) == 3 and all(map(_is_byte, color))):
         raise _bad(path, f"the color of class {number} is not three numbers 0 to 255")
-    return TerrainClass(name.strip(), (color[0], color[1], color[2]))
+    return name.strip(), (color[0], color[1], color[2])
 
 
 def _is_byte(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255
+    return _is_within(value, 255)
+
+
+def _is_within(value: Any, highest: int) -> bool:
+    number = isinstance(value, int) and not isinstance(value, bool)
+    return number and 0 <= value <= highest
 
 
 def _bad(path: Path, what: str) -> DatasetError:

@@ -7,30 +7,46 @@ times of change of all files, so that an unchanged folder opens at once.
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib import files
+from terrainlib.data.classes.masks import (
+    Mask,
+    MaskMeaning,
+    MaskValues,
+    RawMask,
+    as_mask,
+    read_mask,
+    read_raw_mask,
+)
+from terrainlib.data.classes.meaning import ClassesSource, Decision, decide
+from terrainlib.data.formats.categories import Category, read_categories
 from terrainlib.data.imagery import check_intact, read_size
-from terrainlib.data.layout import CLASSES_FILE, Candidate, Layout, Pair, Problem, Stamp
-from terrainlib.data.masks import find_classes, read_mask
-from terrainlib.data.palette import KAGGLE_CLASSES, Classes, TerrainClass, load_classes
+from terrainlib.data.layout import Candidate, Layout, Pair, Problem, Stamp
+from terrainlib.data.palette import (
+    KAGGLE_CLASSES,
+    NO_DATA,
+    Classes,
+    ClassList,
+    TerrainClass,
+    load_class_list,
+)
 from terrainlib.data.parallel import ordered_map
 from terrainlib.errors import DatasetError, ImageError, StorageError
 from terrainlib.types import (
-    Byte,
     Count,
     PathText,
     Progress,
     Sentence,
-    Text,
     known_record,
 )
 
@@ -117,6 +133,7 @@ _Size = tuple[int, int]
 
 MAX_UNKNOWN_SHARE: Final = 0.01  # share of a mask's pixels in colours of no class
 MAX_ASPECT: Final = 20  # longer side over shorter side
+_KEPT_VALUES: Final = 1024  # of a mask, for the decision what they mean
 
 
 class _UnusableError(Exception):
@@ -128,39 +145,104 @@ class _UnusableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class DecodedPair:
+    """A pair whose files were read once, before the meaning of its mask is known.
+
+    Attributes:
+        candidate: Its files.
+        size: (H, W) in px of the image; None where there is a problem.
+        problem: The first that makes the pair unusable.
+        values: The distinct values of its mask, where that can be read.
+        packed: Where these values are, packed; None for a very large mask or one of
+            many values, which is read again.
+        categories: What a side file calls the mask's values.
+    """
+
+    candidate: Candidate
+    size: _Size | None
+    problem: Problem | None
+    values: MaskValues | None
+    packed: bytes | None
+    categories: Mapping[int, Category]
+
+
+@dataclass(frozen=True, slots=True)
 class CheckedPair:
-    """A usable pair with its class mask, packed; None for a very large one."""
+    """A usable pair with its class mask, packed; None for a very large one.
+
+    Attributes:
+        pair: The pair.
+        packed_mask: Its class mask.
+        unknown: Share (0 to 1) of the mask's pixels whose value is no class.
+    """
 
     pair: Pair
     packed_mask: bytes | None
+    unknown: float
 
 
-def check_pair(
-    folder: Path, candidate: Candidate, classes: Classes
-) -> CheckedPair | Problem:
-    """Return a usable pair, or the first problem that makes it unusable."""
+def decode_pair(folder: Path, candidate: Candidate) -> DecodedPair:
+    """Read the files of a pair and find the first problem that makes it unusable."""
+    raw: RawMask | None = None
+    failure: _UnusableError | None = None
+    size: _Size | None = None
+    try:
+        raw = _guarded(folder, candidate.mask, read_raw_mask)
+    except _UnusableError as error:
+        failure = error  # told after those of the image
     try:
         size = _guarded(folder, candidate.image, _intact_size)
         _require_shape(candidate.image, size)
-        mask = _guarded(folder, candidate.mask, lambda path: read_mask(path, classes))
-        rows, columns = mask.index.shape
-        _require_size(candidate.mask, (rows, columns), size)
-        _require_few_unknown(candidate.mask, mask.unknown)
+        if failure is not None:
+            raise failure
+        if raw is not None:
+            rows, columns = raw.index.shape
+            _require_size(candidate.mask, (rows, columns), size)
         if candidate.height is not None:
             height_size = _guarded(folder, candidate.height, _intact_size)
             _require_size(candidate.height, height_size, size)
     except _UnusableError as error:
+        size, failure = None, error
+    few = raw is not None and raw.index.dtype == np.uint8
+    return DecodedPair(
+        candidate=candidate,
+        size=size,
+        problem=failure.problem if failure is not None else None,
+        values=raw.values.most_common(_KEPT_VALUES) if raw is not None else None,
+        packed=pack(raw.index) if raw is not None and size and few else None,
+        categories=read_categories(folder / candidate.mask.name) if raw else {},
+    )
+
+
+def settle_pair(
+    folder: Path, decoded: DecodedPair, meaning: MaskMeaning
+) -> CheckedPair | Problem:
+    """Return a usable pair, as its mask is meant, or what makes it unusable."""
+    candidate, size = decoded.candidate, decoded.size
+    if size is None or decoded.values is None:
+        return decoded.problem or Problem(candidate.mask.name, "cannot be read.")
+    try:
+        if decoded.packed is None:
+            mask = _guarded(
+                folder, candidate.mask, lambda path: read_mask(path, meaning)
+            )
+        else:
+            flat = np.frombuffer(zlib.decompress(decoded.packed), np.uint8)
+            mask = as_mask(RawMask(decoded.values, flat.reshape(size)), meaning)
+        _require_few_unknown(candidate.mask, mask)
+        counts = np.bincount(mask.index.ravel(), minlength=NO_DATA + 1)
+        _require_labels(candidate.mask, int(counts[:NO_DATA].sum()))
+    except _UnusableError as error:
         return error.problem
-    counts = np.bincount(mask.index.ravel(), minlength=256)[: len(classes)]
     pair = Pair(
         id=candidate.id,
         image=folder / candidate.image.name,
         mask=folder / candidate.mask.name,
         height=folder / candidate.height.name if candidate.height else None,
         size=size,
-        counts=tuple(int(count) for count in counts),
+        counts=tuple(counts[: len(meaning.colors)].tolist()),
     )
-    return CheckedPair(pair, pack(mask.index))
+    return CheckedPair(pair, pack(mask.index), mask.unknown)
 
 
 def reading_problem(error: ImageError | OSError) -> str:
@@ -201,13 +283,30 @@ def _require_size(stamp: Stamp, size: _Size, image_size: _Size) -> None:
         )
 
 
-def _require_few_unknown(stamp: Stamp, unknown: float) -> None:
-    if unknown > MAX_UNKNOWN_SHARE:
+def _require_few_unknown(stamp: Stamp, mask: Mask) -> None:
+    if mask.unknown <= MAX_UNKNOWN_SHARE:
+        return
+    if isinstance(mask.strange, int):
         raise _UnusableError(
             stamp,
-            f"{unknown:.1%} of the pixels have a colour of no class; the limit is "
-            f"{MAX_UNKNOWN_SHARE:.0%}. Correct the mask, or list its classes in "
-            "classes.json.",
+            f"{mask.unknown:.1%} of the pixels hold a value of no class, most often "
+            f"{mask.strange}; the limit is {MAX_UNKNOWN_SHARE:.0%}. Correct the mask, "
+            f'or list in classes.json a class with "value": {mask.strange}.',
+        )
+    raise _UnusableError(
+        stamp,
+        f"{mask.unknown:.1%} of the pixels have a colour of no class; the limit is "
+        f"{MAX_UNKNOWN_SHARE:.0%}. Correct the mask, or list its classes in "
+        "classes.json.",
+    )
+
+
+def _require_labels(stamp: Stamp, labelled: int) -> None:
+    if not labelled:
+        raise _UnusableError(
+            stamp,
+            "no labelled pixel: all of the mask is no data or no class. Label it, or "
+            "remove the pair.",
         )
 
 
@@ -216,9 +315,7 @@ def _pixels(size: _Size) -> str:
     return f"{width} x {height} px"
 
 
-ClassesSource = Literal["classes.json", "kaggle", "found"]
-
-_VERSION: Final = 1  # of the check; a change of it makes what was remembered void
+_VERSION: Final = 3  # of the check; a change of it makes what was remembered void
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +325,16 @@ class Scan:
     Attributes:
         classes: Classes of the masks.
         source: Where the classes come from.
+        meaning: What the values of the masks mean.
+        notes: What people should know of that, one sentence each.
         pairs: Usable pairs, sorted by id.
         problems: Files that are not used, sorted by name.
     """
 
     classes: Classes
     source: ClassesSource
+    meaning: MaskMeaning
+    notes: tuple[str, ...]
     pairs: tuple[Pair, ...]
     problems: tuple[Problem, ...]
 
@@ -245,12 +346,16 @@ class _Form:
     Attributes:
         classes: Name and colour of each.
         source: Where they come from.
+        meaning: What the values of the masks mean.
+        notes: What people should know of that.
         pairs: The fields of each `Pair`, in their order.
         problems: File and sentence of each.
     """
 
-    classes: tuple[tuple[Text, tuple[Byte, Byte, Byte]], ...]
+    classes: tuple[TerrainClass, ...]
     source: ClassesSource
+    meaning: MaskMeaning
+    notes: tuple[Sentence, ...]
     pairs: tuple[
         tuple[
             PathText,
@@ -290,8 +395,10 @@ def scan(folder: Path, layout: Layout, progress: Progress | None) -> Scan:
     return Scan(
         classes=remembered.classes,
         source=remembered.source,
+        meaning=remembered.meaning,
+        notes=remembered.notes,
         pairs=remembered.pairs,
-        problems=tuple(sorted(problems, key=lambda problem: problem.file)),
+        problems=tuple(sorted(problems, key=lambda one: files.natural_key(one.file))),
     )
 
 
@@ -309,42 +416,67 @@ def _memory(folder: Path, stamps_fingerprint: str) -> Path:
 def _check(
     folder: Path, layout: Layout, masks: MaskCollector, progress: Progress | None
 ) -> Scan:
-    classes, source = _classes(folder, layout)
-
+    listed = None
+    if layout.classes_file is not None:
+        listed = load_class_list(folder / layout.classes_file)
+    decode = partial(decode_pair, folder)
+    decoded: list[DecodedPair] = []
+    held = 0
+    for pair in ordered_map(decode, layout.candidates, progress=progress):
+        held += len(pair.packed or b"")
+        full = held > MAX_STORE_MB * 1_000_000
+        decoded.append(replace(pair, packed=None) if full else pair)
+    decision = _decide(folder, decoded, listed)
+    meaning = decision.meaning
     pairs: list[Pair] = []
     problems: list[Problem] = []
-
-    def check(candidate: Candidate) -> CheckedPair | Problem:
-        return check_pair(folder, candidate, classes)
-
-    for found in ordered_map(check, layout.candidates, progress=progress):
-        if isinstance(found, Problem):
-            problems.append(found)
+    unknown: list[float] = []
+    settle = partial(settle_pair, folder, meaning=meaning)
+    for result in ordered_map(settle, decoded):
+        if isinstance(result, Problem):
+            problems.append(result)
         else:
-            pairs.append(found.pair)
-            masks.add(found.pair.id, found.packed_mask)
-    return Scan(classes, source, tuple(pairs), tuple(problems))
+            pairs.append(result.pair)
+            masks.add(result.pair.id, result.packed_mask)
+            unknown.append(result.unknown)
+    return Scan(
+        decision.listed.classes,
+        decision.source,
+        meaning,
+        (*decision.notes, *_unknown_note(unknown, meaning)),
+        tuple(pairs),
+        tuple(problems),
+    )
 
 
-def _classes(folder: Path, layout: Layout) -> tuple[Classes, ClassesSource]:
-    """Return the classes: those listed, Kaggle's, or the colours found."""
-    if any(stamp.name == CLASSES_FILE for stamp in layout.stamps):
-        return load_classes(folder / CLASSES_FILE), "classes.json"
-    paths = [folder / candidate.mask.name for candidate in layout.candidates]
+def _decide(
+    folder: Path, decoded: Sequence[DecodedPair], listed: ClassList | None
+) -> Decision:
+    found = [pair.values for pair in decoded if pair.values is not None]
+    named: dict[int, Category] = {}
+    for pair in decoded:
+        named = {**pair.categories, **named}
+    if not found and listed is None:  # each mask becomes a problem
+        listed = ClassList(KAGGLE_CLASSES, ((),) * len(KAGGLE_CLASSES))
+        return replace(decide((), listed), source="kaggle")
     try:
-        return find_classes(paths)
+        return decide(found, listed, named)
     except DatasetError as error:
-        if any(_is_intact(path) for path in paths):
-            raise DatasetError(error.message, file=folder.name) from error
-    return KAGGLE_CLASSES, "kaggle"  # no mask is readable; each becomes a problem
+        raise DatasetError(error.message, file=folder.name) from error
 
 
-def _is_intact(path: Path) -> bool:
-    try:
-        check_intact(path)
-    except (ImageError, OSError):
-        return False
-    return True
+def _unknown_note(unknown: Sequence[float], meaning: MaskMeaning) -> tuple[str, ...]:
+    shares = [share for share in unknown if share]
+    if not shares:
+        return ()
+    masks = "1 mask holds" if len(shares) == 1 else f"{len(shares):,} masks hold"
+    colors = meaning.kind == "colors"
+    what = "colours" if colors else "values"
+    taken = "they count as the nearest class" if colors else "they count as no data"
+    return (
+        f"{masks} {what} of no class, in at most {max(shares):.2%} of its pixels; "
+        f"{taken}.",
+    )
 
 
 def _to_json(folder: Path, found: Scan) -> dict[str, Any]:
@@ -354,8 +486,10 @@ def _to_json(folder: Path, found: Scan) -> dict[str, Any]:
         return path.relative_to(folder).as_posix() if path else None
 
     return {
-        "classes": [[entry.name, list(entry.color)] for entry in found.classes],
+        "classes": [asdict(entry) for entry in found.classes],
         "source": found.source,
+        "meaning": asdict(found.meaning),
+        "notes": found.notes,
         "pairs": [
             [p.id, name(p.image), name(p.mask), name(p.height), p.size, p.counts]
             for p in found.pairs
@@ -369,8 +503,10 @@ def _from_form(folder: Path, form: _Form | None) -> Scan | None:
     if form is None:
         return None
     return Scan(
-        classes=tuple(TerrainClass(*entry) for entry in form.classes),
+        classes=form.classes,
         source=form.source,
+        meaning=form.meaning,
+        notes=form.notes,
         pairs=tuple(
             Pair(
                 id=identifier,

@@ -34,13 +34,18 @@ class Choice:
     Args:
         near: Indices of the patches that share ground with each.
         shares: Thousandths of each class in each patch.
+        crowd_weight: Of validation patches that lie near each other.
     """
 
     def __init__(
-        self, near: Sequence[Sequence[int]], shares: Sequence[Sequence[int]]
+        self,
+        near: Sequence[Sequence[int]],
+        shares: Sequence[Sequence[int]],
+        crowd_weight: float = CROWD_WEIGHT,
     ) -> None:
         self.chosen: set[int] = set()
         self.left_out = 0
+        self._crowd_weight = crowd_weight
         self._crowd = 0  # pairs of validation patches that share ground, counted twice
         self._near = near
         self._shares = shares
@@ -64,7 +69,7 @@ class Choice:
                 self._sums, self._aim, self._weights, strict=True
             )
         )
-        crowding = CROWD_WEIGHT * self._crowd / max(len(self.chosen), 1)
+        crowding = self._crowd_weight * self._crowd / max(len(self.chosen), 1)
         beyond = max(0.0, self.left_out - SPENT * len(self._near))
         spread = (crowding + OVERSPENT_WEIGHT * beyond) / len(self._near)
         return spread + CLASS_WEIGHT * apart
@@ -105,6 +110,7 @@ def choose(
     shares: Sequence[Sequence[int]],
     count: int,
     seed: int,
+    crowd_weight: float = CROWD_WEIGHT,
 ) -> Choice:
     """Return `count` validation patches that cost little.
 
@@ -113,11 +119,12 @@ def choose(
         shares: Thousandths of each class in each patch.
         count: Number of validation patches, 1 to all.
         seed: Seed of the search.
+        crowd_weight: Of validation patches near each other; with 0 they form blocks.
     """
     rng = random.Random(seed)
     ends = []
     for _ in range(STARTS):
-        choice = Choice(near, shares)
+        choice = Choice(near, shares, crowd_weight)
         _grow(choice, near, count, rng)
         if count < len(near):
             _improve(choice, near, rng)
@@ -201,6 +208,8 @@ def as_thousandths(rows: Sequence[Sequence[float]]) -> list[list[int]]:
 
 RANDOM_LEAK: Final = "random: may leak"
 LEAK_FREE: Final = "leak-free: no shared ground found"
+BLOCKS: Final = "leak-free: blocks of ground, no training patch beside one"
+BLOCKS_TOUCHING: Final = "leak-free: no shared ground, but patches lie side by side"
 MIN_TRAIN_SHARE: Final = (
     0.5  # of all pairs; fewer validate before fewer than this train
 )
@@ -297,6 +306,9 @@ def leak_free_split(
     classes in about the shares of all pairs. The same on every machine, in whatever
     order the ids come.
 
+    Where the places of the patches are known, the validation patches form blocks of
+    ground, and no patch beside a block trains, as long as enough train.
+
     Where this would leave less than half of the pairs to train on, fewer validate;
     where even one validation pair costs that much, the split is random and its `leak`
     says so.
@@ -312,27 +324,56 @@ def leak_free_split(
         DatasetError: If there are fewer than two pairs, or `share` is out of bounds.
     """
     unique = _checked(ids, share)
-    number = {name: index for index, name in enumerate(unique)}
-    careful = overlaps.neighbours(careful=True)
-    near = [
-        sorted(number[other] for other in careful.get(name, ()) if other in number)
-        for name in unique
-    ]
     shares = as_thousandths([class_shares[name] for name in unique])
-    count = _count(len(unique), share)
-    needed = max(min(MIN_TRAIN, len(unique) - 1), MIN_TRAIN_SHARE * len(unique))
-    if len(unique) - 1 - min(len(row) for row in near) < needed:
-        count = 0  # not even the loneliest pair can be held out
-    while count:
-        choice = choose(near, shares, count, _number(seed))
-        if len(unique) - count - choice.left_out >= min(needed, len(unique) - count):
-            return _of_choice(unique, choice, share, seed)
-        count = int(count * _FEWER)
+    for careful, leak in _ways(overlaps):
+        near = _near(unique, overlaps, careful=careful)
+        choice = _chosen(near, shares, share, seed, blocks=overlaps.exact)
+        if choice is not None:
+            return _of_choice(unique, choice, share, seed, leak)
     split = random_split(unique, share=share, seed=seed, overlaps=overlaps)
     return replace(
         split,
         leak=f"{split.leak}; too many patches overlap to keep them apart",
     )
+
+
+def _ways(overlaps: Overlaps) -> tuple[tuple[bool, str], ...]:
+    """Return whether to keep neighbours apart too, best first, and what that gives."""
+    if overlaps.exact:
+        return (True, BLOCKS), (False, BLOCKS_TOUCHING)
+    return ((True, LEAK_FREE),)
+
+
+def _near(unique: list[str], overlaps: Overlaps, *, careful: bool) -> list[list[int]]:
+    number = {name: index for index, name in enumerate(unique)}
+    found = overlaps.neighbours(careful=careful)
+    return [
+        sorted(number[other] for other in found.get(name, ()) if other in number)
+        for name in unique
+    ]
+
+
+def _chosen(
+    near: list[list[int]],
+    shares: list[list[int]],
+    share: float,
+    seed: int,
+    *,
+    blocks: bool,
+) -> Choice | None:
+    """Return validation patches that leave enough to train on, None without any."""
+    total = len(near)
+    count = _count(total, share)
+    needed = max(min(MIN_TRAIN, total - 1), MIN_TRAIN_SHARE * total)
+    if total - 1 - min(len(row) for row in near) < needed:
+        return None  # not even the loneliest pair can be held out
+    while count:
+        weight = 0.0 if blocks else CROWD_WEIGHT
+        choice = choose(near, shares, count, _number(seed), weight)
+        if total - count - choice.left_out >= min(needed, total - count):
+            return choice
+        count = int(count * _FEWER)
+    return None
 
 
 def random_split(
@@ -398,7 +439,9 @@ def _leak(overlaps: Overlaps, train: Sequence[str], validation: Sequence[str]) -
     return f"random: {leak:.0%} of validation shares ground with training"
 
 
-def _of_choice(unique: list[str], choice: Choice, share: float, seed: int) -> Split:
+def _of_choice(
+    unique: list[str], choice: Choice, share: float, seed: int, leak: str
+) -> Split:
     names = {True: [], False: []}  # type: dict[bool, list[str]]
     for index, name in enumerate(unique):
         if index not in choice.chosen:
@@ -412,7 +455,7 @@ def _of_choice(unique: list[str], choice: Choice, share: float, seed: int) -> Sp
         train=train,
         validation=validation,
         hash=split_hash(train, validation),
-        leak=LEAK_FREE,
+        leak=leak,
         left_out=tuple(names[True]),
     )
 

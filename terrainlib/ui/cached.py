@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from terrainlib import files
 from terrainlib.data.dataset import Dataset, open_dataset
+from terrainlib.data.layouts.find import watched_paths
 from terrainlib.data.overlaps import Overlaps, known_overlaps
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.data.splits import Split, leak_free_split
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
 JPEG_QUALITY = 88
-_DATASET_PARTS = ("", "images", "masks", "heights", "classes.json")
 _OPENED = "cached_opened_datasets"
 
 Stamp = tuple[int, int]
@@ -59,7 +59,7 @@ def dataset(
         DatasetError: If the folder is no usable data set.
     """
     folder = allowed_path(folder)
-    stamp = tuple(file_stamp(folder / part) for part in _DATASET_PARTS)
+    stamp = tuple(file_stamp(path) for path in watched_paths(folder))
     opened: list[str] = st.session_state.setdefault(_OPENED, [])
     key = f"{folder}|{stamp}"
     if progress is not None and key not in opened:

@@ -13,6 +13,7 @@ from terrainlib import files
 from terrainlib.data.fetch import kaggle_dirs
 from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.errors import InputError
+from terrainlib.mask.products.products import folder_images
 
 FOLDERS_VARIABLE: Final = "TERRAINLIB_FOLDERS"
 _SHOWN_LETTERS: Final = 60
@@ -96,7 +97,6 @@ def _home() -> list[Path]:
         return []
 
 
-IMAGE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 MAX_IMAGES: Final = 10_000
 
 
@@ -105,14 +105,16 @@ class Found:
     """What a typed path has led to.
 
     Attributes:
-        images: The image files, sorted by name.
+        images: The image files, in the order of their names.
         folder: The folder that they were found in; None where a file was typed.
         links: How many links in the folder were left out.
+        results: How many results of earlier predictions in it were left out.
     """
 
     images: tuple[Path, ...]
     folder: Path | None = None
     links: int = 0
+    results: int = 0
 
 
 def find_images(typed: str) -> Found:
@@ -133,14 +135,12 @@ def find_images(typed: str) -> Found:
             f"'{shown(typed)}' is a device or a pipe. Give a file or a folder."
         )
     try:
-        inside = sorted(e for e in path.iterdir() if not e.name.startswith("."))
+        inside = folder_images(path)
     except OSError as error:
         raise InputError(
             f"Folder '{shown(typed)}' cannot be read. Change its permissions."
         ) from error
-    named = [e for e in inside if e.suffix.lower() in IMAGE_SUFFIXES]
-    links = [e for e in named if e.is_symlink()]
-    images = [e for e in named if not e.is_symlink() and e.is_file()]
+    images = [image for image in inside.images if not image.is_symlink()]
     if not images:
         raise InputError(
             f"Folder '{shown(typed)}' holds no PNG, JPEG or TIFF file. Choose another."
@@ -150,7 +150,8 @@ def find_images(typed: str) -> Found:
             f"Folder '{shown(typed)}' holds {len(images):,} images; the limit is "
             f"{MAX_IMAGES:,}. Split it."
         )
-    return Found(tuple(images), path, len(links))
+    links = len(inside.images) - len(images)
+    return Found(tuple(images), path, links, len(inside.results))
 
 
 def find_file(typed: str) -> Path:

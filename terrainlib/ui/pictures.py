@@ -12,9 +12,10 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from terrainlib.data.classes.masks import read_mask
+from terrainlib.data.dataset import Dataset
 from terrainlib.data.imagery import read_height, read_image
 from terrainlib.data.layout import Pair
-from terrainlib.data.masks import read_mask
 from terrainlib.data.palette import Classes, colorize
 from terrainlib.data.relief import shaded_relief
 from terrainlib.mask.rasters.png import encode_png
@@ -33,28 +34,28 @@ def image_picture(pair: Pair) -> bytes:
     return _image(str(pair.image), file_stamp(pair.image))
 
 
-def mask_picture(pair: Pair, classes: Classes) -> bytes:
+def mask_picture(pair: Pair, dataset: Dataset) -> bytes:
     """Return the mask of a pair in its class colours as PNG, enlarged if small.
 
     Raises:
         ImageError: If the file cannot be read any more.
     """
-    key = tuple((item.name, item.color) for item in classes)
-    return _mask(str(pair.mask), file_stamp(pair.mask), key, classes)
+    key = repr((dataset.classes, dataset.meaning))
+    return _mask(str(pair.mask), file_stamp(pair.mask), key, dataset)
 
 
-def overlay_picture(pair: Pair, classes: Classes, opacity: float) -> bytes:
+def overlay_picture(pair: Pair, dataset: Dataset, opacity: float) -> bytes:
     """Return the mask of a pair laid over its image as JPEG.
 
     Args:
         pair: The pair.
-        classes: The classes of its mask.
+        dataset: Its data set.
         opacity: 0 shows the image alone, 1 the mask alone.
 
     Raises:
         ImageError: If a file cannot be read any more.
     """
-    mask = _decode(mask_picture(pair, classes))
+    mask = _decode(mask_picture(pair, dataset))
     image = _decode(image_picture(pair))
     size = (mask.shape[1], mask.shape[0])
     image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
@@ -90,9 +91,10 @@ def _image(path: str, stamp: Stamp) -> bytes:
 
 
 @st.cache_data(max_size="64MB", show_spinner=False)
-def _mask(path: str, stamp: Stamp, key: tuple[Any, ...], _classes: Classes) -> bytes:
+def _mask(path: str, stamp: Stamp, key: str, _dataset: Dataset) -> bytes:
     del stamp, key  # parts of the key
-    return colored_picture(read_mask(Path(path), _classes).index, _classes)
+    index = read_mask(Path(path), _dataset.meaning).index
+    return colored_picture(index, _dataset.classes)
 
 
 @st.cache_data(max_size="64MB", show_spinner=False)

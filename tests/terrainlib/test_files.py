@@ -145,3 +145,35 @@ def test_a_scratch_folder_goes_with_its_block(tmp_path: Path) -> None:
         assert folder.parent == tmp_path / "new"
 
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_json_is_read_in_every_form_of_unicode(encoding: str) -> None:
+    assert files.parse_json('["Gewässer"]'.encode(encoding)) == ["Gewässer"]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ('["Gewässer"]'.encode("latin-1"), "in Latin-1 or Windows-1252; save it as"),
+        (b'["\x81\xff"]', "in no encoding known here; save it as UTF-8"),
+    ],
+)
+def test_json_in_another_encoding_is_told_as_that(data: bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        files.parse_json(data)
+
+
+def test_names_are_sorted_as_people_sort_them() -> None:
+    names = ["b/2", "area_10", "area_2", "Area_1", "area_02", "10", "9", "area_", ""]
+    assert sorted(names, key=files.natural_key) == [
+        "",
+        "9",
+        "10",
+        "area_",
+        "Area_1",
+        "area_02",
+        "area_2",
+        "area_10",
+        "b/2",
+    ]

@@ -91,6 +91,7 @@ class TiffPicture:
             notes=self.notes,
             georeference=self.georeference,
             file_bands=self.tiff.data.count - (self.choice.alpha is not None),
+            nodata=self.nodata,
         )
 
     def _valid(self, pixels: NDArray[Any], window: Window) -> NDArray[np.bool_]:

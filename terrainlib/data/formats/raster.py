@@ -106,6 +106,7 @@ class Raster:
         notes: What was done to the pixels, for people.
         georeference: Where they lie, for GeoTIFF.
         file_bands: Bands of the file without alpha, where that is more than B.
+        nodata: Value that the file declares as no data, None without one.
     """
 
     pixels: NDArray[Any]
@@ -115,6 +116,7 @@ class Raster:
     notes: tuple[str, ...] = ()
     georeference: Georeference | None = None
     file_bands: int = 0
+    nodata: float | None = None
 
     @property
     def bands(self) -> int:

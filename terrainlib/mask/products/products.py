@@ -6,11 +6,14 @@ making itself read the table. A raster product is added by a row here, the sink 
 writes it, and a field of `Wanted`.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, Final
 
+from terrainlib.data.layout import IMAGE_SUFFIXES
+from terrainlib.files import is_hidden, natural_key
 from terrainlib.mask.rasters.geotiff import (
     ClassRasterSink,
     NamesSink,
@@ -30,6 +33,7 @@ FORMATS: Final = {
 }
 NEEDS_PLACE: Final = "Only for images that have a place on the Earth."
 _HELP_COLUMN: Final = 27
+_NUMBERED: Final = re.compile(r"-[0-9]+$")  # where two images have one stem
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +288,56 @@ def help_lines(*, placed: bool) -> str:
                 text = text.replace("\n", "\n" + " " * _HELP_COLUMN)
                 lines.append(f"  IMAGE{file.ending}".ljust(_HELP_COLUMN) + text)
     return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class FolderImages:
+    """The images directly in a folder, in the order of their names.
+
+    Attributes:
+        images: What can be predicted; hidden files are passed by.
+        results: What an earlier prediction has made of images beside it.
+    """
+
+    images: tuple[Path, ...]
+    results: tuple[Path, ...]
+
+
+def folder_images(folder: Path) -> FolderImages:
+    """Return the images of a folder, and apart from them the results among them.
+
+    A result is called after an image beside it and has the ending of a product.
+
+    Raises:
+        OSError: If the folder cannot be read.
+    """
+    found = sorted(
+        (
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in IMAGE_SUFFIXES
+            and not is_hidden(path.name)
+            and path.is_file()
+        ),
+        key=lambda path: natural_key(path.name),
+    )
+    stems = {path.stem.lower() for path in found}
+    results = tuple(path for path in found if _is_result(path.name.lower(), stems))
+    images = tuple(path for path in found if path not in set(results))
+    return FolderImages(images, results)
+
+
+def _is_result(name: str, stems: Container[str]) -> bool:
+    """Return whether a name is that of a product, and one of the stems its image's."""
+    begins = [
+        name.removesuffix(file.ending)
+        for product in PRODUCTS
+        for file in product.files
+        if file.suffix in IMAGE_SUFFIXES and name.endswith(file.ending)
+    ]
+    return any(
+        stem in stems or _NUMBERED.sub("", stem) in stems for stem in begins if stem
+    )
 
 
 def offered_files(suffix: str) -> Iterator[tuple[Product, ProductFile]]:

@@ -120,7 +120,7 @@ def evaluate(
 
     Args:
         model: The model.
-        dataset: The data set; its classes are matched to the model's by name or colour.
+        dataset: The data set; its classes are matched to the model's by name.
         split: `all`, or the `train` or `validation` part of the model's own split.
         progress: Called with the numbers of images done and in all.
         should_stop: Asked between batches.

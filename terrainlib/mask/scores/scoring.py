@@ -16,7 +16,7 @@ import numpy as np
 from terrainlib import metrics
 from terrainlib.data.dataset import Dataset, LoadedPair, read_pair
 from terrainlib.data.layout import Pair, Problem
-from terrainlib.data.palette import NO_DATA, Classes
+from terrainlib.data.palette import NO_DATA, Classes, TerrainClass, value_text
 from terrainlib.errors import ConfigError, DatasetError, ImageError, InputError
 from terrainlib.mask.prediction import predict_images
 from terrainlib.mask.scores.reliability import Reliability, count_reliability
@@ -99,8 +99,8 @@ def pairs_of(model: "TerrainModel", dataset: Dataset, part: str) -> tuple[Pair, 
 def class_table(model: "TerrainModel", dataset: Dataset) -> MaskArray:
     """Return the model's class index for each index of the data set's masks.
 
-    Classes are matched by name, else by colour. A class that the model lacks is no
-    obstacle as long as no pixel is of it.
+    Classes are matched by name, those that nobody named by their colour. A class that
+    the model lacks is no obstacle as long as no pixel is of it.
 
     Returns:
         (256,) uint8; 255 for what is not scored.
@@ -109,18 +109,23 @@ def class_table(model: "TerrainModel", dataset: Dataset) -> MaskArray:
         InputError: If pixels are of a class that the model does not have.
     """
     table = np.full(256, NO_DATA, np.uint8)
+    missing: list[str] = []
     for index, item in enumerate(dataset.classes):
-        match = _matching(item.name, item.color, model.classes)
+        match = _matching(item, model.classes)
         if match is not None:
             table[index] = match
         elif any(pair.counts[index] for pair in dataset.pairs):
-            known = ", ".join(other.name for other in model.classes)
-            raise InputError(
-                f"its class {item.name} is none of the model's ({known}), so the masks "
-                "cannot be compared. Use a model trained on these classes, or name the "
-                "classes alike in classes.json.",
-                file=dataset.name,
-            )
+            missing.append(item.name)
+    if missing:
+        known = ", ".join(other.name for other in model.classes)
+        one = len(missing) == 1
+        raise InputError(
+            f"its {'class' if one else 'classes'} {', '.join(missing)} "
+            f"{'is' if one else 'are'} none of the model's ({known}), so the masks "
+            "cannot be compared. Use a model trained on these classes, or name the "
+            "classes alike in classes.json.",
+            file=dataset.name,
+        )
     return table
 
 
@@ -218,13 +223,14 @@ def _of_split(model: "TerrainModel", dataset: Dataset, part: str) -> tuple[Pair,
     return pairs
 
 
-def _matching(name: str, color: tuple[int, int, int], classes: Classes) -> int | None:
-    """Return the index of the class with that name, else with that colour."""
+def _matching(wanted: TerrainClass, classes: Classes) -> int | None:
+    """Return the index of the class of that name, or of the colour that is its name."""
     names = [item.name.casefold() for item in classes]
-    if name.casefold() in names:
-        return names.index(name.casefold())
+    if wanted.name.casefold() in names:
+        return names.index(wanted.name.casefold())
     colors = [item.color for item in classes]
-    return colors.index(color) if color in colors else None
+    unnamed = wanted.name == value_text(wanted.color)
+    return colors.index(wanted.color) if unnamed and wanted.color in colors else None
 
 
 def _chunks(pairs: Iterable[Pair]) -> Iterator[Sequence[Pair]]:

@@ -1,9 +1,6 @@
 """Polygons of a class mask as files: GeoPackage with its colours, and GeoJSON."""
 
-import os
 import sqlite3
-import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,24 +13,9 @@ from numpy.typing import NDArray
 from terrainlib.data.palette import Classes
 from terrainlib.errors import ImageError, StorageError, ignored_warnings
 from terrainlib.files import atomic_path, require_free_space, scratch_folder
-from terrainlib.gdal import GDAL_SKIP_VECTOR
+from terrainlib.gdal import OGR_LOCK, load_ogr
 from terrainlib.mask.rasters.gdalwork import write_failure
 from terrainlib.mask.vectors.polygons import TerrainPolygons, with_places_between
-
-_SILENT: Final = {"GDAL_SKIP": GDAL_SKIP_VECTOR, "CPL_LOG": os.devnull}
-_LOCK = threading.Lock()
-
-
-def load_ogr() -> Any:
-    """Return pyogrio, able to write GeoPackage and GeoJSON and nothing else."""
-    with _LOCK:
-        if "pyogrio" not in sys.modules:
-            import rasterio
-
-            with rasterio.Env(), _environment(_SILENT):
-                import pyogrio
-        import pyogrio.raw
-    return pyogrio
 
 
 def _write_layer(
@@ -51,7 +33,7 @@ def _write_layer(
         ogr.errors.GeometryError,
     )
     try:
-        with _LOCK, ignored_warnings(".*'crs' was not provided"):
+        with OGR_LOCK, ignored_warnings(".*'crs' was not provided"):
             ogr.raw.write(
                 path,
                 geometry,
@@ -62,20 +44,6 @@ def _write_layer(
             )
     except errors as error:
         raise write_failure(path) from error
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 # The table that QGIS makes and looks for.

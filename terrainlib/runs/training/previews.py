@@ -1,5 +1,6 @@
 """The preview images of a run: four validation images, predicted after every epoch."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ def preview_inputs(path: Path) -> tuple[PreviewInput, ...]:
         name = image.name.removesuffix("_image.png")
         truth = image.with_name(f"{name}_truth.png")
         if truth.is_file():
-            found.append(PreviewInput(name, image, truth))
+            found.append(PreviewInput(_id_of(name), image, truth))
     return tuple(found)
 
 
@@ -49,13 +50,14 @@ def previews(path: Path) -> dict[int, dict[str, Path]]:
     found: dict[int, dict[str, Path]] = {}
     for folder in sorted((path / PREVIEWS).glob("epoch-*")):
         if match := _EPOCH_FOLDER.fullmatch(folder.name):
-            masks = {mask.stem: mask for mask in sorted(folder.glob("[!.]*.png"))}
+            masks = {_id_of(m.stem): m for m in sorted(folder.glob("[!.]*.png"))}
             if masks:
                 found[int(match[1])] = masks
     return dict(sorted(found.items()))
 
 
 PREVIEW_COUNT = 4
+_MAX_NAME_BYTES = 180  # with what is added, below the 255 of a file's name
 
 
 class PreviewWriter:
@@ -85,8 +87,9 @@ class PreviewWriter:
         shown = zip(self._shown.ids, self._shown.images, self._shown.masks, strict=True)
         for name, image, mask in shown:
             truth = colorize(np.asarray(mask), self._classes)
-            _write_png(self._folder / f"{name}_image.png", np.asarray(image))
-            _write_png(self._folder / f"{name}_truth.png", truth)
+            start = _name_of(name)
+            _write_png(self._folder / f"{start}_image.png", np.asarray(image))
+            _write_png(self._folder / f"{start}_truth.png", truth)
 
     def write_epoch(self, epoch: int, predict: Predict) -> None:
         """Write the masks that the network gives after an epoch.
@@ -102,7 +105,8 @@ class PreviewWriter:
         folder = self._folder / f"epoch-{epoch:03d}"
         for name, values in zip(self._shown.ids, output, strict=True):
             mask = predicted_mask(values, self._classes, self._output)
-            _write_png(folder / f"{name}.png", colorize(mask, self._classes))
+            picture = colorize(mask, self._classes)
+            _write_png(folder / f"{_name_of(name)}.png", picture)
 
 
 def predicted_mask(
@@ -140,6 +144,18 @@ def choose_previews(validation: PairCache, classes: int) -> tuple[str, ...]:
             chosen.append(int(index))
     rest = [int(index) for index in order if index not in chosen]
     return tuple(validation.ids[i] for i in sorted((chosen + rest)[:PREVIEW_COUNT]))
+
+
+def _name_of(identifier: str) -> str:
+    """Return what the files of a pair are called; ids may hold slashes."""
+    name = identifier.replace("%", "%25").replace("/", "%2F")
+    if len(name.encode("utf-8", "replace")) <= _MAX_NAME_BYTES:
+        return name
+    return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
+
+
+def _id_of(name: str) -> str:
+    return name.replace("%2F", "/").replace("%25", "%")
 
 
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:

@@ -223,6 +223,13 @@ def _watch(dataset: Dataset, key: str) -> None:
 
 
 def _show_nothing_found(dataset: Dataset, overlaps: Overlaps) -> None:
+    if overlaps.exact:
+        st.markdown(
+            f":material/check_circle: No two of the {len(dataset.pairs):,} patches "
+            "share ground, as their places say. The training's split keeps blocks of "
+            "ground apart, with a gap between them."
+        )
+        return
     maybe = ""
     if overlaps.possible:
         maybe = (

@@ -126,9 +126,8 @@ def _pictures(
     pair: Pair, dataset: Dataset, view: str, opacity: float
 ) -> list[tuple[str, bytes | None]]:
     """Return what to show of a pair: its name and its bytes, None where missing."""
-    classes = dataset.classes
     if view == OVERLAY:
-        data = pictures.overlay_picture(pair, classes, opacity)
+        data = pictures.overlay_picture(pair, dataset, opacity)
         return [("Mask over the image", data)]
     if view == HEIGHT:
         return [("Shaded relief", pictures.relief_picture(pair))]
@@ -136,7 +135,7 @@ def _pictures(
     if view in (BOTH, IMAGE):
         shown.append(("Image", pictures.image_picture(pair)))
     if view in (BOTH, MASK):
-        shown.append(("Mask", pictures.mask_picture(pair, classes)))
+        shown.append(("Mask", pictures.mask_picture(pair, dataset)))
     return shown
 
 

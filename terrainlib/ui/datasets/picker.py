@@ -1,8 +1,8 @@
 """The box in which a page lets people choose a data set.
 
-Four ways lead to one: the embedded sample, a folder on this machine, an uploaded zip
-and a Kaggle data set by its name. The choice is shared by the pages and survives
-leaving them. Use it outside of forms: it holds one itself.
+Five ways lead to one: the embedded sample, a folder on this machine, an uploaded zip, a
+labelled scene and a Kaggle data set by its name. The choice is shared by the pages and
+survives leaving them. Use it outside of forms: it holds one itself.
 """
 
 from collections.abc import Callable
@@ -22,6 +22,7 @@ from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.errors import TerrainError
 from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.ui import cached, state
+from terrainlib.ui.datasets.labelled import make_of_scene
 from terrainlib.ui.errors import errors_shown, show_error
 from terrainlib.ui.text import md_escape, plural
 
@@ -32,6 +33,7 @@ SOURCES: Final = {
     "sample": "Sample",
     "folder": "Folder",
     "zip": "Zip file",
+    "scene": "Labelled scene",
     "kaggle": "Kaggle",
 }
 LAYOUT_HELP: Final = (
@@ -143,6 +145,13 @@ def _zip(key: str) -> str | None:
     return _remembered("zip")
 
 
+def _scene(key: str) -> str | None:
+    made = make_of_scene(f"{key}_scene")
+    if made is not None:
+        _remember("scene", made)
+    return _remembered("scene")
+
+
 def _kaggle(key: str) -> str | None:
     name = _ask(
         f"{key}_kaggle",
@@ -212,5 +221,6 @@ _INPUTS: Final[dict[str, Callable[[str], str | None]]] = {
     "sample": _sample,
     "folder": _folder,
     "zip": _zip,
+    "scene": _scene,
     "kaggle": _kaggle,
 }

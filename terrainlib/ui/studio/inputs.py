@@ -40,6 +40,8 @@ def pick_on_machine() -> tuple[PictureFile, ...]:
         return ()
     if found.folder is not None:
         left = f"; {plural(found.links, 'link')} skipped" if found.links else ""
+        if found.results:
+            left += f"; {plural(found.results, 'earlier result')} left out"
         st.markdown(
             f":material/folder: {plural(len(found.images), 'image')} in "
             f"**{md_escape(found.folder.name)}**{left}"

@@ -20,8 +20,8 @@ from typing import Any, Final
 import streamlit as st
 
 from terrainlib import files
+from terrainlib.data.layout import IMAGE_SUFFIXES
 from terrainlib.ui import cached
-from terrainlib.ui.paths import IMAGE_SUFFIXES
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.text import md_escape, plural
 
@@ -109,6 +109,7 @@ def _on_upload(role: str, key: str) -> None:
     """Keep what was just dropped; forget it when it was taken out again."""
     box = st.session_state.get(key)
     dropped: list[Any] = box if isinstance(box, list) else [box] if box else []
+    dropped = [item for item in dropped if not files.is_hidden(str(item.name))]
     if not dropped:
         _forget(role)
         return

@@ -103,6 +103,29 @@ def test_the_masks_of_a_scene_carry_names_and_colours(
     assert info["features"] == 1
 
 
+def test_the_same_command_again_gives_the_same_files(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rgb, _, _ = terrain(16, seed=1)
+    for name in ("a_2.png", "a_10.png"):
+        write(tmp_path, name, encode(rgb))
+    for name in ("._a_2.png", ".DS_Store", "Thumbs.db"):
+        write(tmp_path, name, b"hidden")
+    assert run(model, tmp_path, "--out", tmp_path, "--soft") == 0
+    first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert sorted(first) == sorted(
+        ["._a_2.png", ".DS_Store", "Thumbs.db", "class_shares.csv"]
+        + [f"a_{n}{end}.png" for n in (2, 10) for end in ("", "_mask", "_soft")]
+    )
+    capsys.readouterr()
+    assert run(model, tmp_path, "--out", tmp_path, "--soft") == 0
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
+    said = capsys.readouterr()
+    assert "4 files are called like results for images beside them" in said.err
+    shares = (tmp_path / "class_shares.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in shares[1:]] == ["a_2.png", "a_10.png"]
+
+
 def test_bands_are_asked_for_and_chosen(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

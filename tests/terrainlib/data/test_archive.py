@@ -288,3 +288,17 @@ def test_a_disk_without_enough_space_is_told_before_anything_is_written(
     with pytest.raises(StorageError, match="No space left"):
         extract_zip(_zip({"a.png": b"1"}), tmp_path / "target")
     assert _everything_below(tmp_path) == []
+
+
+def test_what_systems_leave_in_archives_is_not_unpacked(tmp_path: Path) -> None:
+    made = write_folders_dataset(tmp_path / "made", pairs=2, size=16)
+    members = {
+        f"set/{path.relative_to(made).as_posix()}": path.read_bytes()
+        for path in made.rglob("*.png")
+    }
+    left = ("__MACOSX/set/images/._tile_01.png", "set/.DS_Store", "set/Thumbs.db")
+    folder = extract_zip(_zip(members | dict.fromkeys(left, b"x")), tmp_path / "target")
+    assert folder == tmp_path / "target" / "set"
+    assert len(_everything_below(folder)) == 3 + 6
+    dataset = open_dataset(folder)
+    assert (dataset.ids, dataset.problems) == (("tile_01", "tile_02"), ())

@@ -54,7 +54,8 @@ def test_the_folders_layout_is_found(tmp_path: Path, masks: str) -> None:
     found = open_dataset(folder)
     assert found.layout == "folders"
     assert found.ids == ("tile_01", "tile_02", "tile_03")
-    assert found.classes == KAGGLE_CLASSES
+    named = found.classes == KAGGLE_CLASSES
+    assert named == (masks == "colors")
     assert found.has_heights
     assert found.problems == ()
 
@@ -108,8 +109,42 @@ def test_pixels_without_data_count_for_no_class(tmp_path: Path) -> None:
     _save(folder / "images" / "a.png", np.zeros((16, 16, 3), np.uint8))
     _save(folder / "masks" / "a.png", mask)
     found = open_dataset(folder)
-    assert found.pairs[0].counts == (0, 0, 0, 64, 0, 0, 0)
-    assert found.class_shares["Hills"] == 1.0
+    assert found.pairs[0].counts == (64,)
+    assert found.class_shares == {"3": 1.0}
+    assert found.no_data_share == 0.75
+
+
+def test_a_mask_without_a_labelled_pixel_is_a_problem(tmp_path: Path) -> None:
+    folder = write_folders_dataset(tmp_path / "data", pairs=3, masks="indices")
+    empty = np.full((32, 32), 255, np.uint8)
+    _save(folder / "masks" / "tile_02.png", empty)
+    found = open_dataset(folder)
+    assert found.ids == ("tile_01", "tile_03")
+    assert _only_problem(found).file == "masks/tile_02.png"
+    assert _only_problem(found).problem.startswith("no labelled pixel: all of the mask")
+    for path in (folder / "masks").iterdir():
+        _save(path, empty)
+    assert open_dataset(folder).pairs == ()
+
+
+def test_the_side_file_of_a_mask_names_its_values(tmp_path: Path) -> None:
+    folder = write_folders_dataset(tmp_path / "data", pairs=1, masks="indices")
+    names = "".join(f"<Category>{n}</Category>" for n in ("Sea", "Land", "Land"))
+    (folder / "masks" / "tile_01.png.aux.xml").write_text(
+        f'<PAMDataset><PAMRasterBand band="1"><CategoryNames>{names}</CategoryNames>'
+        "<GDALRasterAttributeTable>"
+        "<FieldDefn><Name>Value</Name><Usage>5</Usage></FieldDefn>"
+        "<FieldDefn><Name>Class</Name><Usage>2</Usage></FieldDefn>"
+        "<FieldDefn><Usage>6</Usage></FieldDefn><FieldDefn><Usage>7</Usage></FieldDefn>"
+        "<FieldDefn><Usage>8</Usage></FieldDefn>"
+        '<Row index="0"><F>3</F><F>Ice</F><F>1</F><F>2</F><F>3</F></Row>'
+        "</GDALRasterAttributeTable></PAMRasterBand></PAMDataset>"
+    )
+    found = open_dataset(folder)
+    assert found.classes_source == "masks"
+    assert [item.name for item in found.classes][:3] == ["Sea", "Land", "Ice"]
+    assert found.classes[2].color == (1, 2, 3)
+    assert found.meaning.codes[:3] == ((0,), (1, 2), (3,))
 
 
 def test_one_missing_height_leaves_the_pair_without_heights(tiny_dataset: Path) -> None:
@@ -460,7 +495,7 @@ def test_an_unchanged_folder_is_not_checked_again(
     def fail(*args: object) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(scan, "read_mask", fail)
+    monkeypatch.setattr(scan, "read_raw_mask", fail)
     monkeypatch.setattr(scan, "check_intact", fail)
     assert open_dataset(tiny_dataset) == first
 

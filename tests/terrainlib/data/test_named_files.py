@@ -14,9 +14,9 @@ import rasterio
 from PIL import Image
 
 import terrainlib
+from terrainlib.data.classes.masks import read_raw_mask
 from terrainlib.data.dataset import open_dataset
 from terrainlib.data.imagery import check_intact, read_height, read_image, read_size
-from terrainlib.data.masks import read_mask
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.scene import list_bands, open_heights, open_scene
 from terrainlib.errors import ImageError
@@ -66,7 +66,7 @@ DOORS: dict[str, Callable[[Any], Any]] = {
     "size": read_size,
     "check": check_intact,
     "bands": list_bands,
-    "mask": lambda source: read_mask(source, KAGGLE_CLASSES),
+    "mask": read_raw_mask,
     "scene": _scene,
     "heights": _heights,
 }

@@ -10,12 +10,15 @@ import pytest
 from terrainlib.data.palette import (
     KAGGLE_CLASSES,
     NO_DATA,
+    ClassList,
     TerrainClass,
     color_keys,
     color_table,
     colorize,
+    load_class_list,
     load_classes,
     nearest_class,
+    save_class_list,
     save_classes,
     soft_colors,
 )
@@ -120,8 +123,44 @@ def test_classes_are_saved_and_loaded(tmp_path: Path) -> None:
     path = tmp_path / "classes.json"
     save_classes(path, classes)
     assert load_classes(path) == classes
+    assert load_class_list(path) == ClassList(classes, ((),) * 8)
     first = json.loads(path.read_text(encoding="utf-8"))[0]
     assert first == {"name": "Water", "color": [17, 141, 215]}
+
+
+def test_values_and_what_is_ignored_are_saved_and_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "classes.json"
+    values = ((111,), (112, 121), ((1, 2, 3), 7))
+    listed = ClassList(KAGGLE_CLASSES[:3], values, ignore=(0, (9, 9, 9)))
+    save_class_list(path, listed)
+    assert load_class_list(path) == listed
+    assert json.loads(path.read_text(encoding="utf-8"))["classes"][1] == {
+        "name": "Grassland",
+        "color": [225, 227, 155],
+        "values": [112, 121],
+    }
+
+
+def test_a_class_without_a_colour_has_that_of_kaggle_or_one_of_its_own(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "classes.json"
+    path.write_text('[{"name": "road", "value": 4}, {"name": "water"}]')
+    assert load_classes(path) == (
+        TerrainClass("road", (0, 114, 178)),
+        TerrainClass("water", (17, 141, 215)),
+    )
+
+
+def test_another_encoding_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "classes.json"
+    text = '[{"name": "Gewässer", "color": [1, 2, 3]}]'
+    for encoding in ("utf-8-sig", "utf-16"):
+        path.write_bytes(text.encode(encoding))
+        assert load_classes(path)[0].name == "Gewässer"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(DatasetError, match=r"^classes\.json: not written in UTF-8"):
+        load_classes(path)
 
 
 def entry(name: Any = "A", color: Any = (1, 2, 3)) -> dict[str, Any]:
@@ -153,6 +192,16 @@ def entry(name: Any = "A", color: Any = (1, 2, 3)) -> dict[str, Any]:
             "two classes have the same name",
         ),
         (json.dumps([entry(), entry(name="B")]), "two classes have the same color"),
+        (
+            json.dumps([entry() | {"value": 65_536}]),
+            "the value of class 1 is no",
+        ),
+        (json.dumps([entry() | {"values": 3}]), "the values of class 1 are no list"),
+        (json.dumps({"classes": [entry()], "ignore": 3}), "`ignore` is no list"),
+        (
+            json.dumps([entry() | {"value": 1}, entry("B", (3, 2, 1))]),
+            "the value 1 is listed twice (a class without a `value` stands for its",
+        ),
         (
             json.dumps([entry(f"c{n}", (n, 0, 0)) for n in range(65)]),
             "it lists 65 classes, the limit is 64",

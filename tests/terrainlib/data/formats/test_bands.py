@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from rasterio.enums import ColorInterp
 
+from terrainlib.data.classes.masks import read_raw_mask
 from terrainlib.data.imagery import read_image
-from terrainlib.data.masks import read_mask
-from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.scene import list_bands, open_scene
 from terrainlib.errors import ImageError
 from tests.imagefiles import encode, pattern, tiff, wide_png
@@ -187,7 +186,7 @@ def test_bands_that_are_not_there_are_refused(
 
 def test_a_mask_of_many_bands_is_refused() -> None:
     with pytest.raises(ImageError, match=r"^m\.tif: 7 bands; a mask has 1, 3 or 4"):
-        read_mask(tiff(STACK), KAGGLE_CLASSES, name="m.tif")
+        read_raw_mask(tiff(STACK), name="m.tif")
 
 
 def test_long_and_odd_names_are_shown_short_and_plain() -> None:

@@ -29,7 +29,13 @@ from terrainlib.mask.pack.pack import PackTarget
 from terrainlib.mask.prediction import predict_image
 from terrainlib.mask.products import task
 from terrainlib.mask.products.making import file_names, predict_file
-from terrainlib.mask.products.products import CHOICES, FORMATS, PRODUCTS, products_of
+from terrainlib.mask.products.products import (
+    CHOICES,
+    FORMATS,
+    PRODUCTS,
+    folder_images,
+    products_of,
+)
 from terrainlib.mask.products.records import Made, Wanted, shares_csv
 from terrainlib.mask.sharpen import sharpen
 from terrainlib.mask.vectors import polygons as vectors
@@ -543,3 +549,25 @@ def test_the_table_of_a_batch_lists_results_and_failures_safely(
     assert sum(shares) == pytest.approx(1, abs=1e-5)
     assert rows[1]["share_Water"] == ""
     assert rows[1]["problem"] == "no picture."
+
+
+@pytest.mark.parametrize(
+    ("names", "images"),
+    [
+        (["a.png", "a_mask.png", "a_soft.png", "A_mask.tif"], ["a.png"]),
+        (["a.jpg", "a_mask.png", "a_mask_mask.png", "a_sharpened.png"], ["a.jpg"]),
+        (["a.jpg", "a.png", "a-2_mask.png"], ["a.jpg", "a.png"]),
+        (["1_sat.jpg", "2_mask.png"], ["1_sat.jpg", "2_mask.png"]),
+        (["_mask.png", "x.png"], ["_mask.png", "x.png"]),
+        (["b10.png", "b9.png", "._b9.png", "notes.txt"], ["b9.png", "b10.png"]),
+    ],
+)
+def test_results_in_a_folder_are_no_images_to_predict(
+    tmp_path: Path, names: list[str], images: list[str]
+) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    found = folder_images(tmp_path)
+    assert [path.name for path in found.images] == images
+    hidden = [name for name in names if name.startswith(".") or name.endswith(".txt")]
+    assert len(found.results) == len(names) - len(images) - len(hidden)

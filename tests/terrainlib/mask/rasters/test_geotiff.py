@@ -14,10 +14,17 @@ import rasterio
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
 
+from terrainlib.data.classes.masks import as_mask, read_raw_mask
+from terrainlib.data.classes.meaning import decide
 from terrainlib.data.formats.raster import Georeference
 from terrainlib.data.imagery import read_image
-from terrainlib.data.masks import read_mask
-from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA, TerrainClass, soft_colors
+from terrainlib.data.palette import (
+    KAGGLE_CLASSES,
+    NO_DATA,
+    ClassList,
+    TerrainClass,
+    soft_colors,
+)
 from terrainlib.errors import InputError, StorageError
 from terrainlib.mask.rasters.gdalwork import write_failure
 from terrainlib.mask.rasters.geotiff import (
@@ -340,7 +347,9 @@ def test_small_masks_have_no_overviews(tmp_path, size):
 def test_a_geotiff_can_be_read_as_a_mask_again(tmp_path):
     band = whole_band(60, 90)
     write(ClassRasterSink, tmp_path / "m.tif", band)
-    read = read_mask(tmp_path / "m.tif", KAGGLE_CLASSES)
+    raw = read_raw_mask(tmp_path / "m.tif")
+    listed = ClassList(KAGGLE_CLASSES, ((),) * len(KAGGLE_CLASSES))
+    read = as_mask(raw, decide([raw.values], listed).meaning)
     assert (read.index == band.classes).all()
 
 

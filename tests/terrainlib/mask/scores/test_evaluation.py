@@ -181,7 +181,7 @@ def test_files_that_all_went_bad_are_an_error(painted, color_model):
         evaluate(color_model(), painted)
 
 
-def test_classes_are_matched_by_name_and_then_by_colour(painted, color_model):
+def test_classes_are_matched_by_name_and_unnamed_ones_by_colour(painted, color_model):
     table = scoring.class_table(color_model(), painted)
     assert table[:7].tolist() == list(range(7))
     assert (table[7:] == 255).all()
@@ -192,6 +192,10 @@ def test_classes_are_matched_by_name_and_then_by_colour(painted, color_model):
     counts = tuple(replace(pair, counts=(5, 5)) for pair in painted.pairs)
     other = replace(painted, classes=swapped, pairs=counts)
     assert scoring.class_table(color_model(), other)[:2].tolist() == [2, 0]
+    named = (TerrainClass("Sea", (17, 141, 215)), TerrainClass("0", (1, 2, 3)))
+    renamed = replace(other, classes=named)
+    with pytest.raises(InputError, match="its classes Sea, 0 are none of the model's"):
+        scoring.class_table(color_model(), renamed)
 
 
 def test_a_class_that_the_model_lacks_is_refused_where_it_occurs(painted, color_model):

@@ -101,9 +101,19 @@ def test_a_writer_leaves_images_truth_and_the_masks_of_each_epoch(
     ]
 
 
-@pytest.mark.parametrize("name", ["a b", "ä", "x" * 100])
+@pytest.mark.parametrize("name", ["a b", "ä", "x" * 100, "Tile 1/a", "50%_1/2%2F"])
 def test_ids_of_any_kind_name_their_files(tmp_path: Path, name: str) -> None:
     pairs = cache(halves(0, 1))
     named = PairCache(pairs.images, pairs.masks, None, (name,), 1.0)
-    PreviewWriter(tmp_path, named, KAGGLE_CLASSES, "classes").write_inputs()
+    writer = PreviewWriter(tmp_path, named, KAGGLE_CLASSES, "classes")
+    writer.write_inputs()
+    writer.write_epoch(1, lambda images, _: np.zeros((len(images), 4, 4, 7), "f4"))
     assert [entry.id for entry in preview_inputs(tmp_path)] == [name]
+    assert list(previews(tmp_path)[1]) == [name]
+
+
+def test_an_id_too_long_for_a_file_is_shown_all_the_same(tmp_path: Path) -> None:
+    pairs = cache(halves(0, 1))
+    named = PairCache(pairs.images, pairs.masks, None, ("ä" * 90 + "/" + "x" * 90,), 1)
+    PreviewWriter(tmp_path, named, KAGGLE_CLASSES, "classes").write_inputs()
+    assert len(preview_inputs(tmp_path)) == 1

@@ -1,0 +1,1 @@
+"""What the masks of a data set mean, and how they are read as class indices."""
