@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from terrainlib.data.dataset import open_dataset
+from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.layout import Pair
 from terrainlib.data.palette import KAGGLE_CLASSES, color_table
 from terrainlib.errors import ImageError
@@ -16,8 +16,13 @@ from tests.synthetic import terrain, write_kaggle_dataset
 
 
 @pytest.fixture
-def pair(tiny_dataset: Path) -> Pair:
-    return open_dataset(tiny_dataset).pairs[0]
+def dataset(tiny_dataset: Path) -> Dataset:
+    return open_dataset(tiny_dataset)
+
+
+@pytest.fixture
+def pair(dataset: Dataset) -> Pair:
+    return dataset.pairs[0]
 
 
 def _decode(data: bytes) -> np.ndarray:
@@ -25,9 +30,9 @@ def _decode(data: bytes) -> np.ndarray:
 
 
 def test_a_small_mask_is_enlarged_by_a_whole_factor_without_new_colours(
-    pair: Pair,
+    pair: Pair, dataset: Dataset
 ) -> None:
-    picture = _decode(pictures.mask_picture(pair, KAGGLE_CLASSES))
+    picture = _decode(pictures.mask_picture(pair, dataset))
     assert picture.shape == (512, 512, 3)
     truth = np.asarray(Image.open(pair.mask).convert("RGB"))
     assert np.array_equal(picture[8::16, 8::16], truth)
@@ -37,9 +42,10 @@ def test_a_small_mask_is_enlarged_by_a_whole_factor_without_new_colours(
 
 def test_a_large_image_is_shrunk_to_the_thumbnail_size(tmp_path: Path) -> None:
     folder = write_kaggle_dataset(tmp_path / "large", pairs=1, size=700)
-    pair = open_dataset(folder).pairs[0]
+    dataset = open_dataset(folder)
+    pair = dataset.pairs[0]
     assert _decode(pictures.image_picture(pair)).shape == (512, 512, 3)
-    mask = _decode(pictures.mask_picture(pair, KAGGLE_CLASSES))
+    mask = _decode(pictures.mask_picture(pair, dataset))
     assert mask.shape == (512, 512, 3)
     colors = {tuple(color) for color in mask.reshape(-1, 3).tolist()}
     assert colors <= {tuple(color) for color in color_table(KAGGLE_CLASSES).tolist()}
@@ -47,11 +53,11 @@ def test_a_large_image_is_shrunk_to_the_thumbnail_size(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("opacity", "like"), [(0.0, "image"), (1.0, "mask")])
 def test_the_overlay_goes_from_the_image_to_the_mask(
-    pair: Pair, opacity: float, like: str
+    pair: Pair, dataset: Dataset, opacity: float, like: str
 ) -> None:
-    overlay = _decode(pictures.overlay_picture(pair, KAGGLE_CLASSES, opacity))
+    overlay = _decode(pictures.overlay_picture(pair, dataset, opacity))
     if like == "mask":
-        expected = _decode(pictures.mask_picture(pair, KAGGLE_CLASSES))
+        expected = _decode(pictures.mask_picture(pair, dataset))
     else:
         image = _decode(pictures.image_picture(pair))
         expected = cv2.resize(image, (512, 512), interpolation=cv2.INTER_CUBIC)
