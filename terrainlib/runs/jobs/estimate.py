@@ -64,7 +64,6 @@ class Estimate:
         bytes: Memory above that of the loaded model, about, of the largest image.
         seconds: Time, about; None while the network's speed here is not known. What
             was never made here, such as polygons, counts nothing until it was.
-        megapixels: Pixels of all images, in millions.
         needed_disk_mb: Space that results and scratch files may take, if nothing in
             them could be compressed.
         free_disk_mb: Free space where the results go.
@@ -73,7 +72,6 @@ class Estimate:
     tiles: int
     bytes: int
     seconds: float | None
-    megapixels: float
     needed_disk_mb: float
     free_disk_mb: float
 
@@ -111,7 +109,6 @@ def estimate(
         tiles=sum(one.tiles for one in passes),
         bytes=max((one.bytes for one in passes), default=0),
         seconds=seconds,
-        megapixels=pixels / 1e6,
         needed_disk_mb=(sum(disk) + max(disk, default=0)) / 1e6,  # one in scratch files
         free_disk_mb=files.free_space_mb(folder),
     )
