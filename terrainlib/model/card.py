@@ -286,10 +286,6 @@ def overall_scores(
 ) -> tuple[Score, ...]:
     """Return the scores over all classes, in the JSON form of an evaluation.
 
-    Args:
-        own: The model's scores.
-        other: The pixel classifier's on the same pairs, where there are any.
-
     Returns:
         One of each kind of score; nothing where the model has no mIoU.
     """

@@ -220,11 +220,6 @@ def row_areas(
     Exact where the coordinates are degrees. For other reference systems the row is
     divided into at most 64 pieces that are measured on an equal-area plane.
 
-    Args:
-        georeference: Where the image's pixels lie.
-        rows: Which rows, both ends given.
-        width: Columns of the image.
-
     Returns:
         (h,) float64 square metres on the ellipsoid of the reference system, the mean
         over the row; pixels off the Earth are left out, a row without any other is 0.

@@ -94,11 +94,6 @@ class CleanedSink:
 
     A region may reach from the top of an image to its bottom, so that none of it can be
     cleaned before all of it is there.
-
-    Args:
-        sinks: Take the cleaned bands.
-        cleaning: How it is cleaned.
-        size: (H, W) of the image.
     """
 
     wants: ClassVar[tuple[Plane, ...]] = ()

@@ -317,13 +317,6 @@ def grid_of(
 
     Where the image is wide, its tiles are less high and wider.
 
-    Args:
-        model: The model.
-        geometry: The sizes of the image.
-        wants: What is wanted beside the classes.
-        name: Name of the image, for messages.
-        tile_size: Largest size of a tile in working px, instead of that.
-
     Raises:
         InputError: If even the lowest rows of tiles would not fit into memory.
     """

@@ -51,11 +51,6 @@ def find_record(contents: Contents, graph: Graph, name: str) -> ModelRecord:
 def build_network(graph: Graph, config: UNetConfig, *, ours: bool) -> Any:
     """Return the `keras.Model` of a file's layers, without its weights.
 
-    Args:
-        graph: The layers.
-        config: What the record says of them.
-        ours: Whether the record was in the file.
-
     Raises:
         ModelFileError: If they are not those that this app builds for the record.
     """

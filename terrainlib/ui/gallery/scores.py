@@ -107,11 +107,7 @@ def show_score_report(
 ) -> None:
     """Show the scores over all images, of each class, and the tables behind them.
 
-    Args:
-        evaluation: Scores and counts of every image.
-        classes: The model's K classes.
-        caution: What to know about these scores, in a few words such as
-            `random: may leak` and in a sentence; shown beside them unless empty.
+    Beside them stands a caution, as `ui.datasets.splits` gives it.
     """
     scores = evaluation.scores
     names = evaluation.class_names

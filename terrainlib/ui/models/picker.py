@@ -174,9 +174,6 @@ HEIGHT_HELP: Final = "Its masks then need the heights of the image as well."
 def pick_pixel_classifier(key: str) -> ModelEntry | None:
     """Show what it is and what it may learn from; return it, fitted.
 
-    Args:
-        key: Key of the box in which it was chosen.
-
     Returns:
         The model, or None where it cannot be fitted; the page has then said why.
     """

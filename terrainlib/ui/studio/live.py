@@ -160,11 +160,7 @@ def live_view(pictures: ViewPictures, *, key: str, remembered: str) -> ViewSetti
 
 
 def prepare_live_view(*, key: str) -> None:
-    """Let the browser fetch the view's code before there is anything to show.
-
-    Args:
-        key: Widget key, another one than the view's.
-    """
+    """Let the browser fetch the view's code before there is anything to show."""
     _component(key=key, data=None)
 
 

@@ -45,12 +45,6 @@ def pick_uploads(
 ) -> tuple[PictureFile, ...]:
     """Show one upload box.
 
-    Args:
-        role: What the files are, such as `image`.
-        label: The box's words.
-        key: Widget key.
-        several: Whether it takes more than one file.
-
     Returns:
         Its files, or those kept from an earlier visit.
     """

@@ -138,11 +138,6 @@ def show_previews(run_path: Path, *, key: str, best_epoch: int | None) -> None:
     """Show image, truth and prediction of the fixed images, with a slider of epochs.
 
     The slider follows the newest epoch until somebody moves it back.
-
-    Args:
-        run_path: The run folder.
-        key: Widget key of the slider.
-        best_epoch: Epoch named as the best one, or None.
     """
     inputs, epochs = preview_inputs(run_path)[:MAX_PREVIEWS], previews(run_path)
     if not inputs or not epochs:
