@@ -32,8 +32,8 @@ from terrainlib.mask.products.making import predict_file
 from terrainlib.mask.products.records import Wanted
 from terrainlib.mask.tiles.feeding import geometry_of
 from terrainlib.mask.tiles.streaming import grid_of
-from terrainlib.mask.tiles.tiling import round_up
 from terrainlib.model.modelfile import TerrainModel, load_model
+from terrainlib.model.tiling import round_up
 
 _EVERY_S = 2.0  # between two messages
 _WINDOWS = 8  # that are predicted again

@@ -27,9 +27,13 @@ def sample_pairs(config: TrainingConfig, count: int | None = None) -> PairCache:
 def float_arrays(
     cache: PairCache, config: TrainingConfig
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Return the inputs (N, S, S, C) float32 and masks (N, S, S) uint8 in memory."""
+    """Return the inputs (N, S, S, C) float32 and masks (N, S, S) uint8 in memory.
+
+    The sample's images are squares of one size.
+    """
     rgb = np.asarray(cache.images, np.float32) / np.float32(255)
-    inputs = network_input(rgb, cache.heights, config.network)
+    heights = None if cache.heights is None else np.stack(cache.heights)
+    inputs = network_input(rgb, heights, config.network)
     return np.ascontiguousarray(inputs), np.array(cache.masks)
 
 

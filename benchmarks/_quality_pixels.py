@@ -23,9 +23,10 @@ def main() -> None:
     begun = time.monotonic()
     model = fit_pixel_classifier(train_pairs, classes, height=height, seed=config.seed)
     rgb = np.asarray(pairs.images, np.float32) / np.float32(255)
-    inputs = classifier_input(rgb, pairs.heights, use_height=height)
+    heights = None if pairs.heights is None else np.stack(pairs.heights)
+    inputs = classifier_input(rgb, heights, use_height=height)
     predicted = np.argmax(model.network(inputs), axis=-1)
-    miou, iou = miou_of(pairs.masks, predicted, len(classes))
+    miou, iou = miou_of(np.stack(pairs.masks), predicted, len(classes))
     channel.tell(epoch=1, seconds=time.monotonic() - begun, miou=miou)
     channel.tell(done=True, iou=iou)
 

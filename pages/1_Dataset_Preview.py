@@ -3,13 +3,14 @@
 import streamlit as st
 
 from terrainlib.ui import state
+from terrainlib.ui.datasets.classes import show_class_form, show_meaning
 from terrainlib.ui.datasets.overlaps import show_shared_ground
 from terrainlib.ui.datasets.pairs import show_pair_gallery
 from terrainlib.ui.datasets.picker import pick_dataset
 from terrainlib.ui.datasets.report import (
-    show_class_names,
     show_classes,
     show_counts,
+    show_notes,
     show_problems,
 )
 from terrainlib.ui.page import empty_state, page_header
@@ -30,8 +31,10 @@ if dataset is None:
 
 show_counts(dataset)
 show_problems(dataset)
+show_notes(dataset)
+show_meaning(dataset)
+show_class_form(dataset, "preview")
 if dataset.pairs:
-    show_class_names(dataset, "preview")
     show_classes(dataset)
     show_shared_ground(dataset, "preview")
     st.subheader("Pairs", anchor=False)

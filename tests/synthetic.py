@@ -4,6 +4,7 @@ The land is a sum of smooth blobs: heights and moisture decide the class, and th
 decides the colour (with some noise), so that a tiny network can learn it in seconds.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -89,6 +90,19 @@ def write_folders_dataset(
             Image.fromarray(height).save(folder / "heights" / name)
     if classes:
         save_classes(folder / "classes.json", KAGGLE_CLASSES)
+    return folder
+
+
+def write_sized_dataset(folder: Path, sizes: Sequence[tuple[int, int]]) -> Path:
+    """Write `images/` and `masks/` of `tile_NN.png`, (H, W) px each."""
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    for number, (height, width) in enumerate(sizes, start=1):
+        rgb, mask, _ = terrain(max(height, width), number)
+        name = f"tile_{number:02d}.png"
+        Image.fromarray(rgb[:height, :width]).save(folder / "images" / name)
+        colors = colorize(mask[:height, :width], KAGGLE_CLASSES)
+        Image.fromarray(colors).save(folder / "masks" / name)
     return folder
 
 

@@ -1,7 +1,7 @@
 """The command `check`."""
 
 import argparse
-from typing import Any
+from typing import Any, Final
 
 from terrainlib.cli.console import progress_bar, say, say_json, say_table
 from terrainlib.data.classes.meaning import describe
@@ -10,6 +10,8 @@ from terrainlib.data.layout import LAYOUT_TEXTS
 from terrainlib.data.overlaps import Overlaps, find_overlaps
 from terrainlib.data.splits import leak_free_split, random_split
 from terrainlib.errors import DatasetError
+
+_NOTES_SAID: Final = 20
 
 
 def check(options: argparse.Namespace) -> int:
@@ -47,7 +49,7 @@ def _report(dataset: Dataset, overlaps: Overlaps | None) -> dict[str, Any]:
         ],
         "classes": dataset.class_shares,
         "no_data": dataset.no_data_share,
-        "notes": [_meaning(dataset), *dataset.notes],
+        "notes": _notes(dataset),
         "layout": dataset.layout,
     }
     if overlaps is not None:
@@ -55,8 +57,17 @@ def _report(dataset: Dataset, overlaps: Overlaps | None) -> dict[str, Any]:
     return report
 
 
-def _meaning(dataset: Dataset) -> str:
-    return describe(dataset.meaning, [item.name for item in dataset.classes])
+def _notes(dataset: Dataset) -> list[str]:
+    """Return what the masks hold, and what is to be known of them and of the files."""
+    names = [item.name for item in dataset.classes]
+    notes = [describe(dataset.meaning, names), *dataset.notes]
+    files: dict[str, list[str]] = {}
+    for entry in dataset.file_notes:
+        files.setdefault(entry.note, []).append(entry.file)
+    for note, about in files.items():
+        others = f" and {len(about) - 1:,} more" if len(about) > 1 else ""
+        notes.append(f"{about[0]}{others}: {note}.")
+    return notes
 
 
 def _say_overlaps(dataset: Dataset, overlaps: Overlaps) -> None:
@@ -92,8 +103,11 @@ def _say_dataset(dataset: Dataset) -> None:
     rows = [[name, f"{share:.1%}"] for name, share in dataset.class_shares.items()]
     say_table("Classes", ["class", "share"], rows)
     say(f"No data or no class: {dataset.no_data_share:.1%} of the masks' pixels")
-    for note in (_meaning(dataset), *dataset.notes):
+    notes = _notes(dataset)
+    for note in notes[:_NOTES_SAID]:
         say(note)
+    if len(notes) > _NOTES_SAID:
+        say(f"{len(notes) - _NOTES_SAID} more notes; --json lists all of them")
     if dataset.problems:
         count = len(dataset.problems)
         say(f"{count} {'problem' if count == 1 else 'problems'}:")

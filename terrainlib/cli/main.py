@@ -234,6 +234,13 @@ def _add_train(commands: "argparse._SubParsersAction[_Parser]") -> None:
     add("--image-size", metavar="PX", type=int, help="size that training works at")
     add("--batch-size", metavar="N", type=int, help="images a step")
     add("--height", action="store_true", help="use the height as a fourth channel")
+    add(
+        "--from",
+        metavar="MODEL",
+        dest="start_from",
+        help="start from the weights of a model, at a third of the learning rate; "
+        "without --preset, with its network",
+    )
     add("--seed", metavar="S", type=int, help="seed of everything random")
     add("--resume", action="store_true", help="continue the run in RUN_DIR")
     parser.set_defaults(command=("terrainlib.cli.train", "train"))

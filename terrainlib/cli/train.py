@@ -5,15 +5,18 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from terrainlib.cli.console import note, progress_bar, say
 from terrainlib.data.dataset import open_dataset
+from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import RunError
 from terrainlib.model.automatic import TrainingData, choose
 from terrainlib.model.config import DEFAULT_PRESET
 from terrainlib.model.machine import Machine
+from terrainlib.model.start import RATE_SHARE, require_fit, shape_of, what_is_taken
 from terrainlib.runs.folder import Run, create_run, formatter, read_run
 from terrainlib.runs.launcher import mark_starting
 from terrainlib.runs.slot import RUN_SLOT
@@ -24,6 +27,7 @@ from terrainlib.runs.training.material import (
     require_resumable,
     require_trainable,
 )
+from terrainlib.runs.training.start import read_start
 from terrainlib.types import Progress
 
 _STEPS = 1000
@@ -68,8 +72,13 @@ def _begun(options: argparse.Namespace, count: Progress) -> Path:
     }
     if options.image_size is not None:
         network["image_size"] = options.image_size
+    start = None if options.start_from is None else read_start(options.start_from)
+    preset = options.preset or DEFAULT_PRESET
+    if start is not None and options.preset is None:
+        preset, shape = shape_of(start)
+        network |= shape
     choice = choose(
-        options.preset or DEFAULT_PRESET,
+        preset,
         TrainingData.of(dataset),
         Machine.here(),
         network=network,
@@ -80,10 +89,27 @@ def _begun(options: argparse.Namespace, count: Progress) -> Path:
     if None in (options.image_size, options.batch_size):
         note(choice.summary)
     name = options.out.resolve().name[:MAX_NAME_LETTERS]
-    config = RunConfig(name, str(dataset.folder.resolve()), training)
+    if start is not None:
+        require_fit(start, training.network)
+        note(what_is_taken(start, training.network, dataset.classes))
+        rate = training.learning_rate * RATE_SHARE
+        training = replace(training, learning_rate=rate)
+    config = RunConfig(
+        name,
+        str(dataset.folder.resolve()),
+        training,
+        start_from=_start_path(options),
+    )
     with RUN_SLOT.launching():
         RUN_SLOT.require_free()
         return create_run(config, path=options.out)
+
+
+def _start_path(options: argparse.Namespace) -> str | None:
+    """Return the model to start from as any process finds it."""
+    model: str | None = options.start_from
+    known = model is None or model in EMBEDDED_MODELS
+    return model if known or model is None else str(Path(model).resolve())
 
 
 def _continued(options: argparse.Namespace, _count: Progress) -> Path:
@@ -121,6 +147,12 @@ def _require_same(options: argparse.Namespace, run: Run) -> None:
                 "Leave the option out, or start a new run.",
                 file=run.path.name,
             )
+    if options.start_from and _start_path(options) != run.config.start_from:
+        raise RunError(
+            f"did not start from {options.start_from}. Leave the option out, or "
+            "start a new run.",
+            file=run.path.name,
+        )
     if options.data.resolve() != Path(run.config.data).resolve():
         raise RunError(
             f"was begun with other data than {options.data.name}. Name the same "

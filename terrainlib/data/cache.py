@@ -1,22 +1,25 @@
-"""The pairs at the size that training works at, compact and memory-mapped.
+"""The pairs at the scale that training works at, compact and memory-mapped.
 
-Training reads bytes from here, not from image files: uint8 images and masks (and
-float32 heights) in `.npy` files under the cache folder, built once for a data set and a
-size.
+One number scales both sides of all images of a data set, so that nothing is squeezed
+and every pair keeps a shape of its own. Training reads bytes from here, not from image
+files: uint8 images and masks (and float32 heights), one pair after the other, in files
+under the cache folder, built once for a data set and a size.
 """
 
 import hashlib
+import math
 import shutil
-from collections.abc import Callable, Iterable
+import statistics
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
-from types import TracebackType
-from typing import Annotated, Any, Final, Self, TypeVar
+from typing import IO, Annotated, Any, Final, Self, TypeVar
 
 import cv2
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 from pydantic import Field
 
 from terrainlib import files
@@ -28,63 +31,50 @@ from terrainlib.data.palette import NO_DATA
 from terrainlib.data.parallel import ordered_map
 from terrainlib.data.scan import MaskStore, kept_masks, reading_problem
 from terrainlib.errors import DatasetError, ImageError, StoppedError
-from terrainlib.types import PathText, Progress, Sentence, known_record
+from terrainlib.types import PathText, Progress, Sentence, Size, known_record
 
 
-class ArrayFile:
-    """A `.npy` file that grows by one row at a time; use it in a `with` block.
+def typical_side(dataset: Dataset) -> float:
+    """Return the side in px of a square as large as the median image.
 
-    Args:
-        path: File to write; it is complete only after the block.
-        row_shape: Shape of a row.
-        dtype: Type of the values.
+    Of two in the middle it is the smaller one, so that less is lost; 0 for no pair.
+    """
+    areas = [math.prod(pair.size) for pair in dataset.pairs]
+    return math.sqrt(statistics.median_low(areas)) if areas else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Working:
+    """How images come to the size that a training works at.
+
+    Attributes:
+        image_size: Side S in px of the median image, as a square, at the working scale.
+        scale: Working px per original px of both sides of every image; None where each
+            image is resized whole to S x S px, which squeezes those that are no
+            squares.
     """
 
-    def __init__(
-        self, path: Path, row_shape: tuple[int, ...], dtype: DTypeLike
-    ) -> None:
-        self.rows = 0
-        self._row_shape = row_shape
-        self._dtype = np.dtype(dtype)
-        self._file = path.open("wb")
-        self._write_header()
+    image_size: int
+    scale: float | None
 
-    def append(self, row: NDArray[Any]) -> None:
-        """Add a row of the shape and type that the file was made for."""
-        if row.shape != self._row_shape or row.dtype != self._dtype:
-            raise ValueError(
-                f"row must be {self._row_shape} {self._dtype}. "
-                f"Received: {row.shape} {row.dtype}."
-            )
-        self._file.write(np.ascontiguousarray(row).data)
-        self.rows += 1
+    @classmethod
+    def of(cls, dataset: Dataset, image_size: int, *, whole: bool = False) -> Self:
+        """Return what brings the median image of a data set to a size.
 
-    def _write_header(self) -> None:
-        """Write the header; NumPy pads it so that more rows need no more bytes."""
-        self._file.seek(0)
-        np.lib.format.write_array_header_1_0(
-            self._file,
-            {
-                "descr": np.lib.format.dtype_to_descr(self._dtype),
-                "fortran_order": False,
-                "shape": (self.rows, *self._row_shape),
-            },
-        )
+        Args:
+            dataset: The data set; its median image is brought to the size.
+            image_size: S in px.
+            whole: Resize each image to S x S px instead.
+        """
+        side = typical_side(dataset) or image_size
+        return cls(image_size, None if whole else image_size / side)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            if error is None:
-                self._write_header()
-        finally:
-            self._file.close()
+    def shape(self, size: Size) -> Size:
+        """Return (h, w) at the working size of an image of (H, W) px."""
+        if self.scale is None:
+            return self.image_size, self.image_size
+        height, width = (max(1, math.floor(px * self.scale + 0.5)) for px in size)
+        return height, width
 
 
 _Number = TypeVar("_Number", np.uint8, np.float32)
@@ -92,119 +82,129 @@ _Number = TypeVar("_Number", np.uint8, np.float32)
 
 @dataclass(frozen=True, slots=True)
 class SmallPair:
-    """A pair at size S.
+    """A pair at the working size (h, w).
 
     Attributes:
-        image: (S, S, 3) uint8 RGB.
-        mask: (S, S) uint8 class indices, 255 = no data.
-        height: (S, S) float32 metres, NaN = no data; None without a file.
-        scale: S per original px (root of the ratio of areas).
+        image: (h, w, 3) uint8 RGB.
+        mask: (h, w) uint8 class indices, 255 = no data.
+        height: (h, w) float32 metres, NaN = no data; None without a file.
     """
 
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8]
     height: NDArray[np.float32] | None
-    scale: float
 
 
 def small_pair(
     picture: Raster,
     mask: NDArray[np.uint8],
     height: NDArray[np.float32] | None,
-    size: int,
+    working: Working,
 ) -> SmallPair:
-    """Return a pair at a square size.
+    """Return a pair at the working size.
 
     Args:
         picture: The image's pixels as stored, (H, W, B).
         mask: (H, W) uint8 class indices.
         height: (H, W) float32 metres, or None.
-        size: S in px.
+        working: The working size.
     """
     rows, columns = mask.shape
-    small_mask = resize_nearest(mask, size)
+    shape = working.shape((rows, columns))
+    small_mask = resize_nearest(mask, shape)
     if not picture.valid.all():
-        empty = resize_nearest(picture.valid.astype(np.uint8), size) == 0
+        empty = resize_nearest(picture.valid.astype(np.uint8), shape) == 0
         small_mask[empty] = NO_DATA
+    linear = working.scale is None
     return SmallPair(
-        image=_small_image(picture, size),
+        image=_small_image(picture, shape, linear=linear),
         mask=small_mask,
-        height=None if height is None else resize_height(height, size),
-        scale=float(np.sqrt(size * size / (rows * columns))),
+        height=None if height is None else resize_height(height, shape, linear=linear),
     )
 
 
-def _small_image(picture: Raster, size: int) -> NDArray[np.uint8]:
-    """Return (S, S, 3) uint8 RGB; plain 8-bit colours need no detour over floats."""
+def _small_image(picture: Raster, shape: Size, *, linear: bool) -> NDArray[np.uint8]:
+    """Return (h, w, 3) uint8 RGB; plain 8-bit colours need no detour over floats."""
     pixels = picture.pixels
     plain = picture.palette is None and picture.maximum == 255 and picture.valid.all()
     if plain and pixels.dtype == np.uint8 and pixels.shape[2] == 3:
-        return resize_area(pixels, size)
+        return resize_area(pixels, shape, linear=linear)
     rgb, _ = to_rgb(picture)
-    scaled = np.rint(resize_area(rgb, size) * np.float32(255))
+    scaled = np.rint(resize_area(rgb, shape, linear=linear) * np.float32(255))
     return np.asarray(scaled, np.uint8)
 
 
-def resize_area(image: NDArray[_Number], size: int) -> NDArray[_Number]:
-    """Return (S, S[, 3]) averages of areas; where there are fewer px, between them."""
-    if image.shape[:2] == (size, size):
+def resize_area(
+    image: NDArray[_Number], shape: Size, *, linear: bool = False
+) -> NDArray[_Number]:
+    """Return (h, w[, B]) averages of areas; where there are fewer px, between them.
+
+    Args:
+        image: (H, W[, B]).
+        shape: (h, w) in px.
+        linear: Mix the nearest pixels even where the image shrinks.
+    """
+    if image.shape[:2] == shape:
         return image
-    enlarging = min(image.shape[:2]) < size
-    method = cv2.INTER_LINEAR if enlarging else cv2.INTER_AREA
-    resized = cv2.resize(image, (size, size), interpolation=method)
+    linear = linear or shape[0] > image.shape[0] or shape[1] > image.shape[1]
+    method = cv2.INTER_LINEAR if linear else cv2.INTER_AREA
+    resized = cv2.resize(image, shape[::-1], interpolation=method)
     return np.asarray(resized, image.dtype)
 
 
-def resize_nearest(mask: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Return a copy of (S, S) in which every value is one of the mask's own pixels.
+def resize_nearest(mask: NDArray[np.uint8], shape: Size) -> NDArray[np.uint8]:
+    """Return a copy of (h, w) in which every value is one of the mask's own pixels.
 
     The pixel whose area holds the centre of the new one is taken.
     """
     rows, columns = (
         np.minimum(((np.arange(size) + 0.5) * length / size).astype(int), length - 1)
-        for length in mask.shape
+        for length, size in zip(mask.shape, shape, strict=True)
     )
     picked: NDArray[np.uint8] = mask[rows[:, None], columns[None, :]]
     return picked
 
 
-def resize_height(height: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Return (S, S) metres averaged over the pixels that have data, else NaN."""
+def resize_height(
+    height: NDArray[np.float32], shape: Size, *, linear: bool = False
+) -> NDArray[np.float32]:
+    """Return (h, w) metres averaged over the pixels that have data, else NaN."""
     valid = np.isfinite(height)
     if valid.all():
-        return resize_area(height, size)
-    weight = resize_area(valid.astype(np.float32), size)
-    total = resize_area(np.where(valid, height, 0.0).astype(np.float32), size)
-    result = np.full((size, size), np.nan, np.float32)
+        return resize_area(height, shape, linear=linear)
+    weight = resize_area(valid.astype(np.float32), shape, linear=linear)
+    filled = np.where(valid, height, 0.0).astype(np.float32)
+    total = resize_area(filled, shape, linear=linear)
+    result = np.full(shape, np.nan, np.float32)
     np.divide(total, weight, out=result, where=weight > 1e-3)
     return result
 
 
 ABOUT_FILE: Final = "about.json"
-IMAGES_FILE: Final = "images.npy"
-MASKS_FILE: Final = "masks.npy"
-HEIGHTS_FILE: Final = "heights.npy"
+IMAGES_FILE: Final = "images.raw"
+MASKS_FILE: Final = "masks.raw"
+HEIGHTS_FILE: Final = "heights.raw"
 
 
 def write_cache(
     folder: Path,
     dataset: Dataset,
-    image_size: int,
+    working: Working,
     progress: Progress | None,
     should_stop: Callable[[], bool] | None,
 ) -> None:
-    """Write the pairs of a data set at a square size into a new folder.
+    """Write the pairs of a data set at the working size into a new folder.
 
     Raises:
         DatasetError: If no pair can be read.
         StoppedError: If `should_stop` said so.
         StorageError: If the files cannot be written.
     """
-    bytes_a_pair = image_size * image_size * (8 if dataset.has_heights else 4)
-    files.require_free_space(folder, len(dataset.pairs) * bytes_a_pair)
+    pixels = sum(math.prod(working.shape(pair.size)) for pair in dataset.pairs)
+    files.require_free_space(folder, pixels * (8 if dataset.has_heights else 4))
     skipped: list[Problem] = []
     ids: list[str] = []
-    scales: list[float] = []
+    shapes: list[tuple[int, ...]] = []  # of the images: (h, w, B)
 
     with (
         files.atomic_folder(folder) as temporary,
@@ -212,9 +212,9 @@ def write_cache(
     ):
 
         def load(pair: Pair) -> SmallPair | Problem:
-            return _load(dataset, pair, kept, image_size)
+            return _load(dataset, pair, kept, working)
 
-        with _ArrayFiles(temporary, image_size, dataset.has_heights) as arrays:
+        with _Writer(temporary, heights=dataset.has_heights) as writer:
             results = ordered_map(
                 load, dataset.pairs, progress=progress, should_stop=should_stop
             )
@@ -222,44 +222,43 @@ def write_cache(
                 if isinstance(result, Problem):
                     skipped.append(result)
                     continue
-                arrays.append(result)
+                writer.append(result)
                 ids.append(pair.id)
-                scales.append(result.scale)
+                shapes.append(result.image.shape)
         _require_complete(dataset, len(ids), skipped)
         about = {
-            "image_size": image_size,
             "ids": ids,
+            "shapes": shapes,
             "heights": dataset.has_heights,
-            "scale": float(np.median(scales)),
+            "scale": working.scale,
             "skipped": [[problem.file, problem.problem] for problem in skipped],
         }
         files.write_json(temporary / ABOUT_FILE, about)
 
 
-class _ArrayFiles:
+class _Writer:
     """The array files of a cache, open together in a `with` block."""
 
-    def __init__(self, folder: Path, size: int, heights: bool) -> None:
-        self._stack = ExitStack()
-        self._images = self._open(folder / IMAGES_FILE, (size, size, 3), "uint8")
-        self._masks = self._open(folder / MASKS_FILE, (size, size), "uint8")
-        self._heights = (
-            self._open(folder / HEIGHTS_FILE, (size, size), "float32")
-            if heights
-            else None
-        )
+    def __init__(self, folder: Path, *, heights: bool) -> None:
+        with ExitStack() as stack:
+            self._images, self._masks = (
+                stack.enter_context((folder / name).open("wb"))
+                for name in (IMAGES_FILE, MASKS_FILE)
+            )
+            self._heights: IO[bytes] | None = None
+            if heights:
+                path = folder / HEIGHTS_FILE
+                self._heights = stack.enter_context(path.open("wb"))
+            self._stack = stack.pop_all()
 
     def append(self, pair: SmallPair) -> None:
         """Add one pair to every file."""
-        self._images.append(pair.image)
-        self._masks.append(pair.mask)
+        self._images.write(np.ascontiguousarray(pair.image).data)
+        self._masks.write(np.ascontiguousarray(pair.mask).data)
         if self._heights is not None and pair.height is not None:
-            self._heights.append(pair.height)
+            self._heights.write(np.ascontiguousarray(pair.height).data)
 
-    def _open(self, path: Path, row_shape: tuple[int, ...], dtype: str) -> ArrayFile:
-        return self._stack.enter_context(ArrayFile(path, row_shape, dtype))
-
-    def __enter__(self) -> "_ArrayFiles":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *details: object) -> None:
@@ -267,9 +266,9 @@ class _ArrayFiles:
 
 
 def _load(
-    dataset: Dataset, pair: Pair, kept: MaskStore, size: int
+    dataset: Dataset, pair: Pair, kept: MaskStore, working: Working
 ) -> SmallPair | Problem:
-    """Return a pair at its size, or why it could not be read."""
+    """Return a pair at the working size, or why it could not be read."""
     try:
         picture = read_raster(pair.image)
         rows, columns = picture.valid.shape
@@ -279,7 +278,7 @@ def _load(
             (rows, columns),
             kept_mask=kept.read(pair.id, pair.size),
         )
-        return small_pair(picture, mask, height, size)
+        return small_pair(picture, mask, height, working)
     except (ImageError, OSError) as error:
         name = getattr(error, "file", None) or pair.image.name
         return Problem(name, reading_problem(error))
@@ -297,48 +296,79 @@ def _require_complete(dataset: Dataset, done: int, skipped: list[Problem]) -> No
         )
 
 
-_VERSION: Final = 1  # of the content; a change of it makes old caches void
+_VERSION: Final = 2  # of the content; a change of it makes old caches void
 
 
 @dataclass(frozen=True, slots=True)
 class PairCache:
-    """Pairs at one square size S.
+    """Pairs at the working size, each of a shape (h, w) of its own.
 
     Attributes:
-        images: (N, S, S, 3) uint8 RGB.
-        masks: (N, S, S) uint8 class indices, 255 = no data.
-        heights: (N, S, S) float32 metres, NaN = no data; None where any pair has none.
+        images: N times (h, w, 3) uint8 RGB.
+        masks: N times (h, w) uint8 class indices, 255 = no data.
+        heights: N times (h, w) float32 metres, NaN = no data; None where any pair has
+            none.
         ids: Ids of the N pairs.
-        scale: Cached px per original px, the median over the pairs.
+        scale: Working px per original px of every image; None where each was resized
+            whole to one size.
         skipped: Pairs that could no longer be read, and why.
     """
 
-    images: NDArray[np.uint8]
-    masks: NDArray[np.uint8]
-    heights: NDArray[np.float32] | None
+    images: Sequence[NDArray[np.uint8]]
+    masks: Sequence[NDArray[np.uint8]]
+    heights: Sequence[NDArray[np.float32]] | None
     ids: tuple[str, ...]
-    scale: float
+    scale: float | None
     skipped: tuple[Problem, ...] = ()
+
+    @property
+    def shapes(self) -> tuple[Size, ...]:
+        """(h, w) of each pair in px."""
+        return tuple((mask.shape[0], mask.shape[1]) for mask in self.masks)
+
+    @property
+    def side(self) -> int:
+        """Side in px of a square as large as the median pair."""
+        areas = [math.prod(shape) for shape in self.shapes]
+        return round(math.sqrt(statistics.median_low(areas)))
+
+    def middles(self, side: int) -> Self:
+        """Return the pairs with only the middle of larger ones, `side` px squared."""
+        return replace(
+            self,
+            images=tuple(_middle(image, side) for image in self.images),
+            masks=tuple(_middle(mask, side) for mask in self.masks),
+            heights=(
+                None
+                if self.heights is None
+                else tuple(_middle(height, side) for height in self.heights)
+            ),
+        )
 
     def subset(self, ids: Iterable[str]) -> Self:
         """Return the pairs of the given ids, in the order of the cache.
 
-        Ids that are not in the cache are left out. Neighbouring pairs stay mapped;
-        others are copied into memory, one byte a channel.
+        Ids that are not in the cache are left out. All pairs stay mapped.
         """
         wanted = set(ids)
         rows = [row for row, name in enumerate(self.ids) if name in wanted]
-        chosen: Any = rows
-        if rows and rows[-1] - rows[0] == len(rows) - 1:
-            chosen = slice(rows[0], rows[-1] + 1)
-        return type(self)(
-            images=self.images[chosen],
-            masks=self.masks[chosen],
-            heights=None if self.heights is None else self.heights[chosen],
+        heights = self.heights
+        return replace(
+            self,
+            images=tuple(self.images[row] for row in rows),
+            masks=tuple(self.masks[row] for row in rows),
+            heights=None if heights is None else tuple(heights[row] for row in rows),
             ids=tuple(self.ids[row] for row in rows),
-            scale=self.scale,
-            skipped=self.skipped,
         )
+
+
+def _middle(array: NDArray[_Number], side: int) -> NDArray[_Number]:
+    top, left = (max(0, (length - side) // 2) for length in array.shape[:2])
+    return array[top : top + side, left : left + side]
+
+
+_Side = Annotated[int, Field(ge=1, le=2**20)]
+_Channels = Annotated[int, Field(ge=1, le=2**10)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,17 +376,17 @@ class _About:
     """What a cache's folder says of its arrays.
 
     Attributes:
-        image_size: Height and width S in px.
         ids: Ids of the pairs.
+        shapes: (h, w, B) of their images.
         heights: Whether there are heights.
-        scale: Cached px per original px.
+        scale: Working px per original px, if there is one number.
         skipped: File and sentence of each pair that could not be read.
     """
 
-    image_size: Annotated[int, Field(ge=1, le=2**16)]
     ids: tuple[PathText, ...]
+    shapes: tuple[tuple[_Side, _Side, _Channels], ...]
     heights: bool
-    scale: Annotated[float, Field(gt=0, le=1e6)]
+    scale: Annotated[float, Field(gt=0, le=1e6)] | None
     skipped: tuple[tuple[PathText, Sentence], ...]
 
 
@@ -364,17 +394,21 @@ def build_cache(
     dataset: Dataset,
     image_size: int,
     *,
+    whole: bool = False,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> PairCache:
-    """Return the pairs of a data set at a square size, built once.
+    """Return the pairs of a data set at the working size, built once.
 
     Images and heights are averaged over areas, masks take the nearest pixel; pixels of
     an image without data have no class in its mask either.
 
     Args:
         dataset: The data set, or a part of one.
-        image_size: Height and width S in px.
+        image_size: Side S in px that the median image has, as a square, at the working
+            scale, which is that of all images.
+        whole: Resize each image to S x S px instead, bilinearly, as the original
+            notebook does.
         progress: Called with the pairs done and their number.
         should_stop: Asked between pairs; nothing is kept of a build that was stopped.
 
@@ -383,11 +417,12 @@ def build_cache(
         StoppedError: If `should_stop` said so.
         StorageError: If the cache cannot be written.
     """
-    folder = files.cache_dir() / "pairs" / _key(dataset, image_size)
+    working = Working.of(dataset, image_size, whole=whole)
+    folder = files.cache_dir() / "pairs" / _key(dataset, working)
     ready = _open(folder)
     if ready is None:
         shutil.rmtree(folder, ignore_errors=True)
-        write_cache(folder, dataset, image_size, progress, should_stop)
+        write_cache(folder, dataset, working, progress, should_stop)
         ready = _open(folder)
     if ready is None:
         raise DatasetError(
@@ -401,47 +436,53 @@ def _open(folder: Path) -> PairCache | None:
     """Return a cache that is complete and fits its description, else None."""
     limit = files.MAX_JSON_BYTES
     about = known_record(folder / ABOUT_FILE, _About, limit_bytes=limit)
-    if about is None:
+    if about is None or not about.ids or len(about.ids) != len(about.shapes):
         return None
-    size, ids = about.image_size, about.ids
+    sides = [shape[:2] for shape in about.shapes]
     try:
-        cache = PairCache(
-            images=_mapped(folder / IMAGES_FILE, (len(ids), size, size, 3), "uint8"),
-            masks=_mapped(folder / MASKS_FILE, (len(ids), size, size), "uint8"),
+        return PairCache(
+            images=_mapped(folder / IMAGES_FILE, about.shapes, "uint8"),
+            masks=_mapped(folder / MASKS_FILE, sides, "uint8"),
             heights=(
-                _mapped(folder / HEIGHTS_FILE, (len(ids), size, size), "float32")
+                _mapped(folder / HEIGHTS_FILE, sides, "float32")
                 if about.heights
                 else None
             ),
-            ids=ids,
+            ids=about.ids,
             scale=about.scale,
             skipped=tuple(Problem(*problem) for problem in about.skipped),
         )
     except (OSError, ValueError):
         return None
-    return cache if ids else None
 
 
-def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-    """Return a memory-mapped array.
+def _mapped(
+    path: Path, shapes: Sequence[tuple[int, ...]], dtype: str
+) -> tuple[NDArray[Any], ...]:
+    """Return the memory-mapped arrays that lie one after the other in a file.
 
     Raises:
-        ValueError: If the file is cut off or of another shape or type.
+        ValueError: If the file is cut off or of another size.
     """
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
-    if array.shape != shape or array.dtype != np.dtype(dtype):
+    flat = np.asarray(np.memmap(path, dtype, mode="r"))
+    ends = list(accumulate(math.prod(shape) for shape in shapes))
+    if ends[-1] != flat.size:
         raise ValueError
-    return np.asarray(array)
+    return tuple(
+        flat[end - math.prod(shape) : end].reshape(shape)
+        for end, shape in zip(ends, shapes, strict=True)
+    )
 
 
-def _key(dataset: Dataset, image_size: int) -> str:
+def _key(dataset: Dataset, working: Working) -> str:
     """Return the name of a cache: all that its content depends on."""
     facts = [
         str(_VERSION),
-        str(image_size),
+        str(working),
         str(dataset.folder),
         dataset.fingerprint,
         *(f"{entry.name}{entry.color}" for entry in dataset.classes),
+        str(dataset.meaning),
         *dataset.ids,
     ]
     text = "\n".join(facts).encode("utf-8", "surrogateescape")

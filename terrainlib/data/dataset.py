@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from terrainlib.data.choices import Choices
 from terrainlib.data.classes.masks import MaskMeaning, read_mask
 from terrainlib.data.classes.meaning import ClassesSource
-from terrainlib.data.imagery import Image, read_height, read_image
-from terrainlib.data.layout import LayoutName, Pair, Problem
+from terrainlib.data.formats.grids import lay_mask
+from terrainlib.data.formats.heights import read_heights
+from terrainlib.data.imagery import Image, read_grid, read_image
+from terrainlib.data.layout import LayoutName, Note, Pair, Problem
 from terrainlib.data.layouts.find import require_layout
-from terrainlib.data.palette import Classes
+from terrainlib.data.palette import Classes, Value
 from terrainlib.data.scan import fingerprint, scan
 from terrainlib.errors import DatasetError, ImageError
 from terrainlib.types import Progress
@@ -29,12 +31,15 @@ __all__ = [
     "Dataset",
     "LayoutName",
     "LoadedPair",
+    "Note",
     "Pair",
     "Problem",
     "Progress",
     "open_dataset",
     "read_labels",
     "read_pair",
+    "read_pair_height",
+    "read_pair_mask",
 ]
 
 
@@ -50,6 +55,7 @@ class Dataset:
         classes_source: Where the classes come from.
         meaning: What the values of the masks mean.
         notes: What people should know of that, one sentence each.
+        unlisted: Values of the masks that stand for nothing, which is a problem.
         pairs: Usable pairs, sorted by id.
         problems: Files that are not used, sorted by name.
         fingerprint: 16 hexadecimal digits from all names, sizes and times of change.
@@ -63,6 +69,7 @@ class Dataset:
     classes_source: ClassesSource
     meaning: MaskMeaning
     notes: tuple[str, ...]
+    unlisted: tuple[Value, ...]
     pairs: tuple[Pair, ...]
     problems: tuple[Problem, ...]
     fingerprint: str
@@ -84,6 +91,11 @@ class Dataset:
             entry.name: float(share)
             for entry, share in zip(self.classes, shares, strict=True)
         }
+
+    @property
+    def file_notes(self) -> tuple[Note, ...]:
+        """What is to be known of the files that are used, in the order of the pairs."""
+        return tuple(note for pair in self.pairs for note in pair.notes)
 
     @property
     def no_data_share(self) -> float:
@@ -166,6 +178,7 @@ def open_dataset(folder: Path | str, *, progress: Progress | None = None) -> Dat
         classes_source=found.source,
         meaning=found.meaning,
         notes=found.notes,
+        unlisted=found.unlisted,
         pairs=found.pairs,
         problems=found.problems,
         fingerprint=fingerprint(layout.stamps),
@@ -205,8 +218,8 @@ def read_labels(
     """
     mask = kept_mask
     if mask is None:
-        mask = read_mask(pair.mask, dataset.meaning).index
-    height = read_height(pair.height) if pair.height else None
+        mask = read_pair_mask(dataset, pair)
+    height = read_pair_height(pair)
     for path, pixels in ((pair.mask, mask), (pair.height, height)):
         if path is not None and pixels is not None and pixels.shape != size:
             raise ImageError(
@@ -215,3 +228,31 @@ def read_labels(
                 file=path.name,
             )
     return mask, height
+
+
+def read_pair_mask(dataset: Dataset, pair: Pair) -> NDArray[np.uint8]:
+    """Return the class mask of a pair as it lies on its image, (H, W), 255 = no data.
+
+    Raises:
+        ImageError: If a file was changed since the check and cannot be read, or lies
+            elsewhere.
+    """
+    index = read_mask(pair.mask, dataset.meaning).index
+    if "mask" not in pair.laid:
+        return index
+    image = read_grid(pair.image)
+    return lay_mask(index, read_grid(pair.mask), image, pair.mask.name)[0]
+
+
+def read_pair_height(pair: Pair) -> NDArray[np.float32] | None:
+    """Return the height of a pair as it lies on its image; None without a file.
+
+    Raises:
+        ImageError: As for `read_pair_mask`.
+    """
+    if pair.height is None:
+        return None
+    heights = read_heights(pair.height)
+    if "height" in pair.laid:
+        heights = heights.on(read_grid(pair.image))
+    return heights.read_all()

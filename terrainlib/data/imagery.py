@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from terrainlib.data.formats import geotiff, pngjpeg
 from terrainlib.data.formats.bands import pick
+from terrainlib.data.formats.heights import read_height
 from terrainlib.data.formats.raster import (
     Georeference,
+    Grid,
     Raster,
     Triple,
-    to_height,
     to_rgb,
 )
 from terrainlib.data.formats.source import (
@@ -32,9 +33,11 @@ __all__ = [
     "MAX_FILE_MB",
     "MAX_MEGAPIXELS",
     "Georeference",
+    "Grid",
     "Image",
     "ImageSource",
     "check_intact",
+    "read_grid",
     "read_height",
     "read_image",
     "read_raster",
@@ -50,7 +53,7 @@ class Image:
         rgb: (H, W, 3) float32 in [0, 1]; 0 where there is no data.
         valid: (H, W) bool, False where there is no data.
         notes: What reading did to the pixels, one phrase each, for people.
-        georeference: Where the pixels lie on the Earth, for GeoTIFF.
+        georeference: Where the pixels lie on the Earth, if the file says so.
         name: Name of the file, without folders.
     """
 
@@ -132,39 +135,6 @@ def read_image(
     )
 
 
-def read_height(source: ImageSource, *, name: str | None = None) -> NDArray[np.float32]:
-    """Read heights.
-
-    Args:
-        source: Path or bytes of a single-band file whose values are metres.
-        name: Name for messages; without it the file's.
-
-    Returns:
-        (H, W) float32 in metres, NaN where there is no data.
-
-    Raises:
-        ImageError: If the file cannot be read or has colours.
-    """
-    raster = read_raster(source, name=name)
-    check_height(raster.bands, raster.palette is not None, source_name(source, name))
-    return to_height(raster)
-
-
-def check_height(bands: int, palette: bool, name: str) -> None:
-    """Refuse pictures where heights are wanted.
-
-    Raises:
-        ImageError: If there are several bands, or a palette.
-    """
-    if bands != 1 or palette:
-        kind = "a colour palette" if bands == 1 else f"{bands} bands"
-        raise ImageError(
-            f"{kind}; a height file has 1 band of metres. Save it as 16-bit PNG or "
-            "TIFF with one band.",
-            file=name,
-        )
-
-
 def read_size(
     source: ImageSource, *, name: str | None = None, in_parts: bool = False
 ) -> tuple[int, int]:
@@ -179,10 +149,27 @@ def read_size(
     Raises:
         ImageError: If the file is missing, no picture or too large.
     """
+    grid = read_grid(source, name=name, in_parts=in_parts)
+    return grid.height, grid.width
+
+
+def read_grid(
+    source: ImageSource, *, name: str | None = None, in_parts: bool = False
+) -> Grid:
+    """Return the size of a picture and where it lies, without decoding pixels.
+
+    Args:
+        source: As for `read_size`.
+        name: Name for messages; without it the file's.
+        in_parts: As for `read_size`.
+
+    Raises:
+        ImageError: If the file is missing, no picture or too large.
+    """
     with open_source(source, name, in_parts=in_parts) as opened:
         if opened.kind == "TIFF":
-            return geotiff.read_size(opened, in_parts=in_parts)
-        return pngjpeg.read_size_picture(opened)
+            return geotiff.read_grid(opened, in_parts=in_parts)
+        return pngjpeg.read_grid(opened)
 
 
 def check_intact(source: ImageSource, *, name: str | None = None) -> None:

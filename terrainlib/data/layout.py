@@ -25,16 +25,32 @@ LAYOUTS_TEXT: Final = (
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """A file that is used, and what is to be known of it.
+
+    Attributes:
+        file: Path within the data set's folder.
+        note: A phrase, without a full stop.
+    """
+
+    file: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """An image, its mask and, where there is one, its height; checked and usable.
 
     Attributes:
         id: Name within the data set.
         image: Image file.
-        mask: Mask file, of the same size.
-        height: Height file, of the same size, or None.
+        mask: Mask file, of the same size or with a place.
+        height: Height file, of the same size or with a place, or None.
         size: (H, W) in px.
         counts: Pixels of each class in the mask; those without data are not counted.
+        laid: Which of mask and height lie on another grid, and are laid onto the
+            image's when they are read.
+        notes: What is to be known of mask and height.
     """
 
     id: str
@@ -43,6 +59,8 @@ class Pair:
     height: Path | None
     size: tuple[int, int]
     counts: tuple[int, ...]
+    laid: tuple[Literal["mask", "height"], ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

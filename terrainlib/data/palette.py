@@ -257,6 +257,35 @@ def save_class_list(path: Path, listed: ClassList) -> None:
     write_json(Path(path), ignored if listed.ignore else entries)
 
 
+def require_distinct(classes: Classes) -> None:
+    """Refuse classes that people could not tell apart.
+
+    Raises:
+        DatasetError: If a name is empty, too long or not plain, or two classes have the
+            same name or colour.
+    """
+    names: set[str] = set()
+    owners: dict[Color, str] = {}
+    for item in classes:
+        name = item.name
+        if not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
+            raise DatasetError(
+                f"a class must have a name of 1 to {MAX_NAME_CHARACTERS} plain "
+                f"characters, not {name[:MAX_NAME_CHARACTERS]!r}. Write another one."
+            )
+        if name in names:
+            raise DatasetError(
+                f"two classes are called {name}. Give each class a name of its own."
+            )
+        names.add(name)
+        if item.color in owners:
+            raise DatasetError(
+                f"{owners[item.color]} and {name} have the same colour. Give each "
+                "class a colour of its own."
+            )
+        owners[item.color] = name
+
+
 def distinct_colors(count: int, taken: Iterable[Color] = ()) -> list[Color]:
     """Return colours that people with any kind of colour vision tell apart.
 
@@ -303,12 +332,9 @@ def _entries(path: Path) -> tuple[list[Any], list[Any]]:
 def _parsed(path: Path) -> Any:
     try:
         return parse_json(read_bytes(path, MAX_JSON_KB * 1024))
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            "not written in UTF-8 (perhaps in Latin-1). Save it in the encoding UTF-8.",
-            file=path.name,
-        ) from error
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if isinstance(error.__cause__, UnicodeDecodeError):
+            raise DatasetError(f"{error}.", file=path.name) from error
         return None
 
 

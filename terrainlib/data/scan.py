@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,14 +30,17 @@ from terrainlib.data.classes.masks import (
 )
 from terrainlib.data.classes.meaning import ClassesSource, Decision, decide
 from terrainlib.data.formats.categories import Category, read_categories
-from terrainlib.data.imagery import check_intact, read_size
-from terrainlib.data.layout import Candidate, Layout, Pair, Problem, Stamp
+from terrainlib.data.formats.grids import compare, lay_mask
+from terrainlib.data.formats.heights import read_heights
+from terrainlib.data.imagery import Grid, check_intact, read_grid
+from terrainlib.data.layout import Candidate, Layout, Note, Pair, Problem, Stamp
 from terrainlib.data.palette import (
     KAGGLE_CLASSES,
     NO_DATA,
     Classes,
     ClassList,
     TerrainClass,
+    Value,
     load_class_list,
 )
 from terrainlib.data.parallel import ordered_map
@@ -156,6 +159,7 @@ class DecodedPair:
         packed: Where these values are, packed; None for a very large mask or one of
             many values, which is read again.
         categories: What a side file calls the mask's values.
+        on_image: How mask and height lie on the image.
     """
 
     candidate: Candidate
@@ -164,6 +168,19 @@ class DecodedPair:
     values: MaskValues | None
     packed: bytes | None
     categories: Mapping[int, Category]
+    on_image: "_OnImage"
+
+
+class _OnImage(NamedTuple):
+    """How mask and height lie on their image.
+
+    Attributes:
+        laid: Which of them lie on another grid.
+        notes: What is to be known of them.
+    """
+
+    laid: tuple[Literal["mask", "height"], ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,21 +203,21 @@ def decode_pair(folder: Path, candidate: Candidate) -> DecodedPair:
     raw: RawMask | None = None
     failure: _UnusableError | None = None
     size: _Size | None = None
+    on_image = _OnImage()
     try:
         raw = _guarded(folder, candidate.mask, read_raw_mask)
     except _UnusableError as error:
         failure = error  # told after those of the image
     try:
-        size = _guarded(folder, candidate.image, _intact_size)
+        image = _guarded(folder, candidate.image, _intact_grid)
+        size = (image.height, image.width)
         _require_shape(candidate.image, size)
         if failure is not None:
             raise failure
         if raw is not None:
-            rows, columns = raw.index.shape
-            _require_size(candidate.mask, (rows, columns), size)
-        if candidate.height is not None:
-            height_size = _guarded(folder, candidate.height, _intact_size)
-            _require_size(candidate.height, height_size, size)
+            raw, mask = _lay_raw(folder, candidate.mask, raw, image)
+            height = _fit_height(folder, candidate.height, image)
+            on_image = _OnImage(mask.laid + height.laid, mask.notes + height.notes)
     except _UnusableError as error:
         size, failure = None, error
     few = raw is not None and raw.index.dtype == np.uint8
@@ -211,7 +228,35 @@ def decode_pair(folder: Path, candidate: Candidate) -> DecodedPair:
         values=raw.values.most_common(_KEPT_VALUES) if raw is not None else None,
         packed=pack(raw.index) if raw is not None and size and few else None,
         categories=read_categories(folder / candidate.mask.name) if raw else {},
+        on_image=on_image,
     )
+
+
+def _lay_raw(
+    folder: Path, stamp: Stamp, raw: RawMask, image: Grid
+) -> tuple[RawMask, _OnImage]:
+    """Return a mask on its image's grid; its place is of no use if that has none."""
+    own = Grid(*raw.index.shape)
+    if image.place is not None:
+        own = _guarded(folder, stamp, read_grid)
+    index, told = _guarded(
+        folder, stamp, lambda path: lay_mask(raw.index, own, image, path.name, empty=0)
+    )
+    if not told:
+        return raw, _OnImage()
+    notes = tuple(Note(stamp.name, note) for note in told)
+    return RawMask(raw.values, index), _OnImage(("mask",), notes)
+
+
+def _fit_height(folder: Path, stamp: Stamp | None, image: Grid) -> _OnImage:
+    """Read the heights of a pair as a training does."""
+    if stamp is None:
+        return _OnImage()
+    own = _guarded(folder, stamp, read_heights)
+    _guarded(folder, stamp, lambda path: compare(own.grid, image, path.name))
+    heights = own.on(image)
+    notes = tuple(Note(stamp.name, note) for note in heights.notes)
+    return _OnImage(() if heights is own else ("height",), notes)
 
 
 def settle_pair(
@@ -223,9 +268,7 @@ def settle_pair(
         return decoded.problem or Problem(candidate.mask.name, "cannot be read.")
     try:
         if decoded.packed is None:
-            mask = _guarded(
-                folder, candidate.mask, lambda path: read_mask(path, meaning)
-            )
+            mask = _read_again(folder, decoded, meaning)
         else:
             flat = np.frombuffer(zlib.decompress(decoded.packed), np.uint8)
             mask = as_mask(RawMask(decoded.values, flat.reshape(size)), meaning)
@@ -241,8 +284,22 @@ def settle_pair(
         height=folder / candidate.height.name if candidate.height else None,
         size=size,
         counts=tuple(counts[: len(meaning.colors)].tolist()),
+        laid=decoded.on_image.laid,
+        notes=decoded.on_image.notes,
     )
     return CheckedPair(pair, pack(mask.index), mask.unknown)
+
+
+def _read_again(folder: Path, decoded: DecodedPair, meaning: MaskMeaning) -> Mask:
+    """Return a mask that was not kept, on its image's grid."""
+    stamp = decoded.candidate.mask
+    mask = _guarded(folder, stamp, lambda path: read_mask(path, meaning))
+    if "mask" not in decoded.on_image.laid:
+        return mask
+    image = _guarded(folder, decoded.candidate.image, read_grid)
+    own = _guarded(folder, stamp, read_grid)
+    index, _ = lay_mask(mask.index, own, image, stamp.name)
+    return replace(mask, index=index)
 
 
 def reading_problem(error: ImageError | OSError) -> str:
@@ -260,9 +317,9 @@ def _guarded(folder: Path, stamp: Stamp, read: Callable[[Path], _T]) -> _T:
         raise _UnusableError(stamp, reading_problem(error)) from error
 
 
-def _intact_size(path: Path) -> _Size:
+def _intact_grid(path: Path) -> Grid:
     check_intact(path)
-    return read_size(path)
+    return read_grid(path)
 
 
 def _require_shape(stamp: Stamp, size: _Size) -> None:
@@ -271,15 +328,6 @@ def _require_shape(stamp: Stamp, size: _Size) -> None:
             stamp,
             f"the image is {_pixels(size)}, longer than {MAX_ASPECT} times its width. "
             "Cut it into pieces.",
-        )
-
-
-def _require_size(stamp: Stamp, size: _Size, image_size: _Size) -> None:
-    if size != image_size:
-        raise _UnusableError(
-            stamp,
-            f"the size is {_pixels(size)}, but its image is {_pixels(image_size)}. "
-            "Make both the same size.",
         )
 
 
@@ -315,7 +363,7 @@ def _pixels(size: _Size) -> str:
     return f"{width} x {height} px"
 
 
-_VERSION: Final = 3  # of the check; a change of it makes what was remembered void
+_VERSION: Final = 6  # of the check; a change of it makes what was remembered void
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +375,7 @@ class Scan:
         source: Where the classes come from.
         meaning: What the values of the masks mean.
         notes: What people should know of that, one sentence each.
+        unlisted: Values of the masks that stand for nothing.
         pairs: Usable pairs, sorted by id.
         problems: Files that are not used, sorted by name.
     """
@@ -335,6 +384,7 @@ class Scan:
     source: ClassesSource
     meaning: MaskMeaning
     notes: tuple[str, ...]
+    unlisted: tuple[Value, ...]
     pairs: tuple[Pair, ...]
     problems: tuple[Problem, ...]
 
@@ -348,6 +398,7 @@ class _Form:
         source: Where they come from.
         meaning: What the values of the masks mean.
         notes: What people should know of that.
+        unlisted: Values of the masks that stand for nothing.
         pairs: The fields of each `Pair`, in their order.
         problems: File and sentence of each.
     """
@@ -356,6 +407,7 @@ class _Form:
     source: ClassesSource
     meaning: MaskMeaning
     notes: tuple[Sentence, ...]
+    unlisted: tuple[Value, ...]
     pairs: tuple[
         tuple[
             PathText,
@@ -364,6 +416,8 @@ class _Form:
             PathText | None,
             tuple[Count, Count],
             tuple[Count, ...],
+            tuple[Literal["mask", "height"], ...],
+            tuple[tuple[PathText, Sentence], ...],
         ],
         ...,
     ]
@@ -397,6 +451,7 @@ def scan(folder: Path, layout: Layout, progress: Progress | None) -> Scan:
         source=remembered.source,
         meaning=remembered.meaning,
         notes=remembered.notes,
+        unlisted=remembered.unlisted,
         pairs=remembered.pairs,
         problems=tuple(sorted(problems, key=lambda one: files.natural_key(one.file))),
     )
@@ -444,6 +499,7 @@ def _check(
         decision.source,
         meaning,
         (*decision.notes, *_unknown_note(unknown, meaning)),
+        decision.unlisted,
         tuple(pairs),
         tuple(problems),
     )
@@ -490,8 +546,12 @@ def _to_json(folder: Path, found: Scan) -> dict[str, Any]:
         "source": found.source,
         "meaning": asdict(found.meaning),
         "notes": found.notes,
+        "unlisted": found.unlisted,
         "pairs": [
-            [p.id, name(p.image), name(p.mask), name(p.height), p.size, p.counts]
+            [
+                *(p.id, name(p.image), name(p.mask), name(p.height), p.size, p.counts),
+                *(p.laid, [[note.file, note.note] for note in p.notes]),
+            ]
             for p in found.pairs
         ],
         "problems": [[problem.file, problem.problem] for problem in found.problems],
@@ -507,6 +567,7 @@ def _from_form(folder: Path, form: _Form | None) -> Scan | None:
         source=form.source,
         meaning=form.meaning,
         notes=form.notes,
+        unlisted=form.unlisted,
         pairs=tuple(
             Pair(
                 id=identifier,
@@ -515,8 +576,10 @@ def _from_form(folder: Path, form: _Form | None) -> Scan | None:
                 height=folder / height if height else None,
                 size=size,
                 counts=counts,
+                laid=laid,
+                notes=tuple(Note(*note) for note in notes),
             )
-            for identifier, image, mask, height, size, counts in form.pairs
+            for identifier, image, mask, height, size, counts, laid, notes in form.pairs
         ),
         problems=tuple(Problem(*problem) for problem in form.problems),
     )

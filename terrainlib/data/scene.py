@@ -1,4 +1,4 @@
-"""Images and heights of any size, read by window.
+"""Images of any size, read by window.
 
 A GeoTIFF stays on the disk: windows of it are decoded when they are asked for, and it
 may have more pixels than fit into memory. PNG and JPEG files can only be decoded whole,
@@ -30,10 +30,9 @@ from terrainlib.data.formats.raster import (
     find_scale,
     missing_note,
     sample_windows,
-    to_height,
 )
 from terrainlib.data.formats.source import ImageSource, open_source
-from terrainlib.data.imagery import Image, check_height
+from terrainlib.data.imagery import Image
 from terrainlib.types import FloatArray, Window
 
 
@@ -82,8 +81,7 @@ def tiff_scene(picture: TiffPicture) -> RasterScene:
     Raises:
         ImageError: If the pixels that its scale is found from are damaged.
     """
-    tiff = picture.tiff
-    sample = (picture.raster(w) for w in sample_windows(tiff.height, tiff.width))
+    sample = (picture.raster(w) for w in sample_windows(picture.height, picture.width))
     scale = find_scale(picture.raster((slice(0, 1), slice(0, 1))), sample)
 
     scaled = partial(apply_scale, scale=scale)
@@ -91,14 +89,15 @@ def tiff_scene(picture: TiffPicture) -> RasterScene:
     @contextmanager
     def layer(height: int) -> Iterator[Layer]:
         with open_reduced(picture, height) as reduced:
-            shape = (reduced.tiff.height, reduced.tiff.width)
-            block = reduced.tiff.block
-            yield Layer(shape, block, reduced.pixel_bytes, reduced.raster, scaled)
+            shape = (reduced.height, reduced.width)
+            yield Layer(
+                shape, reduced.block, reduced.pixel_bytes, reduced.raster, scaled
+            )
 
     return RasterScene(
-        tiff.source.name,
-        tiff.height,
-        tiff.width,
+        picture.tiff.source.name,
+        picture.height,
+        picture.width,
         picture.notes + scale.notes,
         picture.georeference,
         scale,
@@ -168,7 +167,7 @@ class Scene(Protocol):
 
     @property
     def georeference(self) -> Georeference | None:
-        """Where the pixels lie on the Earth, for GeoTIFF."""
+        """Where the pixels lie on the Earth, if the file says so."""
 
     def read(self, window: Window) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Return a window of the image.
@@ -199,38 +198,6 @@ class Scene(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Heights:
-    """Heights that are read by window.
-
-    Attributes:
-        name: Name of the file, without folders.
-        height: Rows, px.
-        width: Columns, px.
-    """
-
-    name: str
-    height: int
-    width: int
-    _read: Callable[[Window], FloatArray] = field(repr=False)
-
-    def read(self, window: Window) -> FloatArray:
-        """Return a window of the heights.
-
-        Args:
-            window: Rows and columns, within the image.
-
-        Returns:
-            (h, w) float32 metres, NaN where there are none; the caller's own.
-
-        Raises:
-            ImageError: If the file turns out to be cut off or damaged there.
-            ConfigError: If the window is empty or reaches over the edge.
-        """
-        check_window(window, self.height, self.width)
-        return self._read(window)
-
-
 @contextmanager
 def open_scene(
     source: ImageSource, *, name: str | None = None, bands: Triple | None = None
@@ -258,41 +225,6 @@ def open_scene(
 def scene_of(image: Image) -> Scene:
     """Return an image in memory as a scene. The image is not copied."""
     return image_scene(image)
-
-
-@contextmanager
-def open_heights(source: ImageSource, *, name: str | None = None) -> Iterator[Heights]:
-    """Open heights to read them by window, and close them afterwards.
-
-    Args:
-        source: Path or bytes of a single-band file whose values are metres.
-        name: Name for messages; without it the file's.
-
-    Raises:
-        ImageError: If the file cannot be read or has colours.
-    """
-    with open_source(source, name, in_parts=True) as opened:
-        if opened.kind != "TIFF":
-            raster = pngjpeg.decode(opened)
-            check_height(raster.bands, raster.palette is not None, opened.name)
-            yield heights_of(to_height(raster), name=opened.name)
-            return
-        marks, _ = geotiff.read_marks(opened)
-        alpha = len(marks) > 1 and marks[-1].color == "alpha"
-        check_height(len(marks) - alpha, marks[0].color == "palette", opened.name)
-        with geotiff.open_picture(opened, in_parts=True) as picture:
-            yield Heights(
-                opened.name,
-                picture.tiff.height,
-                picture.tiff.width,
-                lambda window: to_height(picture.raster(window)),
-            )
-
-
-def heights_of(height: FloatArray, *, name: str = "heights") -> Heights:
-    """Return heights in memory, (H, W) float32 metres, to read by window."""
-    rows, columns = height.shape
-    return Heights(name, rows, columns, lambda window: height[window].copy())
 
 
 def list_bands(source: ImageSource, *, name: str | None = None) -> Bands:

@@ -13,7 +13,7 @@ from terrainlib.errors import ConfigError, InputError, StoppedError
 from terrainlib.mask.tiles.feeding import Prepared, prepare
 from terrainlib.mask.tiles.result import Prediction, finish, planes_of, snap_to_classes
 from terrainlib.mask.tiles.tilepass import TilePass, Watch, run_network
-from terrainlib.mask.tiles.tiling import TILE_SIZE_PX, Grid, Span, exact_grid
+from terrainlib.model.tiling import TILE_SIZE_PX, Grid, Span, exact_grid
 from terrainlib.types import FloatArray, Progress, ShouldStop
 
 if TYPE_CHECKING:

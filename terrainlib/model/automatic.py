@@ -17,11 +17,11 @@ that a training is taken up again as it was begun, on any machine. No TensorFlow
 """
 
 import math
-import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
+from terrainlib.data.cache import typical_side
 from terrainlib.data.dataset import Dataset
 from terrainlib.model.config import DEFAULT_MINUTES, PRESETS, Sizes, TrainingConfig
 from terrainlib.model.machine import (
@@ -64,9 +64,8 @@ class TrainingData:
     @classmethod
     def of(cls, dataset: Dataset) -> Self:
         """Return the facts of a data set; its median size stands for all."""
-        sides = [math.sqrt(math.prod(pair.size)) for pair in dataset.pairs]
-        side = round(statistics.median(sides)) if sides else _SMALLEST_PX
-        return cls(side, len(sides), dataset.has_heights)
+        side = round(typical_side(dataset)) or _SMALLEST_PX
+        return cls(side, len(dataset.pairs), dataset.has_heights)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ probable (Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks
 arXiv:1706.04599). It loads TensorFlow.
 """
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from terrainlib.data.cache import PairCache
 from terrainlib.data.palette import NO_DATA
 from terrainlib.model.config import TrainingConfig
-from terrainlib.model.learning.pipeline import prepared
+from terrainlib.model.learning.pipeline import validation_batches
 from terrainlib.model.network import OUTPUT_NAME
 from terrainlib.types import FloatArray, Forward
 
@@ -37,7 +38,7 @@ def network_temperature(
     Of many pairs, some are taken at even distances, so that it is a matter of seconds.
 
     Args:
-        forward: The network: (N, S, S, C) float32 to (N, S, S, K) class probabilities.
+        forward: The network: (N, h, w, C) float32 to (N, h, w, K) class probabilities.
         pairs: The validation pairs at the working size.
         config: The training, for the network's input and the size of batches.
 
@@ -47,15 +48,12 @@ def network_temperature(
     """
     if config.network.output != "classes":
         return 1.0
-    rows = _some_rows(pairs)
-    area = pairs.masks.shape[1] * pairs.masks.shape[2]
-    step = -(-len(rows) * area * config.network.classes // _MAX_VALUES)
+    some = _some(pairs)
+    pixels = sum(math.prod(shape) for shape in some.shapes)
+    step = -(-pixels * config.network.classes // _MAX_VALUES)
     probabilities, truths = [], []
-    for start in range(0, len(rows), config.batch_size):
-        part = rows[start : start + config.batch_size]
-        heights = None if pairs.heights is None else pairs.heights[part]
-        output = forward(prepared(pairs.images[part], heights, config))
-        truth = np.asarray(pairs.masks[part])
+    for inputs, masks in validation_batches(some, config):
+        output, truth = forward(inputs.numpy()), masks.numpy()
         known = truth != NO_DATA
         probabilities.append(output[known][::step])
         truths.append(truth[known][::step])
@@ -119,11 +117,13 @@ def fold_temperature(network: Any, temperature: float) -> None:
     layer.set_weights([weight / divisor for weight in layer.get_weights()])
 
 
-def _some_rows(pairs: PairCache) -> NDArray[np.int64]:
+def _some(pairs: PairCache) -> PairCache:
+    """Return pairs at even distances, few enough to be run in some seconds."""
     count = len(pairs.ids)
-    area = pairs.masks.shape[1] * pairs.masks.shape[2]
-    wanted = min(count, max(1, _MAX_RUN_PX // area))
-    return np.unique(np.linspace(0, count - 1, wanted).astype(np.int64))
+    area = sum(math.prod(shape) for shape in pairs.shapes) / count
+    wanted = min(count, max(1, int(_MAX_RUN_PX / area)))
+    rows = np.unique(np.linspace(0, count - 1, wanted).astype(int))
+    return pairs.subset(pairs.ids[row] for row in rows)
 
 
 def _slope(

@@ -16,7 +16,7 @@ from terrainlib.types import checked
 
 Fact = tuple[str, str]
 
-_NOT_OPTIONS: Final = ("epochs_done", "best_epoch", "stopped")
+_NOT_OPTIONS: Final = ("epochs_done", "best_epoch", "stopped", "started_from")
 _IN_COMMAND: Final = (  # or in the data
     *("epochs", "minutes", "batch_size", "seed", "height", "image_size", "classes"),
 )
@@ -35,6 +35,8 @@ def _repeat_command(record: ModelRecord) -> str | None:
         words.append(f"--epochs {config.epochs}")
     else:
         words.append(f"--minutes {config.minutes:g}")
+    if record.training.get("started_from"):
+        words.append("--from MODEL")
     if network.height:
         words.append("--height")
     if network.image_size != preset.network.image_size:
@@ -118,6 +120,7 @@ def _training(record: ModelRecord) -> list[Fact]:
     versions = [f"{name} {version}" for name, version in record.versions.items()]
     return [
         ("Budget", budget),
+        ("Started from", _start(training.get("started_from", {}))),
         ("Seed", str(training.get("seed", ""))),
         ("Batch", f"{batch} images" if batch is not None else ""),
         ("Epochs done", str(training.get("epochs_done", ""))),
@@ -127,6 +130,12 @@ def _training(record: ModelRecord) -> list[Fact]:
         ("Made", record.created.replace("T", " ").replace("+00:00", " UTC")),
         ("Versions", ", ".join(versions)),
     ]
+
+
+def _start(start: Mapping[str, str]) -> str:
+    if not start.get("name"):
+        return ""
+    return f"{start['name']} (SHA-256 {start.get('hash', '')[:16]})"
 
 
 def _calibration(record: ModelRecord) -> list[Fact]:

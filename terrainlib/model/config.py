@@ -15,6 +15,7 @@ from terrainlib.types import checked
 
 OutputKind = Literal["classes", "colors"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Resize = Literal["scale", "whole"]
 Schedule = Literal["warm_up", "one_cycle", "constant"]
 
 _T = TypeVar("_T")
@@ -79,6 +80,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
             "output": "colors",
             "dropout": 0.07,
             "convolution_bias": True,
+            "resize": "whole",
             "batch_norm_momentum": 0.99,
         },
         training={
@@ -110,8 +112,11 @@ class UNetConfig:
 
     Attributes:
         preset_name: Where the values come from, one of `PRESETS`.
-        image_size: Height and width in px that training works at. A network takes any
-            size that is a multiple of `size_multiple`.
+        image_size: Side in px that training works at: one scale for both sides of all
+            images brings the median one, as a square, to it. A network takes any size
+            that is a multiple of `size_multiple`.
+        resize: `scale` for that, or `whole` where each image is resized to `image_size`
+            squared, as the original does: those that are no squares are squeezed.
         filters: Filters of each level, from the finest to the bottom.
         stem_stride: 1, or 2 for a stem that halves the resolution before the first
             level and a head that restores it.
@@ -129,6 +134,7 @@ class UNetConfig:
 
     preset_name: str = DEFAULT_PRESET
     image_size: int = 128
+    resize: Resize = "scale"
     filters: tuple[int, ...] = (48, 96, 192)
     stem_stride: int = 2
     classes: int = 7
@@ -200,8 +206,8 @@ class TrainingConfig:
         minutes: Budget in minutes of wall clock; None where it is in epochs.
         batch_size: Images a step.
         crop_size: Height and width in px, at the working size, of the random crops
-            that are trained on; None trains on whole images. Validation and prediction
-            always see whole images.
+            that are trained on; None takes the image size, so that square images are
+            seen whole. Validation and prediction always see whole images.
         learning_rate: Highest learning rate.
         schedule: `warm_up` (a short rise, then constant), `one_cycle` (a rise, then
             down to zero along a cosine) or `constant`.
@@ -262,6 +268,11 @@ class TrainingConfig:
         _within("jitter", self.jitter, (0.0, 0.5))
         _within("seed", self.seed, (0, 2**31 - 1))
         _within("validation share", self.validation_share, (0.02, 0.5))
+
+    @property
+    def crop_px(self) -> int:
+        """Height and width in px of what is trained on."""
+        return self.crop_size or self.network.image_size
 
     @classmethod
     def preset(

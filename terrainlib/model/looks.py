@@ -383,7 +383,8 @@ LOOKS_KEY: Final = "looks"
 def training_statistics(train: "PairCache") -> dict[str, Any]:
     """Return what the training images look like, from 400 of them at most.
 
-    Pixels that have no class in the mask do not count.
+    Of images larger than the median one the middle is taken. Pixels that have no class
+    in the mask do not count.
 
     Returns:
         `images` looked at; `color_mean` and `color_std`, three values each in [0, 1];
@@ -392,13 +393,17 @@ def training_statistics(train: "PairCache") -> dict[str, Any]:
     """
     count = len(train.ids)
     rows = np.unique(np.linspace(0, count - 1, MAX_IMAGES).astype(int))
-    pairs = ((train.images[row], train.masks[row] != NO_DATA) for row in rows)
-    return {"images": len(rows), **_statistics(pairs)}
+    side = train.side
+    middles = train.middles(side)
+    pairs = ((middles.images[row], middles.masks[row] != NO_DATA) for row in rows)
+    return {"images": len(rows), **_statistics(pairs, side)}
 
 
 def class_shares(train: "PairCache", names: Sequence[str]) -> dict[str, float]:
     """Return the share of each class among the training pixels with data, 0 to 1."""
-    counts = np.bincount(np.asarray(train.masks).ravel(), minlength=256)[: len(names)]
+    counts = np.zeros(len(names), np.int64)
+    for mask in train.masks:
+        counts += np.bincount(mask.ravel(), minlength=256)[: len(names)]
     total = max(int(counts.sum()), 1)
     return {
         name: round(int(count) / total, 5)
@@ -427,12 +432,13 @@ def confusion_groups(confusions: NDArray[np.int64]) -> list[Any] | None:
     return [confusions[number::groups].sum(axis=0).tolist() for number in range(groups)]
 
 
-def _statistics(pairs: Iterable[tuple[ByteArray, NDArray[np.bool_]]]) -> dict[str, Any]:
+def _statistics(
+    pairs: Iterable[tuple[ByteArray, NDArray[np.bool_]]], side: int
+) -> dict[str, Any]:
     total, squares, pixels = np.zeros(3), np.zeros(3), 0
     contrasts: list[float] = []
     features: list[Vector] = []
     shares: list[Vector] = []
-    side = 0
     for image, known in pairs:
         rgb = np.asarray(image, np.float32) / np.float32(255)
         inside = rgb[known].astype(float)
@@ -442,7 +448,6 @@ def _statistics(pairs: Iterable[tuple[ByteArray, NDArray[np.bool_]]]) -> dict[st
         squares += np.square(inside).sum(axis=0)
         pixels += len(inside)
         contrasts.append(float(inside.mean(axis=-1).std()))
-        side = max(rgb.shape[:2])
         if (found := image_features(rgb, known)) is not None:
             features.append(found)
             shares.append(color_shares(rgb, known))

@@ -179,7 +179,7 @@ def activation_values(network: UNetConfig, size: int) -> int:
 
 def training_bytes(config: TrainingConfig) -> int:
     """Return about how much memory a training takes, its pairs left out."""
-    size = config.crop_size or config.network.image_size
+    size = config.crop_px
     values = activation_values(config.network, size) * config.batch_size
     weights = sum(layer.weights for layer in convolutions(config.network, size))
     kept = _VALUES_KEPT * values + _COPIES_OF_WEIGHTS * weights

@@ -40,6 +40,7 @@ __all__ = [
     "KERAS_FILE",
     "ModelRecord",
     "TerrainModel",
+    "find_model_file",
     "install_model",
     "load_model",
     "read_record",
@@ -92,7 +93,7 @@ def load_model(model: str | Path) -> TerrainModel:
         ModelFileError: If there is no such file, or it is not a model of this app or of
             the original notebook.
     """
-    path = _find(model)
+    path = find_model_file(model)
     name = str(model) if str(model) in EMBEDDED_MODELS else path.name
     with sentences(name):
         record, network = _read_model(_read(path), _name_of(path))
@@ -183,7 +184,12 @@ def _read_model(data: bytes, name: str) -> tuple[ModelRecord, Any]:
     return record, network
 
 
-def _find(model: str | Path) -> Path:
+def find_model_file(model: str | Path) -> Path:
+    """Return the file that a model's word, run folder or path stands for.
+
+    Raises:
+        ModelFileError: If it is a folder without a model.
+    """
     if str(model) in EMBEDDED_MODELS:
         return EMBEDDED_MODELS[str(model)]
     path = Path(model)

@@ -220,7 +220,7 @@ def _as_model(
     network: PixelClassifier, train: PairCache, classes: Classes
 ) -> TerrainModel:
     """Return a classifier as a model; its configuration stands for input and output."""
-    side = train.images.shape[1]
+    side = train.side
     config = UNetConfig(
         image_size=max(16, side + side % 2),
         filters=(1, 1),  # the smallest: sizes are padded to multiples of 2 only
@@ -256,8 +256,9 @@ def _sample(
 ) -> tuple[FloatArray, NDArray[np.uint8]]:
     """Return features (M, F) and classes (M,) of pixels, as many of each image."""
     rng = np.random.default_rng(seed)
-    count, side = train.masks.shape[:2]
-    chosen = min(count, max(1, _MAX_READ_PX // side**2))
+    count = len(train.ids)
+    area = sum(mask.size for mask in train.masks) / count
+    chosen = min(count, max(1, int(_MAX_READ_PX / area)))
     rows = np.sort(rng.permutation(count)[:chosen])
     share = -(-_SAMPLES // chosen)
     features, labels = [], []

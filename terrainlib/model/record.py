@@ -111,6 +111,12 @@ class _Dataset(TypedDict, total=False):
 
 
 @_loose
+class _Start(TypedDict, total=False):
+    name: _Line
+    hash: _Line
+
+
+@_loose
 class _Training(TypedDict, total=False):
     network: dict[str, Any]
     minutes: Amount | None
@@ -120,6 +126,7 @@ class _Training(TypedDict, total=False):
     epochs_done: Count
     best_epoch: Count | None
     stopped: bool
+    started_from: _Start
 
 
 @_loose
@@ -152,7 +159,8 @@ class ModelRecord:
             weights contain it already: nobody who predicts has to apply it.
         statistics: Colour, contrast and resolution of the training images.
         dataset: `name`, `pairs`, `fingerprint` of the training data.
-        training: JSON form of the `TrainingConfig`.
+        training: JSON form of the `TrainingConfig`; and how it went, with `name` and
+            `hash` of the model that it `started_from`.
         parameters: Number of weights of the network; None where it was not counted.
         pixel_classifier: What the pixel classifier scores on the same split, in the
             same form, if it was fitted.

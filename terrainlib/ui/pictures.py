@@ -12,9 +12,8 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from terrainlib.data.classes.masks import read_mask
-from terrainlib.data.dataset import Dataset
-from terrainlib.data.imagery import read_height, read_image
+from terrainlib.data.dataset import Dataset, read_pair_height, read_pair_mask
+from terrainlib.data.imagery import read_image
 from terrainlib.data.layout import Pair
 from terrainlib.data.palette import Classes, colorize
 from terrainlib.data.relief import shaded_relief
@@ -40,8 +39,8 @@ def mask_picture(pair: Pair, dataset: Dataset) -> bytes:
     Raises:
         ImageError: If the file cannot be read any more.
     """
-    key = repr((dataset.classes, dataset.meaning))
-    return _mask(str(pair.mask), file_stamp(pair.mask), key, dataset)
+    key = repr((dataset.classes, dataset.meaning, pair.mask, pair.laid))
+    return _mask(key, file_stamp(pair.mask), pair, dataset)
 
 
 def overlay_picture(pair: Pair, dataset: Dataset, opacity: float) -> bytes:
@@ -71,7 +70,8 @@ def relief_picture(pair: Pair) -> bytes | None:
     """
     if pair.height is None:
         return None
-    return _relief(str(pair.height), file_stamp(pair.height))
+    key = repr((pair.height, pair.laid))
+    return _relief(key, file_stamp(pair.height), pair) or None
 
 
 def colored_picture(mask: NDArray[np.uint8], classes: Classes) -> bytes:
@@ -91,17 +91,18 @@ def _image(path: str, stamp: Stamp) -> bytes:
 
 
 @st.cache_data(max_size="64MB", show_spinner=False)
-def _mask(path: str, stamp: Stamp, key: str, _dataset: Dataset) -> bytes:
-    del stamp, key  # parts of the key
-    index = read_mask(Path(path), _dataset.meaning).index
-    return colored_picture(index, _dataset.classes)
+def _mask(key: str, stamp: Stamp, _pair: Pair, _dataset: Dataset) -> bytes:
+    del key, stamp  # parts of the key
+    return colored_picture(read_pair_mask(_dataset, _pair), _dataset.classes)
 
 
 @st.cache_data(max_size="64MB", show_spinner=False)
-def _relief(path: str, stamp: Stamp) -> bytes:
-    del stamp  # part of the key
-    shaded = shaded_relief(read_height(Path(path)))
-    return encode_jpeg(shrink(shaded, THUMBNAIL_PX, nearest=False))
+def _relief(key: str, stamp: Stamp, _pair: Pair) -> bytes:
+    del key, stamp  # parts of the key
+    height = read_pair_height(_pair)
+    if height is None:
+        return b""
+    return encode_jpeg(shrink(shaded_relief(height), THUMBNAIL_PX, nearest=False))
 
 
 def _enlarge(picture: NDArray[Any]) -> NDArray[Any]:

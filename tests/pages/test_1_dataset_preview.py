@@ -175,14 +175,15 @@ def test_classes_found_in_the_colours_can_be_named_and_saved(tmp_path: Path) -> 
         strict=True,
     ):
         box.set_value(name)
-    next(b for b in page.button if b.label == "Save the names").click().run()
+    next(b for b in page.button if b.label == "Save the classes").click().run()
     assert not page.exception
     names = [item.name for item in load_classes(folder / "classes.json")]
     assert names == ["Sea", "Lava"]
-    assert not [box for box in page.text_input if "#" in box.label]
+    named = [box.value for box in page.text_input if "#" in box.label]
+    assert named == ["Sea", "Lava"]
 
 
-def test_two_classes_of_the_same_name_are_refused(tmp_path: Path) -> None:
+def test_one_name_for_all_values_is_refused(tmp_path: Path) -> None:
     folder = write_folders_dataset(tmp_path / "binary", pairs=2, heights=False)
     for mask in (folder / "masks").iterdir():
         Image.new("L", (32, 32), 255).save(mask)
@@ -193,9 +194,9 @@ def test_two_classes_of_the_same_name_are_refused(tmp_path: Path) -> None:
     for box in page.text_input:
         if "#" in box.label:
             box.set_value("Land")
-    next(b for b in page.button if b.label == "Save the names").click().run()
+    next(b for b in page.button if b.label == "Save the classes").click().run()
     assert not page.exception
-    assert "two classes are called Land" in errors(page)[0]
+    assert "fewer than 2 classes are left" in errors(page)[0]
     assert not (folder / "classes.json").exists()
 
 

@@ -106,6 +106,21 @@ def test_the_form_says_that_shared_ground_will_be_looked_for(data: Path):
     assert "Water, Grassland, Forest" in texts(page)
 
 
+def test_the_form_says_what_is_taken_over_of_a_model_to_start_from(data: Path):
+    page = open_form(data)
+    usual = page.number_input(key="training_learning_rate_fast").value
+
+    page.selectbox(key="training_start_from").set_value("default").run()
+
+    assert not page.exception
+    assert "Starts from Embedded default. All its layers are taken" in texts(page)
+    rate = page.number_input(key="training_learning_rate_fast_start").value
+    assert rate == pytest.approx(usual / 3)
+    page.radio(key="training_preset").set_value("notebook").run()
+    assert "no layer of" in texts(page)
+    assert page.button(key="training_start").disabled
+
+
 def test_the_form_says_what_the_split_costs_where_shared_ground_is_known(
     tmp_path: Path,
 ):

@@ -263,6 +263,20 @@ def test_a_trained_model_is_deleted_after_a_question_and_its_curves_stay(
     assert titles(page) == []
 
 
+def test_the_classes_of_a_trained_model_are_renamed_in_both_files(trained: Path):
+    page = press(open_page(), "Classes")
+    boxes = [box for box in page.text_input if box.label.startswith("Name of ")]
+    boxes[0].set_value("Sea")
+    press(page, "Save")
+
+    assert not page.exception
+    assert "were saved" in page.success[0].value
+    for name in ("model.keras", "TerrainMaskGenerator.h5"):
+        record = read_record(trained / name)
+        assert record is not None
+        assert record.terrain_classes()[0].name == "Sea"
+
+
 def test_a_damaged_file_is_named_and_can_only_be_deleted(saved: tuple[Path, Path]):
     files.models_dir().mkdir()
     (files.models_dir() / "broken.keras").write_bytes(saved[0].read_bytes()[:3000])

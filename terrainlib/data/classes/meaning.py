@@ -39,9 +39,10 @@ ClassesSource = Literal["classes.json", "kaggle", "masks", "found"]
 
 _EXACT_SHARE: Final = 0.99
 _GREY_STEP: Final = 32  # greys that people tell apart; codes lie closer
-_NO_DATA_CODES: Final = (NO_DATA, MAX_CODE)
+NO_DATA_CODES: Final = (NO_DATA, MAX_CODE)
 _BLACK_AND_WHITE: Final = ((0, 0, 0), (255, 255, 255))
 _SHOWN_VALUES: Final = 12
+_STRAY_SHARE: Final = 0.005  # of the pixels; rarer colours may be smoothed edges
 _HELD: Final[Mapping[MaskKind, str]] = {
     "colors": "the colours of the classes",
     "palette": "indices of a palette",
@@ -59,12 +60,14 @@ class Decision:
         source: Where the classes come from.
         meaning: How each mask is read.
         notes: What people should know of it, one sentence each.
+        unlisted: Values found in the masks that stand for nothing, at most 64.
     """
 
     listed: ClassList
     source: ClassesSource
     meaning: MaskMeaning
     notes: tuple[str, ...] = ()
+    unlisted: tuple[Value, ...] = ()
 
 
 def decide(
@@ -96,11 +99,12 @@ def decide(
         kind=_kind(found, codes, by_index),
         colors=_mask_colors(listed),
         codes=codes,
-        ignore=(*listed.ignore, *_no_data_codes(codes, listed)),
+        ignore=(*listed.ignore, *_no_data_codes(totals, codes, listed)),
         by_index=by_index,
         zero=any(0 in values for values in listed.values),
     )
-    return Decision(listed, source, meaning, (*notes, *_zero_note(totals, meaning)))
+    notes = (*notes, *_zero_note(totals, meaning))
+    return Decision(listed, source, meaning, notes, _unlisted(found, totals, meaning))
 
 
 def describe(meaning: MaskMeaning, names: Sequence[str]) -> str:
@@ -260,7 +264,7 @@ def _codes(
         return ((0,), tuple(sorted(totals.full))), ()
     if by_index:
         found |= {code for code, _ in totals.entries}
-    found -= set(_NO_DATA_CODES) | {v for v in listed.ignore if isinstance(v, int)}
+    found -= set(NO_DATA_CODES) | {v for v in listed.ignore if isinstance(v, int)}
     if found and min(found) == 1 and max(found) == count and 0 not in found:
         note = (
             f"The values of the masks start at 1: they are taken as 1 to {count}, in "
@@ -271,14 +275,15 @@ def _codes(
 
 
 def _no_data_codes(
-    codes: tuple[tuple[int, ...], ...], listed: ClassList
+    totals: _Totals, codes: tuple[tuple[int, ...], ...], listed: ClassList
 ) -> tuple[int, ...]:
     """Return which of 255 and 65,535 stand for no class: those above all codes."""
     highest = max((code for each in codes for code in each), default=0)
     return tuple(
         code
-        for code in _NO_DATA_CODES
+        for code in NO_DATA_CODES
         if codes and code > highest and code not in listed.ignore
+        if code == NO_DATA or code in totals.numbers
     )
 
 
@@ -295,14 +300,47 @@ def _kind(
     return "binary" if binary and len(codes[1]) > 1 else "codes"
 
 
+def _unlisted(
+    found: Sequence[MaskValues], totals: _Totals, meaning: MaskMeaning
+) -> tuple[Value, ...]:
+    """Return codes of no class, or colours of none that are no mere strays."""
+    known = {value for values in meaning.values() for value in values}
+    known |= set(meaning.ignore)
+    if meaning.kind != "colors":
+        held = set(totals.numbers)
+        if meaning.by_index:
+            held |= {code for code, _ in totals.entries}
+        zero = {0} if _undecided_zero(totals, meaning) else set()
+        return tuple(sorted((held - known) | zero)[:MAX_CLASSES])
+    colors = _colors_of(item for item in found if item.form != "numbers")
+    least = max(1, round(_STRAY_SHARE * sum(item.pixels for item in found)))
+    shown = [key_color(key) for key, count in colors.most_common() if count >= least]
+    return tuple(color for color in shown if color not in known)[:MAX_CLASSES]
+
+
+def _colors_of(found: Iterable[MaskValues]) -> Counter[int]:
+    """Return the pixels of each colour, 0xRRGGBB."""
+    colors: Counter[int] = Counter()
+    for item in found:
+        keys = [] if item.colors is None else item.colors.tolist()
+        for key, count in zip(keys, item.counts.tolist(), strict=True):
+            colors[key] += count
+    return colors
+
+
+def _undecided_zero(totals: _Totals, meaning: MaskMeaning) -> bool:
+    """Say whether masks declare 0 as no data and nobody has said what it is."""
+    return bool(totals.zeros) and not meaning.zero and 0 not in meaning.ignore
+
+
 def _zero_note(totals: _Totals, meaning: MaskMeaning) -> tuple[str, ...]:
-    if not totals.zeros or meaning.zero or 0 in meaning.ignore:
+    if not _undecided_zero(totals, meaning):
         return ()
     share = totals.zeros / max(totals.pixels, 1)
     return (
         f"The masks declare 0 as no data ({share:.1%} of their pixels), as QGIS does "
-        'of itself. Is 0 a class? Then list it with "value": 0 in classes.json; else '
-        'add "ignore": [0].',
+        'of itself. If 0 is a class, list it with "value": 0 in classes.json, or name '
+        'it on the page; else add "ignore": [0].',
     )
 
 
@@ -376,7 +414,7 @@ def _clear_palette(found: Sequence[MaskValues]) -> dict[int, int] | None:
 def _without_no_data(codes: list[int]) -> list[int]:
     """Return the codes without 255 or 65,535 where all others are smaller."""
     kept = list(codes)
-    for code in reversed(_NO_DATA_CODES):
+    for code in reversed(NO_DATA_CODES):
         if kept and kept[-1] == code:
             kept.pop()
     return kept
@@ -419,11 +457,7 @@ def _color_classes(found: Sequence[MaskValues]) -> ClassList:
     moderate = [item for item in colored if len(item.keys) <= MAX_CLASSES]
     if 2 * len(moderate) > len(colored):
         colored = moderate
-    colors: Counter[int] = Counter()
-    for item in colored:
-        keys = [] if item.colors is None else item.colors.tolist()
-        for key, count in zip(keys, item.counts.tolist(), strict=True):
-            colors[key] += count
+    colors = _colors_of(colored)
     pixels = sum(item.pixels for item in colored)
     kept = colors.most_common(MAX_CLASSES)
     if len(colors) > MAX_CLASSES:

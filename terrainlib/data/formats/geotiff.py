@@ -4,30 +4,48 @@ Pixels are read in strips of whole blocks, never by one call, so that what is mi
 noticed where it is missing.
 """
 
-import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.formats.bands import Choice, Marks, choose
+from terrainlib.data.formats.place import MASK_ENDING, sidecar, tiff_place, turning
 from terrainlib.data.formats.raster import (
+    SIDEWAYS,
     Georeference,
+    Grid,
     Raster,
-    Transform,
     Triple,
+    stored_window,
+    upright,
     whole,
 )
-from terrainlib.data.formats.source import OpenSource, damaged
-from terrainlib.data.formats.tiff import OpenTiff, faults, open_overview, open_tiff
+from terrainlib.data.formats.source import (
+    MAX_FILE_MB,
+    OpenSource,
+    damaged,
+    open_source,
+)
+from terrainlib.data.formats.tiff import (
+    OpenTiff,
+    faults,
+    open_overview,
+    open_tiff,
+    read_stored,
+)
+from terrainlib.errors import ImageError
 from terrainlib.types import Window
 
 _STRIP_MB: Final = 32
-_FARTHEST: Final = 1e15  # in any unit: no place on the Earth is so far from another
-_SMALLEST: Final = 1e-12  # side of a pixel as a share of that: less is lost in rounding
+_MASK_BYTES: Final = MAX_FILE_MB * 1_000_000
+_NOT_PLACED: Final = (
+    ", which are not used: read as a picture without a place. Warp it onto a grid, for "
+    "instance with gdalwarp, to give it one"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +61,8 @@ class TiffPicture:
         masked: Whether a mask inside the file says where there is data.
         notes: What the reader should know of the file and the choice.
         georeference: Where the pixels lie, None where the file does not say.
+        turned: How pixels are turned when they are read, 1 to 8 as in EXIF.
+        beside: The mask beside the file that says where there is data, if it is used.
     """
 
     tiff: OpenTiff
@@ -53,6 +73,23 @@ class TiffPicture:
     masked: bool
     notes: tuple[str, ...]
     georeference: Georeference | None
+    turned: int = 1
+    beside: OpenTiff | None = None
+
+    @property
+    def height(self) -> int:
+        """Rows of the picture as it is read, px."""
+        return self._sides((self.tiff.height, self.tiff.width))[0]
+
+    @property
+    def width(self) -> int:
+        """Columns of the picture as it is read, px."""
+        return self._sides((self.tiff.height, self.tiff.width))[1]
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """Rows and columns of the picture that are decoded together."""
+        return self._sides(self.tiff.block)
 
     @property
     def read_bands(self) -> list[int]:
@@ -73,6 +110,7 @@ class TiffPicture:
         Raises:
             ImageError: If a block is missing or damaged.
         """
+        window = stored_window(window, self.turned, (self.height, self.width))
         samples = np.moveaxis(self.tiff.read(self.read_bands, window), 0, -1)
         pixels = samples[..., : len(self.choice.colors)]
         valid = self._valid(pixels, window)
@@ -84,8 +122,8 @@ class TiffPicture:
             opaque[: len(palette)] = palette[:, 3] > 0
             valid &= opaque[samples[..., 0]]
         return Raster(
-            pixels,
-            valid,
+            upright(pixels, self.turned),
+            upright(valid, self.turned),
             self.maximum,
             palette=None if palette is None else palette[:, :3],
             notes=self.notes,
@@ -100,11 +138,16 @@ class TiffPicture:
         valid = np.ones(pixels.shape[:2], bool)
         if self.masked:
             valid = self.tiff.read_mask(window)
+        elif self.beside is not None:
+            valid = np.asarray(self.beside.read([1], window)[0] > 0)
         if nodata is not None and not np.isnan(nodata):
             valid &= (pixels != nodata).any(axis=2)
         if pixels.dtype.kind == "f":
             valid &= np.isfinite(pixels).all(axis=2)
         return valid
+
+    def _sides(self, stored: tuple[int, int]) -> tuple[int, int]:
+        return stored[::-1] if self.turned in SIDEWAYS else stored
 
 
 @contextmanager
@@ -117,32 +160,87 @@ def open_picture(
         ImageError: If it is cut off or damaged, or has bands or numbers that make no
             picture.
     """
-    with open_tiff(source, in_parts=in_parts) as tiff:
+    with ExitStack() as stack:
+        tiff = stack.enter_context(open_tiff(source, in_parts=in_parts))
         with faults(lambda: damaged(source.name)):
             data = tiff.data
             choice = choose(_marks(data), bands, source.name)
-            georeference, place_notes = read_place(data)
+            placing = _placing(source, data)
+            masked = _is_masked(data)
+        beside, mask_notes = (None, ()) if masked else _open_beside(tiff, stack)
+        with faults(lambda: damaged(source.name)):
             picture = TiffPicture(
                 tiff,
                 choice,
                 _palette(data, choice),
                 _maximum(data),
                 data.nodata,
-                _is_masked(data),
-                source.notes + _page_notes(data) + place_notes + choice.notes,
-                georeference,
+                masked,
+                source.notes
+                + _page_notes(data)
+                + placing.notes
+                + mask_notes
+                + choice.notes,
+                placing.place,
+                placing.turned,
+                beside,
             )
         yield picture
+
+
+class _Placing(NamedTuple):
+    """Where the pixels of a file lie, how they are turned, and what is told of that."""
+
+    place: Georeference | None
+    turned: int
+    notes: tuple[str, ...]
+
+
+def _placing(source: OpenSource, data: Any) -> _Placing:
+    place, notes = tiff_place(source, data)
+    stored = read_stored(source.handle, source.size)
+    turned, turned_notes = turning(place, stored.orientation, "orientation tag")
+    if place is None:
+        points = len(data.gcps[0])
+        if points:
+            notes += (f"{points} ground control points{_NOT_PLACED}",)
+        if stored.rational:
+            notes += (f"rational polynomials (RPC){_NOT_PLACED}",)
+    return _Placing(place, turned, turned_notes + notes)
+
+
+def _open_beside(
+    tiff: OpenTiff, stack: ExitStack
+) -> tuple[OpenTiff | None, tuple[str, ...]]:
+    """Open the mask beside a file, `a.tif.msk`, and say what became of it."""
+    image = tiff.source.path
+    names = [] if image is None else [image.name + MASK_ENDING]
+    path = sidecar(tiff.source, names, _MASK_BYTES)
+    if path is None:
+        return None, ()
+    with ExitStack() as opening:
+        try:
+            source = opening.enter_context(open_source(path, in_parts=True))
+            if source.kind != "TIFF":
+                return None, (f"its mask {path.name} is no TIFF and is not used",)
+            mask = opening.enter_context(open_tiff(source, in_parts=True))
+        except ImageError as error:
+            return None, (f"its mask {path.name} is not used: {error.message}",)
+        if (mask.height, mask.width) != (tiff.height, tiff.width):
+            return None, (f"its mask {path.name} has another size and is not used",)
+        stack.push(opening.pop_all())
+    return mask, (f"no data where its mask {path.name} says so",)
 
 
 @contextmanager
 def open_reduced(picture: TiffPicture, height: int) -> Iterator[TiffPicture]:
     """Open the smallest overview inside the file that has so many rows, px.
 
-    Without one it is the picture itself.
+    Without one, or with a mask beside the file, it is the picture itself.
     """
     tiff = picture.tiff
-    rows = [tiff.height // factor for factor in tiff.overviews]
+    usable = () if picture.beside else tiff.overviews
+    rows = [picture.height // factor for factor in usable]
     large = [number for number, count in enumerate(rows) if count >= height]
     if not large:
         yield picture
@@ -151,10 +249,15 @@ def open_reduced(picture: TiffPicture, height: int) -> Iterator[TiffPicture]:
         yield replace(picture, tiff=reduced, masked=_is_masked(reduced.data))
 
 
-def read_size(source: OpenSource, *, in_parts: bool = False) -> tuple[int, int]:
-    """Return (H, W) in px from the header alone."""
-    with open_tiff(source, in_parts=in_parts) as tiff:
-        return tiff.height, tiff.width
+def read_grid(source: OpenSource, *, in_parts: bool = False) -> Grid:
+    """Return the size of a picture and where it lies, from the header alone."""
+    with (
+        open_tiff(source, in_parts=in_parts) as tiff,
+        faults(lambda: damaged(source.name)),
+    ):
+        place, turned, _ = _placing(source, tiff.data)
+        sides = (tiff.height, tiff.width)
+        return Grid(*(sides[::-1] if turned in SIDEWAYS else sides), place)
 
 
 def read_marks(source: OpenSource) -> tuple[list[Marks], str]:
@@ -176,21 +279,31 @@ def check_intact(source: OpenSource) -> None:
 
 
 def decode(source: OpenSource, bands: Triple | None = None) -> Raster:
-    """Return the pixels of the first page as stored.
+    """Return the pixels of the first page as stored, but upright.
 
     Raises:
         ImageError: If it is too large, cut off or damaged, or has bands or numbers
             that make no picture.
     """
     with open_picture(source, bands) as picture:
-        tiff, shape = picture.tiff, (picture.tiff.height, picture.tiff.width)
-        strips = _strips(tiff, len(picture.read_bands))
-        pixels = np.empty((*shape, len(picture.choice.colors)), tiff.data.dtypes[0])
-        valid = np.empty(shape, bool)
-        for window in strips:
-            part = picture.raster(window)
-            pixels[window], valid[window] = part.pixels, part.valid
-        return replace(part, pixels=pixels, valid=valid)
+        return read_all(picture)
+
+
+def read_all(picture: TiffPicture) -> Raster:
+    """Return all pixels of an open file.
+
+    Raises:
+        ImageError: If a block is missing or damaged.
+    """
+    tiff, shape = picture.tiff, (picture.tiff.height, picture.tiff.width)
+    pixels = np.empty((*shape, len(picture.choice.colors)), tiff.data.dtypes[0])
+    valid = np.empty(shape, bool)
+    stored = replace(picture, turned=1)
+    for window in _strips(tiff, len(picture.read_bands)):
+        part = stored.raster(window)
+        pixels[window], valid[window] = part.pixels, part.valid
+    turned = picture.turned
+    return replace(part, pixels=upright(pixels, turned), valid=upright(valid, turned))
 
 
 def _strips(tiff: OpenTiff, bands: int) -> Iterator[Window]:
@@ -243,41 +356,3 @@ def _is_masked(data: Any) -> bool:
 def _page_notes(data: Any) -> tuple[str, ...]:
     pages = sum(key.endswith("_NAME") for key in data.tags(ns="SUBDATASETS"))
     return (f"{pages} pages; page 1 is used",) if pages > 1 else ()
-
-
-def read_place(data: Any) -> tuple[Georeference | None, tuple[str, ...]]:
-    """Return where the pixels lie, and what is to be known of that.
-
-    Args:
-        data: Rasterio's data set.
-
-    Returns:
-        None where the file does not say, or nowhere where pixels could lie.
-    """
-    from rasterio.errors import CRSError
-
-    try:
-        wkt = data.crs.to_wkt() if data.crs else ""
-    except CRSError:
-        wkt = ""
-    if not wkt and data.transform.is_identity:
-        return None, ()
-    a, b, c, d, e, f = tuple(data.transform)[:6]
-    if not _is_place((a, b, c, d, e, f), data.height, data.width):
-        note = "its georeference is no place on the Earth; read as a plain picture"
-        return None, (note,)
-    return Georeference(wkt, (a, b, c, d, e, f), data.nodata), ()
-
-
-def _is_place(transform: Transform, height: int, width: int) -> bool:
-    """Say whether pixels have places of their own: finite, apart, and not in a line."""
-    a, b, c, d, e, f = transform
-    farthest = max(
-        abs(a) * width + abs(b) * height + abs(c),
-        abs(d) * width + abs(e) * height + abs(f),
-    )
-    if not (all(map(math.isfinite, transform)) and farthest <= _FARTHEST):
-        return False
-    across, down = math.hypot(a, d), math.hypot(b, e)
-    apart = min(across, down) > _SMALLEST * farthest
-    return apart and abs(a * e - b * d) > _SMALLEST * across * down

@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from terrainlib.data.formats.raster import ALPHA_NOTE, Raster
+from terrainlib.data.formats.place import turning, world_place
+from terrainlib.data.formats.raster import (
+    ALPHA_NOTE,
+    SIDEWAYS,
+    Grid,
+    Raster,
+    upright,
+)
 from terrainlib.data.formats.source import OpenSource, check_pixels, cut_off, damaged
 
 State = Literal["whole", "cut", "damaged"]
@@ -168,7 +175,7 @@ _PILLOW_ERRORS: Final = (
     Warning,
 )
 _EXIF_ORIENTATION: Final = 0x0112
-_SIDEWAYS: Final = frozenset({5, 6, 7, 8})
+_EXIF: Final = "EXIF orientation"
 _ONE_BAND: Final = frozenset({"1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "F"})
 # For 16-bit samples that Pillow would cut to 8: the decoder's modes that let the high
 # bytes through and the low bytes; for grey with alpha, all four bytes at once.
@@ -179,11 +186,13 @@ _WIDE_MODES: Final = {
 }
 
 
-def read_size_picture(source: OpenSource) -> tuple[int, int]:
-    """Return (H, W) in px of the upright picture, from the header alone."""
+def read_grid(source: OpenSource) -> Grid:
+    """Return the size of a picture and where it lies, from the header alone."""
     image = _open(source)
-    width, height = image.size
-    return (width, height) if _orientation(image) in _SIDEWAYS else (height, width)
+    place, _ = world_place(source, image.height, image.width)
+    turned, _ = turning(place, _orientation(image), _EXIF)
+    sides = image.size if turned in SIDEWAYS else image.size[::-1]
+    return Grid(*sides, place)
 
 
 def read_colors(source: OpenSource) -> tuple[bool, str]:
@@ -209,22 +218,21 @@ def check_intact(source: OpenSource) -> None:
 
 
 def decode(source: OpenSource) -> Raster:
-    """Return the picture as stored, but upright.
+    """Return the picture as stored, but upright where it has no place.
 
     Raises:
         ImageError: If it is too large, cut off or damaged.
     """
     image = _open(source)
-    orientation = _orientation(image)
+    place, place_notes = world_place(source, image.height, image.width)
+    turned, turned_notes = turning(place, _orientation(image), _EXIF)
     raster = (_decode_png if source.kind == "PNG" else _decode_jpeg)(image, source)
-    notes = source.notes + raster.notes
-    if orientation == 1:
-        return replace(raster, notes=notes)
     return replace(
         raster,
-        pixels=_upright(raster.pixels, orientation),
-        valid=_upright(raster.valid, orientation),
-        notes=(*notes, "turned upright, as its EXIF orientation says"),
+        pixels=upright(raster.pixels, turned),
+        valid=upright(raster.valid, turned),
+        notes=source.notes + raster.notes + turned_notes + place_notes,
+        georeference=place,
     )
 
 
@@ -367,14 +375,3 @@ def _orientation(image: Image.Image) -> int:
     except _PILLOW_ERRORS:
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Return an (H, W, ...) array turned and mirrored as an EXIF orientation asks."""
-    if orientation in _SIDEWAYS:
-        array = array.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        array = array[::-1]
-    if orientation in (2, 3, 6, 7):
-        array = array[:, ::-1]
-    return np.ascontiguousarray(array)

@@ -80,7 +80,7 @@ Transform = tuple[float, float, float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Georeference:
-    """Where the pixels of a GeoTIFF lie on the Earth.
+    """Where pixels lie on the Earth.
 
     Attributes:
         crs_wkt: Coordinate reference system as WKT; empty where the file names none.
@@ -95,6 +95,58 @@ class Georeference:
 
 
 @dataclass(frozen=True, slots=True)
+class Grid:
+    """Where the pixels of a file lie.
+
+    Attributes:
+        height: Rows, px.
+        width: Columns, px.
+        place: Where they lie on the Earth; None where the file does not say.
+    """
+
+    height: int
+    width: int
+    place: Georeference | None = None
+
+
+SIDEWAYS: Final = frozenset({5, 6, 7, 8})  # orientations with rows and columns swapped
+
+
+def upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Return an (H, W, ...) array turned and mirrored as an orientation asks.
+
+    Args:
+        array: Pixels as stored.
+        orientation: 1 to 8, as in EXIF; 1 changes nothing.
+    """
+    if orientation == 1:
+        return array
+    if orientation in SIDEWAYS:
+        array = array.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return np.ascontiguousarray(array)
+
+
+def stored_window(window: Window, orientation: int, size: tuple[int, int]) -> Window:
+    """Return where the pixels under a window of the upright picture are stored.
+
+    Args:
+        window: Rows and columns of the upright picture.
+        orientation: 1 to 8, as in EXIF.
+        size: (H, W) of the upright picture, px.
+    """
+    rows, columns = window
+    if orientation in (3, 4, 7, 8):
+        rows = slice(size[0] - rows.stop, size[0] - rows.start)
+    if orientation in (2, 3, 6, 7):
+        columns = slice(size[1] - columns.stop, size[1] - columns.start)
+    return (columns, rows) if orientation in SIDEWAYS else (rows, columns)
+
+
+@dataclass(frozen=True, slots=True)
 class Raster:
     """Decoded pixels with what the file says about them.
 
@@ -104,7 +156,7 @@ class Raster:
         maximum: Full scale that the file declares (255 for 8 bit); None for floats.
         palette: (n, 3) uint8 colours that the pixels index, if it is a palette image.
         notes: What was done to the pixels, for people.
-        georeference: Where they lie, for GeoTIFF.
+        georeference: Where they lie, if the file says so.
         file_bands: Bands of the file without alpha, where that is more than B.
         nodata: Value that the file declares as no data, None without one.
     """
@@ -197,14 +249,6 @@ def apply_scale(raster: Raster, scale: Scale) -> NDArray[np.float32]:
     if not raster.valid.all():
         rgb[~raster.valid] = 0.0
     return rgb
-
-
-def to_height(raster: Raster) -> NDArray[np.float32]:
-    """Return the first band as metres, (H, W) float32, NaN where there is no data."""
-    with np.errstate(over="ignore"):
-        height = raster.pixels[..., 0].astype(np.float32)
-    height[~raster.valid] = np.nan
-    return height
 
 
 def missing_note(valid: NDArray[np.bool_]) -> tuple[str, ...]:

@@ -158,10 +158,25 @@ def _open(source: ImageSource, name: str) -> Iterator[BinaryIO]:
     if isinstance(source, bytes):
         yield io.BytesIO(source)
         return
+    with open_regular(source, name) as handle:
+        yield handle
+
+
+@contextmanager
+def open_regular(path: Path | str, name: str) -> Iterator[BinaryIO]:
+    """Open a regular file to read it, never a link, a pipe or a device.
+
+    Args:
+        path: The file.
+        name: Name for messages.
+
+    Raises:
+        ImageError: If there is no such file, or it is none of that kind.
+    """
     try:
-        mode = Path(source).lstat().st_mode
+        mode = Path(path).lstat().st_mode
         regular = stat.S_ISREG(mode)
-        handle = os.fdopen(os.open(source, _OPEN_FLAGS), "rb") if regular else None
+        handle = os.fdopen(os.open(path, _OPEN_FLAGS), "rb") if regular else None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         raise ImageError(_not_opened(error), file=name) from error
     if handle is None:

@@ -1,7 +1,7 @@
 """An open TIFF file: GDAL's GTiff driver and nothing else, read by window.
 
-Every TIFF file is opened here. Files beside it (world files, overviews, masks) are not
-looked at: they could name other files; a TIFF that names some itself is refused.
+Every TIFF file is opened here. GDAL looks at no file beside it (overviews, masks, world
+files): they could name other files; a TIFF that names some itself is refused.
 GDAL's data sets are not safe for threads, so that one lock guards each; its cache of
 decoded blocks is bounded, for all files together.
 """
@@ -50,6 +50,8 @@ _MAX_DIRECTORIES: Final = 10_000
 _MAX_VALUES_BYTES: Final = 64_000_000
 _BLOCK_OFFSETS: Final = frozenset({273, 324})  # of strips and of tiles
 _GEO_TEXTS: Final = frozenset({34737})
+_ORIENTATION: Final = frozenset({274})
+_RATIONAL: Final = 50844  # coefficients of rational polynomials
 _GRID: Final = re.compile(
     rb"(extension|parameterfile)\s*[\[(]|proj-based", re.IGNORECASE
 )
@@ -103,6 +105,34 @@ def names_a_grid(handle: BinaryIO, size: int) -> bool:
     )
 
 
+class Stored(NamedTuple):
+    """What the first directory says of how the picture is stored.
+
+    Attributes:
+        orientation: 1 to 8, as in EXIF.
+        rational: Whether rational polynomials (RPC) place it on the Earth.
+    """
+
+    orientation: int
+    rational: bool
+
+
+def read_stored(handle: BinaryIO, size: int) -> Stored:
+    """Return how a picture is stored, by tags that GDAL does not tell of.
+
+    Args:
+        handle: The file, with a TIFF's first bytes.
+        size: Its bytes.
+    """
+    head = _Head.of(handle, size)
+    if head is None:
+        return Stored(1, rational=False)
+    entries = next(head.directories(), b"")
+    found = [int(n[0]) for n in head.values(entries, _ORIENTATION) if n.size]
+    orientation = found[0] if found and 1 <= found[0] <= 8 else 1
+    return Stored(orientation, _RATIONAL in head.tags(entries))
+
+
 @dataclass(frozen=True, slots=True)
 class _Head:
     """How a file is laid out, and where its first directory begins."""
@@ -149,6 +179,10 @@ class _Head:
         entries = self.handle.read(self.layout.entry * count)
         following = self.handle.read(self.layout.offset)
         return entries, end, int.from_bytes(following, self.order)
+
+    def tags(self, entries: bytes) -> set[int]:
+        """Return the numbers of the tags that a directory has."""
+        return {tag for tag, *_ in self._split(entries, _TYPE_BYTES)}
 
     def value_ends(self, entries: bytes) -> list[int]:
         """Return where the values end that are stored apart from their entries."""

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.formats.categories import Category, read_categories
-from terrainlib.data.formats.raster import Georeference, Transform
+from terrainlib.data.formats.grids import compare, lay, one_system
+from terrainlib.data.formats.raster import Georeference, Grid, Transform
 from terrainlib.data.labels.scenes import StoredScene, all_windows, open_stored
 from terrainlib.data.labels.vectors import Features, is_vector, read_features
 from terrainlib.data.palette import (
@@ -194,24 +195,23 @@ class RasterLabels:
         """Return its layer on an image.
 
         Raises:
-            DatasetError: If only one of the two lies somewhere.
+            ImageError: If one of the two has no place, and the sizes differ.
         """
         order = [item.name for item in classes]
         indices = {code: order.index(name) for code, name in self.names.items()}
-        own, other = self.scene.georeference, scene.georeference
         size = self.scene.height, self.scene.width
+        own, other = self.scene.georeference, scene.georeference
+        grids = Grid(*size, own), Grid(scene.height, scene.width, other)
         if own is None or other is None:
-            if own is not None or size != (scene.height, scene.width):
-                raise DatasetError(
-                    f"it cannot be laid onto {scene.name}: one of the two has no place "
-                    "on the Earth, and their sizes differ or the other has one. Give "
-                    "both a georeference, or both the same size and none.",
-                    file=self.name,
-                )
+            compare(*grids, self.name)
             return _RasterLayer(self.scene, indices, None, (0, size[0], 0, size[1]))
-        grid = _Grids.of(other, own, scene.name, self.name)
-        box = _clipped(grid.back(_outline(*size)), scene)
-        return _RasterLayer(self.scene, indices, grid, box)
+        corners = _outline(*size)
+        x, y = _applied(own.transform, corners[:, 0], corners[:, 1])
+        if not one_system(own, other):
+            systems = own.crs_wkt, other.crs_wkt
+            x, y = _transformer(*systems, self.name, scene.name).transform(x, y)
+        places = np.stack(_applied(_inverse(other.transform), x, y), axis=1)
+        return _RasterLayer(self.scene, indices, grids, _clipped(places, scene))
 
 
 def _codes(scene: StoredScene, window: Window) -> NDArray[np.int64]:
@@ -258,91 +258,33 @@ def _name(scene: StoredScene, code: int, color: tuple[int, int, int] | None) -> 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Grids:
-    """Pixels of one grid in another, both ways."""
-
-    to_other: Any
-    to_own: Any
-    image: Transform
-    labels: Transform
-
-    @classmethod
-    def of(
-        cls, image: Georeference, labels: Georeference, image_name: str, name: str
-    ) -> Self:
-        forward, backward = _transformers(
-            image.crs_wkt, labels.crs_wkt, image_name, name
-        )
-        return cls(forward, backward, image.transform, labels.transform)
-
-    def pixels(self, window: Window) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the rows and columns of the labels under an image's pixels, (h, w)."""
-        rows, columns = window
-        column, row = np.meshgrid(
-            np.arange(columns.start, columns.stop) + 0.5,
-            np.arange(rows.start, rows.stop) + 0.5,
-        )
-        x, y = _applied(self.image, column, row)
-        if self.to_other is not None:
-            x, y = self.to_other.transform(x, y)
-        column, row = _applied(_inverse(self.labels), x, y)
-        return np.floor(row), np.floor(column)
-
-    def back(self, corners: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return places (column, row) of the labels in the image, (n, 2)."""
-        x, y = _applied(self.labels, corners[:, 0], corners[:, 1])
-        if self.to_own is not None:
-            x, y = self.to_own.transform(x, y)
-        return np.stack(_applied(_inverse(self.image), x, y), axis=1)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class _RasterLayer:
-    """A class raster on an image; without grids both have the same pixels."""
+    """A class raster on an image; without grids pixel lies on pixel."""
 
     scene: StoredScene
     indices: dict[int, int]
-    grids: _Grids | None
+    grids: tuple[Grid, Grid] | None
     box: Box | None
 
     def lay(self, window: Window, mask: MaskArray) -> None:
         """Write class indices into the mask of a window."""
         if self.grids is None:
-            codes = _codes(self.scene, window)
-            self._write(codes, np.ones(mask.shape, bool), mask)
-            return
-        rows, columns = self.grids.pixels(window)
-        inside = np.isfinite(rows) & np.isfinite(columns)
-        inside &= (rows >= 0) & (rows < self.scene.height)
-        inside &= (columns >= 0) & (columns < self.scene.width)
-        if not inside.any():
-            return
-        row, column = rows[inside].astype(np.int64), columns[inside].astype(np.int64)
-        for first in range(int(row.min()), int(row.max()) + 1, self._rows(column)):
-            last = min(first + self._rows(column), int(row.max()) + 1)
-            here = (row >= first) & (row < last)
-            if here.any():
-                part = slice(int(column[here].min()), int(column[here].max()) + 1)
-                codes = _codes(self.scene, (slice(first, last), part))
-                where = np.zeros(mask.shape, bool)
-                where[inside] = here
-                found = codes[row[here] - first, column[here] - part.start]
-                self._write(found, where, mask)
+            laid = self._read(window)
+        else:
+            laid = lay(self._read, *self.grids, window, np.uint8(NO_DATA))
+        known = laid != NO_DATA
+        mask[known] = laid[known]
 
-    def _rows(self, column: NDArray[np.int64]) -> int:
-        return max(1, _STRIP_PIXELS // int(column.max() - column.min() + 1))
-
-    def _write(
-        self, codes: NDArray[np.int64], where: NDArray[np.bool_], mask: MaskArray
-    ) -> None:
+    def _read(self, window: Window) -> MaskArray:
+        """Return the class indices of the raster's own pixels."""
+        codes = _codes(self.scene, window)
         known = np.array(sorted(self.indices), np.int64)
         values = np.array([self.indices[int(code)] for code in known], np.uint8)
         if not known.size:
-            return
-        codes = codes.ravel()
+            return np.full(codes.shape, NO_DATA, np.uint8)
         place = np.searchsorted(known, codes).clip(max=len(known) - 1)
-        laid = mask[where]
-        mask[where] = np.where(known[place] == codes, values[place], laid)
+        found: MaskArray = np.where(known[place] == codes, values[place], NO_DATA)
+        return found.astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -428,7 +370,7 @@ def _in_pixels(features: Features, scene: StoredScene) -> NDArray[np.object_]:
     import shapely
 
     place = scene.georeference or Georeference("", (1, 0, 0, 0, -1, 0), None)
-    forward, _ = _transformers(features.crs, place.crs_wkt, features.name, scene.name)
+    forward = _transformer(features.crs, place.crs_wkt, features.name, scene.name)
     geometry = features.geometry
     if forward is not None:
         bounds = shapely.bounds(geometry)
@@ -461,8 +403,8 @@ def _with_width(
     return drawn
 
 
-def _transformers(first: str, second: str, name: str, other: str) -> tuple[Any, Any]:
-    """Return what maps places of one reference system to another, and back; or None.
+def _transformer(first: str, second: str, name: str, other: str) -> Any:
+    """Return what maps places of one reference system to another; None if they are one.
 
     Raises:
         DatasetError: If only one of them is named, or one is not known.
@@ -478,13 +420,10 @@ def _transformers(first: str, second: str, name: str, other: str) -> tuple[Any, 
             file=without,
         )
     if first == second:
-        return None, None
+        return None
     try:
         systems = CRS.from_user_input(first), CRS.from_user_input(second)
-        if systems[0].equals(systems[1], ignore_axis_order=True):
-            return None, None
-        forward = Transformer.from_crs(*systems, always_xy=True)
-        return forward, Transformer.from_crs(*systems[::-1], always_xy=True)
+        return Transformer.from_crs(*systems, always_xy=True)
     except ProjError as error:
         raise DatasetError(
             f"its coordinate reference system cannot be brought to that of {other}. "

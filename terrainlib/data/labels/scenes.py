@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.formats import pngjpeg
-from terrainlib.data.formats.geotiff import read_place
+from terrainlib.data.formats.place import tiff_place
 from terrainlib.data.formats.raster import Georeference, whole
 from terrainlib.data.formats.source import damaged, open_source
 from terrainlib.data.formats.tiff import OpenTiff, faults, open_tiff
@@ -137,7 +137,7 @@ def _tiff_scene(tiff: OpenTiff) -> StoredScene:
         tiff.height,
         tiff.width,
         data.count,
-        read_place(data)[0],
+        tiff_place(tiff.source, data)[0],
         tuple(data.descriptions),
         palette,
         data.nodata,

@@ -1,12 +1,15 @@
 """The layout of a folder: what `dataset.json` says, else what the rules find."""
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from terrainlib.data.choices import CHOICES_FILE, Patterns, read_choices
+from terrainlib.data.formats.place import BESIDE
 from terrainlib.data.labels.places import PATCHES_FILE
-from terrainlib.data.layout import CLASSES_FILE, LAYOUTS_TEXT, Layout, Problem
+from terrainlib.data.layout import CLASSES_FILE, LAYOUTS_TEXT, Layout, Problem, Stamp
 from terrainlib.data.layouts.listing import (
     MAX_FOLDERS,
     OTHER_IMAGES,
@@ -31,6 +34,7 @@ class UnknownNamesError(DatasetError):
     """Images are there, but which of them are masks cannot be told from their names.
 
     Attributes:
+        reason: What is wrong, without the names and what to do about them.
         groups: The names that were found.
         patterns: What they may mean, to begin with; None where nothing fits.
     """
@@ -39,11 +43,13 @@ class UnknownNamesError(DatasetError):
         self,
         message: str,
         *,
+        reason: str,
         file: str | None,
         groups: tuple[NameGroup, ...],
         patterns: Patterns | None,
     ) -> None:
-        super().__init__(message, file=file)
+        super().__init__(f"{reason} {message}", file=file)
+        self.reason = reason
         self.groups = groups
         self.patterns = patterns
 
@@ -87,6 +93,7 @@ def find_layout(folder: Path) -> Layout:
     layout.choices = choices
     _add_unread(layout, listing)
     _add_settings(folder, layout, listing)
+    layout.stamps.extend(_beside(folder, layout))
     return layout
 
 
@@ -147,12 +154,16 @@ def _unknown_names(folder: Path, error: DatasetError) -> DatasetError:
     patterns = read_choices(folder).patterns
     shown = ", ".join(f"{g.pattern} ({g.count:,})" for g in groups[:_SHOWN_GROUPS])
     shown += ", ..." if len(groups) > _SHOWN_GROUPS else ""
-    text = f"{error.message} The names found are {shown}"
+    text = f"The names found are {shown}"
     suggested = suggest_patterns(groups)
     if suggested is not None and suggested != patterns:
         text += f"; say what is what in {CHOICES_FILE}, such as {_json(suggested)}"
     return UnknownNamesError(
-        f"{text}.", file=folder.name, groups=groups, patterns=suggested or patterns
+        f"{text}.",
+        reason=error.message,
+        file=folder.name,
+        groups=groups,
+        patterns=suggested or patterns,
     )
 
 
@@ -209,6 +220,19 @@ def _add_settings(folder: Path, layout: Layout, listing: Listing) -> None:
             return
     if files:
         layout.classes_file = files[0].path
+
+
+def _beside(folder: Path, layout: Layout) -> Iterator[Stamp]:
+    """Yield the files beside images that place them or say where there is data."""
+    parents = {stamp.name.rpartition("/")[0] for stamp in layout.stamps}
+    for parent in sorted(parents):
+        with suppress(OSError), os.scandir(folder / parent) as entries:
+            for entry in entries:
+                known = entry.name.lower().endswith(BESIDE)
+                if known and entry.is_file(follow_symlinks=False):
+                    facts = entry.stat(follow_symlinks=False)
+                    name = f"{parent}/{entry.name}".lstrip("/")
+                    yield Stamp(name, facts.st_size, facts.st_mtime_ns)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data.dataset import Dataset
-from terrainlib.data.imagery import read_height, read_image
+from terrainlib.data.dataset import Dataset, read_pair_height
+from terrainlib.data.imagery import read_image
 from terrainlib.data.layout import Pair
 from terrainlib.data.parallel import ordered_map
 from terrainlib.errors import ImageError, StoppedError
@@ -114,10 +114,9 @@ def _look(pair: Pair, median: float, limit: int) -> _Seen:
     longest = max(grey.shape)
     factor = min(PICTURE_SIDE_PX / median, 1.0)
     factor = min(factor, MAX_ENLARGED_SIDE * PICTURE_SIDE_PX / longest)
-    height = None
-    if pair.height is not None:
-        metres = read_height(pair.height)
-        height = _resized(metres, factor) if metres.shape == grey.shape else None
+    metres, height = read_pair_height(pair), None
+    if metres is not None and metres.shape == grey.shape:
+        height = _resized(metres, factor)
     picture = Picture(
         size=(grey.shape[1], grey.shape[0]),
         factor=factor,

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from terrainlib.data.formats.heights import Heights, open_heights
+from terrainlib.data.formats.raster import Grid
 from terrainlib.data.formats.source import ImageSource
-from terrainlib.data.scene import Heights, open_heights, open_scene
+from terrainlib.data.scene import open_scene
 from terrainlib.errors import InputError, StoppedError
 from terrainlib.files import require_free_space, scratch_folder, storage_error
 from terrainlib.mask.gap import Gap, scene_gap
@@ -173,8 +175,8 @@ def predict_file(  # noqa: PLR0913 - what to make is one argument; the rest are 
         stem: What their names begin with, see `file_names`.
         wanted: What to make.
         name: Name of the image for messages; without it the file's.
-        heights: Path or bytes of heights on the image's grid: needed by models that
-            use them, and put into a pack.
+        heights: Path or bytes of heights of the image's size, or with a place that
+            covers the image's: needed by models that use them, and put into a pack.
         progress: Called with the numbers of tiles done and in all.
         should_stop: Asked before each batch of tiles and each further file.
 
@@ -189,7 +191,8 @@ def predict_file(  # noqa: PLR0913 - what to make is one argument; the rest are 
         scene = stack.enter_context(open_scene(image, name=name, bands=wanted.bands))
         metres = None
         if heights is not None:
-            metres = stack.enter_context(open_heights(heights))
+            opened = stack.enter_context(open_heights(heights))
+            metres = opened.on(Grid(scene.height, scene.width, scene.georeference))
         task = Task(model, scene, metres, Path(folder), stem, wanted)
         check(task)
         _keep_inputs(task, (image, heights))
@@ -261,6 +264,8 @@ def _made(task: Task, done: _Done, extras: _Extras, gap: Gap, seconds: float) ->
     counts = done.areas.pixels  # of the mask as it is written
     known = int(counts.sum())
     notes = list(task.scene.notes)
+    if task.heights is not None:
+        notes += [f"{task.heights.name}: {note}" for note in task.heights.notes]
     if not known and report.rows:
         notes.append(_NO_DATA)
     notes += [

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self
 
 import numpy as np
 
+from terrainlib.data.formats.heights import Heights
 from terrainlib.data.palette import NO_DATA
-from terrainlib.data.scene import Heights, Scene
+from terrainlib.data.scene import Scene
 from terrainlib.errors import ConfigError, ImageError
 from terrainlib.files import require_free_space, storage_error
 from terrainlib.mask.cleaning import MAX_CLEANED_MEGAPIXELS, PostProcessing

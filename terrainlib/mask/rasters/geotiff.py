@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 from xml.etree import ElementTree
 
-from terrainlib.data.formats.geotiff import read_place
+from terrainlib.data.formats.place import read_place
 from terrainlib.data.formats.raster import Georeference
 from terrainlib.data.formats.source import damaged
 from terrainlib.data.formats.tiff import faults

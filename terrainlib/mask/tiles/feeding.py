@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from terrainlib.data.formats.heights import Heights, heights_of
 from terrainlib.data.imagery import Image
-from terrainlib.data.scene import Heights, Scene, heights_of, scene_of
+from terrainlib.data.scene import Scene, scene_of
 from terrainlib.errors import ImageError, InputError, require_number
 from terrainlib.mask.tiles.resampling import Resizer
-from terrainlib.mask.tiles.tiling import round_up
 from terrainlib.model.inputs import RELIEF_WINDOW_PX, network_input, require_heights
 from terrainlib.model.pixelclassifier import PixelClassifier, classifier_input
+from terrainlib.model.tiling import round_up
 from terrainlib.types import BoolArray, FloatArray, Size
 
 if TYPE_CHECKING:

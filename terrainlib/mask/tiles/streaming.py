@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from terrainlib.data.formats.heights import Heights
 from terrainlib.data.palette import NO_DATA
-from terrainlib.data.scene import Heights, Scene
+from terrainlib.data.scene import Scene
 from terrainlib.errors import InputError
 from terrainlib.mask.tiles.background import Reader, Writer
 from terrainlib.mask.tiles.bands import Band, Plane, Sink
 from terrainlib.mask.tiles.feeding import PIXELS_AT_ONCE, Feed, Geometry, mirrored_rows
 from terrainlib.mask.tiles.finishing import BAND_PX, Finisher
 from terrainlib.mask.tiles.tilepass import Block, TilePass, Watch, batch_size
-from terrainlib.mask.tiles.tiling import Grid, Span, exact_grid, round_up
 from terrainlib.model.machine import activation_values
 from terrainlib.model.pixelclassifier import PixelClassifier
+from terrainlib.model.tiling import Grid, Span, exact_grid, round_up
 from terrainlib.types import BoolArray, FloatArray, Progress, ShouldStop, Size
 
 if TYPE_CHECKING:

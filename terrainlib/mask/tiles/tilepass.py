@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.mask.tiles.result import planes_of
-from terrainlib.mask.tiles.tiling import Grid, Span
 from terrainlib.model.pixelclassifier import PixelClassifier
+from terrainlib.model.tiling import Grid, Span
 from terrainlib.types import FloatArray, Progress, ShouldStop, Size
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from terrainlib.data.cache import PairCache
 from terrainlib.metrics import class_columns
 
-Predict = Callable[[NDArray[np.uint8], NDArray[np.float32] | None], NDArray[np.float32]]
+Predict = Callable[[PairCache], list[NDArray[np.float32]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,7 @@ class TrainingHooks:
     Attributes:
         on_step: After each step.
         on_epoch: After each epoch, with a function that predicts as the model would
-            that is saved now: images (N, S, S, 3) uint8 and heights (N, S, S) float32
-            or None to the network's output (N, S, S, K or 3).
+            that is saved now: pairs to the network's output (h, w, K or 3) for each.
         should_stop: Asked before each step; the training then ends in order.
         on_restore: With the logs of all epochs that a resumed training has behind it,
             before it goes on.

@@ -57,7 +57,7 @@ class Plan:
 
     Attributes:
         steps: Steps of the epoch under way.
-        whole: Steps of the longest epoch: all images once, or as many as the budget
+        whole: Steps of the longest epoch: all crops once, or as many as the budget
             lets an epoch have.
         progress: Share of the whole training done, 0 to 1.
         per_step: Progress that one step makes.
@@ -74,9 +74,9 @@ class Plan:
     fitted: bool
 
     @classmethod
-    def begin(cls, config: TrainingConfig, images: int) -> "Plan":
-        """Return the plan before the first step, with `images` to train on."""
-        steps = max(1, images // config.batch_size)
+    def begin(cls, config: TrainingConfig, crops: int) -> "Plan":
+        """Return the plan before the first step, with `crops` in an epoch."""
+        steps = max(1, crops // config.batch_size)
         epochs = config.epochs or _EPOCHS_BEFORE_MEASURING
         known = config.epochs is not None
         return cls(steps, steps, 0.0, 1.0 / (epochs * steps), epochs, known)
@@ -98,7 +98,7 @@ class Plan:
         """Fit a budget in minutes to the measured time of the first steps.
 
         Where it would hold too few epochs, epochs become shorter: each then sees a
-        part of the images, another one every time.
+        part of the crops, another one every time.
 
         Args:
             left: Seconds of the budget that are left for all epochs.

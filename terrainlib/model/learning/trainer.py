@@ -3,6 +3,7 @@
 The loop over epochs is in `training`. It loads TensorFlow.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,10 +18,13 @@ from terrainlib.data.cache import PairCache
 from terrainlib.data.palette import NO_DATA, Classes, color_table
 from terrainlib.metrics import confusion_matrix
 from terrainlib.model.config import TrainingConfig
-from terrainlib.model.learning.pipeline import prepared, validation_batches
+from terrainlib.model.learning.pipeline import validation_batches, whole_input
 from terrainlib.model.machine import multiplies_bfloat16
+from terrainlib.model.modelfile import TerrainModel
 from terrainlib.model.network import OUTPUT_NAME, build_unet
+from terrainlib.model.start import take_over
 
+_logger = logging.getLogger(__name__)
 _MIXED: Final = "mixed_bfloat16"
 _FULL: Final = "float32"
 
@@ -205,6 +209,7 @@ class Trainer:
     Args:
         config: The training.
         classes: Classes and colours of the masks.
+        start: The model whose weights are taken over as far as they fit, if any.
 
     Attributes:
         network: The U-Net that is validated, shown and saved. Its weights are the
@@ -212,10 +217,24 @@ class Trainer:
         learner: The twin that takes the steps.
     """
 
-    def __init__(self, config: TrainingConfig, classes: Classes) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        classes: Classes,
+        start: TerrainModel | None = None,
+    ) -> None:
         self.config = config
         self.classes = classes
         self.network = build_unet(config.network)
+        if start is not None:
+            taken = take_over(self.network, start, classes)
+            _logger.info(
+                "started from %s: %d layers are its own, %d are new (%s)",
+                start.name,
+                len(taken.layers),
+                len(taken.new),
+                ", ".join(taken.new) or "none",
+            )
         self.learner = make_learner(self.network, config)
         self.optimizer = _optimizer(config)
         self.optimizer.build(self.learner.trainable_variables)
@@ -253,33 +272,35 @@ class Trainer:
         confusion = np.zeros((count, count), np.int64)
         losses: list[float] = []
         shares: list[float] = []
-        sizes: list[int] = []
+        known: list[int] = []  # pixels that count
         complete = True
         for inputs, masks in validation_batches(cache, self.config):
-            if sizes and should_stop():
+            if known and should_stop():
                 complete = False
                 break
             output = self._forward(inputs)
             predicted = predicted_classes(output, self.config, self.classes)
             losses.append(float(self._loss(masks, output)))
             shares.append(float(accuracy(masks, predicted)))
-            sizes.append(len(masks))
+            known.append(int(np.count_nonzero(masks.numpy() != NO_DATA)))
             confusion += confusion_matrix(
                 masks.numpy(), predicted.numpy().astype(np.uint8), count
             )
+        weights = known if any(known) else None
         return Validation(
-            float(np.average(losses, weights=sizes)),
-            float(np.average(shares, weights=sizes)),
+            float(np.average(losses, weights=weights)),
+            float(np.average(shares, weights=weights)),
             confusion,
             complete,
         )
 
-    def predict(
-        self, images: NDArray[np.uint8], heights: NDArray[np.float32] | None
-    ) -> NDArray[np.float32]:
-        """Return the output (N, S, S, K or 3) for images (N, S, S, 3) of the cache."""
-        output = self._forward(prepared(images, heights, self.config))
-        return np.asarray(output.numpy(), np.float32)
+    def predict(self, pairs: PairCache) -> list[NDArray[np.float32]]:
+        """Return the output (h, w, K or 3) for each of some pairs, one pass each."""
+        outputs = []
+        for row, (height, width) in enumerate(pairs.shapes):
+            output = self._forward(whole_input(pairs, self.config, row)[None])
+            outputs.append(np.asarray(output.numpy()[0, :height, :width], np.float32))
+        return outputs
 
     def weights(self) -> list[NDArray[np.float32]]:
         """Return copies of the network's weights as they are."""

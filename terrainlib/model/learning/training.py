@@ -22,7 +22,7 @@ from terrainlib.data.palette import Classes
 from terrainlib.errors import RunError, TrainingError
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.learning import checkpoint
-from terrainlib.model.learning.pipeline import training_batches
+from terrainlib.model.learning.pipeline import epoch_crops, training_batches
 from terrainlib.model.learning.reports import (
     EpochLog,
     StepProgress,
@@ -31,6 +31,7 @@ from terrainlib.model.learning.reports import (
 )
 from terrainlib.model.learning.schedule import SLOW_STEPS, Pace, Plan, learning_rate
 from terrainlib.model.learning.trainer import Trainer, Validation
+from terrainlib.model.modelfile import TerrainModel
 
 
 @dataclass(slots=True)
@@ -171,6 +172,7 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
     classes: Classes,
     checkpoints: Path,
     hooks: TrainingHooks | None = None,
+    start: TerrainModel | None = None,
     resume: bool = False,
     begun: float | None = None,
 ) -> TrainingResult:
@@ -183,6 +185,7 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
         classes: Classes and colours of the masks, K of them.
         checkpoints: Folder for the last two checkpoints and the best weights.
         hooks: What to call on the way.
+        start: The model to start from; None for weights at random.
         resume: Go on from the newest checkpoint in the folder, if there is one.
         begun: When a budget in minutes began to run, by `time.monotonic`; None for now.
             What came before takes half of it at most.
@@ -194,6 +197,7 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
         TrainingError: If the loss is not a finite number before the first epoch is
             over (later on, the result has the best weights until then and says what
             happened), or all checkpoints are damaged.
+        ConfigError: If no layer of `start` fits.
         RunError: If the checkpoint is of another configuration or other data.
         StorageError: If a checkpoint cannot be written.
     """
@@ -201,8 +205,8 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    trainer = Trainer(config, classes)
-    plan = Plan.begin(config, len(train.ids))
+    trainer = Trainer(config, classes, start)
+    plan = Plan.begin(config, epoch_crops(train, config))
     session = Session(
         config,
         trainer,
@@ -210,7 +214,7 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
         hooks or TrainingHooks(),
         checkpoints,
         plan,
-        Pace(len(validation.ids) / config.batch_size),
+        Pace(_validation_batches(validation, config)),
         started,
     )
     if resume:
@@ -225,6 +229,12 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
             raise
         failure = error.message
     return _result(session, stopped, failure)
+
+
+def _validation_batches(validation: PairCache, config: TrainingConfig) -> float:
+    """Return how many batches of the training's size the validation pairs make."""
+    pixels = sum(math.prod(shape) for shape in validation.shapes)
+    return pixels / (config.crop_px**2 * config.batch_size)
 
 
 class _NotFiniteError(TrainingError):

@@ -7,27 +7,32 @@ that fills up while HDF5 writes to it can bring the whole process down.
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import h5py
 import numpy as np
 
 from terrainlib import files
+from terrainlib.data.palette import Classes, require_distinct
 from terrainlib.errors import ModelFileError, ignored_warnings
 from terrainlib.model.reading.archive import (
     MAX_RECORD_BYTES,
     METADATA,
     RECORD_ATTRIBUTE,
     RECORD_KEY,
+    opened,
+    sentences,
 )
 from terrainlib.model.reading.hdf5 import HDF5_GROUP, checksum, weights_of
 from terrainlib.model.reading.layers import graph_of
-from terrainlib.model.record import ModelRecord
+from terrainlib.model.record import ModelRecord, class_list
 
 KERAS_FILE: Final = "model.keras"
 HDF5_FILE: Final = "TerrainMaskGenerator.h5"
 CHECKSUM_KEY: Final = "weights_sha256"
+_SCORES: Final = ("scores", "pixel_classifier", "yardstick")  # last: its old name
 
 
 def save_model(network: Any, record: ModelRecord, folder: Path) -> tuple[Path, Path]:
@@ -61,6 +66,83 @@ def save_model(network: Any, record: ModelRecord, folder: Path) -> tuple[Path, P
     files.write_bytes(paths[0], archive)
     files.write_bytes(paths[1], hdf5)
     return paths
+
+
+def rename_classes(path: Path, classes: Classes) -> None:
+    """Give the classes of a model file other names and colours.
+
+    All else stays as it is, the weights byte for byte; the scores of each class go
+    under its new name.
+
+    Args:
+        path: A `.keras` or `.h5` file with a record of ours.
+        classes: The model's classes in their order.
+
+    Raises:
+        DatasetError: If names or colours are not distinct.
+        ModelFileError: If the file cannot be read, holds no record, or has another
+            number of classes, or predicts in colours, which are then fixed.
+        StorageError: If the disk is full, read-only or failing; the old file is intact.
+    """
+    path = Path(path)
+    require_distinct(classes)
+    with sentences(path.name):
+        data = path.read_bytes()
+        with opened(io.BytesIO(data), len(data)) as contents:
+            record, in_archive = contents.record, contents.in_archive
+        renamed = json.dumps(_renamed(record, classes), allow_nan=False)
+        if in_archive:
+            written = _with_record(io.BytesIO(data), renamed)
+        else:
+            written = _with_attribute(data, renamed)
+    files.write_bytes(path, written)
+
+
+def _renamed(values: Any, classes: Classes) -> dict[str, Any]:
+    """Return the JSON form of a record with other classes."""
+    if values is None:
+        raise ModelFileError(
+            "holds no record of its classes, as files of the original notebook do not. "
+            "Train a model here to name its classes."
+        )
+    before = ModelRecord.from_dict(values)
+    old = before.terrain_classes()
+    if len(old) != len(classes):
+        raise ModelFileError(
+            f"has {len(old)} classes, not {len(classes)}. Name each of them."
+        )
+    colors = [item.color for item in classes]
+    if before.unet_config().output == "colors" and colors != [c.color for c in old]:
+        raise ModelFileError(
+            "predicts the colours of its classes, which cannot be changed. Train it "
+            "anew for other colours."
+        )
+    pairs = zip(old, classes, strict=True)
+    names = {item.name: other.name for item, other in pairs}
+    changed = {**values, "classes": class_list(classes)}
+    for part in _SCORES:
+        if isinstance(values.get(part), dict):
+            changed[part] = _with_names(values[part], names)
+    ModelRecord.from_dict(changed)
+    return changed
+
+
+def _with_names(scores: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return scores with other names of the classes where they are keys."""
+    return {
+        kind: {names.get(key, key): number for key, number in value.items()}
+        if isinstance(value, dict)
+        else value
+        for kind, value in scores.items()
+    }
+
+
+def _with_attribute(data: bytes, record: str) -> bytes:
+    """Return an HDF5 model file with another record."""
+    buffer = io.BytesIO(data)
+    with h5py.File(buffer, "r+") as file:
+        file.attrs[RECORD_ATTRIBUTE] = record
+    return buffer.getvalue()
 
 
 def _hdf5_bytes(network: Any, record: str) -> bytes:
@@ -102,7 +184,7 @@ def _keras_bytes(network: Any, record: str, folder: Path) -> bytes:
         raise files.storage_error(folder / KERAS_FILE, error) from error
 
 
-def _with_record(path: Path, record: str) -> bytes:
+def _with_record(path: Path | BinaryIO, record: str) -> bytes:
     """Return a `.keras` archive with the record as a key of its metadata."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(buffer, "w") as target:

@@ -29,8 +29,8 @@ from terrainlib.mask.products.records import Made, Wanted
 from terrainlib.mask.tiles.feeding import geometry_of
 from terrainlib.mask.tiles.streaming import grid_of, memory_bytes
 from terrainlib.mask.tiles.tilepass import run_network
-from terrainlib.mask.tiles.tiling import round_up
 from terrainlib.model.modelfile import TerrainModel, read_record
+from terrainlib.model.tiling import round_up
 from terrainlib.runs.folder import MODEL_FILE
 from terrainlib.runs.jobs.config import JobConfig
 from terrainlib.types import Size, checked, known_record

@@ -20,12 +20,15 @@ class RunConfig:
         data: Path of the data set's folder.
         training: Network, budget and options.
         created: UTC ISO time; empty for "now".
+        start_from: The model that it starts from, as `load_model` takes it; None for
+            weights at random.
     """
 
     name: str
     data: PathText
     training: TrainingConfig
     created: Moment = ""
+    start_from: PathText | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.name.strip()) <= MAX_NAME_LETTERS:

@@ -23,6 +23,7 @@ from terrainlib.model.learning.reports import EpochLog, Predict, TrainingHooks
 from terrainlib.model.modelfile import read_record
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.folder import MODEL_FILE, Run, read_run
+from terrainlib.runs.training.start import load_start
 
 
 def train_on_all(
@@ -50,7 +51,8 @@ def train_on_all(
     run, record, dataset = _judged(run_dir)
     epochs = int(record.training["epochs_done"])
     training = replace(run.config.training, epochs=epochs, minutes=None)
-    pairs = build_cache(dataset, training.network.image_size)
+    network = training.network
+    pairs = build_cache(dataset, network.image_size, whole=network.resize == "whole")
     seen = pairs.subset((record.split or {}).get("validation", ()))
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="last-training-") as folder:
@@ -61,6 +63,7 @@ def train_on_all(
             classes=dataset.classes,
             checkpoints=Path(folder),
             hooks=TrainingHooks(on_epoch=_say),
+            start=load_start(run),
         )
     fold_temperature(result.network, record.temperature)
     final = {

@@ -248,9 +248,11 @@ def _scan(report: Report, should_stop: ShouldStop) -> Callable[[int, int], None]
 def _cache(
     run: Run, dataset: Dataset, report: Report, should_stop: ShouldStop
 ) -> PairCache:
+    network = run.config.training.network
     return build_cache(
         dataset,
-        run.config.training.network.image_size,
+        network.image_size,
+        whole=network.resize == "whole",
         progress=report.counter("Reading pairs"),
         should_stop=should_stop,
     )

@@ -7,7 +7,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from terrainlib.model.record import ModelRecord, class_list
 from terrainlib.runs.folder import MODEL_FILE, Run
 from terrainlib.runs.process import utc_now
 from terrainlib.runs.training.pixelscore import read_pixel_score
+from terrainlib.runs.training.start import started_from
 
 if TYPE_CHECKING:
     from terrainlib.model.learning.reports import TrainingResult
@@ -127,6 +128,7 @@ def _record(run: Run, material: "Material", result: "TrainingResult") -> ModelRe
     dataset = material.dataset
     training = run.config.training
     names = [entry.name for entry in dataset.classes]
+    start = started_from(run)
     return ModelRecord(
         name=run.name,
         config=training.network.to_dict(),
@@ -154,6 +156,7 @@ def _record(run: Run, material: "Material", result: "TrainingResult") -> ModelRe
             "epochs_done": result.epochs_done,
             "best_epoch": result.best_epoch,
             "stopped": result.stopped,
+            **({"started_from": asdict(start)} if start else {}),
         },
         created=utc_now(),
         versions=versions(),

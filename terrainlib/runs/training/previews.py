@@ -25,7 +25,8 @@ class PreviewInput:
 
     Attributes:
         id: Id of the pair.
-        image: PNG of the image at the working size.
+        image: PNG of the image at the working size; of a larger one than 512 px the
+            middle.
         truth: PNG of its mask in class colours.
     """
 
@@ -37,12 +38,12 @@ class PreviewInput:
 def preview_inputs(path: Path) -> tuple[PreviewInput, ...]:
     """Return the images that the previews of the run folder `path` show, by id."""
     found = []
-    for image in sorted((path / PREVIEWS).glob("*_image.png")):
+    for image in (path / PREVIEWS).glob("*_image.png"):
         name = image.name.removesuffix("_image.png")
         truth = image.with_name(f"{name}_truth.png")
         if truth.is_file():
             found.append(PreviewInput(_id_of(name), image, truth))
-    return tuple(found)
+    return tuple(sorted(found, key=lambda one: files.natural_key(one.id)))
 
 
 def previews(path: Path) -> dict[int, dict[str, Path]]:
@@ -57,6 +58,7 @@ def previews(path: Path) -> dict[int, dict[str, Path]]:
 
 
 PREVIEW_COUNT = 4
+PREVIEW_PX = 512
 _MAX_NAME_BYTES = 180  # with what is added, below the 255 of a file's name
 
 
@@ -74,7 +76,8 @@ class PreviewWriter:
         self, path: Path, validation: PairCache, classes: Classes, output: OutputKind
     ) -> None:
         self._folder = path / PREVIEWS
-        self._shown = validation.subset(choose_previews(validation, len(classes)))
+        chosen = choose_previews(validation, len(classes))
+        self._shown = validation.subset(chosen).middles(PREVIEW_PX)
         self._classes = classes
         self._output = output
 
@@ -97,11 +100,7 @@ class PreviewWriter:
         Raises:
             StorageError: If they cannot be written.
         """
-        heights = self._shown.heights
-        output = predict(
-            np.asarray(self._shown.images),
-            None if heights is None else np.asarray(heights),
-        )
+        output = predict(self._shown)
         folder = self._folder / f"epoch-{epoch:03d}"
         for name, values in zip(self._shown.ids, output, strict=True):
             mask = predicted_mask(values, self._classes, self._output)

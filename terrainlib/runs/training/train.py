@@ -27,6 +27,7 @@ from terrainlib.runs.training.material import Material, read_material, require_m
 from terrainlib.runs.training.metrics import MetricsTable
 from terrainlib.runs.training.pixelprocess import PixelScoreProcess, pixel_score_beside
 from terrainlib.runs.training.previews import PreviewWriter
+from terrainlib.runs.training.start import load_start
 
 if TYPE_CHECKING:
     from terrainlib.model.learning.reports import TrainingResult
@@ -140,6 +141,7 @@ class _Training:
             classes=material.dataset.classes,
             checkpoints=self._run.path / CHECKPOINTS,
             hooks=TrainingHooks(self._on_step, on_epoch, self._should_stop, on_restore),
+            start=load_start(self._run),
             resume=self._resume,
             begun=self._begun,
         )

@@ -8,6 +8,7 @@ import streamlit as st
 from terrainlib.data.dataset import Dataset
 from terrainlib.data.layout import Pair
 from terrainlib.errors import TerrainError
+from terrainlib.files import natural_key
 from terrainlib.ui import pictures
 from terrainlib.ui.page import page_of, show_legend, show_pagination
 from terrainlib.ui.text import md_escape
@@ -56,12 +57,13 @@ def ordered(dataset: Dataset, order: str) -> list[Pair]:
         order: `BY_NAME` or the name of a class.
     """
     names = [item.name for item in dataset.classes]
+    pairs = sorted(dataset.pairs, key=lambda pair: natural_key(pair.id))
     if order not in names:
-        return list(dataset.pairs)
+        return pairs
     number = names.index(order)
-    shares = [pair.counts[number] / max(1, sum(pair.counts)) for pair in dataset.pairs]
+    shares = [pair.counts[number] / max(1, sum(pair.counts)) for pair in pairs]
     best_first = np.argsort(-np.asarray(shares), kind="stable")
-    return [dataset.pairs[position] for position in best_first]
+    return [pairs[position] for position in best_first]
 
 
 def _pick_view(dataset: Dataset, key: str) -> str:

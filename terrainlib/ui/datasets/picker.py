@@ -18,12 +18,15 @@ from terrainlib.data.fetch import (
     mark_used,
     unpack_upload,
 )
+from terrainlib.data.layouts.find import UnknownNamesError
 from terrainlib.data.sample import SAMPLE_DIR
-from terrainlib.errors import TerrainError
+from terrainlib.errors import DatasetError, TerrainError
 from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.ui import cached, state
 from terrainlib.ui.datasets.labelled import make_of_scene
+from terrainlib.ui.datasets.names import show_chosen_names, show_names
 from terrainlib.ui.errors import errors_shown, show_error
+from terrainlib.ui.paths import allowed_path
 from terrainlib.ui.text import md_escape, plural
 
 SOURCE: Final = "shared_dataset_source"  # str: one of SOURCES
@@ -37,9 +40,9 @@ SOURCES: Final = {
     "kaggle": "Kaggle",
 }
 LAYOUT_HELP: Final = (
-    "Two layouts are understood: `ID_t.png`, `ID_i2.png` and (if there are heights) "
-    "`ID_h.png` in one folder, or the folders `images`, `masks` and `heights` with "
-    "equal file names."
+    "These layouts are understood: `ID_t.png`, `ID_i2.png` and (if there are heights) "
+    "`ID_h.png` in one folder; the folders `images`, `masks` and `heights` with equal "
+    "file names; `NAME` with `NAME_mask` and `NAME_height`. Other names can be told."
 )
 
 
@@ -56,12 +59,13 @@ def pick_dataset(key: str) -> Dataset | None:
     with st.container(border=True, height="stretch"):
         source = _pick_source(key)
         folder = _INPUTS[source](key)
-        dataset = None if folder is None else _open(folder)
+        dataset = None if folder is None else _open(folder, key)
         st.session_state[state.DATASET_FOLDER] = (
             str(dataset.folder) if dataset else None
         )
         if dataset is not None:
             st.markdown(f":material/check_circle: {summary(dataset)}")
+            show_chosen_names(dataset, key)
     return dataset
 
 
@@ -189,7 +193,7 @@ def _ask(
     return text if sent else None
 
 
-def _open(folder: str) -> Dataset | None:
+def _open(folder: str, key: str) -> Dataset | None:
     """Scan a folder behind a progress bar, or say why it is no data set."""
     bar = st.empty()
 
@@ -200,6 +204,12 @@ def _open(folder: str) -> Dataset | None:
 
     try:
         return cached.dataset(folder, progress=show)
+    except UnknownNamesError as error:
+        bar.empty()
+        known = DatasetError(error.reason, file=error.file)
+        show_error(known, "The names in this folder fit no rule")
+        show_names(allowed_path(folder), error.groups, error.patterns, key)
+        return None
     except TerrainError as error:
         show_error(error, "This data set cannot be opened")
         return None

@@ -8,6 +8,7 @@ import streamlit as st
 
 from terrainlib import metrics
 from terrainlib.errors import TerrainError
+from terrainlib.files import natural_key
 from terrainlib.mask.scores.figures import COLUMNS, rows_png
 from terrainlib.mask.scores.gallery import (
     RIGHT_COLOR,
@@ -59,7 +60,9 @@ def ordered(gallery: Gallery, order: str) -> Sequence[str]:
     """Return the ids of a gallery: `worst` or `best` mIoU first, or by `name`."""
     if order == "best":
         return gallery.order("best")
-    return gallery.order("worst") if order == "worst" else gallery.ids
+    if order == "worst":
+        return gallery.order("worst")
+    return sorted(gallery.ids, key=natural_key)
 
 
 def _show_row(gallery: Gallery, wanted: Wanted, pair_id: str, key: str) -> None:

@@ -8,12 +8,23 @@ from typing import Final
 import streamlit as st
 
 from terrainlib import files
-from terrainlib.data.palette import KAGGLE_CLASSES
+from terrainlib.data.palette import (
+    KAGGLE_CLASSES,
+    MAX_NAME_CHARACTERS,
+    Classes,
+    TerrainClass,
+    value_text,
+)
 from terrainlib.errors import ModelFileError
 from terrainlib.metrics import OVERALL
 from terrainlib.model.card import ModelCard, Score, Section, card_markdown, model_card
 from terrainlib.model.modelfile import install_model, load_model
-from terrainlib.model.reading.writer import HDF5_FILE, KERAS_FILE, save_model
+from terrainlib.model.reading.writer import (
+    HDF5_FILE,
+    KERAS_FILE,
+    rename_classes,
+    save_model,
+)
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.models import ModelEntry, find_model, set_default
 from terrainlib.ui.datasets.splits import leak_note, show_note
@@ -170,6 +181,74 @@ def ask_delete(entry: ModelEntry) -> None:
     )
 
 
+def save_classes(model_id: str, classes: Classes) -> None:
+    """Give the classes of a model other names and colours, in all files it has."""
+    with noticed("The classes were not saved"):
+        entry = find_model(model_id)
+        if entry.kind == "embedded":
+            raise ModelFileError("An embedded model is part of the app and stays.")
+        beside = entry.path.with_name(HDF5_FILE)
+        more = [beside] if entry.kind == "run" and beside.is_file() else []
+        for path in (entry.path, *more):
+            rename_classes(path, classes)
+        leave_notice(f"The classes of {md_escape(entry.title)} were saved.")
+
+
+def ask_classes(entry: ModelEntry, record: ModelRecord) -> None:
+    """Open the form with names and colours of a model's classes."""
+    key = f"models_classes_{entry.id}"
+    fixed = record.config.get("output") == "colors"
+    known = record.terrain_classes()
+
+    def save() -> None:
+        pairs = enumerate(known)
+        save_classes(entry.id, tuple(_sent(item, f"{key}_{n}") for n, item in pairs))
+
+    @st.dialog("Classes of this model")
+    def form() -> None:
+        st.markdown(
+            "What the classes are called and how they are shown; what the model has "
+            "learnt stays as it is. " + (_FIXED if fixed else "")
+        )
+        with st.form(key, border=False):
+            for number, item in enumerate(known):
+                _ask_class(item, f"{key}_{number}", fixed=fixed)
+            sent = st.form_submit_button("Save", type="primary", on_click=save)
+        if sent:
+            st.rerun()
+
+    form()
+
+
+_FIXED: Final = "It predicts their colours, so that these cannot be changed."
+
+
+def _ask_class(item: TerrainClass, key: str, *, fixed: bool) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.color_picker(
+            f"Colour of {item.name}",
+            value_text(item.color),
+            key=f"{key}_color",
+            label_visibility="collapsed",
+            disabled=fixed,
+        )
+        st.text_input(
+            f"Name of {item.name}",
+            item.name,
+            max_chars=MAX_NAME_CHARACTERS,
+            key=f"{key}_name",
+            label_visibility="collapsed",
+        )
+
+
+def _sent(item: TerrainClass, key: str) -> TerrainClass:
+    """Return a class as it stands in the form."""
+    name = str(st.session_state.get(f"{key}_name", item.name)).strip()
+    color = str(st.session_state.get(f"{key}_color", value_text(item.color)))
+    red, green, blue = bytes.fromhex(color.removeprefix("#"))
+    return TerrainClass(name, (red, green, blue))
+
+
 def _converted(entry: ModelEntry, name: str) -> bytes:
     """Return a model saved anew in both formats: the file called `name`."""
     model = load_model(entry.path)
@@ -303,6 +382,7 @@ def _show_buttons(entry: ModelEntry, *, is_default: bool) -> None:
             )
         _show_downloads(entry)
         links_to_model(entry.id, gallery="Gallery", studio="Studio")
+        _show_renaming(entry)
         _show_delete(entry)
 
 
@@ -322,6 +402,23 @@ def _show_downloads(entry: ModelEntry) -> None:
         key=f"models_h5_{entry.id}",
         help="HDF5, the original notebook's format. Made when it is asked for.",
     )
+
+
+def _show_renaming(entry: ModelEntry) -> None:
+    """Show the button that opens the form of the classes; embedded models have none."""
+    record = entry.record
+    if (
+        entry.kind != "embedded"
+        and record is not None
+        and st.button(
+            "Classes",
+            key=f"models_rename_{entry.id}",
+            icon=":material/label:",
+            type="tertiary",
+            help="Rename or recolour the classes of this model.",
+        )
+    ):
+        ask_classes(entry, record)
 
 
 def _show_delete(entry: ModelEntry) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 import streamlit as st
 
 from terrainlib import files
-from terrainlib.data.imagery import read_height
+from terrainlib.data.formats.heights import open_heights
+from terrainlib.data.imagery import Grid
 from terrainlib.data.palette import NO_DATA, colorize
 from terrainlib.mask.confidence import confidence_picture
 from terrainlib.mask.pack.pack import (
@@ -358,7 +359,10 @@ def _vectors(
 def _pack_zip(made: MadeMask, target: PackTarget) -> bytes:
     height = None
     if made.height is not None:
-        height = read_height(made.height.source, name=made.height.name)
+        rows, columns = made.predicted.shape
+        grid = Grid(rows, columns, made.georeference)
+        with open_heights(made.height.source, name=made.height.name) as opened:
+            height = opened.on(grid).read_all()
     content = PackContent(
         made.probabilities.weights(made.predicted),
         made.classes,

@@ -55,7 +55,8 @@ def pick_height_on_machine() -> PictureFile | None:
         state.STUDIO_HEIGHT_PATH,
         "Heights in metres, of the image's size",
         "/home/me/heights.tif",
-        "A PNG with 16 bits, TIFF or GeoTIFF with one band.",
+        "A PNG with 16 bits, TIFF or GeoTIFF with one band. Where image and heights "
+        "both have a place on the Earth, the heights may be on another grid.",
     )
     if not typed:
         return None

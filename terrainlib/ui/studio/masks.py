@@ -15,8 +15,9 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from terrainlib.data.formats.heights import open_heights
 from terrainlib.data.formats.raster import Georeference
-from terrainlib.data.imagery import Image, read_height, read_image
+from terrainlib.data.imagery import Grid, Image, read_image
 from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.data.scene import scene_of
 from terrainlib.errors import TerrainError
@@ -27,6 +28,7 @@ from terrainlib.mask.ground.areas import AreaTable, AreaTally
 from terrainlib.mask.tiles.bands import Band, to_bytes
 from terrainlib.mask.tiles.resampling import shrink
 from terrainlib.mask.tiles.result import KeptProbabilities
+from terrainlib.types import FloatArray
 from terrainlib.ui import cached, state
 from terrainlib.ui.cached import encode_jpeg
 from terrainlib.ui.models.picker import model_of, stamp_of
@@ -315,7 +317,7 @@ def _predicted(
 
     progress(0.0, "Reading the image")
     image = picture.read()
-    heights = read_height(height.source, name=height.name) if height else None
+    metres, notes = _metres(height, image)
     progress(_READ_SHARE, "Loading the model (a few seconds the first time)")
     loaded = model_of(model)
 
@@ -326,9 +328,22 @@ def _predicted(
     with ThreadPoolExecutor(1) as beside:  # the network leaves gaps on the processor
         gap = beside.submit(scene_gap, loaded, scene_of(image), scale=scale)
         prediction = predict_image(
-            loaded, image, height=heights, scale=scale, progress=tiles
+            loaded, image, height=metres, scale=scale, progress=tiles
         )
-    return image, loaded, prediction, gap.result()
+    told = replace(image, notes=(*image.notes, *notes))
+    return told, loaded, prediction, gap.result()
+
+
+def _metres(
+    height: PictureFile | None, image: Image
+) -> tuple[FloatArray | None, tuple[str, ...]]:
+    """Return heights on the grid of their image, and what is to be known of them."""
+    if height is None:
+        return None, ()
+    with open_heights(height.source, name=height.name) as opened:
+        heights = opened.on(Grid(image.height, image.width, image.georeference))
+        notes = tuple(f"{heights.name}: {note}" for note in heights.notes)
+        return heights.read_all(), notes
 
 
 def _used_scale(prediction: "Prediction") -> float:

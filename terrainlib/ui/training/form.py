@@ -21,7 +21,9 @@ from terrainlib.model.config import (
     TrainingConfig,
 )
 from terrainlib.model.machine import Machine
+from terrainlib.model.start import RATE_SHARE, require_fit, what_is_taken
 from terrainlib.runs.folder import Run
+from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.runs.training.config import MAX_NAME_LETTERS, RunConfig
 from terrainlib.ui.datasets.picker import pick_dataset
@@ -237,12 +239,14 @@ def _ask_weights(defaults: TrainingConfig, key: str) -> dict[str, Any]:
 
 
 KEY: Final = "training"
+_FROM_NOTHING: Final = "Nothing: weights at random"
 _DEFAULT_EPOCHS: Final = 30
 
 
 def _ask_training(dataset: Dataset) -> RunConfig | None:
     """Show the form for a data set and return what it asks for."""
     preset = _ask_preset()
+    start = _ask_start()
     choice = choose(preset, TrainingData.of(dataset), Machine.here())
     defaults = choice.config
     network: dict[str, Any] = {"classes": len(dataset.classes)}
@@ -250,10 +254,10 @@ def _ask_training(dataset: Dataset) -> RunConfig | None:
         changes = _ask_budget(preset, defaults)
         network["image_size"] = _ask_image_size(preset, choice)
         changes["batch_size"] = _ask_batch_size(preset, choice)
-        changes |= _ask_numbers(preset, defaults)
+        changes |= _ask_numbers(preset, defaults, start)
     network["height"] = _ask_height(dataset, preset)
     more_network, more = _ask_more(choice, f"{KEY}_{preset}")
-    return _checked(dataset, preset, network | more_network, changes | more)
+    return _checked(dataset, preset, network | more_network, changes | more, start)
 
 
 def _ask_image_size(preset: str, choice: Choice) -> int:
@@ -291,15 +295,18 @@ def _ask_batch_size(preset: str, choice: Choice) -> int:
     return int(size)
 
 
-def _ask_numbers(preset: str, defaults: TrainingConfig) -> dict[str, Any]:
+def _ask_numbers(
+    preset: str, defaults: TrainingConfig, start: ModelEntry | None
+) -> dict[str, Any]:
+    usual = defaults.learning_rate
     rate = st.number_input(
         "Learning rate",
         min_value=1e-7,
         max_value=1.0,
-        value=defaults.learning_rate,
+        value=usual if start is None else usual * RATE_SHARE,
         step=1e-4,
         format="%.5f",
-        key=f"{KEY}_learning_rate_{preset}",
+        key=f"{KEY}_learning_rate_{preset}{'_start' if start else ''}",
         persist_state="session",
         help="How strongly each batch corrects the network.",
     )
@@ -325,6 +332,22 @@ def _ask_preset() -> str:
         persist_state="session",
     )
     return chosen if chosen in PRESETS else DEFAULT_PRESET
+
+
+def _ask_start() -> ModelEntry | None:
+    """Ask for the model to start from, if any."""
+    known = {entry.id: entry for entry in list_models() if entry.record is not None}
+    chosen = st.selectbox(
+        "Start from",
+        [None, *known],
+        format_func=lambda name: known[name].title if name else _FROM_NOTHING,
+        key=f"{KEY}_start_from",
+        persist_state="session",
+        help="Layers of a model that fit are taken over and learn on, at a third of "
+        "the learning rate. That takes fewer labels and less time where the new images "
+        "are like those that it knows.",
+    )
+    return known.get(chosen) if chosen else None
 
 
 def _ask_budget(preset: str, defaults: TrainingConfig) -> dict[str, Any]:
@@ -381,6 +404,7 @@ def _checked(
     preset: str,
     network: dict[str, Any],
     changes: dict[str, Any],
+    start: ModelEntry | None,
 ) -> RunConfig | None:
     """Ask for the name and return the configuration if all values fit together."""
     name = st.text_input(
@@ -399,7 +423,16 @@ def _checked(
             + ", ".join(md_escape(item.name) for item in dataset.classes)
         )
         _show_memory(dataset, training)
-        return RunConfig(name or "", str(dataset.folder), training)
+        if start is not None and start.record is not None:
+            require_fit(start.record, training.network)
+            taken = what_is_taken(start.record, training.network, dataset.classes)
+            st.caption(f"Starts from {md_escape(start.title)}. {taken}")
+        return RunConfig(
+            name or "",
+            str(dataset.folder),
+            training,
+            start_from=start.model if start else None,
+        )
     return None
 
 

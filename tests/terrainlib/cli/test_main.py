@@ -333,6 +333,35 @@ def test_train_chooses_what_is_not_given_and_says_so(
     assert line.endswith("no crops (Whole images), batches of 4 (As you set it).")
 
 
+def test_train_starts_from_a_model_with_its_network_and_at_a_lower_rate(
+    command: Command,
+    tiny_dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(train, "run_training", lambda path, **_: read_run(path))
+    model, out = write_model(tmp_path / "models"), tmp_path / "out"
+    words = ("train", tiny_dataset, "--out")
+
+    assert command(*words, out, "--from", model) == 0
+
+    config = read_run(out).config
+    assert config.start_from == str(model)
+    assert config.training.network.filters == (4, 8)
+    usual = TrainingConfig.preset("fast").learning_rate
+    assert config.training.learning_rate == pytest.approx(usual / 3)
+    assert "note: All its layers are taken over." in command.err
+
+    other = ("--from", model, "--preset", "best")
+    assert command(*words, tmp_path / "other", *other) == 2
+    assert "no layer of tiny fits this network" in command.last
+    assert command(*words, tmp_path / "other", "--from", tmp_path / "none.keras") == 2
+    assert command.last.startswith("error: none.keras: there is no such model file")
+    assert not (tmp_path / "other").exists()
+    assert command(*words, out, "--resume", "--from", "default") == 2
+    assert "did not start from default" in command.last
+
+
 @pytest.mark.parametrize("kind", ["folder", "file", "link"])
 def test_train_never_writes_over_anything(
     command: Command,

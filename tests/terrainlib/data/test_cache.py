@@ -9,7 +9,6 @@ from PIL import Image
 
 from terrainlib.data import cache
 from terrainlib.data.cache import (
-    ArrayFile,
     PairCache,
     build_cache,
     resize_area,
@@ -18,7 +17,12 @@ from terrainlib.data.cache import (
 )
 from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.errors import DatasetError, StoppedError, StorageError
-from tests.synthetic import terrain, write_folders_dataset, write_kaggle_dataset
+from tests.synthetic import (
+    terrain,
+    write_folders_dataset,
+    write_kaggle_dataset,
+    write_sized_dataset,
+)
 
 
 @pytest.fixture
@@ -40,13 +44,15 @@ def _folders(home: Path) -> list[Path]:
 @pytest.mark.parametrize("size", [16, 32, 48])
 def test_shapes_and_types_follow_the_size(dataset: Dataset, size: int) -> None:
     cache = build_cache(dataset, size)
-    assert cache.images.shape == (6, size, size, 3)
-    assert cache.images.dtype == np.uint8
-    assert cache.masks.shape == (6, size, size)
-    assert cache.masks.dtype == np.uint8
+    assert {(i.shape, i.dtype.name) for i in cache.images} == {
+        ((size, size, 3), "uint8")
+    }
+    assert {(m.shape, m.dtype.name) for m in cache.masks} == {((size, size), "uint8")}
     assert cache.heights is not None
-    assert cache.heights.shape == (6, size, size)
-    assert cache.heights.dtype == np.float32
+    assert {(h.shape, h.dtype.name) for h in cache.heights} == {
+        ((size, size), "float32")
+    }
+    assert cache.shapes == ((size, size),) * 6
     assert cache.ids == dataset.ids
     assert cache.scale == pytest.approx(size / 32)
     assert cache.skipped == ()
@@ -89,22 +95,53 @@ def test_transparent_pixels_have_no_class(tmp_path: Path) -> None:
     pixels[:8, :, 3] = 0
     Image.fromarray(pixels).save(path)
     masks = build_cache(open_dataset(folder), 16).masks
-    assert (masks[0, :4] == 255).all()
-    assert (masks[0, 4:] != 255).all()
+    assert (masks[0][:4] == 255).all()
+    assert (masks[0][4:] != 255).all()
 
 
-def test_the_scale_of_unequal_images_is_the_middle_one(tmp_path: Path) -> None:
-    folder = write_kaggle_dataset(tmp_path / "a", pairs=2, size=16)
-    for source in write_kaggle_dataset(tmp_path / "b", pairs=1, size=64).iterdir():
-        source.rename(folder / source.name.replace("0001", "0009"))
-    assert build_cache(open_dataset(folder), 32).scale == 2.0
+def test_one_scale_serves_both_sides_of_all_images(tmp_path: Path) -> None:
+    sizes = [(8, 128), (64, 16), (33, 31), (1, 20)]
+    folder = write_sized_dataset(tmp_path, sizes)
+
+    cache = build_cache(open_dataset(folder), 16)
+
+    assert cache.scale == pytest.approx(0.5, abs=1e-3)  # the median image is 32 px
+    assert cache.shapes == ((4, 64), (32, 8), (17, 16), (1, 10))
+    assert [image.shape[:2] for image in cache.images] == list(cache.shapes)
+    assert cache.side == 16
+    masks = [np.unique(mask) for mask in cache.masks]
+    assert all(set(found) <= set(range(7)) for found in masks)
+
+
+def test_whole_images_are_squeezed_into_a_square(tmp_path: Path) -> None:
+    folder = write_sized_dataset(tmp_path, [(16, 64), (64, 48)])
+
+    cache = build_cache(open_dataset(folder), 16, whole=True)
+
+    assert cache.shapes == ((16, 16), (16, 16))
+    assert cache.scale is None
+    rgb = terrain(64, 1)[0][:16].astype(float)
+    means = (rgb[:, 1::4] + rgb[:, 2::4]) / 2  # bilinear, not over areas
+    np.testing.assert_allclose(cache.images[0], means, atol=0.51)
+
+
+def test_the_middles_are_the_middles(dataset: Dataset) -> None:
+    cache = build_cache(dataset, 32)
+
+    middles = cache.middles(16)
+
+    assert middles.shapes == ((16, 16),) * 6
+    np.testing.assert_array_equal(middles.images[2], cache.images[2][8:24, 8:24])
+    np.testing.assert_array_equal(middles.masks[2], cache.masks[2][8:24, 8:24])
+    assert cache.middles(40).shapes == cache.shapes
 
 
 def test_the_arrays_are_read_from_the_disk_as_needed(dataset: Dataset) -> None:
     cache = build_cache(dataset, 16)
-    base = cache.images.base
-    assert isinstance(base, np.memmap)
-    assert not cache.images.flags.writeable
+    flat = cache.images[3].base
+    assert flat is not None
+    assert isinstance(flat.base, np.memmap)
+    assert not cache.images[3].flags.writeable
 
 
 # Made once
@@ -143,7 +180,7 @@ def test_changed_files_are_read_again(tiny_dataset: Path) -> None:
     assert not after.images[0].any()
 
 
-@pytest.mark.parametrize("file", ["images.npy", "masks.npy", "heights.npy"])
+@pytest.mark.parametrize("file", ["images.raw", "masks.raw", "heights.raw"])
 def test_a_cut_cache_is_made_again(
     dataset: Dataset, terrainlib_home: Path, file: str
 ) -> None:
@@ -171,7 +208,7 @@ def test_a_file_that_became_unreadable_is_left_out_and_named(
     _cut(dataset.pair("0002").image)
     cache = build_cache(dataset, 32)
     assert cache.ids == ("0001", "0003", "0004", "0005", "0006")
-    assert cache.images.shape[0] == cache.masks.shape[0] == 5
+    assert len(cache.images) == len(cache.masks) == 5
     np.testing.assert_array_equal(cache.images[1], terrain(32, 3)[0])
     (skipped,) = cache.skipped
     assert skipped.file == "0002_t.png"
@@ -275,18 +312,18 @@ def test_a_part_holds_its_pairs_in_the_order_of_the_cache(
     part = cache.subset(ids)
     rows = [int(name) - 1 for name in sorted(set(ids) - {"gone"})]
     assert part.ids == tuple(sorted(set(ids) - {"gone"}))
-    np.testing.assert_array_equal(part.images, cache.images[rows])
-    np.testing.assert_array_equal(part.masks, cache.masks[rows])
     assert part.heights is not None
     assert cache.heights is not None
-    np.testing.assert_array_equal(part.heights, cache.heights[rows])
+    for place, row in enumerate(rows):
+        np.testing.assert_array_equal(part.images[place], cache.images[row])
+        np.testing.assert_array_equal(part.masks[place], cache.masks[row])
+        np.testing.assert_array_equal(part.heights[place], cache.heights[row])
     assert part.scale == cache.scale
 
 
 def test_an_empty_part_is_empty(dataset: Dataset) -> None:
     part: PairCache = build_cache(dataset, 16).subset([])
-    assert part.images.shape == (0, 16, 16, 3)
-    assert part.ids == ()
+    assert len(part.images) == len(part.ids) == 0
 
 
 # Resizing by hand
@@ -295,38 +332,16 @@ def test_an_empty_part_is_empty(dataset: Dataset) -> None:
 def test_the_mean_of_heights_leaves_out_what_has_no_data() -> None:
     height = np.array([[1, 3, np.nan, np.nan], [5, np.nan, np.nan, np.nan]], np.float32)
     height = np.vstack([height, np.full((2, 4), 7, np.float32)])
-    small = resize_height(height, 2)
+    small = resize_height(height, (2, 2))
     np.testing.assert_allclose(small, [[3, np.nan], [7, 7]])
 
 
 def test_the_nearest_pixel_is_the_one_under_the_new_centre() -> None:
     mask = np.arange(16, dtype=np.uint8).reshape(4, 4)
-    np.testing.assert_array_equal(resize_nearest(mask, 2), [[5, 7], [13, 15]])
-    np.testing.assert_array_equal(resize_nearest(mask[:2, :2], 4)[0], [0, 0, 1, 1])
+    np.testing.assert_array_equal(resize_nearest(mask, (2, 2)), [[5, 7], [13, 15]])
+    np.testing.assert_array_equal(resize_nearest(mask[:1, :2], (1, 4)), [[0, 0, 1, 1]])
 
 
 def test_the_same_size_changes_nothing() -> None:
     image = np.random.default_rng(0).random((8, 8, 3), np.float32)
-    np.testing.assert_array_equal(resize_area(image, 8), image)
-
-
-def test_rows_of_another_shape_or_type_are_refused(tmp_path: Path) -> None:
-    with ArrayFile(tmp_path / "a.npy", (2, 2), "uint8") as file:
-        file.append(np.ones((2, 2), np.uint8))
-        with pytest.raises(ValueError, match=r"\(2, 2\) uint8. Received: \(2, 3\)"):
-            file.append(np.ones((2, 3), np.uint8))
-        with pytest.raises(ValueError, match=r"Received: .* float32"):
-            file.append(np.ones((2, 2), np.float32))
-    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), np.ones((1, 2, 2)))
-
-
-@pytest.mark.parametrize("rows", [0, 1, 9, 10, 1234])
-def test_a_file_of_any_number_of_rows_is_a_plain_npy_file(
-    tmp_path: Path, rows: int
-) -> None:
-    with ArrayFile(tmp_path / "a.npy", (3,), "float32") as file:
-        for row in range(rows):
-            file.append(np.full(3, row, np.float32))
-    loaded = np.load(tmp_path / "a.npy")
-    assert loaded.shape == (rows, 3)
-    np.testing.assert_array_equal(loaded[:, 0], np.arange(rows))
+    np.testing.assert_array_equal(resize_area(image, (8, 8)), image)

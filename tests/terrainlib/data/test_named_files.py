@@ -16,9 +16,10 @@ from PIL import Image
 import terrainlib
 from terrainlib.data.classes.masks import read_raw_mask
 from terrainlib.data.dataset import open_dataset
+from terrainlib.data.formats.heights import open_heights
 from terrainlib.data.imagery import check_intact, read_height, read_image, read_size
 from terrainlib.data.palette import KAGGLE_CLASSES
-from terrainlib.data.scene import list_bands, open_heights, open_scene
+from terrainlib.data.scene import list_bands, open_scene
 from terrainlib.errors import ImageError
 from terrainlib.mask.rasters.gdalwork import create_raster
 from terrainlib.mask.rasters.geotiff import ClassRasterSink, read_class_geotiff

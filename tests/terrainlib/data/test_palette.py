@@ -159,7 +159,10 @@ def test_another_encoding_is_named(tmp_path: Path) -> None:
         path.write_bytes(text.encode(encoding))
         assert load_classes(path)[0].name == "Gewässer"
     path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(DatasetError, match=r"^classes\.json: not written in UTF-8"):
+    with pytest.raises(
+        DatasetError,
+        match=r"^classes\.json: its text is in Latin-1 or Windows-1252; save",
+    ):
         load_classes(path)
 
 

@@ -12,8 +12,9 @@ from affine import Affine
 from PIL import Image as Picture
 from rasterio.enums import ColorInterp, Resampling
 
+from terrainlib.data.formats.heights import heights_of, open_heights
 from terrainlib.data.imagery import Image, read_height, read_image
-from terrainlib.data.scene import Scene, heights_of, open_heights, open_scene, scene_of
+from terrainlib.data.scene import Scene, open_scene, scene_of
 from terrainlib.errors import ConfigError, ImageError
 from tests.imagefiles import encode, pattern, png_claiming, tiff, wide_png, write
 

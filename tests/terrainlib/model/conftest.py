@@ -1,5 +1,7 @@
 """Small pairs in memory, as the cache would hold them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,22 @@ def make_pairs(count: int, *, size: int = 16, first: int = 0) -> PairCache:
         masks=np.stack(masks),
         heights=np.stack(heights).astype(np.float32),
         ids=tuple(f"{seed:04d}" for seed in range(first, first + count)),
+        scale=1.0,
+    )
+
+
+def make_sized_pairs(sizes: Sequence[tuple[int, int]]) -> PairCache:
+    """Return pairs of seeded terrain of (H, W) px each, with heights."""
+    made = [terrain(max(size), seed) for seed, size in enumerate(sizes)]
+    images, masks, heights = (
+        tuple(array[:h, :w] for array, (h, w) in zip(arrays, sizes, strict=True))
+        for arrays in zip(*made, strict=True)
+    )
+    return PairCache(
+        images=images,
+        masks=masks,
+        heights=tuple(height.astype(np.float32) for height in heights),
+        ids=tuple(f"{number:04d}" for number in range(len(sizes))),
         scale=1.0,
     )
 

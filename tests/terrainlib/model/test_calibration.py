@@ -18,7 +18,7 @@ from terrainlib.model.calibration import (
     network_temperature,
 )
 from terrainlib.model.config import TrainingConfig, UNetConfig
-from terrainlib.model.learning.pipeline import prepared
+from terrainlib.model.learning.pipeline import whole_input
 from terrainlib.model.modelfile import load_model
 from terrainlib.model.network import build_unet
 from terrainlib.model.reading.writer import save_model
@@ -142,7 +142,7 @@ def test_a_networks_temperature_is_that_of_its_output_on_the_pairs() -> None:
         seen.append(batch.shape)
         return np.asarray(network(batch, training=False))
 
-    inputs = prepared(pairs.images, pairs.heights, config)
+    inputs = np.stack([whole_input(pairs, config, row) for row in range(20)])
     odds = softmax(np.log(np.maximum(forward(inputs), 1e-30)) / 2.5).cumsum(axis=-1)
     chances = np.random.default_rng(2).random((*odds.shape[:3], 1))
     pairs.masks[:] = (chances > odds[..., :-1]).sum(axis=-1)

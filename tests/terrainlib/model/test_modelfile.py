@@ -12,7 +12,7 @@ import pytest
 from terrainlib import files
 from terrainlib.data.palette import TerrainClass
 from terrainlib.data.sample import EMBEDDED_MODELS
-from terrainlib.errors import ModelFileError, StorageError
+from terrainlib.errors import DatasetError, ModelFileError, StorageError
 from terrainlib.model.config import PRESETS, UNetConfig
 from terrainlib.model.modelfile import (
     install_model,
@@ -21,8 +21,8 @@ from terrainlib.model.modelfile import (
     receptive_field,
 )
 from terrainlib.model.network import build_unet
-from terrainlib.model.reading.writer import save_model
-from terrainlib.model.record import ModelRecord
+from terrainlib.model.reading.writer import rename_classes, save_model
+from terrainlib.model.record import ModelRecord, class_list
 from tests.crafted_models import KINDS, good_file, randomize
 
 
@@ -98,6 +98,46 @@ def test_the_optimizer_of_a_compiled_network_is_left_out(tmp_path: Path) -> None
             predict(load_model(path).network), predict(network)
         )
     assert network.optimizer is not None
+
+
+def test_classes_get_other_names_and_all_else_stays(tmp_path: Path) -> None:
+    config = UNetConfig(filters=(2, 3), classes=2)
+    network = a_network(config)
+    classes = (TerrainClass("Sea", (9, 9, 9)), TerrainClass("Land", (1, 2, 3)))
+    for path in save_model(network, a_record(config), tmp_path):
+        before = read_record(path)
+        rename_classes(path, classes)
+        model = load_model(path)
+        assert before is not None
+        assert model.classes == classes
+        assert model.record == replace(
+            before,
+            classes=class_list(classes),
+            scores={"images": 3, "miou": 0.5, "iou": {"Sea": None}},
+        )
+        np.testing.assert_array_equal(predict(model.network), predict(network))
+
+
+@pytest.mark.parametrize(
+    ("preset", "names", "colors", "sentence"),
+    [
+        ("fast", ["A"], [1], "has 7 classes, not 1"),
+        ("fast", list("AABCDEF"), range(7), "two classes are called A"),
+        ("fast", list("ABCDEFG"), [0] * 7, "A and B have the same colour"),
+        ("notebook", list("ABCDEFG"), range(7), "predicts the colours of its classes"),
+    ],
+)
+def test_classes_that_a_model_cannot_have_leave_its_file_as_it_is(
+    preset: str, names: list[str], colors: list[int], sentence: str, tmp_path: Path
+) -> None:
+    config = UNetConfig.preset(preset, filters=(2, 3))
+    path, _ = save_model(a_network(config), a_record(config), tmp_path)
+    before = path.read_bytes()
+    pairs = zip(names, colors, strict=True)
+    classes = tuple(TerrainClass(name, (color, 0, 0)) for name, color in pairs)
+    with pytest.raises((DatasetError, ModelFileError), match=sentence):
+        rename_classes(path, classes)
+    assert path.read_bytes() == before
 
 
 def test_saving_leaves_nothing_but_the_two_files(tmp_path: Path) -> None:

@@ -341,6 +341,7 @@ def test_0_declared_as_no_data_is_told_until_it_is_listed(value: Any) -> None:
     values = (value, *((n,) for n in range(1, 7))) if value else ()
     decision = decided(data, classes=listed(KAGGLE_CLASSES, *values))
     index = read_mask(data, decision.meaning).index
+    assert decision.unlisted == (() if value else (0,))
     if value:
         assert decision.notes == ()
         np.testing.assert_array_equal(index, INDEX)
@@ -355,7 +356,7 @@ def test_what_the_masks_hold_is_said_in_a_sentence() -> None:
         encode(INDEX % 3), classes=listed(LAND_SEA, (0,), (2,), ignore=(1,))
     )
     assert describe(codes.meaning, ["Land", "Sea"]) == (
-        "The masks hold codes in one band: 0 Land, 2 Sea; no class: 1, 255, 65535."
+        "The masks hold codes in one band: 0 Land, 2 Sea; no class: 1, 255."
     )
     colors = decided(encode(colorize(TWO, LAND_SEA)), classes=listed(LAND_SEA))
     assert describe(colors.meaning, ["Land", "Sea"]) == (

@@ -12,7 +12,13 @@ from rasterio import Affine
 
 from terrainlib.data.dataset import open_dataset, read_pair
 from terrainlib.data.labels.patches import PatchOptions, make_patches, tile_windows
-from terrainlib.errors import ConfigError, DatasetError, InputError, StoppedError
+from terrainlib.errors import (
+    ConfigError,
+    DatasetError,
+    ImageError,
+    InputError,
+    StoppedError,
+)
 from tests.imagefiles import tiff, write
 from tests.labelled import (
     GRID,
@@ -285,7 +291,7 @@ def test_labels_that_cannot_be_laid_over_the_image_are_refused(tmp_path):
     with pytest.raises(DatasetError, match=r"b\.gpkg: no label lies on the image"):
         made(tmp_path, [beside])
     raster = write(tmp_path, "c.tif", tiff(HALVES[16:48]))
-    with pytest.raises(DatasetError, match=r"c\.tif: it cannot be laid onto scene"):
+    with pytest.raises(ImageError, match=r"c\.tif: .* Make both the same size"):
         made(tmp_path, [raster])
     values = class_raster(tmp_path, HALVES + np.float32(0.5))
     with pytest.raises(DatasetError, match="no whole numbers"):

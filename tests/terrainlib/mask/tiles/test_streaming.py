@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from terrainlib.data.formats.heights import heights_of
 from terrainlib.data.imagery import Image
 from terrainlib.data.palette import KAGGLE_CLASSES
-from terrainlib.data.scene import Scene, heights_of, scene_of
+from terrainlib.data.scene import Scene, scene_of
 from terrainlib.errors import ConfigError, ImageError, InputError
 from terrainlib.mask.prediction import predict_image
 from terrainlib.mask.tiles import finishing, streaming
@@ -117,7 +118,7 @@ def test_a_model_without_scale_sees_the_whole_scene_as_it_sees_an_image(color_mo
 def test_heights_come_by_window_and_relief_has_no_seams(color_model, scale):
     from terrainlib.mask.tiles import streaming
     from terrainlib.mask.tiles.feeding import Feed, prepare
-    from terrainlib.mask.tiles.tiling import exact_grid
+    from terrainlib.model.tiling import exact_grid
 
     model, image = color_model(height=True), noise(300, 80, gap=True)
     rng = np.random.default_rng(5)

@@ -2,6 +2,10 @@
 
 import threading
 import time
+from functools import partial
+from itertools import product
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,10 +15,14 @@ from terrainlib.model.config import TrainingConfig
 from terrainlib.model.inputs import network_input
 from terrainlib.model.learning import pipeline
 from terrainlib.model.learning.pipeline import (
+    epoch_crops,
     epoch_order,
+    epoch_pairs,
     training_batches,
     validation_batches,
 )
+from terrainlib.model.tiling import exact_grid
+from tests.terrainlib.model.conftest import make_sized_pairs
 
 NETWORK = {"image_size": 16, "filters": (2, 3)}
 
@@ -33,7 +41,10 @@ def config(**changes: object) -> TrainingConfig:
 def epoch(
     pairs: PairCache, settings: TrainingConfig, number: int = 1, workers: int = 1
 ) -> np.ndarray:
-    batches = training_batches(pairs, settings, epoch=number, steps=3, workers=workers)
+    steps = epoch_crops(pairs, settings) // settings.batch_size
+    batches = training_batches(
+        pairs, settings, epoch=number, steps=steps, workers=workers
+    )
     return np.concatenate([inputs.numpy() for inputs, _ in batches])
 
 
@@ -116,26 +127,28 @@ def test_validation_shows_every_pair_as_it_is(pairs: PairCache) -> None:
     )
 
 
-def test_a_crop_is_a_part_of_its_image_with_the_relief_of_the_whole(
+def test_a_crop_is_a_part_of_its_mirrored_image_with_the_relief_of_the_whole(
     pairs: PairCache,
 ) -> None:
     settings = config(network={**NETWORK, "height": True}, crop_size=8)
     rgb = np.asarray(pairs.images, np.float32) / np.float32(255)
     whole = network_input(rgb, pairs.heights, settings.network)
+    wider = np.pad(whole, ((0, 0), (4, 4), (4, 4), (0, 0)), mode="symmetric")
 
     crops = epoch(pairs, settings)
 
-    assert crops.shape == (12, 8, 8, 4)
+    assert crops.shape == (48, 8, 8, 4)
+    rows = epoch_pairs(pairs, settings, epoch=1)
     places = set()
-    for index, crop in zip(epoch_order(12, seed=0, epoch=1), crops, strict=True):
+    for draw, crop in zip(epoch_order(48, seed=0, epoch=1), crops, strict=True):
         windows = np.lib.stride_tricks.sliding_window_view(
-            whole[index], (8, 8), axis=(0, 1)
+            wider[rows[draw]], (8, 8), axis=(0, 1)
         )
         found = np.argwhere((windows == crop.transpose(2, 0, 1)).all((2, 3, 4)))
         assert len(found) == 1
         places.add(tuple(found[0]))
-    assert len(places) > 6
-    assert {0, 8} <= {edge for place in places for edge in place}
+    assert len(places) > 24
+    assert {0, 16} <= {edge for place in places for edge in place}
 
 
 def test_crops_leave_the_flips_as_they_are(pairs: PairCache) -> None:
@@ -158,16 +171,14 @@ def test_what_goes_wrong_in_a_thread_comes_out_in_its_turn(
     pairs: PairCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     last = int(epoch_order(12, seed=0, epoch=1)[-1])
-    right = pipeline._augmented_pair
+    right = pipeline._augmented_crop
 
-    def wrong(
-        cache: PairCache, settings: TrainingConfig, number: int, i: int
-    ) -> object:
+    def wrong(cache: PairCache, settings: TrainingConfig, i: int, draw: object) -> Any:
         if i == last:
             raise OSError("the disk is gone")
-        return right(cache, settings, number, i)
+        return right(cache, settings, i, draw)
 
-    monkeypatch.setattr(pipeline, "_augmented_pair", wrong)
+    monkeypatch.setattr(pipeline, "_augmented_crop", wrong)
     batches = training_batches(pairs, config(), epoch=1, steps=3, workers=3)
 
     assert [len(next(batches)[0]) for _ in range(2)] == [4, 4]
@@ -179,15 +190,13 @@ def test_batches_are_made_ahead_and_an_abandoned_iterator_ends_its_threads(
     pairs: PairCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = []
-    right = pipeline._augmented_pair
+    right = pipeline._augmented_crop
 
-    def noted(
-        cache: PairCache, settings: TrainingConfig, number: int, i: int
-    ) -> object:
+    def noted(cache: PairCache, settings: TrainingConfig, i: int, draw: object) -> Any:
         made.append(i)
-        return right(cache, settings, number, i)
+        return right(cache, settings, i, draw)
 
-    monkeypatch.setattr(pipeline, "_augmented_pair", noted)
+    monkeypatch.setattr(pipeline, "_augmented_crop", noted)
     before = set(threading.enumerate())
     batches = training_batches(
         pairs, config(batch_size=1), epoch=1, steps=12, workers=2
@@ -210,3 +219,121 @@ def test_validation_takes_fewer_whole_images_where_training_takes_crops(
     batches = list(validation_batches(pairs, config(crop_size=8, batch_size=8)))
 
     assert [inputs.shape[:3] for inputs, _ in batches] == [(2, 16, 16)] * 6
+
+
+# Images of any shape
+
+
+def test_of_larger_images_there_are_more_crops_in_their_share() -> None:
+    sized = make_sized_pairs([(16, 16), (8, 16), (16, 40), (32, 32), (5, 24)])
+    settings = config(crop_size=16)
+
+    counts = [
+        np.bincount(epoch_pairs(sized, settings, epoch=number)) for number in range(400)
+    ]
+
+    assert epoch_crops(sized, settings) == 10
+    assert {sum(each) for each in counts} == {10}
+    means = np.mean(counts, axis=0)
+    np.testing.assert_allclose(means, [1, 1, 2.5, 4, 1.5], atol=0.1)
+    assert (np.ptp(counts, axis=0) <= 1).all()
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (17, 40), (8, 27), (50, 8), (9, 9)])
+def test_every_pixel_is_seen_equally_often(shape: tuple[int, int]) -> None:
+    pixels = np.arange(shape[0] * shape[1], dtype=np.float32).reshape(shape)
+    # Shares of each side that are drawn equally often, two for every place of a crop.
+    down, across = ((np.arange(2 * side) + 0.5) / (2 * side) for side in shape)
+    seen = np.zeros(pixels.size)
+    for draw in product(down, across):
+        random = SimpleNamespace(random=lambda _count, draw=draw: draw)
+        window = pipeline._crop_window(cast("Any", random), shape, 8)
+        crop = window.of(pixels, pipeline._CROPPED)
+        assert crop.shape == (8, 8)
+        seen += np.bincount(crop.astype(int).ravel(), minlength=pixels.size)
+
+    assert seen.max() == seen.min() > 0
+
+
+def test_what_a_crop_lacks_is_no_data_and_looks_like_the_image() -> None:
+    small = make_sized_pairs([(5, 24)] * 4)
+    shown = list(training_batches(small, config(crop_size=16), epoch=1, steps=1))
+
+    (inputs, masks) = (array.numpy() for array in shown[0])
+
+    assert inputs.shape == (4, 16, 16, 3)
+    assert (masks[:, 5:] == 255).all()
+    assert (masks[:, :5] != 255).all()
+    np.testing.assert_array_equal(inputs[:, 5:10], inputs[:, 4::-1])
+    np.testing.assert_array_equal(inputs[:, 10:15], inputs[:, :5])
+
+
+@pytest.mark.parametrize("bands", [1, 5, 12])
+def test_images_of_any_number_of_bands_make_crops(bands: int) -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (20, 12, bands), dtype=np.uint8)
+    one = PairCache((image,), (image[..., 0],), None, ("a",), 1.0)
+    settings = config(
+        crop_size=16, flips=True, quarter_turns=True, jitter=1e-9, batch_size=1
+    )
+
+    for number in range(6):
+        (shown,) = training_batches(one, settings, epoch=number, steps=1)
+        inputs, mask = (array.numpy()[0] for array in shown)
+
+        assert inputs.shape == (16, 16, bands)
+        known = mask != 255
+        red = np.rint(inputs[..., 0] * 255)
+        np.testing.assert_array_equal(red[known], mask[known])
+
+
+def test_validation_shows_every_pixel_of_every_shape_once() -> None:
+    sized = make_sized_pairs([(21, 30), (16, 16), (1, 19), (3, 60), (16, 16)])
+    settings = config(network={**NETWORK, "height": True})
+    expected = [
+        network_input(image.astype(np.float32) / 255, height, settings.network)
+        for image, height in zip(sized.images, cast("Any", sized.heights), strict=True)
+    ]
+
+    shown = list(validation_batches(sized, settings))
+
+    assert [inputs.shape[:3] for inputs, _ in shown] == [
+        (1, 4, 20),
+        (1, 4, 60),
+        (2, 16, 16),
+        (1, 24, 32),
+    ]
+    flat = [
+        (pixels, mask)
+        for inputs, masks in shown
+        for pixels, mask in zip(inputs.numpy(), masks.numpy(), strict=True)
+    ]
+    for row, (pixels, mask) in zip([2, 3, 1, 4, 0], flat, strict=True):
+        height, width = sized.shapes[row]
+        np.testing.assert_array_equal(mask[:height, :width], sized.masks[row])
+        assert (mask[height:] == 255).all()
+        assert (mask[:, width:] == 255).all()
+        whole = np.pad(
+            expected[row],
+            ((0, mask.shape[0] - height), (0, mask.shape[1] - width), (0, 0)),
+            mode="reflect",
+        )
+        np.testing.assert_allclose(pixels, whole, atol=1e-6)
+
+
+def test_large_images_are_validated_in_tiles_with_their_surroundings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipeline, "exact_grid", partial(exact_grid, tile_size=32))
+    sized = make_sized_pairs([(150, 50)])
+    settings = config()
+
+    shown = list(validation_batches(sized, settings))
+
+    total = sum(int((masks.numpy() != 255).sum()) for _, masks in shown)
+    assert total == 150 * 50
+    assert len(shown) > 1
+    counted = np.concatenate([m.numpy()[m.numpy() != 255] for _, m in shown])
+    np.testing.assert_array_equal(
+        np.bincount(counted), np.bincount(sized.masks[0].ravel())
+    )

@@ -15,6 +15,7 @@ from terrainlib.model.config import TrainingConfig
 from terrainlib.model.learning import checkpoint, training
 from terrainlib.model.learning.reports import (
     EpochLog,
+    Predict,
     StepProgress,
     TrainingHooks,
     TrainingResult,
@@ -90,9 +91,9 @@ def test_each_epoch_is_reported_in_full(run: Train, preset: str) -> None:
     steps: list[StepProgress] = []
     shapes = []
 
-    def on_epoch(log: EpochLog, predict: Callable[..., np.ndarray]) -> None:
+    def on_epoch(log: EpochLog, predict: Predict) -> None:
         logs.append(log)
-        shapes.append(predict(np.zeros((3, 16, 16, 3), np.uint8), None).shape)
+        shapes.append([out.shape for out in predict(make_pairs(3))])
 
     result = run(
         config(preset), hooks=TrainingHooks(on_step=steps.append, on_epoch=on_epoch)
@@ -100,7 +101,7 @@ def test_each_epoch_is_reported_in_full(run: Train, preset: str) -> None:
 
     assert [log.epoch for log in logs] == [1, 2, 3]
     assert list(result.history) == logs
-    assert shapes == [(3, 16, 16, 7 if preset == "fast" else 3)] * 3
+    assert shapes == [[(16, 16, 7 if preset == "fast" else 3)] * 3] * 3
     assert [(s.epoch, s.step, s.steps) for s in steps[:4]] == [
         (1, 1, 3),
         (1, 2, 3),
@@ -286,14 +287,14 @@ def test_a_budget_in_minutes_is_used_up_and_kept(
 def test_best_learns_from_crops_and_judges_whole_images(run: Train) -> None:
     shapes = []
 
-    def on_epoch(_log: EpochLog, predict: Callable[..., np.ndarray]) -> None:
-        shapes.append(predict(np.zeros((1, 16, 16, 3), np.uint8), None).shape)
+    def on_epoch(_log: EpochLog, predict: Predict) -> None:
+        shapes.append([out.shape for out in predict(make_pairs(1))])
 
     narrow = {"image_size": 16, "filters": (2, 3, 4)}
     settings = config("best", network=narrow, crop_size=8, epochs=2)
     result = run(settings, hooks=TrainingHooks(on_epoch=on_epoch))
 
     assert settings.network.stem_stride == 1
-    assert shapes == [(1, 16, 16, 7)] * 2
+    assert shapes == [[(16, 16, 7)]] * 2
     assert result.history[1].loss < result.history[0].loss
     assert result.confusion.sum() == 4 * 16 * 16

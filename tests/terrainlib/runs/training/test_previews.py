@@ -82,11 +82,9 @@ def test_a_writer_leaves_images_truth_and_the_masks_of_each_epoch(
     writer = PreviewWriter(tmp_path, pairs, KAGGLE_CLASSES, "classes")
     writer.write_inputs()
 
-    def predict(
-        images: NDArray[np.uint8], heights: NDArray[np.float32] | None
-    ) -> NDArray[np.float32]:
-        assert (images.dtype, images.shape, heights) == (np.uint8, (2, 4, 4, 3), None)
-        return np.eye(7, dtype=np.float32)[np.full((2, 4, 4), 6)]
+    def predict(shown: PairCache) -> list[NDArray[np.float32]]:
+        assert (shown.ids, shown.shapes) == (pairs.ids, pairs.shapes)
+        return [np.eye(7, dtype=np.float32)[np.full((4, 4), 6)]] * 2
 
     writer.write_epoch(1, predict)
     writer.write_epoch(12, predict)
@@ -107,7 +105,7 @@ def test_ids_of_any_kind_name_their_files(tmp_path: Path, name: str) -> None:
     named = PairCache(pairs.images, pairs.masks, None, (name,), 1.0)
     writer = PreviewWriter(tmp_path, named, KAGGLE_CLASSES, "classes")
     writer.write_inputs()
-    writer.write_epoch(1, lambda images, _: np.zeros((len(images), 4, 4, 7), "f4"))
+    writer.write_epoch(1, lambda shown: [np.zeros((4, 4, 7), "f4")] * len(shown.ids))
     assert [entry.id for entry in preview_inputs(tmp_path)] == [name]
     assert list(previews(tmp_path)[1]) == [name]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from terrainlib.mask.tiles.tiling import Grid, exact_grid, round_up
+from terrainlib.model.tiling import Grid, exact_grid, round_up
 
 SIZES = [(16, 16), (96, 64), (704, 1312), (512, 512), (528, 3008), (2048, 16)]
 FIELDS = [(26, 16), (119, 16), (0, 8), (54, 8)]
