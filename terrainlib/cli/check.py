@@ -4,8 +4,9 @@ import argparse
 from typing import Any, Final
 
 from terrainlib.cli.console import progress_bar, say, say_json, say_table
+from terrainlib.data.choices import CHOICES_FILE
 from terrainlib.data.classes.meaning import describe
-from terrainlib.data.dataset import Dataset, open_dataset
+from terrainlib.data.dataset import Dataset, Problem, open_dataset
 from terrainlib.data.layout import LAYOUT_TEXTS
 from terrainlib.data.overlaps import Overlaps, find_overlaps
 from terrainlib.data.splits import leak_free_split, random_split
@@ -18,7 +19,7 @@ def check(options: argparse.Namespace) -> int:
     """Look through a data set and print what is in it.
 
     Raises:
-        DatasetError: If no usable pair remains.
+        DatasetError: If no usable pair remains, or the bands must be chosen first.
     """
     overlaps = None
     with progress_bar("Checking files") as (count, rename):
@@ -32,6 +33,8 @@ def check(options: argparse.Namespace) -> int:
         _say_dataset(dataset)
         if overlaps is not None:
             _say_overlaps(dataset, overlaps)
+    if dataset.bands.question is not None:
+        raise DatasetError(dataset.bands.question, file=dataset.name)
     if not dataset.pairs:
         raise DatasetError(
             f"no usable pair remains; {len(dataset.problems)} files have problems. "
@@ -42,12 +45,20 @@ def check(options: argparse.Namespace) -> int:
 
 
 def _report(dataset: Dataset, overlaps: Overlaps | None) -> dict[str, Any]:
+    bands, problems = dataset.bands, list(dataset.problems)
+    if bands.question is not None:
+        problems.append(Problem(CHOICES_FILE, bands.question))
     report: dict[str, Any] = {
-        "pairs": len(dataset.pairs),
+        "pairs": 0 if bands.question else len(dataset.pairs),
         "problems": [
-            {"file": entry.file, "problem": entry.problem} for entry in dataset.problems
+            {"file": entry.file, "problem": entry.problem} for entry in problems
         ],
         "classes": dataset.class_shares,
+        "bands": {
+            "count": len(bands.all_names),
+            "names": list(bands.all_names),
+            "used": None if bands.question else list(bands.names),
+        },
         "no_data": dataset.no_data_share,
         "notes": _notes(dataset),
         "layout": dataset.layout,
@@ -100,6 +111,9 @@ def _say_dataset(dataset: Dataset) -> None:
     heights = "with" if dataset.has_heights else "without"
     say(f"{dataset.name}: {len(dataset.pairs)} usable pairs {heights} height")
     say(f"Layout: {LAYOUT_TEXTS[dataset.layout]}")
+    bands = dataset.bands
+    if bands.question is None and (bands.keys is not None or bands.count != 3):
+        say(f"Bands: {', '.join(bands.names)} of {', '.join(bands.all_names)}")
     rows = [[name, f"{share:.1%}"] for name, share in dataset.class_shares.items()]
     say_table("Classes", ["class", "share"], rows)
     say(f"No data or no class: {dataset.no_data_share:.1%} of the masks' pixels")

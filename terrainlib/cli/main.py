@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from terrainlib.errors import ConfigError
-from terrainlib.model.config import DEFAULT_PRESET, PRESETS
+from terrainlib.model.config import DEFAULT_PRESET, MAX_BANDS, PRESETS
 
 if TYPE_CHECKING:
     from terrainlib.mask.pack.pack import PackTarget
@@ -35,24 +35,13 @@ def number(text: str) -> float:
     return value
 
 
-def bands(text: str) -> tuple[int, int, int]:
-    """Return the numbers of red, green and blue: `4,3,2`."""
-    words = text.split(",")
-    if len(words) != 3 or not all(word.strip().isdecimal() for word in words):
-        raise argparse.ArgumentTypeError(
-            f"three numbers such as 4,3,2 are needed, not {text!r}"
-        )
-    red, green, blue = map(int, words)
-    return red, green, blue
-
-
-def band_names(text: str) -> tuple[int | str, ...]:
-    """Return bands by number or name: `1,2,3` or `red,green,blue,nir`."""
+def bands(text: str) -> tuple[int | str, ...]:
+    """Return bands by number or name: `4,3,2`, or `red,nir`."""
     words = [word.strip() for word in text.split(",")]
-    if not all(words):
+    if not all(words) or len(words) > MAX_BANDS:
         raise argparse.ArgumentTypeError(
-            f"numbers or names such as 1,2,3 or red,green,blue,nir are needed, not "
-            f"{text!r}"
+            f"1 to {MAX_BANDS} numbers or names such as 4,3,2 or red,green,blue,nir "
+            f"are needed, not {text!r}"
         )
     return tuple(int(word) if word.isdecimal() else word for word in words)
 
@@ -210,7 +199,7 @@ def _add_patches(commands: "argparse._SubParsersAction[_Parser]") -> None:
     add(
         "--bands",
         metavar="BANDS",
-        type=band_names,
+        type=bands,
         help="bands that trainings use, by number or name, such as red,green,blue,nir; "
         "all are kept",
     )
@@ -233,7 +222,15 @@ def _add_train(commands: "argparse._SubParsersAction[_Parser]") -> None:
     budget.add_argument("--minutes", metavar="M", type=number, help="or in minutes")
     add("--image-size", metavar="PX", type=int, help="size that training works at")
     add("--batch-size", metavar="N", type=int, help="images a step")
-    add("--height", action="store_true", help="use the height as a fourth channel")
+    add(
+        "--bands",
+        metavar="B,B,...",
+        type=bands,
+        help="bands of the images to train on, by number from 1 or name, such as 4,3,2 "
+        "or red,green,blue,nir; without it those in dataset.json, else red, green and "
+        "blue, or the only one or two",
+    )
+    add("--height", action="store_true", help="use the height as a further channel")
     add(
         "--from",
         metavar="MODEL",
@@ -285,10 +282,11 @@ def _add_predict(commands: "argparse._SubParsersAction[_Parser]") -> None:
     add("--scale", metavar="S", type=number, help="working px per image px")
     add(
         "--bands",
-        metavar="R,G,B",
+        metavar="B,B,...",
         type=bands,
-        help="numbers, from 1, of the bands to use as red, green and blue, such as "
-        "4,3,2; without it those that the file names, else the first three",
+        help="bands to use in place of the model's, by number from 1 or name, such as "
+        "4,3,2 for red, green and blue; without it those of the same names (red, green "
+        "and blue may also be the first three)",
     )
     parser.set_defaults(command=("terrainlib.cli.predict", "predict"))
 

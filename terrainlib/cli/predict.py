@@ -85,7 +85,7 @@ class Names:
         names = {
             name
             for placed in (False, True)
-            for name in file_names(stem, self._wanted, placed=placed)
+            for name in file_names(stem, self._wanted, placed=placed, system=False)
         }
         for name in sorted(names):
             taken = self._inputs.get((self._out / name).resolve())
@@ -114,7 +114,8 @@ def say_before(path: Path, model: "TerrainModel", wanted: Wanted, folder: Path) 
     Says nothing of a file that cannot be read: its prediction will.
     """
     with suppress(TerrainError):
-        if wanted.bands is None and (bands := list_bands(path)).asks:
+        plain = wanted.bands is None and model.record.bands is None
+        if plain and (bands := list_bands(path)).asks:
             listed = ", ".join(f"{band.number} {band.name}" for band in bands.all)
             note(
                 f"{path.name}: to use other bands as red, green and blue give their "

@@ -65,9 +65,10 @@ def _begun(options: argparse.Namespace, count: Progress) -> Path:
             file=options.out.name,
         )
     RUN_SLOT.require_free()
-    dataset = open_dataset(options.data, progress=count)
+    dataset = open_dataset(options.data, bands=options.bands, progress=count)
     network: dict[str, Any] = {
         "classes": len(dataset.classes),
+        "bands": max(1, dataset.bands.count),
         "height": options.height,
     }
     if options.image_size is not None:
@@ -86,6 +87,8 @@ def _begun(options: argparse.Namespace, count: Progress) -> Path:
     )
     training = choice.config
     require_trainable(dataset, training)
+    if dataset.bands.count != 3 or dataset.bands.keys is not None:
+        note(f"Bands: {', '.join(dataset.bands.names)}.")
     if None in (options.image_size, options.batch_size):
         note(choice.summary)
     name = options.out.resolve().name[:MAX_NAME_LETTERS]
@@ -98,6 +101,7 @@ def _begun(options: argparse.Namespace, count: Progress) -> Path:
         name,
         str(dataset.folder.resolve()),
         training,
+        bands=dataset.bands.keys,
         start_from=_start_path(options),
     )
     with RUN_SLOT.launching():
@@ -140,6 +144,9 @@ def _require_same(options: argparse.Namespace, run: Run) -> None:
     given: dict[str, Any] = {name: getattr(options, name) for name in was}
     if options.height:
         was["height"], given["height"] = training.network.height, True
+    if options.bands is not None:
+        was["bands"] = ",".join(map(str, run.config.bands or ("red", "green", "blue")))
+        given["bands"] = ",".join(map(str, options.bands))
     for name, value in given.items():
         if value is not None and value != was[name]:
             raise RunError(

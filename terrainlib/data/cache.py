@@ -10,7 +10,7 @@ import hashlib
 import math
 import shutil
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from terrainlib import files
+from terrainlib.data.check import reading_problem
 from terrainlib.data.dataset import Dataset, read_labels
-from terrainlib.data.formats.raster import Raster, to_rgb
+from terrainlib.data.formats.raster import BandSet, Raster, composite_of, to_unit
 from terrainlib.data.imagery import read_raster
 from terrainlib.data.layout import Pair, Problem
 from terrainlib.data.palette import NO_DATA
 from terrainlib.data.parallel import ordered_map
-from terrainlib.data.scan import MaskStore, kept_masks, reading_problem
+from terrainlib.data.scan import MaskStore, kept_masks
 from terrainlib.errors import DatasetError, ImageError, StoppedError
 from terrainlib.types import PathText, Progress, Sentence, Size, known_record
 
@@ -85,7 +86,7 @@ class SmallPair:
     """A pair at the working size (h, w).
 
     Attributes:
-        image: (h, w, 3) uint8 RGB.
+        image: (h, w, B) uint8.
         mask: (h, w) uint8 class indices, 255 = no data.
         height: (h, w) float32 metres, NaN = no data; None without a file.
     """
@@ -124,14 +125,14 @@ def small_pair(
 
 
 def _small_image(picture: Raster, shape: Size, *, linear: bool) -> NDArray[np.uint8]:
-    """Return (h, w, 3) uint8 RGB; plain 8-bit colours need no detour over floats."""
+    """Return (h, w, B) uint8; plain 8-bit colours need no detour over floats."""
     pixels = picture.pixels
     plain = picture.palette is None and picture.maximum == 255 and picture.valid.all()
     if plain and pixels.dtype == np.uint8 and pixels.shape[2] == 3:
         return resize_area(pixels, shape, linear=linear)
-    rgb, _ = to_rgb(picture)
-    scaled = np.rint(resize_area(rgb, shape, linear=linear) * np.float32(255))
-    return np.asarray(scaled, np.uint8)
+    values, _ = to_unit(picture)
+    scaled = np.rint(resize_area(values, shape, linear=linear) * np.float32(255))
+    return np.asarray(scaled, np.uint8).reshape(*shape, -1)
 
 
 def resize_area(
@@ -201,7 +202,9 @@ def write_cache(
         StorageError: If the files cannot be written.
     """
     pixels = sum(math.prod(working.shape(pair.size)) for pair in dataset.pairs)
-    files.require_free_space(folder, pixels * (8 if dataset.has_heights else 4))
+    bands = dataset.band_set
+    count = dataset.bands.count + (5 if dataset.has_heights else 1)
+    files.require_free_space(folder, pixels * count)
     skipped: list[Problem] = []
     ids: list[str] = []
     shapes: list[tuple[int, ...]] = []  # of the images: (h, w, B)
@@ -212,7 +215,7 @@ def write_cache(
     ):
 
         def load(pair: Pair) -> SmallPair | Problem:
-            return _load(dataset, pair, kept, working)
+            return _load(dataset, pair, kept, working, bands)
 
         with _Writer(temporary, heights=dataset.has_heights) as writer:
             results = ordered_map(
@@ -232,6 +235,7 @@ def write_cache(
             "heights": dataset.has_heights,
             "scale": working.scale,
             "skipped": [[problem.file, problem.problem] for problem in skipped],
+            "bands": None if bands is None else bands.to_dict(),
         }
         files.write_json(temporary / ABOUT_FILE, about)
 
@@ -266,11 +270,15 @@ class _Writer:
 
 
 def _load(
-    dataset: Dataset, pair: Pair, kept: MaskStore, working: Working
+    dataset: Dataset,
+    pair: Pair,
+    kept: MaskStore,
+    working: Working,
+    bands: BandSet | None,
 ) -> SmallPair | Problem:
     """Return a pair at the working size, or why it could not be read."""
     try:
-        picture = read_raster(pair.image)
+        picture = read_raster(pair.image, bands=bands)
         rows, columns = picture.valid.shape
         mask, height = read_labels(
             dataset,
@@ -296,7 +304,7 @@ def _require_complete(dataset: Dataset, done: int, skipped: list[Problem]) -> No
         )
 
 
-_VERSION: Final = 2  # of the content; a change of it makes old caches void
+_VERSION: Final = 3  # of the content; a change of it makes old caches void
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +312,7 @@ class PairCache:
     """Pairs at the working size, each of a shape (h, w) of its own.
 
     Attributes:
-        images: N times (h, w, 3) uint8 RGB.
+        images: N times (h, w, B) uint8, RGB where `bands` is None.
         masks: N times (h, w) uint8 class indices, 255 = no data.
         heights: N times (h, w) float32 metres, NaN = no data; None where any pair has
             none.
@@ -312,6 +320,7 @@ class PairCache:
         scale: Working px per original px of every image; None where each was resized
             whole to one size.
         skipped: Pairs that could no longer be read, and why.
+        bands: What the images were read with; None for RGB.
     """
 
     images: Sequence[NDArray[np.uint8]]
@@ -320,6 +329,15 @@ class PairCache:
     ids: tuple[str, ...]
     scale: float | None
     skipped: tuple[Problem, ...] = ()
+    bands: BandSet | None = None
+
+    @property
+    def pictures(self) -> Iterator[NDArray[np.uint8]]:
+        """N times (h, w, 3) uint8, what people see of the images."""
+        for image in self.images:
+            count = image.shape[2]
+            shown = composite_of(count) if self.bands is None else self.bands.shown
+            yield image[..., shown]
 
     @property
     def shapes(self) -> tuple[Size, ...]:
@@ -381,6 +399,7 @@ class _About:
         heights: Whether there are heights.
         scale: Working px per original px, if there is one number.
         skipped: File and sentence of each pair that could not be read.
+        bands: What the images were read with; None for RGB.
     """
 
     ids: tuple[PathText, ...]
@@ -388,6 +407,7 @@ class _About:
     heights: bool
     scale: Annotated[float, Field(gt=0, le=1e6)] | None
     skipped: tuple[tuple[PathText, Sentence], ...]
+    bands: BandSet | None
 
 
 def build_cache(
@@ -451,6 +471,7 @@ def _open(folder: Path) -> PairCache | None:
             ids=about.ids,
             scale=about.scale,
             skipped=tuple(Problem(*problem) for problem in about.skipped),
+            bands=about.bands,
         )
     except (OSError, ValueError):
         return None
@@ -484,6 +505,7 @@ def _key(dataset: Dataset, working: Working) -> str:
         *(f"{entry.name}{entry.color}" for entry in dataset.classes),
         str(dataset.meaning),
         *dataset.ids,
+        *(() if (used := dataset.band_set) is None else (str(used.to_dict()),)),
     ]
     text = "\n".join(facts).encode("utf-8", "surrogateescape")
     return hashlib.sha256(text).hexdigest()[:32]

@@ -12,14 +12,17 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from terrainlib import files
+from terrainlib.data.formats.raster import MAX_BANDS
 from terrainlib.errors import DatasetError
 from terrainlib.types import PathText, read_record
 
 CHOICES_FILE: Final = "dataset.json"
-MAX_BANDS: Final = 64
 MAX_STARS: Final = 4
 
-BandName = Annotated[int, Field(ge=1, le=2**16)] | Annotated[str, Field(max_length=200)]
+_BandName = (
+    Annotated[int, Field(ge=1, le=2**16)] | Annotated[str, Field(max_length=200)]
+)
+BandKeys = Annotated[tuple[_BandName, ...], Field(min_length=1, max_length=MAX_BANDS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class Choices:
     """
 
     patterns: Patterns | None = None
-    bands: Annotated[tuple[BandName, ...], Field(max_length=MAX_BANDS)] | None = None
+    bands: BandKeys | None = None
 
 
 def read_choices(folder: Path) -> Choices:

@@ -5,10 +5,10 @@ file and remembers the result; every file is then either part of a usable pair o
 among the problems. Pixels are read by `read_pair`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,20 @@ from terrainlib.data.classes.masks import MaskMeaning, read_mask
 from terrainlib.data.classes.meaning import ClassesSource
 from terrainlib.data.formats.grids import lay_mask
 from terrainlib.data.formats.heights import read_heights
-from terrainlib.data.imagery import Image, read_grid, read_image
+from terrainlib.data.formats.imagebands import (
+    ImageBands,
+    read_files,
+    scaled_set,
+    settle,
+)
+from terrainlib.data.formats.raster import BandKey
+from terrainlib.data.imagery import (
+    BandChoice,
+    BandSet,
+    Image,
+    read_grid,
+    read_image,
+)
 from terrainlib.data.layout import LayoutName, Note, Pair, Problem
 from terrainlib.data.layouts.find import require_layout
 from terrainlib.data.palette import Classes, Value
@@ -60,6 +73,7 @@ class Dataset:
         problems: Files that are not used, sorted by name.
         fingerprint: 16 hexadecimal digits from all names, sizes and times of change.
         choices: What people chose for it, from its `dataset.json`.
+        bands: Which bands of the images are read, and whether that has to be chosen.
     """
 
     folder: Path
@@ -74,6 +88,7 @@ class Dataset:
     problems: tuple[Problem, ...]
     fingerprint: str
     choices: Choices = field(default_factory=Choices)
+    bands: ImageBands = field(default_factory=ImageBands)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -109,6 +124,11 @@ class Dataset:
         """Whether every pair has a height (False where there is no pair)."""
         return bool(self.pairs) and all(pair.height for pair in self.pairs)
 
+    @property
+    def band_set(self) -> BandSet | None:
+        """How the images are read; None for RGB that each file scales itself."""
+        return scaled_set(self.folder, self.fingerprint, self.bands)
+
     def pair(self, identifier: str) -> Pair:
         """Return one pair.
 
@@ -140,7 +160,7 @@ class LoadedPair:
     """The pixels of a pair.
 
     Attributes:
-        image: The image, float32 RGB in [0, 1], (H, W, 3).
+        image: The image, float32 in [0, 1], (H, W, B).
         mask: Class indices, uint8 (H, W), 255 = no data.
         height: Metres, float32 (H, W), NaN = no data; None where there is no file.
     """
@@ -150,7 +170,12 @@ class LoadedPair:
     height: NDArray[np.float32] | None
 
 
-def open_dataset(folder: Path | str, *, progress: Progress | None = None) -> Dataset:
+def open_dataset(
+    folder: Path | str,
+    *,
+    bands: Sequence[BandKey] | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
     """Find the pairs of a folder and check every file.
 
     A file with a problem never stops the rest: it is named among the problems, and its
@@ -158,6 +183,8 @@ def open_dataset(folder: Path | str, *, progress: Progress | None = None) -> Dat
 
     Args:
         folder: The folder, in one of the layouts.
+        bands: Bands to use, by number from 1 or name, instead of those chosen in its
+            `dataset.json`.
         progress: Called with the pairs checked and their number, as the check goes on;
             not called where an earlier check of the unchanged folder is remembered.
 
@@ -170,6 +197,15 @@ def open_dataset(folder: Path | str, *, progress: Progress | None = None) -> Dat
     layout = require_layout(root)
     root = root.resolve()
     found = scan(root, layout, progress)
+    state = fingerprint(layout.stamps)
+    images = [pair.image for pair in found.pairs]
+    used = settle(read_files(root, state, images), bands or layout.choices.bands)
+    lacking = {found.pairs[place]: reason for place, reason in used.problems}
+    problems = [
+        Problem(pair.image.relative_to(root).as_posix(), reason)
+        for pair, reason in lacking.items()
+    ]
+    pairs = tuple(pair for pair in found.pairs if pair not in lacking)
     return Dataset(
         folder=root,
         name=root.name,
@@ -179,21 +215,31 @@ def open_dataset(folder: Path | str, *, progress: Progress | None = None) -> Dat
         meaning=found.meaning,
         notes=found.notes,
         unlisted=found.unlisted,
-        pairs=found.pairs,
-        problems=found.problems,
-        fingerprint=fingerprint(layout.stamps),
+        pairs=pairs,
+        problems=tuple(
+            sorted((*found.problems, *problems), key=lambda problem: problem.file)
+        ),
+        fingerprint=state,
         choices=layout.choices,
+        bands=replace(used, images=tuple(pair.image for pair in pairs)),
     )
 
 
-def read_pair(dataset: Dataset, pair: Pair) -> LoadedPair:
+def read_pair(
+    dataset: Dataset, pair: Pair, *, bands: BandChoice | Literal["own"] = "own"
+) -> LoadedPair:
     """Read the pixels of a pair of a data set.
+
+    Args:
+        dataset: The data set.
+        pair: One of its pairs.
+        bands: Those of a model, as for `imagery.read_image`; `own` for the data set's.
 
     Raises:
         ImageError: If a file was changed since the check and cannot be read, or is of
             another size than its image.
     """
-    image = read_image(pair.image)
+    image = read_image(pair.image, bands=dataset.band_set if bands == "own" else bands)
     mask, height = read_labels(dataset, pair, (image.height, image.width))
     return LoadedPair(image=image, mask=mask, height=height)
 

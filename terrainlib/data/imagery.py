@@ -11,14 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.formats import geotiff, pngjpeg
-from terrainlib.data.formats.bands import pick
+from terrainlib.data.formats.bands import BandChoice, pick
 from terrainlib.data.formats.heights import read_height
 from terrainlib.data.formats.raster import (
+    MAX_BANDS,
+    BandSet,
     Georeference,
     Grid,
     Raster,
     Triple,
-    to_rgb,
+    composite_of,
+    to_unit,
 )
 from terrainlib.data.formats.source import (
     MAX_FILE_MB,
@@ -32,6 +35,8 @@ from terrainlib.errors import ImageError
 __all__ = [
     "MAX_FILE_MB",
     "MAX_MEGAPIXELS",
+    "BandChoice",
+    "BandSet",
     "Georeference",
     "Grid",
     "Image",
@@ -50,55 +55,73 @@ class Image:
     """A satellite image.
 
     Attributes:
-        rgb: (H, W, 3) float32 in [0, 1]; 0 where there is no data.
+        pixels: (H, W, B) float32 in [0, 1]; 0 where there is no data. B is 3 for red,
+            green and blue, else up to 64.
         valid: (H, W) bool, False where there is no data.
         notes: What reading did to the pixels, one phrase each, for people.
         georeference: Where the pixels lie on the Earth, if the file says so.
         name: Name of the file, without folders.
+        shown: Which of the bands, from 0, people see as red, green and blue; None for
+            the first three.
     """
 
-    rgb: NDArray[np.float32]
+    pixels: NDArray[np.float32]
     valid: NDArray[np.bool_]
     notes: tuple[str, ...] = ()
     georeference: Georeference | None = None
     name: str = field(default="image")
+    shown: Triple | None = None
 
     @property
     def height(self) -> int:
         """Rows, px."""
-        return int(self.rgb.shape[0])
+        return int(self.pixels.shape[0])
 
     @property
     def width(self) -> int:
         """Columns, px."""
-        return int(self.rgb.shape[1])
+        return int(self.pixels.shape[1])
+
+    @property
+    def bands(self) -> int:
+        """Bands B."""
+        return int(self.pixels.shape[2])
+
+    @property
+    def rgb(self) -> NDArray[np.float32]:
+        """(H, W, 3) float32 in [0, 1], what people see."""
+        shown = self.shown or composite_of(self.bands)
+        plain = self.bands == 3 and shown == (0, 1, 2)
+        return self.pixels if plain else self.pixels[..., shown]
 
     @classmethod
-    def from_array(cls, rgb: NDArray[Any], name: str = "image") -> Self:
+    def from_array(cls, pixels: NDArray[Any], name: str = "image") -> Self:
         """Return an image of an array.
 
         Args:
-            rgb: (H, W, 3), float in [0, 1] or uint8; NaN is no data. Not modified.
+            pixels: (H, W, B), float in [0, 1] or uint8; NaN is no data. Not modified.
             name: Name for messages.
 
         Raises:
             ImageError: If shape, type or range differ.
         """
-        rgb = np.asarray(rgb)
-        if rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
+        pixels = np.asarray(pixels)
+        shape = pixels.shape
+        if pixels.ndim != 3 or not 1 <= shape[2] <= MAX_BANDS or 0 in shape:
             raise ImageError(
-                "an image array must be (height, width, 3), not "
-                f"{rgb.shape}. Stack red, green and blue last.",
+                f"an image array must be (height, width, 3), not {shape}; in place of "
+                f"3 there may be 1 to {MAX_BANDS} bands. Stack red, green and blue "
+                "last.",
                 file=name,
             )
-        if rgb.dtype != np.uint8 and rgb.dtype.kind != "f":
+        if pixels.dtype != np.uint8 and pixels.dtype.kind != "f":
             raise ImageError(
-                f"an image array must be float in [0, 1] or uint8, not {rgb.dtype}. "
+                f"an image array must be float in [0, 1] or uint8, not {pixels.dtype}. "
                 "Convert it.",
                 file=name,
             )
-        scale = np.float32(255 if rgb.dtype == np.uint8 else 1)
-        values = rgb.astype(np.float32) / scale
+        scale = np.float32(255 if pixels.dtype == np.uint8 else 1)
+        values = pixels.astype(np.float32) / scale
         valid = np.isfinite(values).all(axis=2)
         values[~valid] = 0.0
         if values.min() < 0 or values.max() > 1:
@@ -111,15 +134,16 @@ class Image:
 
 
 def read_image(
-    source: ImageSource, *, name: str | None = None, bands: Triple | None = None
+    source: ImageSource, *, name: str | None = None, bands: BandChoice = None
 ) -> Image:
     """Read a whole picture; `scene.open_scene` reads one in parts.
 
     Args:
         source: Path or bytes of a PNG, JPEG or TIFF file, decided by its content.
         name: Name for messages; without it the file's.
-        bands: Numbers, from 1, of the bands to use as red, green and blue; without
-            them those that the file itself says are, else the first three.
+        bands: Numbers, from 1, or names of the bands to use as red, green and blue, or
+            a set of bands; without them those that the file itself says are, else the
+            first three.
 
     Returns:
         The image, upright; `notes` say what was done to its pixels.
@@ -129,9 +153,14 @@ def read_image(
             or has no such bands.
     """
     raster = read_raster(source, name=name, bands=bands)
-    rgb, notes = to_rgb(raster)
+    pixels, notes = to_unit(raster)
     return Image(
-        rgb, raster.valid, notes, raster.georeference, source_name(source, name)
+        pixels,
+        raster.valid,
+        notes,
+        raster.georeference,
+        source_name(source, name),
+        None if raster.used is None else raster.used.shown,
     )
 
 
@@ -184,7 +213,7 @@ def check_intact(source: ImageSource, *, name: str | None = None) -> None:
 
 
 def read_raster(
-    source: ImageSource, *, name: str | None = None, bands: Triple | None = None
+    source: ImageSource, *, name: str | None = None, bands: BandChoice = None
 ) -> Raster:
     """Return a file's pixels as stored, for readers that choose the range themselves.
 

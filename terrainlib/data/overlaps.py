@@ -251,5 +251,7 @@ def _can_turn(one: Overlap) -> bool:
 def _key(dataset: Dataset) -> str:
     """Return the name of what is remembered: all that the search depends on."""
     facts = [str(_VERSION), str(dataset.folder), dataset.fingerprint, *dataset.ids]
+    if (used := dataset.band_set) is not None:
+        facts.append(str(used.to_dict()))
     text = "\n".join(facts).encode("utf-8", "surrogateescape")
     return hashlib.sha256(text).hexdigest()[:32]

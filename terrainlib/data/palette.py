@@ -4,6 +4,7 @@ A class mask is a uint8 (H, W) array of class indices; `NO_DATA` marks pixels wi
 class. Reading mask files is the business of `masks`, not of this module.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,7 @@ MAX_CLASSES: Final = 64
 MAX_NAME_CHARACTERS: Final = 60
 MAX_JSON_KB: Final = 256
 MAX_CODE: Final = 65_535
+_HEX_COLOR: Final = re.compile("#[0-9A-Fa-f]{6}")
 MAX_VALUES: Final = 1_024  # of one class
 MAX_IGNORED: Final = 1_024
 
@@ -232,6 +234,35 @@ def load_class_list(path: Path) -> ClassList:
     meant = [value for given in (*values, ignore) for value in given]
     _require_different(path, "value", [*meant, *places])
     return ClassList(_with_colors(named), tuple(values), ignore)
+
+
+def load_titles(path: Path) -> dict[Color, str]:
+    """Return what a `classes.json` of a labelling tool calls its colours.
+
+    There each class has a `title`, and a `color` such as `#118DD7`. It need not list
+    all that the masks hold. Any other file calls nothing.
+
+    Raises:
+        DatasetError: If the file is in no encoding of Unicode.
+    """
+    held = _parsed(path)
+    listed = held.get("classes") if isinstance(held, Mapping) else held
+    titles: dict[Color, str] = {}
+    for item in listed if isinstance(listed, list) else ():
+        title, color = (
+            (item.get("title"), item.get("color"))
+            if isinstance(item, Mapping)
+            else (None, None)
+        )
+        if not (isinstance(title, str) and isinstance(color, str)):
+            return {}
+        name = " ".join(title.split())
+        fits = 0 < len(name) <= MAX_NAME_CHARACTERS and name.isprintable()
+        if not (fits and _HEX_COLOR.fullmatch(color)):
+            return {}
+        red, green, blue = bytes.fromhex(color[1:])
+        titles[red, green, blue] = name
+    return titles
 
 
 def save_classes(path: Path, classes: Classes) -> None:

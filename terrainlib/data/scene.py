@@ -17,7 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.formats import geotiff, pngjpeg
-from terrainlib.data.formats.bands import Bands, Marks, describe, pick
+from terrainlib.data.formats.bands import (
+    BandChoice,
+    Bands,
+    describe,
+    pick,
+)
 from terrainlib.data.formats.geotiff import TiffPicture, open_reduced
 from terrainlib.data.formats.overview import Layer, fitted, overview
 from terrainlib.data.formats.raster import (
@@ -27,6 +32,7 @@ from terrainlib.data.formats.raster import (
     Triple,
     apply_scale,
     check_window,
+    composite_of,
     find_scale,
     missing_note,
     sample_windows,
@@ -45,6 +51,7 @@ class RasterScene:
     width: int
     notes: tuple[str, ...]
     georeference: Georeference | None
+    bands: int
     _scale: Scale = field(repr=False)
     _part: Callable[[Window], Raster] = field(repr=False)
     _layer: Callable[[int], AbstractContextManager[Layer]] = field(repr=False)
@@ -84,7 +91,9 @@ def tiff_scene(picture: TiffPicture) -> RasterScene:
     sample = (picture.raster(w) for w in sample_windows(picture.height, picture.width))
     scale = find_scale(picture.raster((slice(0, 1), slice(0, 1))), sample)
 
-    scaled = partial(apply_scale, scale=scale)
+    used = picture.used
+    shown = composite_of(scale.bands) if used is None else used.shown
+    scaled = partial(_composite, scale=scale, shown=shown)
 
     @contextmanager
     def layer(height: int) -> Iterator[Layer]:
@@ -100,6 +109,7 @@ def tiff_scene(picture: TiffPicture) -> RasterScene:
         picture.width,
         picture.notes + scale.notes,
         picture.georeference,
+        scale.bands,
         scale,
         picture.raster,
         layer,
@@ -112,24 +122,29 @@ def raster_scene(raster: Raster, name: str) -> RasterScene:
     sample = (raster.part(window) for window in sample_windows(height, width))
     scale = find_scale(raster, sample)
     notes = raster.notes + scale.notes + missing_note(raster.valid)
-    return _in_memory(replace(raster, notes=notes), scale, name)
+    shown = None if raster.used is None else raster.used.shown
+    return _in_memory(replace(raster, notes=notes), scale, name, shown)
 
 
 def image_scene(image: Image) -> RasterScene:
     """Return the scene of an image."""
     raster = Raster(
-        image.rgb,
+        image.pixels,
         image.valid,
         None,
         notes=image.notes,
         georeference=image.georeference,
     )
-    return _in_memory(raster, Scale(0.0, 1.0), image.name)
+    scale = Scale(0.0, 1.0, bands=image.bands)
+    return _in_memory(raster, scale, image.name, image.shown)
 
 
-def _in_memory(raster: Raster, scale: Scale, name: str) -> RasterScene:
+def _in_memory(
+    raster: Raster, scale: Scale, name: str, shown: Triple | None
+) -> RasterScene:
     height, width = raster.valid.shape
-    scaled = partial(apply_scale, scale=scale)
+    chosen = shown or composite_of(scale.bands)
+    scaled = partial(_composite, scale=scale, shown=chosen)
     layer = Layer((height, width), (height, width), 0, raster.part, scaled)
     return RasterScene(
         name,
@@ -137,9 +152,18 @@ def _in_memory(raster: Raster, scale: Scale, name: str) -> RasterScene:
         width,
         raster.notes,
         raster.georeference,
+        scale.bands,
         scale,
         raster.part,
         lambda _: nullcontext(layer),
+    )
+
+
+def _composite(raster: Raster, scale: Scale, shown: Triple) -> FloatArray:
+    """Return what people see of pixels, (h, w, 3) float32 RGB in [0, 1]."""
+    values = apply_scale(raster, scale)
+    return (
+        values if shown == (0, 1, 2) == (*range(scale.bands),) else values[..., shown]
     )
 
 
@@ -169,6 +193,10 @@ class Scene(Protocol):
     def georeference(self) -> Georeference | None:
         """Where the pixels lie on the Earth, if the file says so."""
 
+    @property
+    def bands(self) -> int:
+        """Bands B that are read: 3 for red, green and blue."""
+
     def read(self, window: Window) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Return a window of the image.
 
@@ -176,7 +204,7 @@ class Scene(Protocol):
             window: Rows and columns, within the image.
 
         Returns:
-            (h, w, 3) float32 RGB in [0, 1], 0 where there is no data; and (h, w) bool,
+            (h, w, B) float32 in [0, 1], 0 where there is no data; and (h, w) bool,
             False there. Both are the caller's own.
 
         Raises:
@@ -200,7 +228,7 @@ class Scene(Protocol):
 
 @contextmanager
 def open_scene(
-    source: ImageSource, *, name: str | None = None, bands: Triple | None = None
+    source: ImageSource, *, name: str | None = None, bands: BandChoice = None
 ) -> Iterator[Scene]:
     """Open an image to read it by window, and close it afterwards.
 
@@ -228,17 +256,14 @@ def scene_of(image: Image) -> Scene:
 
 
 def list_bands(source: ImageSource, *, name: str | None = None) -> Bands:
-    """Return the bands of a file and which of them are shown, from its header.
+    """Return the bands of a file and which of them are shown.
 
     Raises:
-        ImageError: If the file is missing, no picture, cut off or damaged, or has two
-            bands of which neither is alpha.
+        ImageError: If the file is missing, no picture, cut off or damaged.
     """
     with open_source(source, name, in_parts=True) as opened:
         if opened.kind == "TIFF":
             marks, dtype = geotiff.read_marks(opened)
         else:
-            grey, dtype = pngjpeg.read_colors(opened)
-            names = ("grey",) if grey else ("red", "green", "blue")
-            marks = [Marks(color) for color in names]
+            marks, dtype = pngjpeg.read_marks(opened)
         return describe(marks, dtype, opened.name)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import cv2
 import numpy as np
 
+from terrainlib.data.formats.bands import is_colors
 from terrainlib.data.scene import Scene
 from terrainlib.mask.tiles.feeding import Geometry, geometry_of
 from terrainlib.model.looks import (
@@ -361,6 +362,9 @@ def scene_gap(
         ConfigError: If `scale` is out of bounds.
         ImageError: If the file turns out to be damaged.
     """
+    used = model.record.band_set()
+    if used is not None and not is_colors(used):
+        return Gap("unknown", ("only images in red, green and blue are compared",))
     geometry = geometry_of(model, (scene.height, scene.width), scale)
     statistics = model.record.statistics
     return judge_windows(statistics, _windows(scene, geometry, window_px(statistics)))

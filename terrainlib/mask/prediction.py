@@ -53,7 +53,7 @@ def predict_image(  # noqa: PLR0913 - a fixed name; the options are keywords
 
     Args:
         model: The model.
-        image: An `Image`, or (H, W, 3) float32 RGB in [0, 1].
+        image: An `Image`, or (H, W, B) float32 in [0, 1], B being 3 for RGB.
         height: (H, W) float32 in metres, NaN where there is none; needed by models
             that use heights, ignored by others.
         tiling: `exact`, or `whole` for one pass over the whole image.

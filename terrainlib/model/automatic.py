@@ -140,7 +140,9 @@ def memory_needed(config: TrainingConfig, data: TrainingData) -> int:
 
 
 def _pairs_bytes(config: TrainingConfig, data: TrainingData) -> int:
-    return data.pairs * pair_bytes(config.network.image_size, heights=data.heights)
+    network = config.network
+    each = pair_bytes(network.image_size, bands=network.bands, heights=data.heights)
+    return data.pairs * each
 
 
 def pass_seconds(config: TrainingConfig, pairs: int, machine: Machine) -> float:

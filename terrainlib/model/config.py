@@ -20,6 +20,7 @@ Schedule = Literal["warm_up", "one_cycle", "constant"]
 
 _T = TypeVar("_T")
 
+MAX_BANDS = 64
 MAX_FILTERS = 1024
 MAX_LEVELS = 6
 MAX_IMAGE_SIZE_PX = 1024
@@ -123,7 +124,9 @@ class UNetConfig:
         classes: Number of classes K.
         output: `classes` for softmax probabilities (H, W, K), `colors` for the
             original's three sigmoid channels (H, W, 3).
-        height: Whether a fourth input channel carries the relief.
+        bands: Bands B of the images, 1 to 64; 3 are red, green and blue unless others
+            were chosen.
+        height: Whether a last input channel carries the relief.
         dropout: Share of features dropped after pooling and concatenation, 0 to 0.9.
         batch_norm_momentum: Share of the old statistics kept a step, 0 to 0.999.
         convolution_bias: Whether the 3x3 convolutions have a bias; the normalisation
@@ -139,6 +142,7 @@ class UNetConfig:
     stem_stride: int = 2
     classes: int = 7
     output: OutputKind = "classes"
+    bands: int = 3
     height: bool = False
     dropout: float = 0.0
     batch_norm_momentum: float = 0.9
@@ -152,6 +156,7 @@ class UNetConfig:
         for value in self.filters:
             _within("filters", value, (1, MAX_FILTERS))
         _within("classes", self.classes, (2, 64))
+        _within("bands", self.bands, (1, MAX_BANDS))
         _within("dropout", self.dropout, (0.0, 0.9))
         _within("batch_norm_momentum", self.batch_norm_momentum, (0.0, 0.999))
         _within("image size", self.image_size, (16, MAX_IMAGE_SIZE_PX))
@@ -164,8 +169,8 @@ class UNetConfig:
 
     @property
     def input_channels(self) -> int:
-        """Channels of the input: red, green, blue and, where used, relief."""
-        return 4 if self.height else 3
+        """Channels of the input: the bands and, where used, relief."""
+        return self.bands + self.height
 
     @property
     def output_channels(self) -> int:

@@ -1,4 +1,4 @@
-"""What a network is fed: colours and, where used, relief computed from the heights.
+"""What a network is fed: bands and, where used, relief computed from the heights.
 
 Training, the gallery and the studio all come through here, so that a model sees at
 prediction what it saw in training. No TensorFlow.
@@ -15,30 +15,50 @@ from terrainlib.types import FloatArray
 
 RELIEF_WINDOW_PX = 5
 RELIEF_UNIT_M = 1000.0
+_FAR_M = 1e9  # beyond every height
 
 
 def network_input(
-    rgb: FloatArray, height: FloatArray | None, config: UNetConfig
+    pixels: FloatArray, height: FloatArray | None, config: UNetConfig
 ) -> FloatArray:
     """Return what the network of `config` is fed for one image or a batch.
 
     Args:
-        rgb: (..., H, W, 3) float32 in [0, 1].
+        pixels: (..., H, W, B) float32 in [0, 1].
         height: (..., H, W) float32 in metres at the same resolution, NaN where there is
             none; ignored by networks without relief.
         config: Shape of the network.
 
     Returns:
-        (..., H, W, C) float32, C being 3, or 4 with relief.
+        (..., H, W, C) float32, C being B, or B + 1 with relief.
 
     Raises:
         InputError: If the network needs heights and `height` is None.
     """
     if not config.height:
-        return np.asarray(rgb, dtype=np.float32)
+        return np.asarray(pixels, dtype=np.float32)
     require_heights(config, height)
     metres = relief(cast("FloatArray", height))
-    return np.concatenate([rgb, metres[..., None]], axis=-1, dtype=np.float32)
+    return np.concatenate([pixels, metres[..., None]], axis=-1, dtype=np.float32)
+
+
+def require_bands(config: UNetConfig, bands: int, *, file: str | None = None) -> None:
+    """Refuse an image of another number of bands than a network is fed.
+
+    Args:
+        config: Shape of the network.
+        bands: Bands of the image.
+        file: The image, for the message.
+
+    Raises:
+        InputError: If they differ.
+    """
+    if bands != config.bands:
+        raise InputError(
+            f"the image has {bands} {'band' if bands == 1 else 'bands'}, and the model "
+            f"uses {config.bands}. Read it with the bands of the model.",
+            file=file,
+        )
 
 
 def require_heights(
@@ -72,11 +92,16 @@ def relief(height: FloatArray) -> FloatArray:
         height: (..., H, W) float32 in metres; NaN where there is none.
 
     Returns:
-        (..., H, W) float32, sqrt(range / 1000 m) in a window of 5 px; about 0 to 2.
+        (..., H, W) float32, sqrt(range / 1000 m) of the heights that there are in a
+        window of 5 px, 0 where there are none; about 0 to 2.
     """
-    metres = np.nan_to_num(np.asarray(height, np.float32), nan=0.0)
+    metres = np.asarray(height, np.float32)
     planes = metres.reshape(-1, *metres.shape[-2:])
     window = np.ones((RELIEF_WINDOW_PX, RELIEF_WINDOW_PX), np.uint8)
-    ranges = [cv2.dilate(plane, window) - cv2.erode(plane, window) for plane in planes]
-    result = np.sqrt(np.stack(ranges) / RELIEF_UNIT_M)
+    ranges = [
+        cv2.dilate(np.nan_to_num(plane, nan=-_FAR_M), window)
+        - cv2.erode(np.nan_to_num(plane, nan=_FAR_M), window)
+        for plane in planes
+    ]
+    result = np.sqrt(np.maximum(np.stack(ranges), 0) / RELIEF_UNIT_M)
     return result.reshape(metres.shape).astype(np.float32)

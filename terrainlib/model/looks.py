@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from terrainlib.data.formats.bands import is_colors
 from terrainlib.data.palette import NO_DATA
 from terrainlib.types import BoolArray, ByteArray, FloatArray
 
@@ -384,7 +385,8 @@ def training_statistics(train: "PairCache") -> dict[str, Any]:
     """Return what the training images look like, from 400 of them at most.
 
     Of images larger than the median one the middle is taken. Pixels that have no class
-    in the mask do not count.
+    in the mask do not count. Of other bands than red, green and blue nothing is
+    measured.
 
     Returns:
         `images` looked at; `color_mean` and `color_std`, three values each in [0, 1];
@@ -393,6 +395,8 @@ def training_statistics(train: "PairCache") -> dict[str, Any]:
     """
     count = len(train.ids)
     rows = np.unique(np.linspace(0, count - 1, MAX_IMAGES).astype(int))
+    if train.bands is not None and not is_colors(train.bands):
+        return {"images": len(rows)}
     side = train.side
     middles = train.middles(side)
     pairs = ((middles.images[row], middles.masks[row] != NO_DATA) for row in rows)

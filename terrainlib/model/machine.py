@@ -186,9 +186,9 @@ def training_bytes(config: TrainingConfig) -> int:
     return _LIBRARY_BYTES + _BYTES * kept
 
 
-def pair_bytes(size: int, *, heights: bool) -> int:
+def pair_bytes(size: int, *, bands: int = 3, heights: bool) -> int:
     """Return what a prepared pair of `size` px takes: image, mask and any height."""
-    return size**2 * (8 if heights else 4)
+    return size**2 * (bands + (5 if heights else 1))
 
 
 def multiplications(network: UNetConfig, size: int) -> int:

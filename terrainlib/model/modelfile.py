@@ -8,11 +8,14 @@ What is in a file is never run, and Keras never deserialises it here.
 import io
 import re
 import stat
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Self
 
 from terrainlib import files
+from terrainlib.data.formats.bands import BandChoice
+from terrainlib.data.formats.raster import BandKey
 from terrainlib.data.palette import Classes
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import ModelFileError
@@ -80,6 +83,17 @@ class TerrainModel:
         """Return the model of a file; without its network, what the record tells."""
         classes, config = record.terrain_classes(), record.unet_config()
         return cls(network, classes, config, record.scale, record, record.name, path)
+
+    def bands(self, asked: Sequence[BandKey] | None = None) -> BandChoice:
+        """Return which bands of an image to read.
+
+        Args:
+            asked: Those that were chosen for the image, by number or name.
+        """
+        used = self.record.band_set()
+        if used is None or asked is None:
+            return used or asked
+        return replace(used, asked=tuple(asked))
 
 
 def load_model(model: str | Path) -> TerrainModel:

@@ -22,7 +22,7 @@ def build_unet(config: UNetConfig) -> Any:
     one build fit another.
 
     Returns:
-        A `keras.Model` from (N, H, W, C) float32, colours in [0, 1] and C being
+        A `keras.Model` from (N, H, W, C) float32, bands in [0, 1] and C being
         `config.input_channels`, to (N, H, W, K) float32 class probabilities, or for
         `colors` (N, H, W, 3) colours in [0, 1]. H and W are any multiples of
         `config.size_multiple`.

@@ -1,7 +1,7 @@
 """The pixel classifier: it knows no shapes, is fitted in seconds and never saved.
 
 A U-Net deserves its place where it is clearly ahead of this. Each pixel is described by
-its colour (and height), and by blur and local spread around it at three scales;
+its bands (and height), and by blur and local spread around it at three scales;
 boosted trees on histograms name its class. Files of such a classifier are pickles,
 which run code when they are opened: it is therefore fitted again from its data.
 scikit-learn is loaded when a classifier is fitted, no TensorFlow at all.
@@ -34,52 +34,54 @@ def reach_px(*, use_height: bool) -> int:
 
 
 def classifier_input(
-    rgb: FloatArray, height: FloatArray | None, *, use_height: bool
+    bands: FloatArray, height: FloatArray | None, *, use_height: bool
 ) -> FloatArray:
-    """Return what a pixel classifier is fed: colours, and metres as they are.
+    """Return what a pixel classifier is fed: bands, and metres as they are.
 
     Args:
-        rgb: (..., H, W, 3) float32 in [0, 1].
+        bands: (..., H, W, B) float32 in [0, 1].
         height: (..., H, W) float32 in metres, NaN where there is none.
         use_height: Whether the classifier was fitted with heights.
 
     Returns:
-        (..., H, W, 3) float32, or (..., H, W, 4) with heights.
+        (..., H, W, B) float32, or (..., H, W, B + 1) with heights.
 
     Raises:
         InputError: If heights are needed and `height` is None.
     """
     if not use_height:
-        return np.asarray(rgb, np.float32)
+        return np.asarray(bands, np.float32)
     if height is None:
         raise InputError(
             "the pixel classifier was asked to use heights, and there are none. Give "
             "pairs that all have a height file, or leave the heights out."
         )
-    return np.concatenate([rgb, height[..., None]], axis=-1, dtype=np.float32)
+    return np.concatenate([bands, height[..., None]], axis=-1, dtype=np.float32)
 
 
-def pixel_features(pixels: FloatArray) -> FloatArray:
+def pixel_features(pixels: FloatArray, *, use_height: bool) -> FloatArray:
     """Return what each pixel is judged by.
 
-    Colours count in steps of 1/255 and heights in whole metres: sums over windows are
+    Bands count in steps of 1/255 and heights in whole metres: sums over windows are
     then whole numbers and exact, so that a tile gives what the whole image gives.
 
     Args:
-        pixels: (H, W, 3) or (H, W, 4) float32; RGB in [0, 1] and metres, NaN where
-            there is no height.
+        pixels: (H, W, B) float32, bands in [0, 1], or (H, W, B + 1) with metres behind,
+            NaN where there is no height.
+        use_height: Whether there are heights.
 
     Returns:
-        (H, W, 21) or (H, W, 28) float32: the colours, then their means and standard
-        deviations in each window of `COLOR_WINDOWS_PX`, mirrored at the border; then
-        the same of the heights with `HEIGHT_WINDOWS_PX`.
+        (H, W, 7 B) float32, or 7 more with heights: the bands, then their means and
+        standard deviations in each window of `COLOR_WINDOWS_PX`, mirrored at the
+        border; then the same of the heights with `HEIGHT_WINDOWS_PX`.
     """
+    bands = pixels.shape[-1] - use_height
     values = pixels.astype(np.float64)
-    values[..., :3] *= 255
+    values[..., :bands] *= 255
     values = np.rint(values)
-    features = _described(values[..., :3], COLOR_WINDOWS_PX)
-    if values.shape[-1] > 3:
-        features += _described(values[..., 3:], HEIGHT_WINDOWS_PX)
+    features = _described(values[..., :bands], COLOR_WINDOWS_PX)
+    if use_height:
+        features += _described(values[..., bands:], HEIGHT_WINDOWS_PX)
     return np.concatenate(features, axis=-1, dtype=np.float32)
 
 
@@ -152,7 +154,7 @@ class PixelClassifier:
         """Return the class probabilities of a batch.
 
         Args:
-            batch: (N, H, W, 3) float32 RGB in [0, 1], or (N, H, W, 4) with metres.
+            batch: (N, H, W, B) float32 in [0, 1], or (N, H, W, B + 1) with metres.
 
         Returns:
             (N, H, W, K) float32, summing to 1 along K.
@@ -161,7 +163,7 @@ class PixelClassifier:
 
     def _predict(self, pixels: FloatArray) -> FloatArray:
         """Return the probabilities of one image, some rows of features at a time."""
-        features = pixel_features(pixels)
+        features = pixel_features(pixels, use_height=self.height)
         flat = features.reshape(-1, features.shape[-1])
         result = np.zeros((len(flat), self.classes), np.float32)
         seen = np.asarray(self.trees.classes_, np.intp)
@@ -226,12 +228,14 @@ def _as_model(
         filters=(1, 1),  # the smallest: sizes are padded to multiples of 2 only
         stem_stride=1,
         classes=len(classes),
+        bands=train.images[0].shape[2],
         height=network.height,
     )
     record = ModelRecord(
         config=config.to_dict(),
         classes=class_list(classes),
         name=PIXEL_CLASSIFIER_NAME,
+        bands=None if train.bands is None else train.bands.to_dict(),
         scale=train.scale,
         receptive_field=reach_px(use_height=network.height),
     )
@@ -264,13 +268,13 @@ def _sample(
     features, labels = [], []
     for row in rows:
         watch.check()
-        rgb = train.images[row].astype(np.float32) / 255
+        bands = train.images[row].astype(np.float32) / 255
         heights = None if train.heights is None else train.heights[row]
-        pixels = classifier_input(rgb, heights, use_height=height)
+        pixels = classifier_input(bands, heights, use_height=height)
         mask = train.masks[row].ravel()
         places = np.flatnonzero(mask != NO_DATA)
         places = rng.choice(places, min(share, len(places)), replace=False)
-        table = pixel_features(pixels)
+        table = pixel_features(pixels, use_height=height)
         features.append(table.reshape(-1, table.shape[-1])[places])
         labels.append(mask[places])
     return np.concatenate(features), np.concatenate(labels)

@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field, GetPydanticSchema, with_config
 from typing_extensions import TypedDict  # pydantic takes none other before Python 3.12
 
+from terrainlib.data.formats.raster import BandSet
 from terrainlib.data.palette import (
     MAX_CLASSES,
     MAX_NAME_CHARACTERS,
@@ -24,7 +25,7 @@ from terrainlib.errors import ModelFileError
 from terrainlib.metrics import SCORES, scores
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.looks import MAX_GROUPS, Looks
-from terrainlib.types import Amount, Count, Moment, Share, Text, checked
+from terrainlib.types import Amount, Count, Moment, Share, Text, checked, fits
 
 FORMAT: Final = 1
 PIXEL_CLASSIFIER_NAME: Final = "Pixel classifier"
@@ -145,6 +146,8 @@ class ModelRecord:
         config: JSON form of its `UNetConfig`.
         classes: `[{"name": ..., "color": [r, g, b]}, ...]`, in the order of indices.
         name: What the model is called.
+        bands: JSON form of the `BandSet` that images are read with; None for red,
+            green and blue as each file has them.
         scale: Working pixels per original pixel; None for the original's files, which
             take the whole image resized to the input.
         receptive_field: Half-width of the receptive field in working px.
@@ -179,6 +182,7 @@ class ModelRecord:
         Field(min_length=2, max_length=MAX_CLASSES),
     ]
     name: _Short = ""
+    bands: Annotated[dict[str, Any], fits(BandSet)] | None = None
     scale: Annotated[float, Field(ge=1 / 256, le=256, allow_inf_nan=False)] | None = (
         None
     )
@@ -207,8 +211,11 @@ class ModelRecord:
     format: int = FORMAT
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the plain JSON form."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+        """Return the plain JSON form, without `bands` where there are none."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        if self.bands is None:
+            del values["bands"]
+        return values
 
     def unet_config(self) -> UNetConfig:
         """Return the configuration of the network.
@@ -221,6 +228,10 @@ class ModelRecord:
             return UNetConfig.from_dict(self.config)
         except ValueError as error:
             raise _unusable(error) from error
+
+    def band_set(self) -> BandSet | None:
+        """Return the bands that images are read with; None for plain RGB."""
+        return checked(BandSet, self.bands) if self.bands else None
 
     def terrain_classes(self) -> Classes:
         """Return the classes."""
@@ -256,6 +267,9 @@ class ModelRecord:
             raise _unusable(
                 f"it names {len(record.classes)} classes for {config.classes} outputs"
             )
+        used = record.band_set()
+        if config.bands != (3 if used is None else len(used.bands)):
+            raise _unusable(f"it does not name the {config.bands} bands of its input")
         return record
 
 

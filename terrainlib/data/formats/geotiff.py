@@ -12,14 +12,15 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data.formats.bands import Choice, Marks, choose
+from terrainlib.data.formats.bands import BandChoice, Choice, Marks, choose
 from terrainlib.data.formats.place import MASK_ENDING, sidecar, tiff_place, turning
 from terrainlib.data.formats.raster import (
     SIDEWAYS,
+    BandSet,
     Georeference,
     Grid,
     Raster,
-    Triple,
+    few_windows,
     stored_window,
     upright,
     whole,
@@ -41,6 +42,8 @@ from terrainlib.errors import ImageError
 from terrainlib.types import Window
 
 _STRIP_MB: Final = 32
+_ALPHA: Final = "alpha"
+_PLAIN_SHARE: Final = 0.9  # of an alpha's values above 0 are the same
 _MASK_BYTES: Final = MAX_FILE_MB * 1_000_000
 _NOT_PLACED: Final = (
     ", which are not used: read as a picture without a place. Warp it onto a grid, for "
@@ -61,6 +64,7 @@ class TiffPicture:
         masked: Whether a mask inside the file says where there is data.
         notes: What the reader should know of the file and the choice.
         georeference: Where the pixels lie, None where the file does not say.
+        used: The set that the bands are; None for grey or RGB.
         turned: How pixels are turned when they are read, 1 to 8 as in EXIF.
         beside: The mask beside the file that says where there is data, if it is used.
     """
@@ -73,6 +77,7 @@ class TiffPicture:
     masked: bool
     notes: tuple[str, ...]
     georeference: Georeference | None
+    used: BandSet | None = None
     turned: int = 1
     beside: OpenTiff | None = None
 
@@ -129,6 +134,7 @@ class TiffPicture:
             notes=self.notes,
             georeference=self.georeference,
             file_bands=self.tiff.data.count - (self.choice.alpha is not None),
+            used=self.used,
             nodata=self.nodata,
         )
 
@@ -152,7 +158,7 @@ class TiffPicture:
 
 @contextmanager
 def open_picture(
-    source: OpenSource, bands: Triple | None = None, *, in_parts: bool = False
+    source: OpenSource, bands: BandChoice = None, *, in_parts: bool = False
 ) -> Iterator[TiffPicture]:
     """Open a file and choose its bands.
 
@@ -164,7 +170,7 @@ def open_picture(
         tiff = stack.enter_context(open_tiff(source, in_parts=in_parts))
         with faults(lambda: damaged(source.name)):
             data = tiff.data
-            choice = choose(_marks(data), bands, source.name)
+            choice = choose(_marks(tiff), bands, source.name)
             placing = _placing(source, data)
             masked = _is_masked(data)
         beside, mask_notes = (None, ()) if masked else _open_beside(tiff, stack)
@@ -182,6 +188,7 @@ def open_picture(
                 + mask_notes
                 + choice.notes,
                 placing.place,
+                bands if isinstance(bands, BandSet) else None,
                 placing.turned,
                 beside,
             )
@@ -261,9 +268,15 @@ def read_grid(source: OpenSource, *, in_parts: bool = False) -> Grid:
 
 
 def read_marks(source: OpenSource) -> tuple[list[Marks], str]:
-    """Return what the header says about each band, and the type of their samples."""
+    """Return what a file says about each band, and the type of their samples."""
     with open_tiff(source, in_parts=True) as tiff, faults(lambda: damaged(source.name)):
-        return _marks(tiff.data), str(tiff.data.dtypes[0])
+        return _marks(tiff), str(tiff.data.dtypes[0])
+
+
+def read_maximum(source: OpenSource) -> int | None:
+    """Return the full scale that a file declares, None for floats."""
+    with open_tiff(source, in_parts=True) as tiff, faults(lambda: damaged(source.name)):
+        return _maximum(tiff.data)
 
 
 def check_intact(source: OpenSource) -> None:
@@ -278,7 +291,7 @@ def check_intact(source: OpenSource) -> None:
             tiff.read(bands, window)
 
 
-def decode(source: OpenSource, bands: Triple | None = None) -> Raster:
+def decode(source: OpenSource, bands: BandChoice = None) -> Raster:
     """Return the pixels of the first page as stored, but upright.
 
     Raises:
@@ -315,13 +328,34 @@ def _strips(tiff: OpenTiff, bands: int) -> Iterator[Window]:
         yield slice(row, min(row + rows, tiff.height)), columns
 
 
-def _marks(data: Any) -> list[Marks]:
+def _marks(tiff: OpenTiff) -> list[Marks]:
+    """Return what a file says about its bands; what is no alpha is not called so."""
+    data = tiff.data
     try:
         names = data.descriptions
     except UnicodeDecodeError:  # names in an encoding that is not stated
         names = [None] * data.count
-    pairs = zip(data.colorinterp, names, strict=True)
-    return [Marks(color.name, name) for color, name in pairs]
+    colors = [color.name for color in data.colorinterp]
+    for number in data.indexes if data.count > 1 else ():
+        if colors[number - 1] == _ALPHA and not _is_alpha(tiff, number):
+            colors[number - 1] = "undefined"
+    return [Marks(*pair) for pair in zip(colors, names, strict=True)]
+
+
+def _is_alpha(tiff: OpenTiff, number: int) -> bool:
+    """Say whether a band that is marked alpha is one: all or nothing, hardly between.
+
+    GDAL calls the fourth of four bands alpha unless it is told what it is; often it is
+    near infrared, in which water is 0. Where it is 0 all over, the others decide.
+    """
+    windows = few_windows(tiff.height, tiff.width)
+    values = [tiff.read([number], window) for window in windows]
+    filled = np.concatenate([part[part > 0] for part in values])
+    if filled.size:
+        _, counts = np.unique(filled, return_counts=True)
+        return bool(counts.max() >= _PLAIN_SHARE * filled.size)
+    others = [band for band in tiff.data.indexes if band != number]
+    return all(np.ptp(tiff.read(others, window)) == 0 for window in windows)
 
 
 def _maximum(data: Any) -> int | None:

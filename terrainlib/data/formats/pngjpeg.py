@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from terrainlib.data.formats.bands import Marks, picture_marks
 from terrainlib.data.formats.place import turning, world_place
 from terrainlib.data.formats.raster import (
     ALPHA_NOTE,
@@ -176,6 +177,7 @@ _PILLOW_ERRORS: Final = (
 )
 _EXIF_ORIENTATION: Final = 0x0112
 _EXIF: Final = "EXIF orientation"
+_PALETTES: Final = frozenset({"P", "PA"})
 _ONE_BAND: Final = frozenset({"1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "F"})
 # For 16-bit samples that Pillow would cut to 8: the decoder's modes that let the high
 # bytes through and the low bytes; for grey with alpha, all four bytes at once.
@@ -195,12 +197,15 @@ def read_grid(source: OpenSource) -> Grid:
     return Grid(*sides, place)
 
 
-def read_colors(source: OpenSource) -> tuple[bool, str]:
-    """Say from the header whether a picture is grey, and its samples' type."""
+def read_marks(source: OpenSource) -> tuple[list[Marks], str]:
+    """Return from the header what the bands are, and their samples' type."""
     image = _open(source)
     header = read_header(source.handle) if source.kind == "PNG" else None
     wide = header is not None and header.bits == 16
-    return image.mode in _ONE_BAND, "uint16" if wide else "uint8"
+    marks = picture_marks(1 if image.mode in _ONE_BAND else 3)
+    if image.mode in _PALETTES:
+        marks = [Marks("palette")]
+    return marks, "uint16" if wide else "uint8"
 
 
 def check_intact(source: OpenSource) -> None:

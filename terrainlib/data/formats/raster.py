@@ -1,22 +1,28 @@
 """Pixels as a file stores them, before any choice of range; shared by the decoders."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from terrainlib.errors import ConfigError
-from terrainlib.types import Window
+from terrainlib.types import Finite, Window
 
 Triple = tuple[int, int, int]
+BandKey = int | str  # a band's number, from 1, or its name
+Samples = Literal["8-bit", "integer", "floating point"]
+MAX_BANDS: Final = 64
+_Place = Annotated[int, Field(ge=0, lt=MAX_BANDS)]
 
 # A sample is 256 windows of 64 px, about a million pixels. Their origins lie on
 # multiples of 64, so that each lies within one tile where tiles have 128, 256 ... px.
 _SAMPLE_PX: Final = 64
 _SAMPLE_WINDOWS: Final = 256
 _SMALL_PIXELS: Final = 4_000_000
+_FEW: Final = 4  # in each direction
 
 
 def whole(height: int, width: int) -> Window:
@@ -67,6 +73,16 @@ def sample_windows(height: int, width: int) -> list[Window]:
     ]
 
 
+def few_windows(height: int, width: int) -> list[Window]:
+    """Return at most 16 windows of 64 px, evenly spread over an image."""
+    down, across = -(-height // _SAMPLE_PX), -(-width // _SAMPLE_PX)
+    return [
+        (_cell(row, height), _cell(column, width))
+        for row in spread(down, min(down, _FEW))
+        for column in spread(across, min(across, _FEW))
+    ]
+
+
 def _cell(number: int, length: int) -> slice:
     start = number * _SAMPLE_PX
     return slice(start, min(length, start + _SAMPLE_PX))
@@ -92,6 +108,80 @@ class Georeference:
     crs_wkt: str
     transform: Transform
     nodata: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class UsedBand:
+    """A band that images are read with.
+
+    Attributes:
+        name: What the files call it; empty where they do not.
+        number: Its number in them, from 1.
+        low: The value that becomes 0.
+        high: The value that becomes 1.
+    """
+
+    name: Annotated[str, Field(max_length=200)]
+    number: Annotated[int, Field(ge=1, le=2**16)]
+    low: Finite
+    high: Finite
+
+
+@dataclass(frozen=True, slots=True)
+class BandSet:
+    """The bands that the images of a data set are read with, and a model is fed.
+
+    Attributes:
+        bands: The bands, in the order of the network's channels.
+        samples: What kind of values their scaling is for.
+        file_bands: Bands that the files of the data set have, without alpha.
+        shown: Which of the bands, from 0, people see as red, green and blue.
+        asked: Bands to take instead of those of these names, for a single file.
+    """
+
+    bands: Annotated[tuple[UsedBand, ...], Field(min_length=1, max_length=MAX_BANDS)]
+    samples: Samples
+    file_bands: Annotated[int, Field(ge=1, le=2**16)]
+    shown: tuple[_Place, _Place, _Place]
+    asked: tuple[BandKey, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if max(self.shown) >= len(self.bands):
+            raise ValueError("`shown` names a band that is not used")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What to call each band."""
+        return tuple(band.name or f"band {band.number}" for band in self.bands)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain JSON form, without what was asked for a single file."""
+        return {
+            "bands": [
+                {"name": b.name, "number": b.number, "low": b.low, "high": b.high}
+                for b in self.bands
+            ],
+            "samples": self.samples,
+            "file_bands": self.file_bands,
+            "shown": list(self.shown),
+        }
+
+
+def samples_of(dtype: Any, maximum: int | None) -> Samples:
+    """Return what kind of values a file holds.
+
+    Args:
+        dtype: Type of its samples.
+        maximum: Their full scale, None for floats.
+    """
+    if maximum is None:
+        return "floating point"
+    return "8-bit" if maximum <= 255 and np.dtype(dtype).kind == "u" else "integer"
+
+
+def composite_of(bands: int) -> Triple:
+    """Return which of so many bands, from 0, people are shown as red, green, blue."""
+    return (0, min(1, bands - 1), min(2, bands - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +241,15 @@ class Raster:
     """Decoded pixels with what the file says about them.
 
     Attributes:
-        pixels: (H, W, B) of the file's own type, B = 1 or 3 (RGB).
+        pixels: (H, W, B) of the file's own type; B is 1 or 3 (RGB), or the bands of
+            `used`.
         valid: (H, W) bool, False where alpha is 0 or the file says no data.
         maximum: Full scale that the file declares (255 for 8 bit); None for floats.
         palette: (n, 3) uint8 colours that the pixels index, if it is a palette image.
         notes: What was done to the pixels, for people.
         georeference: Where they lie, if the file says so.
         file_bands: Bands of the file without alpha, where that is more than B.
+        used: The set that the bands are; None for grey or RGB.
         nodata: Value that the file declares as no data, None without one.
     """
 
@@ -168,6 +260,7 @@ class Raster:
     notes: tuple[str, ...] = ()
     georeference: Georeference | None = None
     file_bands: int = 0
+    used: BandSet | None = None
     nodata: float | None = None
 
     @property
@@ -197,24 +290,27 @@ _FLOAT_TOLERANCE: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How stored samples become red, green and blue.
+    """How stored samples become values from 0 to 1.
 
     Attributes:
-        low: The value that becomes 0.
-        high: The value that becomes 1.
+        low: The value that becomes 0, or (B,) of each band.
+        high: The value that becomes 1, or (B,) of each band.
         notes: What that does to the pixels, for people.
+        bands: Bands of the result; grey is repeated for three.
     """
 
-    low: float
-    high: float
+    low: float | NDArray[np.float32]
+    high: float | NDArray[np.float32]
     notes: tuple[str, ...] = ()
+    bands: int = 3
 
 
-def to_rgb(raster: Raster) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Return a whole picture as RGB with notes of what was done.
+def to_unit(raster: Raster) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """Return a whole picture with values from 0 to 1, and notes of what was done.
 
     Returns:
-        (H, W, 3) float32 in [0, 1], 0 where there is no data; and the notes.
+        (H, W, B) float32 in [0, 1], 0 where there is no data, B being 3 (RGB) or the
+        bands of the raster's set; and the notes.
     """
     height, width = raster.valid.shape
     parts = (raster.part(window) for window in sample_windows(height, width))
@@ -226,29 +322,58 @@ def to_rgb(raster: Raster) -> tuple[NDArray[np.float32], tuple[str, ...]]:
 def find_scale(picture: Raster, sample: Iterable[Raster]) -> Scale:
     """Return how to scale a picture, the same for each of its parts.
 
-    8 bits are divided by their full scale. More bits are too if the 98th percentile of
-    the pixels with data uses more than a quarter of it; otherwise the 2nd to the 98th
-    percentile is stretched, all bands together. Floats in [0, 1] stay as they are, up
-    to 255 they are divided by it, all others are stretched.
+    A set of bands brings its own scaling, for values of the kind it was made for.
+    Else 8 bits are divided by their full scale. More bits are too if the 98th
+    percentile of the pixels with data uses more than a quarter of it; otherwise the 2nd
+    to the 98th percentile is stretched, all bands of RGB together. Floats in [0, 1]
+    stay as they are, up to 255 they are divided by it, all others are stretched.
 
     Args:
         picture: Any part of it.
         sample: Parts that stand for all of it; looked at only where they matter.
     """
-    grey = picture.palette is None and picture.pixels.shape[2] == 1
-    last = ("grey, used as red, green and blue",) if grey else ()
     if picture.palette is not None:
         return Scale(0.0, 255.0, ("palette colours converted to RGB",))
-    low, high, notes = _value_range(picture, sample)
+    dtype, maximum = picture.pixels.dtype, picture.maximum
+    kind = samples_of(dtype, maximum)
+    if picture.used is not None:
+        return _scale_of_set(picture.used, kind, picture, sample)
+    grey = picture.pixels.shape[2] == 1
+    last = ("grey, used as red, green and blue",) if grey else ()
+    if kind == "8-bit":
+        return Scale(0.0, float(maximum or 255), last)
+    values = np.concatenate([part.pixels[part.valid].ravel() for part in sample])
+    low, high, notes = value_range(values, maximum)
     return Scale(low, high, notes + last)
 
 
+def _scale_of_set(
+    used: BandSet, kind: Samples, picture: Raster, sample: Iterable[Raster]
+) -> Scale:
+    count = len(used.bands)
+    if kind == used.samples:
+        low, high = ([getattr(b, end) for b in used.bands] for end in ("low", "high"))
+        return Scale(_array(low), _array(high), bands=count)
+    note = f"{kind} values, where the training images have {used.samples} ones: scaled"
+    if kind == "8-bit":
+        note += f" from 0..{picture.maximum}"
+        return Scale(0.0, float(picture.maximum or 255), (note,), count)
+    values = np.concatenate([part.pixels[part.valid] for part in sample])
+    ranges = [value_range(column, picture.maximum)[:2] for column in values.T]
+    low, high = zip(*ranges, strict=True)
+    return Scale(_array(low), _array(high), (f"{note} by their own range",), count)
+
+
+def _array(values: Sequence[float]) -> NDArray[np.float32]:
+    return np.array(values, np.float32)
+
+
 def apply_scale(raster: Raster, scale: Scale) -> NDArray[np.float32]:
-    """Return pixels as RGB: (H, W, 3) float32 in [0, 1], 0 where there is no data."""
-    rgb = _stretch(raster.colors(), scale.low, scale.high)
+    """Return pixels as (H, W, B) float32 in [0, 1], 0 where there is no data."""
+    values = _stretch(raster.colors(), scale)
     if not raster.valid.all():
-        rgb[~raster.valid] = 0.0
-    return rgb
+        values[~raster.valid] = 0.0
+    return values
 
 
 def missing_note(valid: NDArray[np.bool_]) -> tuple[str, ...]:
@@ -260,37 +385,41 @@ def missing_note(valid: NDArray[np.bool_]) -> tuple[str, ...]:
     return (f"{share} % of the pixels have no data",)
 
 
-def _stretch(samples: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
-    """Return (H, W, 3) float32: 0 for `low` and less, 1 for `high` and more."""
-    rgb = np.empty((*samples.shape[:2], 3), np.float32)
-    if samples.dtype == np.uint8 and low == 0 and high >= 255:
-        np.divide(samples, np.float32(high), out=rgb)  # quick, nothing to clip
-        return rgb
+def _stretch(samples: NDArray[Any], scale: Scale) -> NDArray[np.float32]:
+    """Return (H, W, B) float32: 0 for `low` and less, 1 for `high` and more."""
+    low, high = scale.low, scale.high
+    values = np.empty((*samples.shape[:2], scale.bands), np.float32)
+    full = samples.dtype == np.uint8 and np.all(low == 0) and np.all(high >= 255)
+    if full:
+        np.divide(samples, np.float32(high), out=values)  # quick, nothing to clip
+        return values
     with np.errstate(invalid="ignore", over="ignore"):
-        if low:
-            np.subtract(samples, low, out=rgb, casting="unsafe")
+        if np.any(low):
+            np.subtract(samples, low, out=values, casting="unsafe")
         else:
-            np.copyto(rgb, samples, casting="unsafe")
-    rgb /= np.float32(high - low) if high > low else np.float32(1)
-    return np.clip(rgb, 0.0, 1.0, out=rgb)
+            np.copyto(values, samples, casting="unsafe")
+    spread = np.float32(high - low)
+    values /= np.where(spread > 0, spread, np.float32(1))
+    return np.clip(values, 0.0, 1.0, out=values)
 
 
-def _value_range(
-    picture: Raster, sample: Iterable[Raster]
+def value_range(
+    values: NDArray[Any], maximum: int | None
 ) -> tuple[float, float, tuple[str, ...]]:
-    """Return the values that become 0 and 1, and a note where that was a choice."""
-    maximum = picture.maximum
-    if maximum is not None and maximum <= 255 and picture.pixels.dtype.kind == "u":
-        return 0.0, float(maximum), ()
-    parts = [part.pixels[part.valid].ravel() for part in sample]
-    values = np.concatenate(parts).astype(np.float64)
+    """Return the values that become 0 and 1, and a note where that was a choice.
+
+    Args:
+        values: (N,) of the file's own type, of more than 8 bits.
+        maximum: Full scale that the file declares; None for floats.
+    """
     if values.size == 0:
         return 0.0, float(maximum or 1), ()
+    signed = values.dtype.kind == "i"
+    values = values.astype(np.float64)
     low, high = (float(v) for v in np.percentile(values, (_LOW_PERCENT, _HIGH_PERCENT)))
     least, most = float(values.min()), float(values.max())
     if maximum is None:
         return _float_range(least, most, low, high)
-    signed = picture.pixels.dtype.kind == "i"
     bits = maximum.bit_length() + signed
     if least >= 0 and high > maximum * _USED_SHARE:
         return 0.0, float(maximum), (f"{bits}-bit scaled from 0..{maximum:,}",)

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from terrainlib import files
-from terrainlib.data.choices import BandName, Choices, save_choices
+from terrainlib.data.choices import BandKeys, Choices, save_choices
 from terrainlib.data.labels.layers import Box, LabelFile, Layer, classes_of, open_labels
 from terrainlib.data.labels.places import PATCHES_FILE, Place, crs_name, write_places
 from terrainlib.data.labels.scenes import (
@@ -80,7 +80,7 @@ class PatchOptions:
     field: str | None = None
     size: int | None = None
     width: float = DEFAULT_WIDTH_PX
-    bands: tuple[BandName, ...] | None = None
+    bands: BandKeys | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None:

@@ -101,7 +101,8 @@ class _Group:
         self.pairs: dict[str, dict[Part, Item]] = {}  # by id
         self._used: set[int] = set()
         for key in _KEYS:
-            self._pair(key)
+            if len(self._used) < len(self.items):
+                self._pair(key)
 
     def _pair(self, key: Callable[[Item], str]) -> None:
         """Bring together what has a key in common and is not used yet."""
@@ -169,8 +170,9 @@ def _without_pairs(container: str, group: _Group) -> Problem:
 def _left_over(group: _Group, wanted: Wanted) -> Iterator[Problem]:
     """Yield what is wrong with each file that belongs to no pair."""
     told: set[str] = set()
-    used = _index(group)
-    for item in group.left():
+    left = group.left()
+    used = _index(group) if left else {}
+    for item in left:
         first = next((used[k] for k in _marks(item) if k in used), None)
         if first is not None:
             yield _double(item, first)

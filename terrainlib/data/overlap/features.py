@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.dataset import Dataset, read_pair_height
-from terrainlib.data.imagery import read_image
+from terrainlib.data.imagery import BandChoice, read_image
 from terrainlib.data.layout import Pair
 from terrainlib.data.parallel import ordered_map
 from terrainlib.errors import ImageError, StoppedError
@@ -93,9 +93,11 @@ def read_patches(
     median = float(np.median([max(pair.size) for pair in dataset.pairs]))
     limit = int(np.clip(MAX_FEATURES // len(dataset.pairs), *FEATURES_A_PATCH))
 
+    bands = dataset.band_set
+
     def look(pair: Pair) -> _Seen | None:
         try:
-            return _look(pair, median, limit)
+            return _look(pair, bands, median, limit)
         except (ImageError, OSError):
             return None
 
@@ -107,9 +109,9 @@ def read_patches(
     return [one.picture if one else None for one in seen], _joined(seen, median)
 
 
-def _look(pair: Pair, median: float, limit: int) -> _Seen:
+def _look(pair: Pair, bands: BandChoice, median: float, limit: int) -> _Seen:
     """Read one patch; find at most `limit` features, the strongest."""
-    image = read_image(pair.image)
+    image = read_image(pair.image, bands=bands)
     grey = np.asarray(cv2.cvtColor(image.rgb, cv2.COLOR_RGB2GRAY) * 255, np.uint8)
     longest = max(grey.shape)
     factor = min(PICTURE_SIDE_PX / median, 1.0)

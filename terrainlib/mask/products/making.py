@@ -188,7 +188,9 @@ def predict_file(  # noqa: PLR0913 - what to make is one argument; the rest are 
     """
     start = time.perf_counter()
     with ExitStack() as stack:
-        scene = stack.enter_context(open_scene(image, name=name, bands=wanted.bands))
+        scene = stack.enter_context(
+            open_scene(image, name=name, bands=model.bands(wanted.bands))
+        )
         metres = None
         if heights is not None:
             opened = stack.enter_context(open_heights(heights))
@@ -207,9 +209,12 @@ def predict_file(  # noqa: PLR0913 - what to make is one argument; the rest are 
     return _made(task, done, extras, gap, time.perf_counter() - start)
 
 
-def file_names(stem: str, wanted: Wanted, *, placed: bool) -> tuple[str, ...]:
+def file_names(
+    stem: str, wanted: Wanted, *, placed: bool, system: bool = True
+) -> tuple[str, ...]:
     """Return the name of every file that may be written for an image."""
-    return tuple(f"{stem}{file.ending}" for file in files_of(wanted, placed=placed))
+    files = files_of(wanted, placed=placed, system=system)
+    return tuple(f"{stem}{file.ending}" for file in files)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -312,7 +317,7 @@ def _keep_inputs(task: Task, sources: tuple[ImageSource | None, ...]) -> None:
         for source in sources
         if isinstance(source, str | Path)
     }
-    for file in files_of(task.wanted, placed=task.placed):
+    for file in task.possible:
         if (taken := inputs.get(task.path(file.ending).resolve())) is not None:
             raise InputError(
                 f"a result would replace the input {taken}. Choose another folder, or "

@@ -20,7 +20,12 @@ from terrainlib.mask.rasters.geotiff import (
     SoftRasterSink,
     WeightRasterSink,
 )
-from terrainlib.mask.rasters.png import ClassPngSink, SharpenedPngSink, SoftPngSink
+from terrainlib.mask.rasters.png import (
+    ClassPngSink,
+    SharpenedPngSink,
+    SoftPngSink,
+    WorldFileSink,
+)
 from terrainlib.mask.tiles.bands import FileSink, Plane
 
 # Name for people and media type, by the ending of a file.
@@ -51,6 +56,8 @@ class ProductFile:
         about: What it is, for the studio's downloads, without the full stop; empty for
             what is not offered there.
         amount: Whether the sink also takes the `amount` that was asked for.
+        world: Whether it is the world file of the PNG before it, written for images
+            whose place names no coordinate reference system.
     """
 
     ending: str
@@ -59,6 +66,7 @@ class ProductFile:
     listed: str = ""
     about: str = ""
     amount: bool = False
+    world: bool = False
 
     @property
     def suffix(self) -> str:
@@ -118,9 +126,18 @@ class Product:
         value = getattr(wanted, self.field) if self.option else True
         return value is not None and value is not False
 
-    def files_for(self, *, placed: bool) -> list[ProductFile]:
-        """Return the files of it for images with or without a place."""
-        return [file for file in self.files if file.place in (None, placed)]
+    def files_for(self, *, placed: bool, system: bool = True) -> list[ProductFile]:
+        """Return the files of it for images with or without a place.
+
+        Args:
+            placed: Whether the image has one.
+            system: Whether that names a coordinate reference system.
+        """
+        return [
+            file
+            for file in self.files
+            if file.place in (None, placed) and not (file.world and system)
+        ]
 
     def needed_bytes(self, pixels: int, classes: int) -> int:
         """Return the room that its files take, where nothing can be compressed."""
@@ -147,7 +164,8 @@ MASK: Final = Product(
             ClassPngSink,
             place=False,
             listed="classes in their colours",
-            about="The most probable class of every pixel, in its colour",
+            about="The most probable class of every pixel, in its colour; no data is "
+            "transparent",
         ),
     ),
     bytes_per_px=1,
@@ -179,6 +197,7 @@ CHOICES: Final = (
                 about="The class colours weighted by their probabilities; not "
                 "sharpened",
             ),
+            ProductFile("_soft.pgw", WorldFileSink, place=True, world=True),
             ProductFile(
                 "_soft.tif",
                 SoftRasterSink,
@@ -224,6 +243,7 @@ CHOICES: Final = (
                 about="The soft mask sharpened, and snapped, as in the view",
                 amount=True,
             ),
+            ProductFile("_sharpened.pgw", WorldFileSink, place=True, world=True),
         ),
         bytes_per_px=3,
         option="--sharpen",
@@ -265,12 +285,18 @@ def products_of(wanted: Any) -> list[Product]:
     return [product for product in PRODUCTS if product.asked(wanted)]
 
 
-def files_of(wanted: Any, *, placed: bool) -> list[ProductFile]:
-    """Return all files that may be written for an image."""
+def files_of(wanted: Any, *, placed: bool, system: bool = True) -> list[ProductFile]:
+    """Return all files that may be written for an image.
+
+    Args:
+        wanted: What to make, a `Wanted`.
+        placed: Whether the image is georeferenced.
+        system: Whether its place names a coordinate reference system.
+    """
     return [
         file
         for product in products_of(wanted)
-        for file in product.files_for(placed=placed)
+        for file in product.files_for(placed=placed, system=system)
     ]
 
 

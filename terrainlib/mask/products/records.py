@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, ClassVar, Final, Self, TypeVar
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
+from terrainlib.data.choices import BandKeys
 from terrainlib.errors import ConfigError
 from terrainlib.files import csv_bytes
 from terrainlib.mask.cleaning import PostProcessing
@@ -29,7 +30,6 @@ from terrainlib.types import (
     fits,
 )
 
-_Band = Annotated[int, Field(ge=1, le=2**16)]
 _T = TypeVar("_T")
 # What older records hold beside today's: how tiles met, and what comparing them showed.
 _FORMER: Final = frozenset({"tiling", "seams"})
@@ -49,8 +49,8 @@ class Wanted:
         pack: A world-builder's pack; None for none.
         cleaning: How the class mask is cleaned, and with it all that is made of it.
         scale: Working px per image px instead of the model's own, 0.001 to 16.
-        bands: Numbers, from 1, of the bands to use as red, green and blue; None for
-            the file's own.
+        bands: Bands to use in place of the model's, by number from 1 or name; None for
+            those of the same names.
 
     Raises:
         ConfigError: If one of them is out of its bounds.
@@ -66,18 +66,13 @@ class Wanted:
     pack: PackTarget | None = None
     cleaning: PostProcessing = field(default_factory=PostProcessing)
     scale: float | None = None
-    bands: tuple[_Band, _Band, _Band] | None = None
+    bands: BandKeys | None = None
 
     def __post_init__(self) -> None:
         if self.sharpen is not None:
             check_amount(self.sharpen)
         if self.scale is not None:
             check_scale(self.scale)
-        if self.bands is not None and (len(self.bands) != 3 or min(self.bands) < 1):
-            raise ConfigError(
-                f"bands are three numbers from 1 on, not {self.bands!r}. Name those to "
-                "use as red, green and blue."
-            )
 
     @property
     def planes(self) -> frozenset[Plane]:

@@ -126,6 +126,7 @@ class CleanedSink:
 
 
 _MILLION: Final = 10**6
+_PICTURES: Final = (".png", ".pgw")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,13 +181,21 @@ class Task:
         ]
 
     @property
+    def possible(self) -> list[ProductFile]:
+        """The files of the products, whatever their size."""
+        place = self.scene.georeference
+        system = place is None or bool(place.crs_wkt)
+        return files_of(self.wanted, placed=self.placed, system=system)
+
+    @property
     def files(self) -> list[ProductFile]:
         """The files that may be written."""
-        without = {file.ending for product in self.left_out for file in product.files}
+        left = [product.files for product in self.left_out]
+        without = {file.ending for files in left for file in files}
         return [
             file
-            for file in files_of(self.wanted, placed=self.placed)
-            if file.suffix != ".png" or file.ending not in without
+            for file in self.possible
+            if file.suffix not in _PICTURES or file.ending not in without
         ]
 
     @property
@@ -259,7 +268,8 @@ def outputs_of(task: Task, scratch: Path) -> Outputs:
 
 def _sink(task: Task, file: ProductFile, make: Callable[..., FileSink]) -> FileSink:
     height, width = task.size
-    place = task.scene.georeference if file.suffix == ".tif" else None
+    of_place = file.world or file.suffix == ".tif"
+    place = task.scene.georeference if of_place else None
     amount = {"amount": task.wanted.sharpen} if file.amount else {}
     return make(
         task.path(file.ending),

@@ -14,9 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from terrainlib.data.formats.place import world_lines
 from terrainlib.data.formats.raster import Georeference
-from terrainlib.data.palette import Classes, colorize
+from terrainlib.data.palette import NO_DATA, Classes, colorize
 from terrainlib.errors import ImageError, require_number
+from terrainlib.files import write_bytes
 from terrainlib.mask.rasters.rasterfile import Layout, RasterSink
 from terrainlib.mask.sharpen import sharpen
 from terrainlib.mask.tiles.bands import Band, Plane, to_bytes
@@ -25,6 +27,7 @@ from terrainlib.types import ByteArray
 # Run lengths alone: three times as fast as a search for repetitions, and of soft masks
 # and indices as small.
 _PNG: Final = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+_AFTER_HEADER: Final = 33  # bytes of the signature and the first chunk
 _PALETTE: Final = 3  # colour type of a PNG whose pixels are places in a table
 
 
@@ -53,28 +56,47 @@ def overlay(rgb: NDArray[Any], mask_rgb: NDArray[Any], opacity: float) -> ByteAr
     return to_bytes(below + np.float32(opacity) * (_unit(mask_rgb) - below))
 
 
-def encode_png(picture: NDArray[Any]) -> bytes:
+def encode_png(picture: NDArray[Any], *, clear: int | None = None) -> bytes:
     """Return a picture as a PNG file: the one way to make a PNG in memory.
 
     Args:
         picture: (H, W), (H, W, 3) or (H, W, 4), uint8, uint16, or float32 in [0, 1].
+        clear: The grey that is transparent in a picture of (H, W, 3) uint8, if any.
     """
     if picture.dtype != np.uint16:
         picture = to_bytes(picture)
     if picture.ndim == 3:
         order = cv2.COLOR_RGB2BGR if picture.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
         picture = cv2.cvtColor(picture, order)
-    return bytes(cv2.imencode(".png", picture, _PNG)[1].tobytes())
+    data = bytes(cv2.imencode(".png", picture, _PNG)[1].tobytes())
+    if clear is None:
+        return data
+    chunk = _chunk(b"tRNS", bytes([0, clear] * 3))
+    return data[:_AFTER_HEADER] + chunk + data[_AFTER_HEADER:]
 
 
 def mask_png(mask: ByteArray, classes: Classes) -> bytes:
-    """Return a class mask as an RGB PNG in the colours of its classes, no data black.
+    """Return a class mask as an RGB PNG in its classes' colours, no data transparent.
 
     Args:
         mask: (H, W) uint8 class indices, 255 = no data.
         classes: The K classes.
     """
-    return encode_png(colorize(mask, classes))
+    clear = _clear_grey(classes)
+    return encode_png(_colored(mask, classes, clear), clear=clear)
+
+
+def _clear_grey(classes: Classes) -> int:
+    """Return the darkest grey that is no class's colour, for pixels without data."""
+    colors = {item.color for item in classes}
+    return next(grey for grey in range(256) if (grey, grey, grey) not in colors)
+
+
+def _colored(mask: ByteArray, classes: Classes, clear: int) -> ByteArray:
+    colors = colorize(mask, classes)
+    if clear:
+        colors[mask == NO_DATA] = clear
+    return colors
 
 
 def index_png(
@@ -82,17 +104,20 @@ def index_png(
 ) -> bytes:
     """Return a class mask as a palette PNG: indices inside, colours on the screen.
 
+    No data is transparent.
+
     Args:
         mask: (H, W) uint8 class indices, 255 = no data.
         classes: The K classes.
         texts: Text chunks to store before the pixels, by keyword; in Latin-1.
     """
     grey = encode_png(mask)
-    signature, size, pixels = grey[:8], grey[16:24], grey[33:]  # from the second chunk
+    signature, size, pixels = grey[:8], grey[16:24], grey[_AFTER_HEADER:]
     table = colorize(np.arange(256, dtype=np.uint8), classes)
     chunks = [
         _chunk(b"IHDR", size + bytes([8, _PALETTE, 0, 0, 0])),
         _chunk(b"PLTE", table.tobytes()),
+        _chunk(b"tRNS", b"\xff" * NO_DATA + b"\0"),
     ]
     for keyword, text in (texts or {}).items():
         chunks.append(_chunk(b"tEXt", f"{keyword}\0{text}".encode("latin-1")))
@@ -137,10 +162,19 @@ class _PngSink(RasterSink):
 
 
 class ClassPngSink(_PngSink):
-    """Writes the classes in their colours, no data black, as `mask_png` does."""
+    """Writes the classes in their colours, no data transparent, as `mask_png` does."""
+
+    @property
+    def clear(self) -> int:
+        """The grey that stands for no data."""
+        return _clear_grey(self.classes)
+
+    def _layout(self, height: int, width: int) -> Layout:
+        profile = {"photometric": "RGB", "nodata": self.clear}
+        return Layout(height, width, 3, "PNG", _PNG_PNGFILE, profile)
 
     def _pixels(self, band: Band) -> ByteArray:
-        return colorize(band.classes, self.classes)
+        return _colored(band.classes, self.classes, self.clear)
 
 
 class SoftPngSink(_PngSink):
@@ -150,6 +184,39 @@ class SoftPngSink(_PngSink):
 
     def _pixels(self, band: Band) -> ByteArray:
         return self._plane("soft", band)
+
+
+class WorldFileSink:
+    """Writes the world file that places a PNG beside it; it is of six lines.
+
+    Use it as a context; the file is written in the end.
+
+    Args:
+        path: The file to write: the PNG's name with `.pgw` for its ending.
+        georeference: Where the pixels lie.
+
+    Raises:
+        StorageError: If the disk is full, read-only or failing.
+    """
+
+    wants: ClassVar[tuple[Plane, ...]] = ()
+
+    def __init__(self, path: Path, *, georeference: Georeference, **_: Any) -> None:
+        self._path = path
+        self._place = georeference
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            write_bytes(self._path, world_lines(self._place.transform).encode())
+
+    def write(self, band: Band) -> None:
+        """Take the next rows, which say nothing of the place."""
+
+    def stopped_at(self, row: int) -> None:
+        """Nothing to say: a part of the picture lies where the whole does."""
 
 
 class SharpenedPngSink:

@@ -279,13 +279,18 @@ class RasterSink(ABC):
         """Say that the rows from this one on were not predicted."""
         self._rows_done = row
 
+    @property
+    def clear(self) -> int | None:
+        """The grey that is transparent in a picture, for no data; None for none."""
+        return None
+
     def pixels(self, band: Band) -> ByteArray:
         """Return the pixels of a band as the file holds them, (h, W, B) uint8."""
         return self._pixels(band)
 
     def _finish(self) -> None:
         done = min(self._rows_done, self._file.rows)
-        self._file.fill(self.empty)
+        self._file.fill(self.empty if self.clear is None else self.clear)
         if done < self._file.layout.height:
             self._file.data.update_tags(**{ROWS_DONE: str(done)})
         self._file.finish()

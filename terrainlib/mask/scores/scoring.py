@@ -15,6 +15,8 @@ import numpy as np
 
 from terrainlib import metrics
 from terrainlib.data.dataset import Dataset, LoadedPair, read_pair
+from terrainlib.data.formats.imagebands import require_found
+from terrainlib.data.imagery import BandChoice
 from terrainlib.data.layout import Pair, Problem
 from terrainlib.data.palette import NO_DATA, Classes, TerrainClass, value_text
 from terrainlib.errors import ConfigError, DatasetError, ImageError, InputError
@@ -123,19 +125,31 @@ def class_table(model: "TerrainModel", dataset: Dataset) -> MaskArray:
             f"its {'class' if one else 'classes'} {', '.join(missing)} "
             f"{'is' if one else 'are'} none of the model's ({known}), so the masks "
             "cannot be compared. Use a model trained on these classes, or name the "
-            "classes alike in classes.json.",
+            "classes alike: in classes.json, or the model's on the Models page.",
             file=dataset.name,
         )
     return table
 
 
-def read_truth(pair: Pair, dataset: Dataset, table: MaskArray) -> LoadedPair:
+def read_truth(
+    pair: Pair,
+    dataset: Dataset,
+    table: MaskArray,
+    *,
+    bands: BandChoice | Literal["own"] = "own",
+) -> LoadedPair:
     """Return a pair's pixels with the mask in the model's class indices.
+
+    Args:
+        pair: The pair.
+        dataset: Its data set.
+        table: From `class_table`.
+        bands: As for `read_pair`.
 
     Raises:
         ImageError: If a file was changed since the data set was opened.
     """
-    loaded = read_pair(dataset, pair)
+    loaded = read_pair(dataset, pair, bands=bands)
     return LoadedPair(loaded.image, table[loaded.mask], loaded.height)
 
 
@@ -179,10 +193,13 @@ def predict_pairs(
         whose files cannot be read any more.
 
     Raises:
-        InputError: If the classes of model and data set do not match.
+        InputError: If the classes of model and data set do not match, or most images
+            lack the model's bands.
     """
     table = class_table(model, dataset)
-    read = partial(_read_or_problem, dataset=dataset, table=table)
+    bands = model.bands()
+    require_found(dataset.bands, bands, dataset.name)
+    read = partial(_read_or_problem, dataset=dataset, table=table, bands=bands)
 
     def done(item: LoadedPair | Problem, given: tuple[Any, ...]) -> _Result | Problem:
         return item if isinstance(item, Problem) else work(*given)
@@ -248,10 +265,10 @@ def _chunks(pairs: Iterable[Pair]) -> Iterator[Sequence[Pair]]:
 
 
 def _read_or_problem(
-    pair: Pair, *, dataset: Dataset, table: MaskArray
+    pair: Pair, *, dataset: Dataset, table: MaskArray, bands: BandChoice
 ) -> LoadedPair | Problem:
     try:
-        return read_truth(pair, dataset, table)
+        return read_truth(pair, dataset, table, bands=bands)
     except ImageError as error:
         return Problem(error.file or pair.image.name, error.message)
 

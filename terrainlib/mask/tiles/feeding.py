@@ -17,7 +17,12 @@ from terrainlib.data.imagery import Image
 from terrainlib.data.scene import Scene, scene_of
 from terrainlib.errors import ImageError, InputError, require_number
 from terrainlib.mask.tiles.resampling import Resizer
-from terrainlib.model.inputs import RELIEF_WINDOW_PX, network_input, require_heights
+from terrainlib.model.inputs import (
+    RELIEF_WINDOW_PX,
+    network_input,
+    require_bands,
+    require_heights,
+)
 from terrainlib.model.pixelclassifier import PixelClassifier, classifier_input
 from terrainlib.model.tiling import round_up
 from terrainlib.types import BoolArray, FloatArray, Size
@@ -115,7 +120,8 @@ class Feed:
 
     Raises:
         ConfigError: If `scale` is out of bounds.
-        InputError: If heights are missing or of another size.
+        InputError: If the image has other bands than the model, or heights are missing
+            or of another size.
     """
 
     def __init__(
@@ -128,6 +134,7 @@ class Feed:
         size = (scene.height, scene.width)
         self.geometry = geometry_of(model, size, scale)
         self.channels = model.config.input_channels
+        require_bands(model.config, scene.bands, file=scene.name)
         self._model = model
         self._scene = scene
         self._heights = heights if model.config.height else None
@@ -164,22 +171,22 @@ class Feed:
         own = self.image_rows(start, stop)
         first, last = min(rows.start, own.start), max(rows.stop, own.stop)
         window = (slice(first, last), slice(0, self.geometry.size[1]))
-        rgb, known = self._scene.read(window)
+        pixels, known = self._scene.read(window)
         part = slice(low, high)
-        colors = self._resample(rgb, known, first, part)
+        bands = self._resample(pixels, known, first, part)
         metres = None
         if self._heights is not None:
             metres = self._resample_heights(self._heights.read(window), first, part)
-        pixels = self._network_input(colors, metres)[start - low : stop - low]
+        pixels = self._network_input(bands, metres)[start - low : stop - low]
         return self._padded(pixels), known[own.start - first : own.stop - first]
 
     def _network_input(
-        self, colors: FloatArray, metres: FloatArray | None
+        self, bands: FloatArray, metres: FloatArray | None
     ) -> FloatArray:
         config = self._model.config
         if isinstance(self._model.network, PixelClassifier):
-            return classifier_input(colors, metres, use_height=config.height)
-        return network_input(colors, metres, config)
+            return classifier_input(bands, metres, use_height=config.height)
+        return network_input(bands, metres, config)
 
     def _resample(
         self, values: FloatArray, known: BoolArray, first: int, rows: slice

@@ -162,10 +162,10 @@ _TILE_PX: Final = (
 _BUFFER_BYTES: Final = 256 * 2**20  # for rows of tiles, before their height is lowered
 _BLOCKS_WAITING: Final = 2
 _BLOCKS_HELD: Final = 2 + _BLOCKS_WAITING  # with the one being given and the one taken
-_READ_BYTES_PER_PX: Final = 64  # of the rows just being read and resampled
+_READ_BYTES: Final = 22  # a px and band of the rows just being read and resampled
 # Memory of a pass, in values that all convolutions give together: measured.
 _VALUES_HELD: Final = 1.3
-_CLASSIFIER_BYTES_PER_PX: Final = 600  # 21 features in float64, and sums over windows
+_CLASSIFIER_BYTES: Final = 200  # a px and band: 7 features in float64, and their sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +350,7 @@ def memory_bytes(
     """Return what predicting a large image takes above the loaded model, about."""
     tile = grid.tile[0] * grid.tile[1]
     if isinstance(model.network, PixelClassifier):
-        network: float = _CLASSIFIER_BYTES_PER_PX
+        network: float = _CLASSIFIER_BYTES * model.config.bands
     else:
         side = 16 * model.config.size_multiple
         network = 4 * _VALUES_HELD * activation_values(model.config, side) / side**2
@@ -360,7 +360,7 @@ def memory_bytes(
         _row_bytes(model, geometry, wants) * grid.tile[0]
         + network * batch_size(grid) * tile
         + 4 * planes * _BLOCKS_HELD * tile
-        + _READ_BYTES_PER_PX * min(PIXELS_AT_ONCE, pixels)
+        + _READ_BYTES * model.config.bands * min(PIXELS_AT_ONCE, pixels)
         + 2 * min(BAND_PX, pixels)
     )
 

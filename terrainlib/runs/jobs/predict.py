@@ -137,7 +137,7 @@ class _Batch:
         """Make the files of an image out of sight, then give them their names."""
         config, folder = self._job.config, self._job.folder
         for placed in (False, True):
-            names = file_names(image.stem, config.wanted, placed=placed)
+            names = file_names(image.stem, config.wanted, placed=placed, system=False)
             require_untaken(names, folder)
         with files.scratch_folder(folder) as scratch:
             made = predict_file(

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from terrainlib.data.choices import BandKeys
 from terrainlib.errors import ConfigError
 from terrainlib.model.config import TrainingConfig
 from terrainlib.runs.process import utc_now
@@ -20,6 +21,7 @@ class RunConfig:
         data: Path of the data set's folder.
         training: Network, budget and options.
         created: UTC ISO time; empty for "now".
+        bands: Bands of the images by number or name; None leaves them to the data set.
         start_from: The model that it starts from, as `load_model` takes it; None for
             weights at random.
     """
@@ -28,6 +30,7 @@ class RunConfig:
     data: PathText
     training: TrainingConfig
     created: Moment = ""
+    bands: BandKeys | None = None
     start_from: PathText | None = None
 
     def __post_init__(self) -> None:
@@ -40,4 +43,7 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain JSON form."""
-        return asdict(self) | {"training": self.training.to_dict()}
+        values = asdict(self) | {"training": self.training.to_dict()}
+        if self.bands is None:
+            del values["bands"]
+        return values

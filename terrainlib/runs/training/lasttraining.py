@@ -89,7 +89,7 @@ def _judged(run_dir: Path) -> tuple[Run, ModelRecord, Dataset]:
             "finish first.",
             file=run_dir.name,
         )
-    dataset = open_dataset(Path(run.config.data))
+    dataset = open_dataset(Path(run.config.data), bands=run.config.bands)
     if dataset.fingerprint != record.dataset.get("fingerprint"):
         raise RunError(
             "was trained on other files than its data set holds now. Train it again "

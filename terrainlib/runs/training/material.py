@@ -183,7 +183,11 @@ def read_material(
         RunError: If it has changed since the run began.
     """
     report.update(message="Checking the data set")
-    dataset = open_dataset(Path(run.config.data), progress=_scan(report, should_stop))
+    dataset = open_dataset(
+        Path(run.config.data),
+        bands=run.config.bands,
+        progress=_scan(report, should_stop),
+    )
     require_trainable(dataset, run.config.training)
     listed = list_files(
         dataset, progress=report.counter("Reading files"), should_stop=should_stop
@@ -335,9 +339,12 @@ def require_trainable(dataset: Dataset, training: TrainingConfig) -> None:
     """Refuse a data set that this training cannot learn from.
 
     Raises:
-        DatasetError: If there are too few pairs, or heights are asked for and missing.
-        ConfigError: If the network is made for another number of classes.
+        DatasetError: If its bands must be chosen first, there are too few pairs, or
+            heights are asked for and missing.
+        ConfigError: If the network is made for another number of classes or bands.
     """
+    if dataset.bands.question is not None:
+        raise DatasetError(dataset.bands.question, file=dataset.name)
     count = len(dataset.pairs)
     if count < MIN_PAIRS:
         raise DatasetError(
@@ -356,6 +363,12 @@ def require_trainable(dataset: Dataset, training: TrainingConfig) -> None:
         raise ConfigError(
             f"the network has {training.network.classes} classes and the data set "
             f"{len(dataset.classes)}. Use classes={len(dataset.classes)}.",
+            file=dataset.name,
+        )
+    if training.network.bands != dataset.bands.count:
+        raise ConfigError(
+            f"the network has {training.network.bands} bands and the data set "
+            f"{dataset.bands.count}. Use bands={dataset.bands.count}.",
             file=dataset.name,
         )
 

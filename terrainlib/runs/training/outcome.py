@@ -133,6 +133,7 @@ def _record(run: Run, material: "Material", result: "TrainingResult") -> ModelRe
         name=run.name,
         config=training.network.to_dict(),
         classes=class_list(dataset.classes),
+        bands=None if (used := material.train.bands) is None else used.to_dict(),
         scale=material.train.scale,
         receptive_field=receptive_field(training.network),
         split=material.split.to_dict(),

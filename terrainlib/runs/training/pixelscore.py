@@ -110,8 +110,9 @@ def measure(run_dir: Path) -> PixelScore:
         RunError: If the run has no division yet, or its data have changed since.
         TerrainError: If the data cannot be used.
     """
-    network = read_run(run_dir).config.training.network
-    dataset = open_dataset(Path(read_run(run_dir).config.data))
+    config = read_run(run_dir).config
+    network = config.training.network
+    dataset = open_dataset(Path(config.data), bands=config.bands)
     split = _split(run_dir, dataset)
     known = remembered(dataset, split, network)
     if known is not None:
@@ -191,6 +192,7 @@ def _memory(dataset: Dataset, split: Split, network: UNetConfig) -> Path:
         str(network.image_size),
         str(network.height),
         *(f"{entry.name}{entry.color}" for entry in dataset.classes),
+        *(() if (used := dataset.band_set) is None else (str(used.to_dict()),)),
     ]
     text = "\n".join(facts).encode("utf-8", "surrogateescape")
     key = hashlib.sha256(text).hexdigest()[:32]

@@ -87,7 +87,8 @@ class PreviewWriter:
         Raises:
             StorageError: If they cannot be written.
         """
-        shown = zip(self._shown.ids, self._shown.images, self._shown.masks, strict=True)
+        pairs = self._shown
+        shown = zip(pairs.ids, pairs.pictures, pairs.masks, strict=True)
         for name, image, mask in shown:
             truth = colorize(np.asarray(mask), self._classes)
             start = _name_of(name)

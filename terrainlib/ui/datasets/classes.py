@@ -16,17 +16,20 @@ from terrainlib.data.palette import (
     TerrainClass,
     Value,
     distinct_colors,
+    load_titles,
     require_distinct,
     save_class_list,
     value_text,
 )
 from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.errors import DatasetError
+from terrainlib.files import write_bytes
 from terrainlib.ui import cached
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.page import swatch
 from terrainlib.ui.text import md_escape
 
+_TOOLS_FILE: Final = "classes.tool.json"
 MAX_ROWS: Final = 128
 
 
@@ -194,7 +197,10 @@ def save_rows(dataset: Dataset, rows: Sequence[ValueRow]) -> None:
             "values of different classes different names."
         )
     require_distinct(listed.classes)
-    save_class_list(dataset.folder / CLASSES_FILE, _plain(dataset, listed))
+    path = dataset.folder / CLASSES_FILE
+    if load_titles(path):  # a labelling tool's own list stays, under another name
+        write_bytes(path.with_name(_TOOLS_FILE), path.read_bytes())
+    save_class_list(path, _plain(dataset, listed))
     cached.forget_dataset()
 
 
@@ -216,8 +222,12 @@ def _plain(dataset: Dataset, listed: ClassList) -> ClassList:
     if dataset.meaning.kind == "binary":
         same = listed.values == dataset.meaning.codes
     elif dataset.meaning.kind == "colors":
+        said = set(dataset.unlisted)
         pairs = zip(listed.classes, listed.values, strict=True)
-        kept = tuple(() if held == (item.color,) else held for item, held in pairs)
+        kept = tuple(
+            () if held == (item.color,) and item.color not in said else held
+            for item, held in pairs
+        )
         return replace(listed, values=kept)
     else:
         places = tuple((n,) for n in range(len(listed.classes)))

@@ -293,12 +293,15 @@ def picture(made: MadeMask, sink: type[RasterSink]) -> bytes:
     path = Path(f"{made.stem}.png")  # that nothing is written to
     maker = sink(path, height=height, width=width, classes=made.classes)
     rows = [maker.pixels(band) for band in _bands(made, sink.wants)]
-    return png.encode_png(np.concatenate(rows))
+    return png.encode_png(np.concatenate(rows), clear=maker.clear)
 
 
 def sharpened_png(made: MadeMask, view: ViewSettings) -> bytes:
-    """Return the sharpened mask as PNG."""
-    return png.encode_png(sharpened(made, view))
+    """Return the sharpened mask as PNG; where it is snapped, no data is transparent."""
+    sharp = _sharp(made, view)
+    if view.snap:
+        return png.mask_png(_snapped(made, sharp), made.classes)
+    return png.encode_png(sharp)
 
 
 def overlay_png(made: MadeMask, view: ViewSettings) -> bytes:
@@ -310,12 +313,19 @@ def overlay_png(made: MadeMask, view: ViewSettings) -> bytes:
 
 def sharpened(made: MadeMask, view: ViewSettings) -> ByteArray:
     """Return the soft mask with the view's sharpening and snapping, (H, W, 3) uint8."""
-    sharp = sharpen(made.soft, view.amount, method=view.method, radius=view.radius)
-    if view.snap:
-        index = snap_to_classes(sharp, made.classes)
-        index[made.predicted == NO_DATA] = NO_DATA
-        sharp = colorize(index, made.classes)
-    return sharp
+    sharp = _sharp(made, view)
+    return colorize(_snapped(made, sharp), made.classes) if view.snap else sharp
+
+
+def _sharp(made: MadeMask, view: ViewSettings) -> ByteArray:
+    return sharpen(made.soft, view.amount, method=view.method, radius=view.radius)
+
+
+def _snapped(made: MadeMask, sharp: ByteArray) -> ByteArray:
+    """Return the class whose colour is the nearest, 255 where there is no data."""
+    index = snap_to_classes(sharp, made.classes)
+    index[made.predicted == NO_DATA] = NO_DATA
+    return index
 
 
 def _shown_over_image(made: MadeMask, view: ViewSettings) -> ByteArray:

@@ -16,7 +16,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from terrainlib.data.formats.heights import open_heights
-from terrainlib.data.formats.raster import Georeference
+from terrainlib.data.formats.raster import BandKey, Georeference
 from terrainlib.data.imagery import Grid, Image, read_image
 from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.data.scene import scene_of
@@ -92,14 +92,14 @@ class PictureFile:
         name: Its name, without folders.
         key: Names its content: path, date and size, or a SHA-256; and the bands.
         source: Where it is, or what is in it.
-        bands: Numbers of the bands to use as red, green and blue; None for those that
-            the file itself says are.
+        bands: Those that were chosen, by number or name; None for those that the file
+            or the model names.
     """
 
     name: str
     key: str
     source: Path | bytes = field(repr=False)
-    bands: tuple[int, int, int] | None = None
+    bands: tuple[BandKey, ...] | None = None
 
     @classmethod
     def on_disk(cls, path: Path) -> "PictureFile":
@@ -107,8 +107,8 @@ class PictureFile:
         date, size = cached.file_stamp(path)
         return cls(path.name, f"{path}|{date}|{size}", path)
 
-    def with_bands(self, bands: tuple[int, int, int]) -> "PictureFile":
-        """Return the file with other bands as red, green and blue."""
+    def with_bands(self, bands: tuple[BandKey, ...]) -> "PictureFile":
+        """Return the file with other bands."""
         return replace(self, key=f"{self.key}|bands {bands}", bands=bands)
 
     def read(self) -> Image:

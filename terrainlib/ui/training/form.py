@@ -249,7 +249,10 @@ def _ask_training(dataset: Dataset) -> RunConfig | None:
     start = _ask_start()
     choice = choose(preset, TrainingData.of(dataset), Machine.here())
     defaults = choice.config
-    network: dict[str, Any] = {"classes": len(dataset.classes)}
+    network: dict[str, Any] = {
+        "classes": len(dataset.classes),
+        "bands": max(1, dataset.bands.count),
+    }
     with st.grid(3, min_column_width=200):
         changes = _ask_budget(preset, defaults)
         network["image_size"] = _ask_image_size(preset, choice)
@@ -431,6 +434,7 @@ def _checked(
             name or "",
             str(dataset.folder),
             training,
+            bands=dataset.bands.keys,
             start_from=start.model if start else None,
         )
     return None

@@ -22,7 +22,7 @@ from terrainlib.runs.process import utc_now, write_process
 from terrainlib.runs.status import RunStatus, write_status
 from terrainlib.runs.training import train
 from terrainlib.runs.training.config import RunConfig
-from tests.imagefiles import pattern, png_claiming, tiff, write
+from tests.imagefiles import encode, pattern, png_claiming, tiff, write
 from tests.models import KERAS_COPY_WARNING, write_model
 from tests.relief import relief_map, write_patches
 from tests.synthetic import terrain, write_folders_dataset
@@ -115,8 +115,11 @@ def pixels(path: Path) -> Any:
         (["train", "d", "--out", "r", "--epochs", "1", "--minutes", "1"], "not allow"),
         (["predict", "default", "--out", "d"], "IMAGE"),
         (["predict", "m", "i", "--out", "o", "--sharpen", "nan"], "finite number"),
-        (["predict", "m", "i", "--out", "o", "--bands", "1,2"], "such as 4,3,2"),
-        (["predict", "m", "i", "--out", "o", "--bands", "a,b,c"], "such as 4,3,2"),
+        (["predict", "m", "i", "--out", "o", "--bands", "1,,2"], "such as 4,3,2"),
+        (
+            ["predict", "m", "i", "--out", "o", "--bands", ",".join("1" * 65)],
+            "1 to 64 numbers",
+        ),
         (["predict", "m", "i", "--out", "o", "--pack", "unity:1000"], "--pack"),
         (["predict", "m", "i", "--out", "o", "--pack=godot"], "unity:PX"),
         (["predict", "m", "i", "--out", "o", "--min-area", "5ha"], "such as 500m2"),
@@ -183,14 +186,42 @@ def test_check_prints_one_json_object(command: Command, tiny_dataset: Path) -> N
     write(tiny_dataset, "0003_t.png", b"no picture")
     assert command("check", tiny_dataset, "--json") == 0
     values = json.loads(command.out)
-    parts = {"pairs", "problems", "classes", "layout", "no_data", "notes"}
+    parts = {"pairs", "problems", "classes", "layout", "no_data", "notes", "bands"}
     assert parts <= set(values)
+    names = ["red", "green", "blue"]
+    assert values["bands"] == {"count": 3, "names": names, "used": names}
     assert values["pairs"] == 5
     assert values["layout"] == "kaggle"
     assert [set(entry) for entry in values["problems"]] == [{"file", "problem"}]
     assert values["problems"][0]["file"] == "0003_t.png"
     assert list(values["classes"]) == NAMES
     assert sum(values["classes"].values()) == pytest.approx(1)
+
+
+def stacks(folder: Path) -> None:
+    """Write pairs of five bands without names."""
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    for n in range(4):
+        write(folder, f"images/{n}.tif", tiff(pattern(16, 16, 5).astype(np.uint16)))
+        write(folder, f"masks/{n}.png", encode(np.eye(16, dtype=np.uint8)))
+
+
+def test_check_and_train_ask_for_bands_in_the_same_words(
+    command: Command, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    stacks(data)
+    assert command("check", data, "--json") == 2
+    values = json.loads(command.out)
+    assert values["pairs"] == 0
+    assert values["bands"]["count"] == 5
+    assert values["bands"]["used"] is None
+    asked = command.last
+    assert "the images have 5 bands" in asked
+    assert values["problems"][0]["problem"] in asked
+    assert command("train", data, "--out", tmp_path / "run", "--epochs", 1) == 2
+    assert command.last == asked
 
 
 def test_check_tells_people_the_same(command: Command, tiny_dataset: Path) -> None:

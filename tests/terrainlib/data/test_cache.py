@@ -250,7 +250,7 @@ def test_without_the_masks_of_the_scan_they_are_decoded(
 def test_very_large_masks_are_not_kept(
     tiny_dataset: Path, terrainlib_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("terrainlib.data.scan.MAX_MASK_PIXELS", 1000)
+    monkeypatch.setattr("terrainlib.data.check.MAX_MASK_PIXELS", 1000)
     monkeypatch.setattr("terrainlib.data.scan.MAX_STORE_MB", 0)
     cache = build_cache(open_dataset(tiny_dataset), 32)
     np.testing.assert_array_equal(cache.masks[5], terrain(32, 6)[1])

@@ -50,7 +50,9 @@ def test_relief_does_not_depend_on_the_height_above_sea_level() -> None:
     np.testing.assert_allclose(relief(height + 2000), relief(height), atol=1e-4)
 
 
-def test_heights_without_data_count_as_sea_level() -> None:
-    height = np.full((3, 3), np.nan, np.float32)
+def test_a_void_has_no_relief_and_makes_none_around_it() -> None:
+    height = np.full((9, 9), 800, np.float32)
+    height[3:6, 3:6] = np.nan
 
     assert not relief(height).any()
+    assert not relief(np.full((3, 3), np.nan, np.float32)).any()

@@ -14,7 +14,7 @@ from terrainlib.model.pixelclassifier import (
 
 def test_mean_and_spread_are_those_of_the_window_mirrored_at_the_border() -> None:
     image = np.random.default_rng(5).integers(0, 256, (40, 50, 3), np.uint8)
-    features = pixel_features(image / np.float32(255))
+    features = pixel_features(image / np.float32(255), use_height=False)
     assert features.shape == (40, 50, 21)
     assert features.dtype == np.float32
     assert (features[..., :3] == image).all()
@@ -34,7 +34,9 @@ def test_heights_that_are_not_known_weigh_nothing() -> None:
     rgb = np.full((60, 60, 3), 0.5, np.float32)
     height = np.full((60, 60), 700, np.float32)
     height[:, :45] = np.nan
-    features = pixel_features(classifier_input(rgb, height, use_height=True))
+    features = pixel_features(
+        classifier_input(rgb, height, use_height=True), use_height=True
+    )
     assert features.shape == (60, 60, 28)
     assert np.isnan(features[:, :45, 21]).all()
     assert np.isnan(features[:, :29, 26]).all()  # nothing known within 16 px
@@ -47,9 +49,11 @@ def test_a_pixel_beyond_the_reach_changes_nothing(use_height: bool) -> None:
     rng = np.random.default_rng(6)
     pixels = rng.random((60, 60, 4 if use_height else 3), dtype=np.float32)
     pixels[..., 3:] *= 1000
-    reach, before = reach_px(use_height=use_height), pixel_features(pixels)
+    reach = reach_px(use_height=use_height)
+    before = pixel_features(pixels, use_height=use_height)
     pixels[30, 30] = 0
-    changed = (pixel_features(pixels) != before).any(axis=-1)
+    after = pixel_features(pixels, use_height=use_height)
+    changed = (after != before).any(axis=-1)
     rows = np.flatnonzero(changed.any(axis=1))
     assert (rows[0], rows[-1]) == (30 - reach, 30 + reach)
 

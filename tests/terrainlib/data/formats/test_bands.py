@@ -1,5 +1,6 @@
 """The bands of a file: which are red, green and blue, and how others are chosen."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -7,12 +8,15 @@ import pytest
 from rasterio.enums import ColorInterp
 
 from terrainlib.data.classes.masks import read_raw_mask
+from terrainlib.data.formats.raster import BandSet, UsedBand
 from terrainlib.data.imagery import read_image
 from terrainlib.data.scene import list_bands, open_scene
 from terrainlib.errors import ImageError
 from tests.imagefiles import encode, pattern, tiff, wide_png
 
 STACK = pattern(20, 30, 7)
+OPAQUE = np.where(STACK[..., 3] > 100, 255, 0).astype(np.uint8)
+RGBA = np.dstack([STACK[..., :3], OPAQUE])
 COLORS = {c.name: c for c in ColorInterp}
 
 
@@ -85,7 +89,7 @@ def test_where_nothing_is_said_the_first_three_are_taken_and_it_asks(
         (tiff(STACK[..., :3]), (1, 2, 3), ["Red", "Green", "Blue"], "uint8"),
         (tiff(STACK[..., 0]), (1, 1, 1), ["Band 1"], "uint8"),
         (
-            tiff(STACK[..., :4], photometric="RGB", ALPHA="YES"),
+            tiff(RGBA, photometric="RGB", ALPHA="YES"),
             (1, 2, 3),
             ["Red", "Green", "Blue", "Alpha"],
             "uint8",
@@ -145,20 +149,39 @@ def test_the_scale_is_that_of_the_bands_in_use() -> None:
 
 
 def test_an_alpha_band_that_is_chosen_is_a_colour() -> None:
-    data = tiff(STACK[..., :4], photometric="RGB", ALPHA="YES")
+    data = tiff(RGBA, photometric="RGB", ALPHA="YES")
     image = read_image(data, bands=(4, 1, 2))
-    np.testing.assert_array_equal(image.rgb[..., 0], STACK[..., 3] / np.float32(255))
+    np.testing.assert_array_equal(image.rgb[..., 0], OPAQUE / np.float32(255))
     assert image.valid.all()
     kept = read_image(data, bands=(3, 1, 2))
-    np.testing.assert_array_equal(kept.valid, STACK[..., 3] > 0)
+    np.testing.assert_array_equal(kept.valid, OPAQUE > 0)
+
+
+@pytest.mark.parametrize("water", [0.5, 1.0])
+def test_near_infrared_that_is_marked_alpha_is_a_band(water: float) -> None:
+    nir = STACK[..., 3].copy()
+    nir[: round(20 * water)] = 0
+    data = tiff(np.dstack([STACK[..., :3], nir]), photometric="RGB", ALPHA="YES")
+    assert [band.name for band in list_bands(data).all][3] == "Band 4"
+    image = read_image(data)
+    assert image.valid.all()
+    np.testing.assert_array_equal(image.rgb, STACK[..., :3] / np.float32(255))
+
+
+def test_an_alpha_band_with_soft_edges_says_where_there_is_data() -> None:
+    alpha = np.full((20, 30), 255, np.uint8)
+    alpha[:, :5], alpha[:, 5] = 0, np.arange(1, 21)
+    data = tiff(np.dstack([STACK[..., :3], alpha]), photometric="RGB", ALPHA="YES")
+    np.testing.assert_array_equal(read_image(data).valid, alpha > 0)
 
 
 def test_two_bands_can_be_chosen_from() -> None:
     data = tiff(STACK[..., :2])
     image = read_image(data, bands=(1, 2, 1))
     np.testing.assert_array_equal(image.rgb, STACK[..., [0, 1, 0]] / np.float32(255))
+    assert list_bands(data).asks
     with pytest.raises(ImageError, match=r"^image: 2 bands, of which neither is alpha"):
-        list_bands(data)
+        read_image(data)
 
 
 @pytest.mark.parametrize(
@@ -182,6 +205,85 @@ def test_bands_that_are_not_there_are_refused(
         open_scene(data, name="a.tif", bands=bands),
     ):
         pass
+
+
+def band_set(*names: str, of: int = 4, **changes: Any) -> BandSet:
+    """Return a set of the first bands, scaled from 0 to 255."""
+    used = tuple(UsedBand(name, n, 0.0, 255.0) for n, name in enumerate(names, 1))
+    return BandSet(used, "8-bit", of, (0, 0, 0), **changes)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "data", "expected"),
+    [
+        (band_set("nir", "red"), named("red", "green", "blue", "NIR"), (4, 1)),
+        (band_set("B04", "B8A"), named("B2", "B3", "B8a", "B4, 665 nm"), (4, 3)),
+        (
+            band_set("B4", "B3", "B2"),
+            tiff(STACK[..., :3], photometric="RGB"),
+            (1, 2, 3),
+        ),
+        (band_set("red", "green", "blue"), named("B2", "B3", "B4"), (3, 2, 1)),
+        (band_set("", ""), tiff(STACK[..., :4]), (1, 2)),
+        (band_set("a", "b"), tiff(STACK[..., :4]), (1, 2)),
+        (band_set("red", "", "blue"), named("red", "x", "blue", "nir"), (1, 2, 3)),
+        (band_set("VV", of=1), tiff(STACK[..., 0]), (1,)),
+        (band_set("", of=1), encode(STACK[..., 0]), (1,)),
+        (band_set("red", "blue", of=3), encode(STACK[..., :3]), (1, 3)),
+        (band_set("a", "b", asked=(7, 2)), tiff(STACK), (7, 2)),
+        (band_set("red", "green", "blue"), tiff(STACK[..., 0]), (1, 1, 1)),
+    ],
+)
+def test_the_bands_of_a_set_are_found_by_name_else_by_number(
+    wanted: BandSet, data: bytes, expected: tuple[int, ...]
+) -> None:
+    image = read_image(data, bands=wanted)
+    picked = STACK[..., [number - 1 for number in expected]]
+    np.testing.assert_array_equal(image.pixels, picked / np.float32(255))
+    assert image.rgb.shape == (20, 30, 3)
+    with open_scene(data, bands=wanted) as scene:
+        assert scene.bands == len(expected)
+        window = (slice(2, 9), slice(4, 30))
+        np.testing.assert_array_equal(scene.read(window)[0], image.pixels[window])
+        assert scene.overview(10).rgb.shape == (7, 10, 3)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "data", "match"),
+    [
+        (
+            band_set("red", "nir"),
+            named("red", "green", "blue", "swir"),
+            "uses 2 bands: red, nir. The file does not say which of its bands is nir; "
+            "it has 1 red, 2 green, 3 blue, 4 swir. Choose",
+        ),
+        (
+            band_set("", "", of=13),
+            tiff(STACK),
+            "uses 2 bands: band 1, band 2. The file does not say which of its bands "
+            "they are; it has 1 Band 1",
+        ),
+        (band_set("a", "b", asked=(1,)), tiff(STACK), "1 band was chosen, and the mod"),
+        (band_set("a", asked=("c",)), tiff(STACK), "no band c; the file has 1 Band 1"),
+    ],
+)
+def test_bands_of_a_set_that_cannot_be_found_are_named(
+    wanted: BandSet, data: bytes, match: str
+) -> None:
+    with pytest.raises(ImageError, match=re.escape(match)):
+        read_image(data, bands=wanted)
+
+
+def test_a_set_brings_its_own_scaling_for_values_of_its_kind() -> None:
+    stack = STACK[..., :2].astype(np.uint16) * 10
+    used = (UsedBand("", 1, 0.0, 5000.0), UsedBand("", 2, 500.0, 1500.0))
+    wanted = BandSet(used, "integer", 2, (0, 1, 1))
+    expected = np.clip((stack - [0, 500]) / [5000, 1000], 0, 1)
+    image = read_image(tiff(stack), bands=wanted)
+    np.testing.assert_allclose(image.pixels, expected, atol=1e-6)
+    bytes_ = read_image(tiff(STACK[..., :2]), bands=wanted)
+    np.testing.assert_array_equal(bytes_.pixels, STACK[..., :2] / np.float32(255))
+    assert any("8-bit values, where the training images" in n for n in bytes_.notes)
 
 
 def test_a_mask_of_many_bands_is_refused() -> None:

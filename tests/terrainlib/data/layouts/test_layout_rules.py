@@ -211,6 +211,17 @@ def test_classes_are_listed_at_the_top_or_in_every_folder(
     assert dataset.problems == ()
 
 
+def test_titles_of_a_labelling_tool_name_colours_of_the_masks(tmp_path: Path) -> None:
+    write_folders_dataset(tmp_path / "T 1", pairs=2, size=16, heights=False)
+    listed = '{"classes": [{"title": "Sea", "color": "#118DD7", "shape": "any"}]}'
+    (tmp_path / "classes.json").write_text(listed)
+    dataset = open_dataset(tmp_path)
+    assert dataset.ids == ("T 1/tile_01", "T 1/tile_02")
+    assert dataset.classes[0] == TerrainClass("Sea", (17, 141, 215))
+    assert dataset.classes[1:] == KAGGLE_CLASSES[1:]
+    assert any("1 of 7 classes are called by" in note for note in dataset.notes)
+
+
 def test_different_lists_of_classes_are_a_problem(tmp_path: Path) -> None:
     put(tmp_path, "A/images/1.png", "A/masks/1.png", "B/images/1.png", "B/masks/1.png")
     save_classes(tmp_path / "A" / "classes.json", KAGGLE_CLASSES)

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from terrainlib.data.formats.raster import Georeference
+from terrainlib.data.imagery import read_raster
 from terrainlib.data.palette import (
     KAGGLE_CLASSES,
     NO_DATA,
@@ -176,6 +177,8 @@ def test_heights_are_16_bit_grey_and_the_same_values_as_raw(target):
     image = PillowImage.open(io.BytesIO(archive.read(png_name)))
     assert image.mode == "I;16"
     assert np.array_equal(np.array(image), values)
+    read_back = read_raster(archive.read(png_name))
+    assert np.array_equal(read_back.pixels[..., 0], values)
 
 
 def test_at_the_images_size_heights_are_right_to_half_a_step():

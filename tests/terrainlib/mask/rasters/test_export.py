@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from terrainlib.data.palette import KAGGLE_CLASSES, colorize
+from terrainlib.data.classes.masks import MaskMeaning, read_mask
+from terrainlib.data.palette import KAGGLE_CLASSES, TerrainClass, colorize
 from terrainlib.errors import ConfigError, ImageError
 from terrainlib.mask.rasters import png
 
@@ -30,6 +31,21 @@ def test_an_index_png_holds_indices_and_shows_colours():
     assert (np.asarray(picture) == MASK).all()
     colors = np.asarray(picture.convert("RGB"))
     assert (colors == colorize(MASK, KAGGLE_CLASSES)).all()
+
+
+BLACK = (TerrainClass("Rock", (0, 0, 0)), TerrainClass("Ash", (1, 1, 1)))
+
+
+@pytest.mark.parametrize("make", [png.mask_png, png.index_png])
+@pytest.mark.parametrize("classes", [KAGGLE_CLASSES, BLACK])
+def test_no_data_is_transparent_and_read_back_as_such(make, classes):
+    mask = np.array([[0, 1, 255], [1, 255, 0]], np.uint8)
+    data = make(mask, classes)
+    alpha = np.asarray(decoded(data).convert("RGBA"))[..., 3]
+    assert (alpha == np.where(mask == 255, 0, 255)).all()
+    colors = tuple((item.color,) for item in classes)
+    meaning = MaskMeaning("colors", colors)
+    assert (read_mask(data, meaning).index == mask).all()
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (3, 5, 3)])

@@ -35,6 +35,9 @@ def test_the_picture_is_that_of_the_mask_in_memory(tmp_path, step):
     write(ClassPngSink, tmp_path / "a.png", Band(slice(0, 300), mask), step)
     expected = pixels(io.BytesIO(mask_png(mask, KAGGLE_CLASSES)))
     assert (pixels(tmp_path / "a.png") == expected).all()
+    with Image.open(tmp_path / "a.png") as picture:
+        alpha = np.asarray(picture.convert("RGBA"))[..., 3]
+    assert ((alpha == 0) == (mask == NO_DATA)).all()
     assert [item.name for item in tmp_path.iterdir()] == ["a.png"]
 
 

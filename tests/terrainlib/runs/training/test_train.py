@@ -10,7 +10,9 @@ import pytest
 
 from terrainlib import files
 from terrainlib.data.dataset import open_dataset
-from terrainlib.errors import FailureError, RunError, TrainingError
+from terrainlib.errors import FailureError, ImageError, RunError, TrainingError
+from terrainlib.mask.products.making import predict_file
+from terrainlib.mask.products.records import Wanted
 from terrainlib.mask.scores.evaluation import evaluate
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.learning import checkpoint
@@ -22,8 +24,10 @@ from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.runs.status import RunStatus, write_status
 from terrainlib.runs.training.config import RunConfig
 from terrainlib.runs.training.material import require_resumable
+from terrainlib.runs.training.pixelscore import measure
 from terrainlib.runs.training.previews import preview_inputs, previews
 from terrainlib.runs.training.train import run_training
+from tests.imagefiles import encode, tiff
 from tests.leftovers import dead_process, left_behind
 from tests.models import KERAS_COPY_WARNING
 from tests.synthetic import terrain, write_kaggle_dataset
@@ -306,3 +310,46 @@ def _record(path: Path):
     record = read_record(path / "model.keras")
     assert record is not None
     return record
+
+
+@pytest.mark.parametrize(
+    ("descriptions", "chosen"),
+    [(["VV"], None), (["a", "b", "c", "nir", "swir"], ("swir", "nir", "a", "b"))],
+)
+def test_other_bands_are_trained_on_saved_and_found_again_by_name(
+    tmp_path: Path, descriptions: list[str], chosen: tuple[str, ...] | None
+) -> None:
+    mask = np.kron(np.eye(4, dtype=np.uint8), np.ones((8, 8), np.uint8))
+    tiles = tmp_path / "tiles"
+    for number in range(6):
+        rng = np.random.default_rng(number)
+        stack = rng.integers(200, 300, (32, 32, len(descriptions))).astype(np.uint16)
+        stack[..., -1] += 900 * mask.astype(np.uint16)
+        files.write_bytes(
+            tiles / f"images/{number}.tif", tiff(stack, descriptions=descriptions)
+        )
+        files.write_bytes(tiles / f"masks/{number}.png", encode(mask))
+    bands = open_dataset(tiles, bands=chosen).bands
+    network = {"image_size": 32, "filters": (4, 8), "classes": 2, "bands": bands.count}
+    training = TrainingConfig.preset(
+        "fast", network=network, epochs=1, batch_size=2, validation_share=0.5
+    )
+
+    run = run_training(create_run(RunConfig("b", str(tiles), training, bands=chosen)))
+
+    assert run.model is not None
+    assert measure(run.path).miou > 0.9
+    model = load_model(run.model)
+    assert model.record.band_set() == open_dataset(tiles, bands=chosen).band_set
+    assert model.record.statistics["images"] == 3
+    reverse = [*range(len(descriptions))][::-1]
+    turned = tiff(stack[..., reverse], descriptions=[descriptions[i] for i in reverse])
+    masks = []
+    for source in (tiles / "images/5.tif", turned):
+        made = predict_file(model, source, tmp_path / "out", "m", Wanted(), name="m")
+        assert made.gap["level"] == "unknown"
+        masks.append((tmp_path / "out" / "m_mask.png").read_bytes())
+    assert masks[0] == masks[1]
+    assert evaluate(model, open_dataset(tiles)).ids == open_dataset(tiles).ids
+    with pytest.raises(ImageError, match=f"the model uses {bands.count} band"):
+        predict_file(model, encode(np.zeros((9, 9, 3), "u1")), tmp_path, "x", Wanted())
