@@ -8,10 +8,11 @@ under the cache folder, built once for a data set and a size.
 
 import hashlib
 import math
+import os
 import shutil
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -304,6 +305,7 @@ def _require_complete(dataset: Dataset, done: int, skipped: list[Problem]) -> No
         )
 
 
+MAX_KEPT_MB: Final = 20_000  # of all caches; those used longest ago go out
 _VERSION: Final = 3  # of the content; a change of it makes old caches void
 
 
@@ -442,8 +444,11 @@ def build_cache(
     ready = _open(folder)
     if ready is None:
         shutil.rmtree(folder, ignore_errors=True)
+        files.keep_within(folder.parent, MAX_KEPT_MB, ())
         write_cache(folder, dataset, working, progress, should_stop)
         ready = _open(folder)
+    with suppress(OSError):
+        os.utime(folder)  # it is in use
     if ready is None:
         raise DatasetError(
             "the prepared pairs were removed while they were written. Try again.",

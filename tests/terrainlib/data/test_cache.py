@@ -1,5 +1,6 @@
 """The compact cache of pairs that training reads from."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -197,6 +198,22 @@ def test_a_cache_without_its_description_is_made_again(
     (folder,) = _folders(terrainlib_home)
     (folder / "about.json").write_text("{}")
     assert len(build_cache(dataset, 16).ids) == 6
+
+
+def test_the_caches_used_longest_ago_go_out(
+    dataset: Dataset, terrainlib_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "MAX_KEPT_MB", 0)
+    build_cache(dataset, 16)
+    build_cache(dataset, 24)
+    old, used = _folders(terrainlib_home)
+    os.utime(old, (0, 0))
+
+    build_cache(dataset, 32)
+
+    left = _folders(terrainlib_home)
+    assert len(left) == 2
+    assert used in left
 
 
 # Trouble
