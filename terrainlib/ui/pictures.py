@@ -13,7 +13,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from terrainlib.data.dataset import Dataset, read_pair_height, read_pair_mask
-from terrainlib.data.imagery import read_image
+from terrainlib.data.imagery import BandChoice, read_image
 from terrainlib.data.layout import Pair
 from terrainlib.data.palette import Classes, colorize
 from terrainlib.data.relief import shaded_relief
@@ -24,13 +24,24 @@ from terrainlib.ui.cached import Stamp, encode_jpeg, file_stamp
 THUMBNAIL_PX: Final = 512
 
 
-def image_picture(pair: Pair) -> bytes:
-    """Return the image of a pair as JPEG.
+def image_picture(pair: Pair, dataset: Dataset) -> bytes:
+    """Return the image of a pair as JPEG, in the bands of its data set.
 
     Raises:
         ImageError: If the file cannot be read any more.
     """
-    return _image(str(pair.image), file_stamp(pair.image))
+    return image_thumbnail(pair.image, bands=dataset.band_set)
+
+
+def image_thumbnail(
+    path: Path, *, bands: BandChoice, longest_px: int = THUMBNAIL_PX
+) -> bytes:
+    """Return some bands of an image file, as for `imagery.read_image`, as JPEG.
+
+    Raises:
+        ImageError: If the file cannot be read any more.
+    """
+    return _image(f"{path}|{bands}", file_stamp(path), longest_px, path, bands)
 
 
 def mask_picture(pair: Pair, dataset: Dataset) -> bytes:
@@ -55,7 +66,7 @@ def overlay_picture(pair: Pair, dataset: Dataset, opacity: float) -> bytes:
         ImageError: If a file cannot be read any more.
     """
     mask = _decode(mask_picture(pair, dataset))
-    image = _decode(image_picture(pair))
+    image = _decode(image_picture(pair, dataset))
     size = (mask.shape[1], mask.shape[0])
     image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     blended = cv2.addWeighted(mask, opacity, image, 1 - opacity, 0)
@@ -85,9 +96,12 @@ def flat_picture(rgb: NDArray[Any]) -> bytes:
 
 
 @st.cache_data(max_size="64MB", show_spinner=False)
-def _image(path: str, stamp: Stamp) -> bytes:
-    del stamp  # part of the key
-    return encode_jpeg(shrink(read_image(Path(path)).rgb, THUMBNAIL_PX, nearest=False))
+def _image(
+    key: str, stamp: Stamp, longest_px: int, _path: Path, _bands: BandChoice
+) -> bytes:
+    del key, stamp  # parts of the key
+    rgb = read_image(_path, bands=_bands).rgb
+    return encode_jpeg(shrink(rgb, longest_px, nearest=False))
 
 
 @st.cache_data(max_size="64MB", show_spinner=False)

@@ -43,6 +43,7 @@ class ValueRow:
         color: Colour of the class.
         ignored: Whether it is no class.
         title: What to call the value.
+        listed: Whether it stands for a class, or for none, already.
     """
 
     values: tuple[Value, ...]
@@ -50,6 +51,7 @@ class ValueRow:
     color: Color
     ignored: bool
     title: str
+    listed: bool = True
 
 
 def show_meaning(dataset: Dataset) -> None:
@@ -110,7 +112,8 @@ def _show_form(dataset: Dataset, rows: list[ValueRow], form: str) -> None:
 
 def _ask(cell: Any, row: ValueRow, key: str) -> ValueRow:
     with cell, st.container(border=True):
-        st.markdown(swatch(row.color, row.title))
+        note = "" if row.listed else "stands for nothing yet"
+        st.markdown(swatch(row.color, row.title, note))
         name = st.text_input(
             f"Name of class {row.title}",
             row.name,
@@ -149,7 +152,7 @@ def value_rows(dataset: Dataset) -> list[ValueRow]:
     for value, free in zip(others, spare, strict=True):
         color = free if isinstance(value, int) else value
         none = value in meaning.ignore
-        rows.append(ValueRow((value,), "", color, none, value_text(value)))
+        rows.append(ValueRow((value,), "", color, none, value_text(value), none))
     return rows
 
 
@@ -176,7 +179,6 @@ def save_rows(dataset: Dataset, rows: Sequence[ValueRow]) -> None:
             the same colour; nothing is written.
         StorageError: If the folder cannot be written.
     """
-    unlisted = {(value,) for value in dataset.unlisted}
     before = {row.values: row.color for row in value_rows(dataset)}
     classes: dict[str, TerrainClass] = {}
     values: dict[str, tuple[Value, ...]] = {}
@@ -185,7 +187,7 @@ def save_rows(dataset: Dataset, rows: Sequence[ValueRow]) -> None:
         name = row.name.strip()
         if row.ignored:
             ignored += row.values
-        elif name or row.values not in unlisted:
+        elif name or row.listed:
             name = name or row.title
             if name not in classes:
                 classes[name] = TerrainClass(name, _own_color(row, before, classes))

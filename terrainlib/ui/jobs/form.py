@@ -50,7 +50,7 @@ def _ask_wanted(chosen: Chosen, model_scale: float | None) -> Wanted:
         **values,
         cleaning=_ask_cleaning(overview),
         scale=_ask_scale(model_scale),
-        bands=chosen.shown.bands,
+        bands=chosen.bands,
     )
 
 

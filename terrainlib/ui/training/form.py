@@ -30,6 +30,7 @@ from terrainlib.runs.folder import Run
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.runs.training.config import MAX_NAME_LETTERS, RunConfig
+from terrainlib.ui.datasets.bands import show_bands
 from terrainlib.ui.datasets.picker import pick_dataset
 from terrainlib.ui.datasets.splits import show_split_of_training
 from terrainlib.ui.errors import errors_shown, show_error
@@ -250,6 +251,9 @@ _DEFAULT_EPOCHS: Final = 30
 
 def _ask_training(dataset: Dataset) -> RunConfig | None:
     """Show the form for a data set and return what it asks for."""
+    show_bands(dataset, KEY)
+    if dataset.bands.question is not None:
+        return None
     preset = _ask_preset()
     start = _ask_start()
     data, machine = TrainingData.of(dataset), Machine.here()
