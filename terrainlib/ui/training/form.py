@@ -249,7 +249,7 @@ _FROM_NOTHING: Final = "Nothing: weights at random"
 _DEFAULT_EPOCHS: Final = 30
 
 
-def _ask_training(dataset: Dataset) -> RunConfig | None:
+def ask_training(dataset: Dataset) -> RunConfig | None:
     """Show the form for a data set and return what it asks for."""
     show_bands(dataset, KEY)
     if dataset.bands.question is not None:
@@ -483,7 +483,7 @@ def show_new_training(active: Run | None) -> None:
     if dataset is None:
         return
     with st.container(border=True):
-        config = _ask_training(dataset)
+        config = ask_training(dataset)
     if active is not None:
         st.fragment(_show_busy, run_every=BUSY_SECONDS)(active.path.name)
     started = st.button(
