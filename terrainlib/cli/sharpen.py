@@ -1,7 +1,6 @@
 """The command `sharpen`."""
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +32,8 @@ def sharpen_image(options: argparse.Namespace) -> int:
         )
     if options.out.is_dir():
         raise InputError("is a folder. Name a file to write.", file=options.out.name)
-    if _same(options.out, options.image):
+    both = options.out.exists() and options.image.exists()
+    if both and options.out.samefile(options.image):
         raise InputError(
             "would be overwritten. Give the result another name.",
             file=options.image.name,
@@ -73,7 +73,3 @@ def _as_stored(rgb: NDArray[np.float32]) -> ByteArray | NDArray[np.float32]:
     """Return pixels that were bytes as bytes, so that they are sharpened as such."""
     pixels = to_bytes(rgb)
     return pixels if np.allclose(pixels / np.float32(255), rgb, atol=1e-6) else rgb
-
-
-def _same(first: Path, second: Path) -> bool:
-    return first.exists() and second.exists() and first.samefile(second)

@@ -15,7 +15,6 @@ from terrainlib.model.record import PIXEL_CLASSIFIER_NAME, ModelRecord
 from terrainlib.types import checked
 
 Fact = tuple[str, str]
-Facts = tuple[Fact, ...]
 
 _NOT_OPTIONS: Final = ("epochs_done", "best_epoch", "stopped", "started_from")
 _IN_COMMAND: Final = (  # or in the data
@@ -23,18 +22,7 @@ _IN_COMMAND: Final = (  # or in the data
 )
 
 
-def sections_of(record: ModelRecord) -> tuple[tuple[str, Facts], ...]:
-    """Return titles and facts in the order of the card; what is unknown is left out."""
-    return (
-        ("Model", _known(_model(record))),
-        ("Data", _known(_data(record))),
-        ("Split", _known(_split(record))),
-        ("Training", _known(_training(record))),
-        ("Calibration", _known(_calibration(record))),
-    )
-
-
-def repeat_command(record: ModelRecord) -> str | None:
+def _repeat_command(record: ModelRecord) -> str | None:
     """Return the command that repeats the training, None where it is not recorded."""
     config = _training_config(record)
     if config is None:
@@ -56,10 +44,6 @@ def repeat_command(record: ModelRecord) -> str | None:
     if config.batch_size != preset.batch_size:
         words.append(f"--batch-size {config.batch_size}")
     return " ".join([*words, f"--seed {config.seed}"])
-
-
-def _known(facts: list[Fact]) -> Facts:
-    return tuple((name, value) for name, value in facts if value)
 
 
 def _model(record: ModelRecord) -> list[Fact]:
@@ -267,12 +251,22 @@ class ModelCard:
 
 def model_card(record: ModelRecord) -> ModelCard:
     """Return the card of a model."""
-    sections = (Section(title, facts) for title, facts in sections_of(record))
+    known = {
+        "Model": _model(record),
+        "Data": _data(record),
+        "Split": _split(record),
+        "Training": _training(record),
+        "Calibration": _calibration(record),
+    }
+    sections = (
+        Section(title, tuple((name, value) for name, value in facts if value))
+        for title, facts in known.items()
+    )
     scores = record.known_scores()
     return ModelCard(
         title=record.name or "Model",
         sections=tuple(section for section in sections if section.facts),
-        command=repeat_command(record),
+        command=_repeat_command(record),
         scores=overall_scores(scores, record.pixel_classifier),
         classes=class_scores(scores, record.pixel_classifier),
         leak=stored_leak(record),
@@ -301,10 +295,6 @@ def overall_scores(
     own: Mapping[str, Any] | None, other: Mapping[str, Any] | None
 ) -> tuple[Score, ...]:
     """Return the scores over all classes, in the JSON form of an evaluation.
-
-    Args:
-        own: The model's scores.
-        other: The pixel classifier's on the same pairs, where there are any.
 
     Returns:
         One of each kind of score; nothing where the model has no mIoU.

@@ -12,7 +12,7 @@ import streamlit as st
 
 from terrainlib.data.dataset import Dataset
 from terrainlib.data.overlaps import Overlaps
-from terrainlib.data.splits import LEAK_FREE, RANDOM_LEAK, Split
+from terrainlib.data.splits import BLOCKS, LEAK_FREE, RANDOM_LEAK, Split, class_gaps
 from terrainlib.mask.overlapmap import PART_COLORS, Part
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.record import ModelRecord
@@ -124,19 +124,18 @@ def cost_sentence(split: Split) -> str:
     text = f"{len(split.validation):,} of {total:,} patches {verb}, "
     if not split.left_out:
         return f"{text}{len(split.train):,} {trains}, none is left out"
-    shares = "it shares" if len(split.left_out) == 1 else "they share"
+    one = len(split.left_out) == 1
+    why = "it shares ground with" if one else "they share ground with"
+    if split.leak == BLOCKS:
+        why = "it lies beside" if one else "they lie beside"
     return (
         f"{text}{len(split.train):,} {trains}, {len(split.left_out):,} left out: "
-        f"{shares} ground with a validation patch"
+        f"{why} a validation patch"
     )
 
 
 def run_split(path: Path) -> Split | None:
-    """Return the division of a run, or None before it is made.
-
-    Args:
-        path: The run folder.
-    """
+    """Return the division of a run, or None before it is made."""
     return _run_split(path, cached.file_stamp(path / SPLIT_FILE))
 
 
@@ -168,6 +167,9 @@ def show_split_of_training(dataset: Dataset, training: TrainingConfig) -> None:
     share, seed = training.validation_share, training.seed
     split = cached.leak_free(dataset, shared, share=share, seed=seed)
     show_cost(split)
+    counts = {pair.id: pair.counts for pair in dataset.pairs}
+    for gap in class_gaps(split, counts, [item.name for item in dataset.classes]):
+        st.caption(f":material/warning: {md_escape(gap)}")
 
 
 def show_cost(split: Split) -> None:
@@ -178,11 +180,7 @@ def show_cost(split: Split) -> None:
 
 
 def show_parts(splits: dict[str, dict[str, Part]]) -> None:
-    """Draw the parts of several splits as one bar each.
-
-    Args:
-        splits: The part of every patch, by the split's name.
-    """
+    """Draw the parts of several splits as one bar each."""
     frame = parts_frame(splits)
     names = [PART_NAMES[part] for part in PART_COLORS]
     colors = [hex_color(color) for color in PART_COLORS.values()]
@@ -278,10 +276,6 @@ def parts_of(record: ModelRecord | None, dataset: Dataset) -> dict[str, int]:
 
     The held-out part comes first. It is offered only where the data set is the one that
     the model was trained with: every id of its split, and no other.
-
-    Args:
-        record: The model's record, if it has one.
-        dataset: The data set.
     """
     split = (record.split if record else None) or {}
     ids = {part: set(split.get(part) or ()) for part in _SPLIT_PARTS}
@@ -324,13 +318,7 @@ def caution(part: str, leak: str | None, *, seen: bool) -> tuple[str, str]:
 
 
 def pick_part(record: ModelRecord | None, dataset: Dataset, key: str) -> str:
-    """Show the parts and return the chosen one: `validation`, `train` or `all`.
-
-    Args:
-        record: The model's record, if it has one.
-        dataset: The data set.
-        key: Start of the widgets' keys, one a page.
-    """
+    """Show the parts and return the chosen one: `validation`, `train` or `all`."""
     parts = parts_of(record, dataset)
     labels = dict(LABELS)
     if record is not None and record.final is not None:

@@ -100,6 +100,20 @@ def test_transparent_pixels_have_no_class(tmp_path: Path) -> None:
     assert (masks[0][4:] != 255).all()
 
 
+def test_pixels_without_data_darken_no_average(tmp_path: Path) -> None:
+    folder = write_folders_dataset(tmp_path / "data", pairs=1, heights=False)
+    pixels = np.full((32, 32, 4), 200, np.uint8)
+    pixels[:7, :, 3] = 0
+    pixels[7:, :, 3] = 255
+    Image.fromarray(pixels).save(folder / "images" / "tile_01.png")
+
+    cache = build_cache(open_dataset(folder), 16)
+
+    assert (cache.images[0][3:] == 200).all()  # of two rows, one has data
+    assert (cache.images[0][:3] == 0).all()
+    assert (cache.masks[0][:3] == 255).all()
+
+
 def test_one_scale_serves_both_sides_of_all_images(tmp_path: Path) -> None:
     sizes = [(8, 128), (64, 16), (33, 31), (1, 20)]
     folder = write_sized_dataset(tmp_path, sizes)
