@@ -18,6 +18,7 @@ import numpy as np
 
 from terrainlib import files
 from terrainlib.data.choices import BandKeys, Choices, save_choices
+from terrainlib.data.formats.bands import Marks, find_numbers, picture_marks
 from terrainlib.data.labels.layers import Box, LabelFile, Layer, classes_of, open_labels
 from terrainlib.data.labels.places import PATCHES_FILE, Place, crs_name, write_places
 from terrainlib.data.labels.scenes import (
@@ -127,7 +128,8 @@ def make_patches(
 
     Raises:
         DatasetError: If the labels cannot be used, or lie on no image.
-        ImageError: If an image or a class raster cannot be read.
+        ImageError: If an image or a class raster cannot be read, or an image has no
+            such bands.
         ConfigError: If there is something in `out`.
         StoppedError: If `should_stop` said so.
         StorageError: If the disk is full, read-only or failing.
@@ -138,7 +140,7 @@ def make_patches(
     with ExitStack() as stack:
         opened = open_labels(labels, stack, field=options.field, width=options.width)
         classes = classes_of(opened)
-        plans = _plans(images, opened, classes, options.size)
+        plans = _plans(images, opened, classes, options)
         work = _Work(classes, opened, plans, progress, should_stop)
         with files.atomic_folder(out) as folder:
             places = work.write(folder)
@@ -189,17 +191,19 @@ def _plans(
     images: Sequence[Path],
     labels: Sequence[LabelFile],
     classes: Classes,
-    size: int | None,
+    options: PatchOptions,
 ) -> list[_Plan]:
     """Return what to cut out of each image."""
     boxes: list[tuple[Box, int, int] | None] = []
     for path in images:
         with open_stored(path) as scene:
+            if options.bands is not None:
+                find_numbers(_marks(scene), options.bands, scene.name)
             layers = [file.on(scene, classes) for file in labels]
             box = _around([layer.box for layer in layers if layer.box])
             boxes.append(None if box is None else (box, scene.height, scene.width))
     known = [box for box in boxes if box is not None]
-    for side in (size,) if size else SIZES:
+    for side in (options.size,) if options.size else SIZES:
         cut = {id(box): tile_windows(*box, side) for box in known}
         if sum(map(len, cut.values())) >= ENOUGH:
             break
@@ -214,6 +218,15 @@ def _plans(
         _Plan(path, stem, tuple(cut[id(box)]) if box else ())
         for path, stem, box in zip(images, stems, boxes, strict=True)
     ]
+
+
+def _marks(scene: StoredScene) -> list[Marks]:
+    """Return what a scene says about its bands."""
+    colors = scene.marks.get("colorinterp")
+    if colors is None:
+        return picture_marks(scene.count)
+    pairs = zip(colors, scene.bands, strict=True)
+    return [Marks(color.name, name) for color, name in pairs]
 
 
 def _names(stems: Sequence[str]) -> list[str]:

@@ -321,6 +321,13 @@ def test_a_folder_with_something_in_it_is_never_written_over(tmp_path):
         made(tmp_path, [raster])
 
 
+def test_bands_that_an_image_does_not_have_are_refused(tmp_path):
+    raster = class_raster(tmp_path, HALVES)
+    with pytest.raises(ImageError, match=r"scene\.tif: there is no band foo"):
+        made(tmp_path, [raster], bands=("red", "foo"))
+    assert not (tmp_path / "set").exists()
+
+
 def test_what_is_stopped_leaves_nothing(tmp_path):
     image, raster = scene(tmp_path), class_raster(tmp_path, HALVES)
     before = sorted(tmp_path.iterdir())
