@@ -3,6 +3,7 @@
 import streamlit as st
 
 from terrainlib.ui import state
+from terrainlib.ui.datasets.bands import show_bands
 from terrainlib.ui.datasets.classes import show_class_form, show_meaning
 from terrainlib.ui.datasets.overlaps import show_shared_ground
 from terrainlib.ui.datasets.pairs import show_pair_gallery
@@ -34,6 +35,7 @@ show_problems(dataset)
 show_notes(dataset)
 show_meaning(dataset)
 show_class_form(dataset, "preview")
+show_bands(dataset, "preview")
 if dataset.pairs:
     show_classes(dataset)
     show_shared_ground(dataset, "preview")

@@ -10,6 +10,7 @@ from terrainlib.ui.models.picker import pick_entry
 from terrainlib.ui.page import page_header, show_notice
 from terrainlib.ui.studio.inputs import (
     Chosen,
+    band_set,
     class_count,
     follow_request,
     needs_height,
@@ -78,7 +79,7 @@ with right:
 if entry is None:
     st.stop()
 with left:
-    chosen = pick_input(source, needs_height=needs_height(entry))
+    chosen = pick_input(source, needs_height=needs_height(entry), bands=band_set(entry))
 
 if chosen is None:
     pass

@@ -41,6 +41,10 @@ class ImageError(InputError):
     """An image, mask or height file that cannot be read or does not fit."""
 
 
+class BandsError(ImageError):
+    """An image that does not say which of its bands are those of a model."""
+
+
 class DatasetError(InputError):
     """A folder that is no usable data set."""
 

@@ -18,7 +18,7 @@ import socket
 import stat
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -29,11 +29,13 @@ from terrainlib.errors import StorageError
 
 FREE_SPACE_RESERVE_MB = 64.0
 STALE_HOURS = 24.0
+FRESH_SECONDS = 600.0  # so long after its last use an entry of a cache is in use
 MAX_JSON_BYTES = 64_000_000  # what a scan of 100,000 pairs remembers takes a third
 MAX_JSON_DEPTH = 40
 MAX_JSON_DIGITS = 300  # still a float
 _NOT_IN_WINDOWS_1252: Final = frozenset({0x81, 0x8D, 0x8F, 0x90, 0x9D})
 _TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.tmp")
+_DIGEST = re.compile(r"[0-9a-f]{32}")
 _MANY_FILES = 64
 
 
@@ -169,6 +171,56 @@ def remove_folder(path: Path) -> None:
         shutil.rmtree(doomed)
     except OSError as error:
         raise storage_error(path, error) from error
+
+
+def keep_within(folder: Path, limit_mb: float, kept: Collection[Path | None]) -> None:
+    """Take out the entries of a cache used longest ago, until the others fit.
+
+    An entry is a folder whose name is 32 hexadecimal digits; its time of change says
+    when it was used. What was used within ten minutes stays, and what is written to.
+
+    Args:
+        folder: The cache; it may be missing.
+        limit_mb: Megabytes that may stay.
+        kept: Entries that are needed as well, however old they are.
+    """
+    room = limit_mb * 1e6
+    for entry in sorted(_entries(folder), key=_last_used, reverse=True):
+        room -= _bytes_in(entry)
+        fresh = _last_used(entry) > time.time() - FRESH_SECONDS
+        if room >= 0 or fresh or entry in kept:
+            continue
+        with suppress(OSError, StorageError):  # gone already, or for the next time
+            if not any(entry.glob(".*.tmp")):  # of somebody who writes to it
+                with scratch_folder(folder) as doomed:
+                    entry.rename(doomed / entry.name)
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return the folders of a cache's entries; links are none."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        return [
+            Path(entry.path)
+            for entry in entries
+            if _DIGEST.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+        ]
+    return []
+
+
+def _last_used(entry: Path) -> float:
+    with suppress(OSError):
+        return entry.lstat().st_mtime
+    return 0.0
+
+
+def _bytes_in(entry: Path) -> int:
+    """Return the bytes of the files in a folder; links are not followed."""
+    size = 0
+    for folder, _, names in os.walk(entry):
+        for name in names:
+            with suppress(OSError):
+                size += Path(folder, name).lstat().st_size
+    return size
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -220,7 +220,12 @@ def _add_train(commands: "argparse._SubParsersAction[_Parser]") -> None:
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--epochs", metavar="N", type=int, help="budget in epochs")
     budget.add_argument("--minutes", metavar="M", type=number, help="or in minutes")
-    add("--image-size", metavar="PX", type=int, help="size that training works at")
+    add(
+        "--image-size",
+        metavar="PX",
+        type=int,
+        help="side that the median image is brought to; one scale for all",
+    )
     add("--batch-size", metavar="N", type=int, help="images a step")
     add(
         "--bands",

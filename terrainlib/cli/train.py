@@ -16,8 +16,9 @@ from terrainlib.errors import RunError
 from terrainlib.model.automatic import TrainingData, choose
 from terrainlib.model.config import DEFAULT_PRESET
 from terrainlib.model.machine import Machine
+from terrainlib.model.modelfile import read_record
 from terrainlib.model.start import RATE_SHARE, require_fit, shape_of, what_is_taken
-from terrainlib.runs.folder import Run, create_run, formatter, read_run
+from terrainlib.runs.folder import MODEL_FILE, Run, create_run, formatter, read_run
 from terrainlib.runs.launcher import mark_starting
 from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.runs.status import RUN, RunStatus
@@ -207,7 +208,10 @@ def _title(status: RunStatus) -> str:
 def _say_end(run: Run, shown: Path) -> None:
     status = run.status
     say(f"{shown}: {run.state} after epoch {status.epoch}. {run.message}")
-    if status.best_miou is not None:
+    miou = _judged_miou(run)
+    if miou is not None:
+        say(f"Validation mIoU {miou:.3f} at the masks' own size.")
+    elif status.best_miou is not None:
         say(f"Validation mIoU {status.best_miou:.3f} at the working size.")
     split = read_split(run.path)
     if split is not None:
@@ -216,3 +220,10 @@ def _say_end(run: Run, shown: Path) -> None:
             f"{len(split.train)} pairs trained, {len(split.validation)} validated"
             f"{left_out} ({split.leak})."
         )
+
+
+def _judged_miou(run: Run) -> float | None:
+    """Return what `evaluate` gives for the model; None where it was not judged."""
+    record = read_record(run.path / MODEL_FILE)
+    scores = (record.scores if record is not None else None) or {}
+    return scores.get("miou") if "seconds" in scores else None

@@ -8,10 +8,11 @@ under the cache folder, built once for a data set and a size.
 
 import hashlib
 import math
+import os
 import shutil
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -23,15 +24,23 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from terrainlib import files
+from terrainlib.data.check import reading_problem
 from terrainlib.data.dataset import Dataset, read_labels
 from terrainlib.data.formats.raster import BandSet, Raster, composite_of, to_unit
 from terrainlib.data.imagery import read_raster
 from terrainlib.data.layout import Pair, Problem
 from terrainlib.data.palette import NO_DATA
 from terrainlib.data.parallel import ordered_map
-from terrainlib.data.scan import MaskStore, kept_masks, reading_problem
+from terrainlib.data.scan import MaskStore, kept_masks
 from terrainlib.errors import DatasetError, ImageError, StoppedError
-from terrainlib.types import PathText, Progress, Sentence, Size, known_record
+from terrainlib.types import (
+    FloatArray,
+    PathText,
+    Progress,
+    Sentence,
+    Size,
+    known_record,
+)
 
 
 def typical_side(dataset: Dataset) -> float:
@@ -130,8 +139,8 @@ def _small_image(picture: Raster, shape: Size, *, linear: bool) -> NDArray[np.ui
     if plain and pixels.dtype == np.uint8 and pixels.shape[2] == 3:
         return resize_area(pixels, shape, linear=linear)
     values, _ = to_unit(picture)
-    scaled = np.rint(resize_area(values, shape, linear=linear) * np.float32(255))
-    return np.asarray(scaled, np.uint8).reshape(*shape, -1)
+    means, _ = _resize_known(values, picture.valid, shape, linear=linear)
+    return np.asarray(np.rint(means * np.float32(255)), np.uint8)
 
 
 def resize_area(
@@ -172,12 +181,29 @@ def resize_height(
     valid = np.isfinite(height)
     if valid.all():
         return resize_area(height, shape, linear=linear)
-    weight = resize_area(valid.astype(np.float32), shape, linear=linear)
-    filled = np.where(valid, height, 0.0).astype(np.float32)
+    means, share = _resize_known(height, valid, shape, linear=linear)
+    means[share <= _LEAST_SHARE] = np.nan
+    return means
+
+
+_LEAST_SHARE: Final = 1e-3
+
+
+def _resize_known(
+    values: FloatArray, known: NDArray[np.bool_], shape: Size, *, linear: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Return averages over the pixels that are known, 0 for none, and their share."""
+    if known.all():
+        means = resize_area(values, shape, linear=linear)
+        return means.reshape(*shape, *values.shape[2:]), np.ones(shape, np.float32)
+    inside = known if values.ndim == 2 else known[..., None]
+    filled = np.where(inside, values, np.float32(0))
     total = resize_area(filled, shape, linear=linear)
-    result = np.full(shape, np.nan, np.float32)
-    np.divide(total, weight, out=result, where=weight > 1e-3)
-    return result
+    share = resize_area(known.astype(np.float32), shape, linear=linear)
+    means = total.reshape(*shape, *values.shape[2:])
+    weights = np.maximum(share, np.finfo(np.float32).tiny)
+    means /= weights.reshape(*shape, *[1] * (means.ndim - 2))
+    return means, share
 
 
 ABOUT_FILE: Final = "about.json"
@@ -303,7 +329,8 @@ def _require_complete(dataset: Dataset, done: int, skipped: list[Problem]) -> No
         )
 
 
-_VERSION: Final = 3  # of the content; a change of it makes old caches void
+MAX_KEPT_MB: Final = 20_000  # of all caches; those used longest ago go out
+_VERSION: Final = 4  # of the content; a change of it makes old caches void
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,8 +468,11 @@ def build_cache(
     ready = _open(folder)
     if ready is None:
         shutil.rmtree(folder, ignore_errors=True)
+        files.keep_within(folder.parent, MAX_KEPT_MB, ())
         write_cache(folder, dataset, working, progress, should_stop)
         ready = _open(folder)
+    with suppress(OSError):
+        os.utime(folder)  # it is in use
     if ready is None:
         raise DatasetError(
             "the prepared pairs were removed while they were written. Try again.",

@@ -11,7 +11,6 @@ import os
 import re
 import stat
 import struct
-import time
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -22,7 +21,7 @@ from typing import IO, Final
 
 from terrainlib import files
 from terrainlib.data.layouts.find import find_data_folder
-from terrainlib.errors import DatasetError, StorageError
+from terrainlib.errors import DatasetError
 
 MAX_FILES: Final = 20_000
 MAX_TOTAL_MB: Final = 5_000
@@ -325,10 +324,8 @@ def _sentence(error: Exception) -> str:
 
 
 MAX_KEPT_MB: Final = 10_000
-FRESH_SECONDS: Final = 600.0  # so long after its last use an upload is in use
 
 _FOLDER: Final = "uploads"
-_DIGEST: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def unpack_upload(data: bytes, name: str, in_use: Collection[Path] = ()) -> Path:
@@ -366,29 +363,8 @@ def mark_used(folder: Path) -> bool:
 
 
 def _clear(in_use: Collection[Path]) -> None:
-    """Take out the uploads used longest ago, until the others fit in the limit."""
     kept = {_upload_of(folder) for folder in in_use}
-    room = MAX_KEPT_MB * 1e6
-    for upload in sorted(_uploads(), key=_used, reverse=True):
-        room -= _size_uploads(upload)
-        fresh = _used(upload) > time.time() - FRESH_SECONDS
-        if room >= 0 or fresh or upload in kept:
-            continue
-        with suppress(OSError, StorageError):  # gone already, or for the next time
-            if not any(upload.glob(".*.tmp")):  # of somebody who is unpacking it
-                with files.scratch_folder(upload.parent) as doomed:
-                    upload.rename(doomed / upload.name)
-
-
-def _uploads() -> list[Path]:
-    """Return the folders of the uploads; links are none."""
-    with suppress(OSError), os.scandir(files.cache_dir() / _FOLDER) as entries:
-        return [
-            Path(entry.path)
-            for entry in entries
-            if _DIGEST.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
-        ]
-    return []
+    files.keep_within(files.cache_dir() / _FOLDER, MAX_KEPT_MB, kept)
 
 
 def _upload_of(folder: Path) -> Path | None:
@@ -398,19 +374,3 @@ def _upload_of(folder: Path) -> Path | None:
     if outer not in inner.parents:
         return None
     return root / inner.relative_to(outer).parts[0]
-
-
-def _used(upload: Path) -> float:
-    with suppress(OSError):
-        return upload.lstat().st_mtime
-    return 0.0
-
-
-def _size_uploads(upload: Path) -> int:
-    """Return the bytes of the files in a folder; links are not followed."""
-    size = 0
-    for folder, _, names in os.walk(upload):
-        for name in names:
-            with suppress(OSError):
-                size += Path(folder, name).lstat().st_size
-    return size

@@ -3,11 +3,13 @@
 In the manner of nnU-Net's plans (Isensee et al.: nnU-Net, 2021,
 doi:10.1038/s41592-020-01008-z), but simple enough to say in a sentence each:
 
+- The image size is that of the median image, as a square. It gives the scale of all
+  images; their shapes stay as they are.
 - A preset without `Sizes`, the original's, has its own, whatever the data.
-- Images of up to 160 px are taken at their own size, larger ones up to the preset's
-  largest. `in_time` shrinks them to 256, 192 or 128 px: to the largest size at which
-  the cores see every pair twenty times within the budget.
-- Images larger than the preset's crops are trained on such crops.
+- Images of up to 160 px are taken at their own size. Larger ones as well, unless the
+  cores could not see every pixel twenty times within the budget: then they are shrunk
+  to the largest of some sizes at which they can, at least 128 px.
+- Images of more than 160 px are trained on crops of the preset's size.
 - Batches are the preset's, halved while an epoch would have fewer than 8 steps.
 - All takes at most half of the free memory: the prepared pairs at most a quarter, else
   the image size is lowered; then the batch is halved, then the crop.
@@ -23,7 +25,14 @@ from typing import Any, Final, Self
 
 from terrainlib.data.cache import typical_side
 from terrainlib.data.dataset import Dataset
-from terrainlib.model.config import DEFAULT_MINUTES, PRESETS, Sizes, TrainingConfig
+from terrainlib.model.config import (
+    DEFAULT_MINUTES,
+    MAX_CROP_PX,
+    MAX_IMAGE_SIZE_PX,
+    PRESETS,
+    Sizes,
+    TrainingConfig,
+)
 from terrainlib.model.machine import (
     Machine,
     multiplications,
@@ -36,7 +45,7 @@ PASSES: Final = 20
 MIN_STEPS: Final = 8
 BY_THE_USER: Final = "As you set it."
 
-_SIZES_PX: Final = (512, 384, 256, 192, 128)
+_SIZES_PX: Final = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256, 192, 128)
 _SMALLEST_PX: Final = 16
 _SMALLEST_BATCH: Final = 2
 _SMALLEST_CROP_PX: Final = 64
@@ -52,20 +61,29 @@ class TrainingData:
     """What the choice has to know of a data set.
 
     Attributes:
-        side: Height and width in px of its typical image.
+        side: Side in px of a square as large as its median image.
         pairs: Usable pairs.
         heights: Whether they come with heights.
+        area: Area of the mean image over that of the median one.
     """
 
     side: int
     pairs: int
     heights: bool = False
+    area: float = 1.0
 
     @classmethod
     def of(cls, dataset: Dataset) -> Self:
         """Return the facts of a data set; its median size stands for all."""
         side = round(typical_side(dataset)) or _SMALLEST_PX
-        return cls(side, len(dataset.pairs), dataset.has_heights)
+        pixels = [math.prod(pair.size) for pair in dataset.pairs]
+        area = sum(pixels) / (len(pixels) * side**2) if pixels else 1.0
+        return cls(side, len(pixels), dataset.has_heights, area)
+
+    @property
+    def images(self) -> float:
+        """How many median images would have the pixels of all."""
+        return self.pairs * self.area
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +133,19 @@ def choose(
     Raises:
         ConfigError: If an option is not known or not allowed.
     """
-    config = TrainingConfig.preset(preset, network=network, **changes)
     fixed = {name for name, value in changes.items() if value is not None}
     fixed |= set(network or {})
     reasons = dict.fromkeys(("image_size", "crop_size", "batch_size"), BY_THE_USER)
     sizes = PRESETS[preset].sizes
+    large = "image_size" in fixed and (network or {})["image_size"] > MAX_CROP_PX
+    if large and sizes is not None and "crop_size" not in fixed:
+        changes["crop_size"] = MAX_CROP_PX  # until another is chosen
+    config = TrainingConfig.preset(preset, network=network, **changes)
     if sizes is None:
         reasons |= {name: "The preset's own." for name in reasons if name not in fixed}
         return Choice(config, reasons)
     if "image_size" not in fixed:
-        config, reasons["image_size"] = _with_image_size(config, sizes, data, machine)
+        config, reasons["image_size"] = _with_image_size(config, data, machine)
     if "crop_size" not in fixed:
         config, reasons["crop_size"] = _with_crop(config, sizes)
     if "batch_size" not in fixed:
@@ -142,13 +163,13 @@ def memory_needed(config: TrainingConfig, data: TrainingData) -> int:
 def _pairs_bytes(config: TrainingConfig, data: TrainingData) -> int:
     network = config.network
     each = pair_bytes(network.image_size, bands=network.bands, heights=data.heights)
-    return data.pairs * each
+    return round(data.images * each)
 
 
-def pass_seconds(config: TrainingConfig, pairs: int, machine: Machine) -> float:
-    """Return about how long the processor takes to see all training pairs once."""
-    size = config.crop_size or config.network.image_size
-    work = _training_pairs(config, pairs) * multiplications(config.network, size)
+def pass_seconds(config: TrainingConfig, data: TrainingData, machine: Machine) -> float:
+    """Return about how long the processor takes to see all training pixels once."""
+    images = max(1, round(data.images * (1 - config.validation_share)))
+    work = images * multiplications(config.network, config.network.image_size)
     rate = _MULTIPLICATIONS_A_SECOND
     if machine.bfloat16 and config.precision != "float32":
         rate = _MULTIPLICATIONS_IN_BFLOAT16
@@ -156,15 +177,14 @@ def pass_seconds(config: TrainingConfig, pairs: int, machine: Machine) -> float:
 
 
 def _with_image_size(
-    config: TrainingConfig, bounds: Sizes, data: TrainingData, machine: Machine
+    config: TrainingConfig, data: TrainingData, machine: Machine
 ) -> tuple[TrainingConfig, str]:
-    """Choose the largest size that fits the memory and, if it must, the budget."""
-    sizes = _sizes(config, bounds, data.side)
+    """Choose the largest size that fits the memory and the budget."""
+    sizes = _sizes(config, data.side)
     affordable = (
         sized
         for sized in (_sized(config, size) for size in sizes)
-        if _holds_pairs(sized, data, machine)
-        and (not bounds.in_time or _in_time(sized, data, machine))
+        if _holds_pairs(sized, data, machine) and _in_time(sized, data, machine)
     )
     sized = next(affordable, _sized(config, sizes[-1]))
     size = sized.network.image_size
@@ -173,22 +193,24 @@ def _with_image_size(
     else:
         reason = f"Images of {data.side} px are shrunk."
     if machine.gpu_memory is None:
-        seconds = pass_seconds(_with_crop(sized, bounds)[0], data.pairs, machine)
+        seconds = pass_seconds(sized, data, machine)
         reason += f" A pass over all pairs takes about {_duration(seconds)}."
     return sized, reason
 
 
-def _sizes(config: TrainingConfig, bounds: Sizes, side: int) -> list[int]:
+def _sizes(config: TrainingConfig, side: int) -> list[int]:
     """Return the sizes to choose from for images of `side` px, the largest first."""
     multiple = config.network.size_multiple
     smallest = multiple * math.ceil(_SMALLEST_PX / multiple)
     own = max(smallest, multiple * round(side / multiple))
     steps = [px for px in _SIZES_PX if px < own and px % multiple == 0]
-    return [px for px in (own, *steps) if px <= bounds.image_px] or [smallest]
+    return [px for px in (own, *steps) if px <= MAX_IMAGE_SIZE_PX]
 
 
 def _sized(config: TrainingConfig, size: int) -> TrainingConfig:
-    return replace(config, network=replace(config.network, image_size=size))
+    crop = None if size <= MAX_CROP_PX else MAX_CROP_PX  # another one is chosen later
+    network = replace(config.network, image_size=size)
+    return replace(config, network=network, crop_size=config.crop_size or crop)
 
 
 def _holds_pairs(config: TrainingConfig, data: TrainingData, machine: Machine) -> bool:
@@ -200,15 +222,15 @@ def _in_time(config: TrainingConfig, data: TrainingData, machine: Machine) -> bo
     if config.network.image_size <= OWN_SIZE_PX or machine.gpu_memory is not None:
         return True
     seconds = 60 * (config.minutes or DEFAULT_MINUTES)
-    return PASSES * pass_seconds(config, data.pairs, machine) <= seconds
+    return PASSES * pass_seconds(config, data, machine) <= seconds
 
 
 def _with_crop(config: TrainingConfig, bounds: Sizes) -> tuple[TrainingConfig, str]:
     multiple = config.network.size_multiple
-    crop = multiple * ((bounds.crop_px or 0) // multiple)
-    if not crop or config.network.image_size <= crop:
-        return config, "Whole images."
-    text = "A part of each image at random: less memory and time a step, more variety."
+    crop = multiple * (bounds.crop_px // multiple)
+    if not crop or config.network.image_size <= max(crop, OWN_SIZE_PX):
+        return replace(config, crop_size=None), "Whole images."
+    text = "Parts of the images at random: less memory and time a step, more variety."
     return replace(config, crop_size=crop), text
 
 
@@ -217,10 +239,11 @@ def _with_batch(
 ) -> tuple[TrainingConfig, str]:
     batch = bounds.batch
     reason = "The preset's own."
-    pairs = _training_pairs(config, data.pairs)
-    while batch > _SMALLEST_BATCH and pairs // batch < MIN_STEPS:
+    crops = _training_crops(config, data)
+    what = "pairs" if config.crop_size is None else "crops"
+    while batch > _SMALLEST_BATCH and crops // batch < MIN_STEPS:
         batch //= 2
-        reason = f"Small, so that {pairs} pairs make enough steps."
+        reason = f"Small, so that {crops} {what} make enough steps."
     config = replace(config, batch_size=batch)
     while config.batch_size > _SMALLEST_BATCH and not _fits(config, data, machine):
         config = replace(config, batch_size=config.batch_size // 2)
@@ -232,7 +255,7 @@ def _with_small_crop(
     config: TrainingConfig, data: TrainingData, machine: Machine
 ) -> tuple[TrainingConfig, str]:
     multiple = config.network.size_multiple
-    crop = config.crop_size or config.network.image_size
+    crop = config.crop_px
     while crop // 2 >= _SMALLEST_CROP_PX and not _fits(config, data, machine):
         crop = multiple * (crop // 2 // multiple)
         config = replace(config, crop_size=crop)
@@ -245,8 +268,10 @@ def _fits(config: TrainingConfig, data: TrainingData, machine: Machine) -> bool:
     return memory_needed(config, data) <= _MEMORY_SHARE * machine.memory
 
 
-def _training_pairs(config: TrainingConfig, pairs: int) -> int:
-    return max(1, round(pairs * (1 - config.validation_share)))
+def _training_crops(config: TrainingConfig, data: TrainingData) -> int:
+    """Return how many crops show every pixel of the training pairs once."""
+    crops = (config.network.image_size / config.crop_px) ** 2
+    return max(1, round(data.images * (1 - config.validation_share) * crops))
 
 
 def _duration(seconds: float) -> str:

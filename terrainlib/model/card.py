@@ -83,7 +83,8 @@ def _resolution(record: ModelRecord, size: int) -> str:
         return f"{size} × {size} px, to which the whole image is resized"
     same = "the image's own resolution"
     scaled = f"{record.scale:.3g} of the image's resolution"
-    return f"{same if record.scale == 1 else scaled}, trained at {size} × {size} px"
+    crop = record.training.get("crop_size") or size
+    return f"{same if record.scale == 1 else scaled}, trained at {crop} × {crop} px"
 
 
 def _data(record: ModelRecord) -> list[Fact]:

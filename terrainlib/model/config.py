@@ -23,7 +23,8 @@ _T = TypeVar("_T")
 MAX_BANDS = 64
 MAX_FILTERS = 1024
 MAX_LEVELS = 6
-MAX_IMAGE_SIZE_PX = 1024
+MAX_IMAGE_SIZE_PX = 8192
+MAX_CROP_PX = 1024
 MAX_EPOCHS = 10_000
 MAX_MINUTES = 7 * 24 * 60.0
 DEFAULT_PRESET = "fast"
@@ -35,17 +36,12 @@ class Sizes:
     """Within what bounds `model.automatic` chooses sizes for a data set.
 
     Attributes:
-        image_px: Largest image size in px.
-        batch: Images a step, where there are enough.
-        crop_px: Size in px of the crops that larger images are trained on; None trains
-            on whole images.
-        in_time: Whether images are shrunk until the budget holds enough passes.
+        batch: Crops a step, where there are enough.
+        crop_px: Size in px of the crops that larger images are trained on.
     """
 
-    image_px: int
     batch: int
-    crop_px: int | None = None
-    in_time: bool = False
+    crop_px: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +67,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
         sentence="The best mask that two CPU cores learn in minutes. Start here.",
         network={},
         training={"minutes": DEFAULT_MINUTES},
-        sizes=Sizes(image_px=256, batch=8, in_time=True),
+        sizes=Sizes(batch=8, crop_px=128),
     ),
     "notebook": Preset(
         sentence="The original notebook's network: it learns the mask's colours.",
@@ -102,7 +98,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
         sentence="As fast, but larger: for a GPU or a night.",
         network={"filters": (32, 64, 128, 256, 384), "stem_stride": 1, "dropout": 0.2},
         training={"minutes": 600.0, "schedule": "one_cycle", "weight_decay": 1e-3},
-        sizes=Sizes(image_px=512, batch=16, crop_px=256),
+        sizes=Sizes(batch=16, crop_px=256),
     ),
 }
 
@@ -262,10 +258,16 @@ class TrainingConfig:
         if self.minutes is not None:
             _within("minutes", self.minutes, (0.05, MAX_MINUTES))
         _within("batch size", self.batch_size, (1, 512))
+        whole = self.network.image_size
         if self.crop_size is not None:
             multiple = self.network.size_multiple
-            _within("crop size", self.crop_size, (multiple, self.network.image_size))
+            _within("crop size", self.crop_size, (multiple, min(whole, MAX_CROP_PX)))
             _multiple_of("crop size", self.crop_size, multiple)
+        elif whole > MAX_CROP_PX:
+            raise ConfigError(
+                f"{whole} px are too many to train on at once; the limit is "
+                f"{MAX_CROP_PX}. Set a crop size, or a smaller image size."
+            )
         _within("learning rate", self.learning_rate, (1e-7, 1.0))
         _within("weight_decay", self.weight_decay, (0.0, 1.0))
         _within("averaging", self.averaging, (0.0, 0.9999))

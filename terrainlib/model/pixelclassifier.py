@@ -124,7 +124,7 @@ def _sums(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
     return np.asarray(sums, np.float64).reshape(values.shape)
 
 
-FIT_VERSION: Final = 2  # of features and fit; a change makes older scores void
+FIT_VERSION: Final = 3  # of features and fit; a change makes older scores void
 
 _SAMPLES: Final = 200_000
 _MAX_READ_PX: Final = 2**26  # of the training images, so that large sets fit in time

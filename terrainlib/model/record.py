@@ -123,6 +123,7 @@ class _Training(TypedDict, total=False):
     minutes: Amount | None
     epochs: Count | None
     batch_size: Count
+    crop_size: Count | None
     seed: Count
     epochs_done: Count
     best_epoch: Count | None

@@ -25,7 +25,7 @@ from terrainlib.data.dataset import (
     read_pair_height,
     read_pair_mask,
 )
-from terrainlib.data.imagery import read_image
+from terrainlib.data.imagery import BandChoice, read_image
 from terrainlib.data.layout import Pair
 from terrainlib.data.layouts.find import watched_paths
 from terrainlib.data.overlaps import Overlaps, known_overlaps
@@ -130,13 +130,21 @@ def model_stamp(path: str | Path) -> Stamp:
     return file_stamp(place / "model.keras" if place.is_dir() else place)
 
 
-def image_thumbnail(path: str | Path, *, longest_px: int = THUMBNAIL_PX) -> bytes:
+def image_thumbnail(
+    path: str | Path, *, bands: BandChoice = None, longest_px: int = THUMBNAIL_PX
+) -> bytes:
     """Return an image file as a small JPEG.
+
+    Args:
+        path: The file.
+        bands: As for `imagery.read_image`.
+        longest_px: Limit of height and width.
 
     Raises:
         ImageError: If it cannot be read.
     """
-    return _image_thumbnail(str(path), file_stamp(path), longest_px)
+    key = f"{path}|{bands}"
+    return _image_thumbnail(key, file_stamp(path), longest_px, Path(path), bands)
 
 
 def mask_thumbnail(
@@ -197,9 +205,12 @@ def _model(path: str, stamp: Stamp) -> "TerrainModel":
 
 
 @st.cache_data(max_size="64MB", show_spinner=False)
-def _image_thumbnail(path: str, stamp: Stamp, longest_px: int) -> bytes:
-    del stamp  # part of the key
-    return encode_jpeg(shrink(read_image(Path(path)).rgb, longest_px, nearest=False))
+def _image_thumbnail(
+    key: str, stamp: Stamp, longest_px: int, _path: Path, _bands: BandChoice
+) -> bytes:
+    del key, stamp  # parts of the key
+    image = read_image(_path, bands=_bands)
+    return encode_jpeg(shrink(image.rgb, longest_px, nearest=False))
 
 
 @st.cache_data(max_size="64MB", show_spinner=False)

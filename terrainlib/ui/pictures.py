@@ -19,13 +19,14 @@ from terrainlib.ui import cached
 THUMBNAIL_PX: Final = 512
 
 
-def image_picture(pair: Pair) -> bytes:
-    """Return the image of a pair as JPEG.
+def image_picture(pair: Pair, dataset: Dataset) -> bytes:
+    """Return the image of a pair as JPEG, in the bands of its data set.
 
     Raises:
         ImageError: If the file cannot be read any more.
     """
-    return cached.image_thumbnail(pair.image, longest_px=THUMBNAIL_PX)
+    bands = dataset.band_set
+    return cached.image_thumbnail(pair.image, bands=bands, longest_px=THUMBNAIL_PX)
 
 
 def mask_picture(pair: Pair, dataset: Dataset) -> bytes:
@@ -49,7 +50,7 @@ def overlay_picture(pair: Pair, dataset: Dataset, opacity: float) -> bytes:
         ImageError: If a file cannot be read any more.
     """
     mask = _decode(mask_picture(pair, dataset))
-    image = _decode(image_picture(pair))
+    image = _decode(image_picture(pair, dataset))
     size = (mask.shape[1], mask.shape[0])
     image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     blended = cv2.addWeighted(mask, opacity, image, 1 - opacity, 0)

@@ -342,7 +342,7 @@ def test_the_pairs_that_share_ground_are_listed_and_shown_side_by_side(
 def test_a_pair_that_cannot_be_read_any_more_gives_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(path: Path) -> None:
+    def fail(path: Path, **_: object) -> None:
         raise ImageError("cannot be read.", file=Path(path).name)
 
     page = open_folder(write_overlapping_dataset(tmp_path / "cut"))

@@ -186,6 +186,8 @@ def test_a_training_larger_than_the_memory_is_warned_of(
     assert not page.warning
 
     page.number_input(key="training_image_size_fast").set_value(512).run()
+    assert page.number_input(key="training_fast_crop_size").value == 64
+    page.number_input(key="training_batch_size_fast").set_value(256).run()
 
     assert "of 1.1 GB that are free. Lower the batch" in page.warning[0].value
 

@@ -246,6 +246,7 @@ def test_several_uploads_become_one_prediction(home: Path, started: list[JobConf
     box = page.file_uploader(key=state.STUDIO_UPLOAD)
     pictures = [encode(terrain(48, seed=seed)[0]) for seed in (5, 6)]
     box.upload("a.png", pictures[0], "image/png")
+    box.upload("._a.png", b"what macOS leaves", "image/png")
     box.upload("b.png", pictures[1], "image/png").run()
     assert "2 images" in seen(page)
     assert not page.get("download_button")

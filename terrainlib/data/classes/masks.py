@@ -69,7 +69,7 @@ class MaskValues:
         colors: (n,) int64 the colour of each, 0xRRGGBB; None for numbers that are no
             greys.
         full_scale: The number that stands for white; None for floats.
-        declared: Whether the file declares 0 as no data.
+        declared: Whether the file declares 0 (black) as no data; it is among the keys.
         dropped: Pixels of values that were left out.
     """
 
@@ -86,17 +86,29 @@ class MaskValues:
         """Pixels with data."""
         return int(self.counts.sum()) + self.dropped
 
+    @property
+    def zeros(self) -> int:
+        """Pixels that the file declares as no data with the value 0."""
+        return int(self.counts[self.keys == 0].sum()) if self.declared else 0
+
+    def without_zeros(self) -> Self:
+        """Return the values without 0 where the file declares it as no data."""
+        return self._only(self.keys != 0) if self.zeros else self
+
     def most_common(self, limit: int) -> Self:
         """Return the most common values alone."""
         if len(self.keys) <= limit:
             return self
         kept = np.argsort(self.counts, kind="stable")[::-1][:limit]
+        dropped = self.pixels - int(self.counts[kept].sum())
+        return replace(self._only(kept), dropped=dropped)
+
+    def _only(self, kept: NDArray[Any]) -> Self:
         return replace(
             self,
             keys=self.keys[kept],
             counts=self.counts[kept],
             colors=None if self.colors is None else self.colors[kept],
-            dropped=self.pixels - int(self.counts[kept].sum()),
         )
 
 
@@ -170,13 +182,14 @@ def read_raw_mask(source: ImageSource, *, name: str | None = None) -> RawMask:
     declared = raster.nodata == 0
     valid = raster.valid
     single = raster.pixels.shape[2] == 1
-    if single and declared:  # whether that holds is decided later
-        valid = valid | (raster.pixels[..., 0] == 0)
+    if declared:  # whether that holds is decided later
+        valid = valid | (raster.pixels == 0).all(axis=2)
     numbers = raster.pixels[..., 0] if single else color_keys(as_colors(raster, name))
     keys, index, counts = _distinct(numbers, valid)
     if not single:
         keys = keys.astype(np.int64)
-        return RawMask(MaskValues("colors", keys, counts, keys), index)
+        values = MaskValues("colors", keys, counts, keys, declared=declared)
+        return RawMask(values, index)
     values = MaskValues(
         "numbers" if raster.palette is None else "palette",
         _as_codes(keys, name),

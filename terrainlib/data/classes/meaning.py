@@ -43,6 +43,7 @@ _GREY_STEP: Final = 32  # greys that people tell apart; codes lie closer
 NO_DATA_CODES: Final = (NO_DATA, MAX_CODE)
 _BLACK_AND_WHITE: Final = ((0, 0, 0), (255, 255, 255))
 _SHOWN_VALUES: Final = 12
+_ZEROS: Final[frozenset[Value]] = frozenset({0, (0, 0, 0)})
 _STRAY_SHARE: Final = 0.005  # of the pixels; rarer colours may be smoothed edges
 _HELD: Final[Mapping[MaskKind, str]] = {
     "colors": "the colours of the classes",
@@ -90,10 +91,12 @@ def decide(
     Raises:
         DatasetError: If there are more than 64 classes.
     """
+    zeros = sum(item.zeros for item in found)
+    found = [item.without_zeros() for item in found]
     source: ClassesSource = "classes.json"
     if listed is None:
         listed, source = _find_list(found, named or {})
-    totals = _total(found)
+    totals = _total(found, zeros)
     by_index = _counts_by_index(totals, listed)
     codes, notes = _codes(totals, listed, by_index)
     meaning = MaskMeaning(
@@ -102,7 +105,7 @@ def decide(
         codes=codes,
         ignore=(*listed.ignore, *_no_data_codes(totals, codes, listed)),
         by_index=by_index,
-        zero=any(0 in values for values in listed.values),
+        zero=any(_ZEROS & set(values) for values in listed.values),
     )
     notes = (*notes, *_zero_note(totals, meaning))
     return Decision(listed, source, meaning, notes, _unlisted(found, totals, meaning))
@@ -160,7 +163,7 @@ class _Totals:
         numbers: Pixels of each number of one band.
         entries: Pixels of each (index, colour) of palettes.
         zeros: Pixels of 0 where the file declares it as no data; not among the others.
-        pixels: All pixels with data, and these.
+        pixels: All others.
         greys: Colours of the numbers; None where some are no greys.
         colored: Whether more than half of the masks hold colours or a palette.
         full: Numbers that are full scale, where all masks of one band hold only them
@@ -176,10 +179,9 @@ class _Totals:
     full: frozenset[int]
 
 
-def _total(found: Sequence[MaskValues]) -> _Totals:
+def _total(found: Sequence[MaskValues], zeros: int = 0) -> _Totals:
     numbers: Counter[int] = Counter()
     entries: Counter[tuple[int, int]] = Counter()
-    zeros = 0
     greys: set[int] | None = set()
     for item in found:
         keys, counts = item.keys.tolist(), item.counts.tolist()
@@ -187,13 +189,9 @@ def _total(found: Sequence[MaskValues]) -> _Totals:
         if item.form == "numbers" and greys is not None:
             greys = None if item.colors is None else greys.union(colors)
         for key, color, count in zip(keys, colors, counts, strict=True):
-            if item.form == "colors":
-                continue
-            if key == 0 and item.declared:
-                zeros += count
-            elif item.form == "numbers":
+            if item.form == "numbers":
                 numbers[key] += count
-            else:
+            elif item.form == "palette":
                 entries[key, color] += count
     return _Totals(
         numbers,
@@ -330,16 +328,19 @@ def _unlisted(
     """Return codes of no class, or colours of none that are no mere strays."""
     known = {value for values in meaning.values() for value in values}
     known |= set(meaning.ignore)
+    undecided = _undecided_zero(totals, meaning)
     if meaning.kind != "colors":
         held = set(totals.numbers)
         if meaning.by_index:
             held |= {code for code, _ in totals.entries}
-        zero = {0} if _undecided_zero(totals, meaning) else set()
+        zero = {0} if undecided else set()
         return tuple(sorted((held - known) | zero)[:MAX_CLASSES])
     colors = _colors_of(item for item in found if item.form != "numbers")
     least = max(1, round(_STRAY_SHARE * sum(item.pixels for item in found)))
     shown = [key_color(key) for key, count in colors.most_common() if count >= least]
-    return tuple(color for color in shown if color not in known)[:MAX_CLASSES]
+    black: tuple[Value, ...] = ((0, 0, 0),) if undecided else ()
+    others = tuple(color for color in shown if color not in known)
+    return (*black, *others)[:MAX_CLASSES]
 
 
 def _colors_of(found: Iterable[MaskValues]) -> Counter[int]:
@@ -354,17 +355,18 @@ def _colors_of(found: Iterable[MaskValues]) -> Counter[int]:
 
 def _undecided_zero(totals: _Totals, meaning: MaskMeaning) -> bool:
     """Say whether masks declare 0 as no data and nobody has said what it is."""
-    return bool(totals.zeros) and not meaning.zero and 0 not in meaning.ignore
+    return bool(totals.zeros) and not meaning.zero and not _ZEROS & set(meaning.ignore)
 
 
 def _zero_note(totals: _Totals, meaning: MaskMeaning) -> tuple[str, ...]:
     if not _undecided_zero(totals, meaning):
         return ()
-    share = totals.zeros / max(totals.pixels, 1)
+    share = totals.zeros / (totals.zeros + totals.pixels)
+    value = "[0, 0, 0]" if meaning.kind == "colors" else "0"
     return (
         f"The masks declare 0 as no data ({share:.1%} of their pixels), as QGIS does "
-        'of itself. If 0 is a class, list it with "value": 0 in classes.json, or name '
-        'it on the page; else add "ignore": [0].',
+        f'of itself. If it is a class, list it with "value": {value} in classes.json, '
+        f'or name it on the page; else add "ignore": [{value}].',
     )
 
 

@@ -18,7 +18,7 @@ from terrainlib.data.formats.raster import (
     Raster,
     Triple,
 )
-from terrainlib.errors import ImageError
+from terrainlib.errors import BandsError, ImageError
 
 BandChoice = Sequence[BandKey] | BandSet | None
 
@@ -285,7 +285,7 @@ def _same_bands(marks: Sequence[Marks], bands: BandSet, name: str) -> tuple[int,
     numbers, if both have the same count of bands and none has another place.
 
     Raises:
-        ImageError: If they cannot be found.
+        BandsError: If they cannot be found.
     """
     colors = without_alpha(marks)
     own = own_colors(marks)
@@ -314,7 +314,7 @@ def _same_bands(marks: Sequence[Marks], bands: BandSet, name: str) -> tuple[int,
         for label, number in zip(bands.names, places, strict=True)
         if number is None
     ]
-    raise ImageError(
+    raise BandsError(
         f"the model uses {len(wanted)} {'band' if len(wanted) == 1 else 'bands'}: "
         f"{', '.join(bands.names)}. The file does not say which of its bands "
         f"{_that(missing, len(wanted))}; it has {listed(marks)}. Choose its bands in "

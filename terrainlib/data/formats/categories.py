@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 from terrainlib.files import read_bytes
 
+CATEGORIES_ENDING: Final = ".aux.xml"  # behind the whole name: `a.tif.aux.xml`
 _MAX_BYTES: Final = 4_000_000
 _MAX_NAME_CHARACTERS: Final = 60
 _REFUSED: Final = (b"<!DOCTYPE", b"<!ENTITY", b"\0")  # what could grow without end
@@ -38,7 +39,7 @@ def read_categories(path: Path) -> dict[int, Category]:
         path: The raster; its side file has the same name with `.aux.xml` behind.
     """
     try:
-        data = read_bytes(path.with_name(f"{path.name}.aux.xml"), _MAX_BYTES)
+        data = read_bytes(path.with_name(path.name + CATEGORIES_ENDING), _MAX_BYTES)
         if any(word in data for word in _REFUSED):
             return {}
         band = ElementTree.fromstring(data).find("PAMRasterBand")

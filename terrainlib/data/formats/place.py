@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from terrainlib.data.formats.categories import CATEGORIES_ENDING
 from terrainlib.data.formats.raster import Georeference, Transform
 from terrainlib.data.formats.source import OpenSource, open_regular
 from terrainlib.errors import ImageError
@@ -33,6 +34,7 @@ BESIDE: Final = (
     *(f".{ending}" for endings in _WORLD.values() for ending in endings),
     f".{_ANY_WORLD}",
     MASK_ENDING,
+    CATEGORIES_ENDING,
 )
 
 Place = tuple[Georeference | None, tuple[str, ...]]

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "predictions"
 INDEX_FILE: Final = "index.json"
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 _COUNTS: Final = "terrain-counts"
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,80}")
 

@@ -125,7 +125,7 @@ def class_table(model: "TerrainModel", dataset: Dataset) -> MaskArray:
             f"its {'class' if one else 'classes'} {', '.join(missing)} "
             f"{'is' if one else 'are'} none of the model's ({known}), so the masks "
             "cannot be compared. Use a model trained on these classes, or name the "
-            "classes alike in classes.json.",
+            "classes alike: in classes.json, or the model's on the Models page.",
             file=dataset.name,
         )
     return table

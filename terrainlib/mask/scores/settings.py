@@ -55,7 +55,7 @@ AMOUNTS: Final[dict[Kind, tuple[float, ...]]] = {
 WORTH_NAMING: Final = 0.001
 
 _FOLDER: Final = "settings"
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _DAMAGED: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 

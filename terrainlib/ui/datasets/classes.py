@@ -16,17 +16,20 @@ from terrainlib.data.palette import (
     TerrainClass,
     Value,
     distinct_colors,
+    load_titles,
     require_distinct,
     save_class_list,
     value_text,
 )
 from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.errors import DatasetError
+from terrainlib.files import write_bytes
 from terrainlib.ui import cached
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.page import swatch
 from terrainlib.ui.text import md_escape
 
+_TOOLS_FILE: Final = "classes.tool.json"
 MAX_ROWS: Final = 128
 
 
@@ -40,6 +43,7 @@ class ValueRow:
         color: Colour of the class.
         ignored: Whether it is no class.
         title: What to call the value.
+        listed: Whether it stands for a class, or for none, already.
     """
 
     values: tuple[Value, ...]
@@ -47,6 +51,7 @@ class ValueRow:
     color: Color
     ignored: bool
     title: str
+    listed: bool = True
 
 
 def show_meaning(dataset: Dataset) -> None:
@@ -107,7 +112,8 @@ def _show_form(dataset: Dataset, rows: list[ValueRow], form: str) -> None:
 
 def _ask(cell: Any, row: ValueRow, key: str) -> ValueRow:
     with cell, st.container(border=True):
-        st.markdown(swatch(row.color, row.title))
+        note = "" if row.listed else "stands for nothing yet"
+        st.markdown(swatch(row.color, row.title, note))
         name = st.text_input(
             f"Name of class {row.title}",
             row.name,
@@ -146,7 +152,7 @@ def value_rows(dataset: Dataset) -> list[ValueRow]:
     for value, free in zip(others, spare, strict=True):
         color = free if isinstance(value, int) else value
         none = value in meaning.ignore
-        rows.append(ValueRow((value,), "", color, none, value_text(value)))
+        rows.append(ValueRow((value,), "", color, none, value_text(value), none))
     return rows
 
 
@@ -173,7 +179,6 @@ def save_rows(dataset: Dataset, rows: Sequence[ValueRow]) -> None:
             the same colour; nothing is written.
         StorageError: If the folder cannot be written.
     """
-    unlisted = {(value,) for value in dataset.unlisted}
     before = {row.values: row.color for row in value_rows(dataset)}
     classes: dict[str, TerrainClass] = {}
     values: dict[str, tuple[Value, ...]] = {}
@@ -182,7 +187,7 @@ def save_rows(dataset: Dataset, rows: Sequence[ValueRow]) -> None:
         name = row.name.strip()
         if row.ignored:
             ignored += row.values
-        elif name or row.values not in unlisted:
+        elif name or row.listed:
             name = name or row.title
             if name not in classes:
                 classes[name] = TerrainClass(name, _own_color(row, before, classes))
@@ -194,7 +199,10 @@ def save_rows(dataset: Dataset, rows: Sequence[ValueRow]) -> None:
             "values of different classes different names."
         )
     require_distinct(listed.classes)
-    save_class_list(dataset.folder / CLASSES_FILE, _plain(dataset, listed))
+    path = dataset.folder / CLASSES_FILE
+    if load_titles(path):  # a labelling tool's own list stays, under another name
+        write_bytes(path.with_name(_TOOLS_FILE), path.read_bytes())
+    save_class_list(path, _plain(dataset, listed))
     cached.forget_dataset()
 
 
@@ -216,8 +224,12 @@ def _plain(dataset: Dataset, listed: ClassList) -> ClassList:
     if dataset.meaning.kind == "binary":
         same = listed.values == dataset.meaning.codes
     elif dataset.meaning.kind == "colors":
+        said = set(dataset.unlisted)
         pairs = zip(listed.classes, listed.values, strict=True)
-        kept = tuple(() if held == (item.color,) else held for item, held in pairs)
+        kept = tuple(
+            () if held == (item.color,) and item.color not in said else held
+            for item, held in pairs
+        )
         return replace(listed, values=kept)
     else:
         places = tuple((n,) for n in range(len(listed.classes)))

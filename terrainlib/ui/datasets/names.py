@@ -34,10 +34,13 @@ _HELP: Final = (
 )
 
 
+@st.fragment
 def show_names(
     folder: Path, groups: Sequence[NameGroup], begin: Patterns | None, key: str
 ) -> None:
     """Show the names that were found, the form, and the pairs that it would give.
+
+    A fragment: another choice looks at the names anew, not for other rules.
 
     Args:
         folder: The data set's folder.

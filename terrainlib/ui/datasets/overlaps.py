@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from terrainlib import files
 from terrainlib.data.dataset import Dataset
-from terrainlib.data.imagery import read_image
+from terrainlib.data.imagery import BandChoice, read_image
 from terrainlib.data.layout import Pair
 from terrainlib.data.overlaps import Overlap, Overlaps, find_overlaps
 from terrainlib.data.splits import Split, random_split
@@ -326,16 +326,19 @@ def _map_picture(
     del key  # names data set and split
     pairs = {pair.id: pair for pair in _dataset.pairs}
     sizes = {pair.id: (pair.size[1], pair.size[0]) for pair in _dataset.pairs}
+    bands = _dataset.band_set
     laid = lay_out(_overlaps, sizes, most_patches=MAX_MAP_PATCHES)
     ground = _BACKGROUNDS[theme]
-    drawn = draw_map(laid, _parts, lambda name: _small(pairs[name]), background=ground)
+    drawn = draw_map(
+        laid, _parts, lambda name: _small(pairs[name], bands), background=ground
+    )
     return cached.encode_jpeg(drawn), len(laid.outlines), laid.groups
 
 
-def _small(pair: Pair) -> NDArray[np.uint8]:
+def _small(pair: Pair, bands: BandChoice) -> NDArray[np.uint8]:
     """Return the image of a patch, small; grey if it can no longer be read."""
     try:
-        rgb = to_bytes(read_image(pair.image).rgb)
+        rgb = to_bytes(read_image(pair.image, bands=bands).rgb)
     except ImageError:
         return np.full((*pair.size, 3), _MISSING, np.uint8)
     return np.asarray(cached.shrink(rgb, _PATCH_PX, nearest=False), np.uint8)
@@ -377,7 +380,8 @@ def _show_pair(dataset: Dataset, overlap: Overlap) -> None:
     first, second = (f"**{md_escape(pair.id)}**" for pair in pairs)
     st.markdown(f"{first} and {second} share {overlap.share:.0%} of their ground")
     with errors_shown("This pair cannot be shown"):
-        one, two = (read_image(pair.image).rgb for pair in pairs)
+        bands = dataset.band_set
+        one, two = (read_image(pair.image, bands=bands).rgb for pair in pairs)
         row = st.grid(2, min_column_width=100, wrap=False, gap="xsmall")
         for pair, picture in zip(pairs, draw_pair(one, two, overlap), strict=True):
             row.image(

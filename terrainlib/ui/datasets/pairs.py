@@ -139,7 +139,7 @@ def _pictures(
         return [("Shaded relief", pictures.relief_picture(pair))]
     shown: list[tuple[str, bytes | None]] = []
     if view in (BOTH, IMAGE):
-        shown.append(("Image", pictures.image_picture(pair)))
+        shown.append(("Image", pictures.image_picture(pair, dataset)))
     if view in (BOTH, MASK):
         shown.append(("Mask", pictures.mask_picture(pair, dataset)))
     return shown

@@ -104,7 +104,7 @@ def _pictures(key: str, _gallery: Gallery, pair_id: str) -> tuple[bytes, ...]:
     del key  # part of the cache's key
     row = _gallery.row(pair_id)
     return (
-        pictures.image_picture(_gallery.dataset.pair(pair_id)),
+        pictures.image_picture(_gallery.dataset.pair(pair_id), _gallery.dataset),
         pictures.colored_picture(row.prediction, _gallery.classes),
         pictures.colored_picture(row.truth, _gallery.classes),
         pictures.flat_picture(error_picture(row.errors)),

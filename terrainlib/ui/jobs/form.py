@@ -55,7 +55,7 @@ def ask_wanted(chosen: Chosen, model_scale: float | None) -> Wanted:
         **values,
         cleaning=_ask_cleaning(overview),
         scale=_ask_scale(model_scale),
-        bands=chosen.shown.bands,
+        bands=chosen.bands,
     )
 
 

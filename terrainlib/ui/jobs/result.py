@@ -1,6 +1,7 @@
 """What became of one image of a prediction: mask, areas, files."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,11 +9,13 @@ import pandas as pd
 import streamlit as st
 
 from terrainlib import files
+from terrainlib.data.imagery import BandChoice
 from terrainlib.data.palette import Classes, TerrainClass
 from terrainlib.mask.gap import Gap
 from terrainlib.mask.ground.areas import AreaTable
 from terrainlib.mask.products.products import MASK
 from terrainlib.mask.products.records import Made
+from terrainlib.model.modelfile import KERAS_FILE, read_record
 from terrainlib.runs.folder import Job
 from terrainlib.runs.jobs.config import InputImage
 from terrainlib.runs.jobs.estimate import Estimate
@@ -121,11 +124,19 @@ def show_source(job: Job, image: InputImage) -> None:
         st.caption("The image is not where it was any more.")
         return
     picture = PictureFile.on_disk(path)
-    if job.config.wanted.bands is not None:
-        picture = picture.with_bands(job.config.wanted.bands)
+    if (bands := _bands(job)) is not None:
+        picture = picture.with_bands(bands)
     with errors_shown("The image cannot be shown"):
         jpeg = image_overview(picture).jpeg
         st.image(jpeg, alt=f"The image {image.name}", width="stretch")
+
+
+def _bands(job: Job) -> BandChoice:
+    """Return which bands a prediction has read."""
+    asked, path = job.config.wanted.bands, Path(job.config.model)
+    record = read_record(path / KERAS_FILE if path.is_dir() else path)
+    used = None if record is None else record.band_set()
+    return asked if used is None else replace(used, asked=asked)
 
 
 def show_files(paths: tuple[Path, ...]) -> None:

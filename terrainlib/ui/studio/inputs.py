@@ -1,16 +1,17 @@
 """What the mask studio works on: boxes for images and heights, and a look at them."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from terrainlib.data.formats.bands import Bands
+from terrainlib.data.formats.raster import BandKey, BandSet
 from terrainlib.data.sample import Scene, example_scenes
 from terrainlib.data.scene import list_bands
-from terrainlib.errors import ImageError
+from terrainlib.errors import BandsError, ImageError
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui import cached, state
 from terrainlib.ui.errors import errors_shown, show_error
@@ -93,19 +94,27 @@ def _remember(key: str, widget: str) -> None:
 _COLORS: Final = ("Red", "Green", "Blue")
 
 
-def pick_bands(picture: PictureFile, *, shared: bool = False) -> PictureFile:
-    """Ask for the bands of a file that has more than three, or does not say which.
+def pick_bands(
+    picture: PictureFile, used: BandSet | None = None, *, shared: bool = False
+) -> PictureFile | None:
+    """Ask for the bands of a file that does not say which are the model's.
+
+    For a model of red, green and blue also of one that has more than three.
 
     Args:
         picture: The image.
+        used: The bands of the model; None for red, green and blue.
         shared: Whether the choice holds for other images too.
 
     Returns:
-        The image with the chosen bands; as it was where there is nothing to choose.
+        The image with the chosen bands; as it was where there is nothing to choose;
+        None while they are not all chosen.
 
     Raises:
         ImageError: If the file cannot be read.
     """
+    if used is not None:
+        return _pick_set(picture, used, shared=shared)
     bands = list_bands(picture.source, name=picture.name)
     if not bands.asks or len(bands.all) < 2:
         return picture
@@ -113,13 +122,57 @@ def pick_bands(picture: PictureFile, *, shared: bool = False) -> PictureFile:
         f"**{plural(len(bands.all), 'band')}**: which ones are red, green and blue?"
         + (" The choice holds for all images." if shared else "")
     )
-    digest = hashlib.sha256(picture.key.encode("utf-8", "replace")).hexdigest()[:16]
+    digest = _digest(picture)
     red, green, blue = (
         _pick_band(bands, number, f"studio_band_{digest}_{number}", column)
         for number, column in enumerate(st.columns(3, gap="small"))
     )
     chosen = (red, green, blue)
     return picture if chosen == bands.default else picture.with_bands(chosen)
+
+
+def _pick_set(
+    picture: PictureFile, used: BandSet, *, shared: bool
+) -> PictureFile | None:
+    """Find the bands of a model, or ask for each of them.
+
+    Raises:
+        ImageError: If the file cannot be read.
+    """
+    found = picture.with_bands(used)
+    try:
+        image_overview(found)
+    except BandsError as error:
+        st.warning(md_escape(error), icon=":material/layers:")
+    else:
+        return found
+    bands = list_bands(picture.source, name=picture.name)
+    st.markdown(
+        "Which bands are those of the model?"
+        + (" The choice holds for all images." if shared else "")
+    )
+    key = f"studio_band_{_digest(picture)}_{_digest(found)}"
+    grid = st.grid("auto", min_column_width=120, gap="small")
+    chosen = [
+        grid.cell().selectbox(
+            md_escape(name),
+            [band.number for band in bands.all],
+            index=None,
+            format_func=lambda number: band_label(bands, number),
+            placeholder="Choose",
+            key=f"{key}_{place}",
+            persist_state="session",
+        )
+        for place, name in enumerate(used.names)
+    ]
+    numbers = tuple(number for number in chosen if number is not None)
+    if len(numbers) < len(chosen):
+        return None
+    return picture.with_bands(replace(used, asked=numbers))
+
+
+def _digest(picture: PictureFile) -> str:
+    return hashlib.sha256(picture.key.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def band_label(bands: Bands, number: int) -> str:
@@ -183,6 +236,14 @@ class Chosen:
     overview: ImageOverview
 
     @property
+    def bands(self) -> tuple[BandKey, ...] | None:
+        """The bands that were chosen for them; None where nothing was."""
+        bands = self.shown.bands
+        if isinstance(bands, BandSet):
+            return bands.asked
+        return None if bands is None else tuple(bands)
+
+    @property
     def picture(self) -> PictureFile:
         """The first image."""
         return self.pictures[0]
@@ -220,12 +281,15 @@ def pick_source() -> str:
     return str(chosen)
 
 
-def pick_input(source: str, *, needs_height: bool) -> Chosen | None:
+def pick_input(
+    source: str, *, needs_height: bool, bands: BandSet | None = None
+) -> Chosen | None:
     """Show the boxes of a source, and look at what was chosen in them.
 
     Args:
         source: One of `SOURCES`.
         needs_height: Whether the model takes heights beside the image.
+        bands: The bands of the model; None for red, green and blue.
 
     Returns:
         What was chosen; None while there is nothing to work on, or where nothing can be
@@ -237,18 +301,20 @@ def pick_input(source: str, *, needs_height: bool) -> Chosen | None:
         files = _pick_on_machine(needs_height=needs_height)
     else:
         files = _requested_pair() if source == "gallery" else _pick_scene()
-    return None if files is None else _look_at(*files)
+    return None if files is None else _look_at(*files, bands)
 
 
 def _look_at(
-    pictures: tuple[PictureFile, ...], height: PictureFile | None
+    pictures: tuple[PictureFile, ...], height: PictureFile | None, bands: BandSet | None
 ) -> Chosen | None:
     """Look at the first image that can be read; ask for its bands if not clear."""
     failure: ImageError | None = None
     for number, picture in enumerate(pictures[:_TRIED_IMAGES]):
         try:
             with st.spinner("Looking at the image"):
-                shown = pick_bands(picture, shared=len(pictures) > 1)
+                shown = pick_bands(picture, bands, shared=len(pictures) > 1)
+                if shown is None:
+                    return None
                 overview = image_overview(shown)
         except ImageError as error:
             failure = failure or error
@@ -332,6 +398,11 @@ def _requested_pair() -> Files | None:
 def needs_height(entry: ModelEntry) -> bool:
     """Whether a model takes heights beside the image."""
     return bool(entry.record and entry.record.config.get("height"))
+
+
+def band_set(entry: ModelEntry) -> BandSet | None:
+    """Return the bands of a model; None for red, green and blue."""
+    return entry.record.band_set() if entry.record else None
 
 
 def class_count(entry: ModelEntry) -> int:

@@ -16,8 +16,8 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from terrainlib.data.formats.heights import open_heights
-from terrainlib.data.formats.raster import BandKey, Georeference
-from terrainlib.data.imagery import Grid, Image, read_image
+from terrainlib.data.formats.raster import Georeference
+from terrainlib.data.imagery import BandChoice, Grid, Image, read_image
 from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.data.scene import scene_of
 from terrainlib.errors import TerrainError
@@ -91,14 +91,14 @@ class PictureFile:
         name: Its name, without folders.
         key: Names its content: path, date and size, or a SHA-256; and the bands.
         source: Where it is, or what is in it.
-        bands: Those that were chosen, by number or name; None for those that the file
-            or the model names.
+        bands: Those to use as red, green and blue, or a model's; None for those that
+            the file itself says are red, green and blue.
     """
 
     name: str
     key: str
     source: Path | bytes = field(repr=False)
-    bands: tuple[BandKey, ...] | None = None
+    bands: BandChoice = None
 
     @classmethod
     def on_disk(cls, path: Path) -> "PictureFile":
@@ -106,7 +106,7 @@ class PictureFile:
         date, size = cached.file_stamp(path)
         return cls(path.name, f"{path}|{date}|{size}", path)
 
-    def with_bands(self, bands: tuple[BandKey, ...]) -> "PictureFile":
+    def with_bands(self, bands: BandChoice) -> "PictureFile":
         """Return the file with other bands."""
         return replace(self, key=f"{self.key}|bands {bands}", bands=bands)
 

@@ -105,7 +105,8 @@ def _on_upload(role: str, key: str) -> None:
     """Keep what was just dropped; forget it when it was taken out again."""
     box = st.session_state.get(key)
     dropped: list[Any] = box if isinstance(box, list) else [box] if box else []
-    dropped = [item for item in dropped if not files.is_hidden(str(item.name))]
+    visible = [item for item in dropped if not files.is_hidden(str(item.name))]
+    dropped = visible or dropped
     if not dropped:
         _forget(role)
         return

@@ -4,6 +4,8 @@ Every preset has values of its own, so the widgets' keys carry the preset's name
 from one to another and back loses nothing.
 """
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import streamlit as st
@@ -14,10 +16,12 @@ from terrainlib.model.automatic import Choice, TrainingData, choose, memory_need
 from terrainlib.model.config import (
     DEFAULT_MINUTES,
     DEFAULT_PRESET,
+    MAX_CROP_PX,
     MAX_EPOCHS,
     MAX_IMAGE_SIZE_PX,
     MAX_MINUTES,
     PRESETS,
+    Resize,
     TrainingConfig,
 )
 from terrainlib.model.machine import Machine
@@ -26,6 +30,7 @@ from terrainlib.runs.folder import Run
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.runs.training.config import MAX_NAME_LETTERS, RunConfig
+from terrainlib.ui.datasets.bands import show_bands
 from terrainlib.ui.datasets.picker import pick_dataset
 from terrainlib.ui.datasets.splits import show_split_of_training
 from terrainlib.ui.errors import errors_shown, show_error
@@ -130,12 +135,13 @@ def _ask_crop(choice: Choice, key: str) -> int | None:
     size = st.number_input(
         "Crop size in px",
         min_value=0,
-        max_value=MAX_IMAGE_SIZE_PX,
+        max_value=MAX_CROP_PX,
         step=config.network.size_multiple,
         key=f"{key}_crop_size",
         persist_state="session",
-        help="Train on random parts of this size; 0 trains on whole images. Validation "
-        f"always takes whole ones. {config.crop_size or 0} was chosen for this data "
+        help="Train on random parts of this size; 0 takes the image size, so that "
+        "square images are seen whole. Validation always sees whole ones. "
+        f"{config.crop_size or 0} was chosen for this data "
         f"set: {choice.reasons['crop_size']}",
     )
     return int(size) or None
@@ -259,12 +265,16 @@ def ask_training(dataset: Dataset) -> RunConfig | None:
         dataset: The data set to train on.
 
     Returns:
-        The configuration, or None where a value is out of its bounds; the form has
-        then said which one.
+        The configuration, or None where a value is out of its bounds, or bands have to
+        be chosen first; the form has then said so.
     """
+    show_bands(dataset, KEY)
+    if dataset.bands.question is not None:
+        return None
     preset = _ask_preset()
     start = _ask_start()
-    choice = choose(preset, TrainingData.of(dataset), Machine.here())
+    data, machine = TrainingData.of(dataset), Machine.here()
+    choice = choose(preset, data, machine)
     defaults = choice.config
     network: dict[str, Any] = {
         "classes": len(dataset.classes),
@@ -273,11 +283,21 @@ def ask_training(dataset: Dataset) -> RunConfig | None:
     with st.grid(3, min_column_width=200):
         changes = _ask_budget(preset, defaults)
         network["image_size"] = _ask_image_size(preset, choice)
+        if network["image_size"] != defaults.network.image_size:
+            with suppress(ConfigError):  # which is told below
+                choice = choose(preset, data, machine, network=network)
         changes["batch_size"] = _ask_batch_size(preset, choice)
         changes |= _ask_numbers(preset, defaults, start)
     network["height"] = _ask_height(dataset, preset)
     more_network, more = ask_more(choice, f"{KEY}_{preset}")
     return _checked(dataset, preset, network | more_network, changes | more, start)
+
+
+_SIZE_HELP: Final[Mapping[Resize, str]] = {
+    "scale": "The median image is brought to this size, as a square of the same area, "
+    "and all others by the same scale; they keep their shapes.",
+    "whole": "Each image is resized to a square of this size, whatever its shape.",
+}
 
 
 def _ask_image_size(preset: str, choice: Choice) -> int:
@@ -291,8 +311,8 @@ def _ask_image_size(preset: str, choice: Choice) -> int:
         step=network.size_multiple,
         key=key,
         persist_state="session",
-        help="Images are brought to this size before the network sees them. "
-        "Smaller is faster, larger keeps finer detail. "
+        help=_SIZE_HELP[network.resize] + " Smaller is faster, larger keeps finer "
+        "detail. "
         f"{network.image_size} was chosen for this data set: "
         f"{choice.reasons['image_size']}",
     )

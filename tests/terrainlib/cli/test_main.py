@@ -323,7 +323,8 @@ def test_train_writes_a_run_folder_that_the_other_commands_take(
     out = tmp_path / "out" / "first"
     options = ("--epochs", "1", "--image-size", "32", "--batch-size", "2")
     assert command("train", tiny_dataset, "--out", out, *options, "--height") == 0
-    assert "finished after epoch 1" in command.out
+    told = command.out
+    assert "finished after epoch 1" in told
     run = read_run(out)
     assert (run.state, run.name) == ("finished", "first")
     assert run.config.training.network.height
@@ -339,7 +340,9 @@ def test_train_writes_a_run_folder_that_the_other_commands_take(
 
     part = ("--split", "validation", "--json")
     assert command("evaluate", out, tiny_dataset, *part) == 0
-    assert json.loads(command.out)["images"] == 1
+    scores = json.loads(command.out)
+    assert scores["images"] == 1
+    assert f"mIoU {scores['miou']:.3f} at the masks' own size" in told
     assert command("models") == 0
     assert "first" not in command.out  # it lies outside the folder of the runs
 

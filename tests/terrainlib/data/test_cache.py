@@ -1,5 +1,6 @@
 """The compact cache of pairs that training reads from."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,6 +98,20 @@ def test_transparent_pixels_have_no_class(tmp_path: Path) -> None:
     masks = build_cache(open_dataset(folder), 16).masks
     assert (masks[0][:4] == 255).all()
     assert (masks[0][4:] != 255).all()
+
+
+def test_pixels_without_data_darken_no_average(tmp_path: Path) -> None:
+    folder = write_folders_dataset(tmp_path / "data", pairs=1, heights=False)
+    pixels = np.full((32, 32, 4), 200, np.uint8)
+    pixels[:7, :, 3] = 0
+    pixels[7:, :, 3] = 255
+    Image.fromarray(pixels).save(folder / "images" / "tile_01.png")
+
+    cache = build_cache(open_dataset(folder), 16)
+
+    assert (cache.images[0][3:] == 200).all()  # of two rows, one has data
+    assert (cache.images[0][:3] == 0).all()
+    assert (cache.masks[0][:3] == 255).all()
 
 
 def test_one_scale_serves_both_sides_of_all_images(tmp_path: Path) -> None:
@@ -199,6 +214,22 @@ def test_a_cache_without_its_description_is_made_again(
     assert len(build_cache(dataset, 16).ids) == 6
 
 
+def test_the_caches_used_longest_ago_go_out(
+    dataset: Dataset, terrainlib_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "MAX_KEPT_MB", 0)
+    build_cache(dataset, 16)
+    build_cache(dataset, 24)
+    old, used = _folders(terrainlib_home)
+    os.utime(old, (0, 0))
+
+    build_cache(dataset, 32)
+
+    left = _folders(terrainlib_home)
+    assert len(left) == 2
+    assert used in left
+
+
 # Trouble
 
 
@@ -250,7 +281,7 @@ def test_without_the_masks_of_the_scan_they_are_decoded(
 def test_very_large_masks_are_not_kept(
     tiny_dataset: Path, terrainlib_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("terrainlib.data.scan.MAX_MASK_PIXELS", 1000)
+    monkeypatch.setattr("terrainlib.data.check.MAX_MASK_PIXELS", 1000)
     monkeypatch.setattr("terrainlib.data.scan.MAX_STORE_MB", 0)
     cache = build_cache(open_dataset(tiny_dataset), 32)
     np.testing.assert_array_equal(cache.masks[5], terrain(32, 6)[1])

@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from terrainlib.data import check
 from terrainlib.data import dataset as dataset_module
-from terrainlib.data import scan
 from terrainlib.data.dataset import Dataset, open_dataset, read_pair
 from terrainlib.data.layout import Problem
 from terrainlib.data.palette import KAGGLE_CLASSES, TerrainClass, save_classes
@@ -495,8 +495,8 @@ def test_an_unchanged_folder_is_not_checked_again(
     def fail(*args: object) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(scan, "read_raw_mask", fail)
-    monkeypatch.setattr(scan, "check_intact", fail)
+    monkeypatch.setattr(check, "read_raw_mask", fail)
+    monkeypatch.setattr(check, "check_intact", fail)
     assert open_dataset(tiny_dataset) == first
 
 

@@ -18,7 +18,7 @@ from terrainlib.model.automatic import (
 )
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.machine import Machine
-from tests.synthetic import write_kaggle_dataset
+from tests.synthetic import write_kaggle_dataset, write_sized_dataset
 
 GIB = 2**30
 LAPTOP = Machine(12 * GIB, cores=2)
@@ -45,10 +45,10 @@ def test_the_notebook_is_the_original_whatever_the_data(side: int, memory: int) 
         ("fast", 100, (96, None, 8)),
         ("fast", 5, (16, None, 8)),
         ("fast", 160, (160, None, 8)),
-        ("fast", 512, (256, None, 8)),
+        ("fast", 512, (256, 128, 8)),
         ("best", 128, (128, None, 16)),
         ("best", 300, (304, 256, 16)),
-        ("best", 4000, (512, 256, 16)),
+        ("best", 4000, (1024, 256, 16)),
     ],
 )
 def test_the_size_follows_the_images(
@@ -65,15 +65,22 @@ def test_fast_shrinks_large_images_until_the_budget_holds_enough_passes() -> Non
     def chosen(minutes: float, cores: int = 2, **machine_has: bool) -> int:
         machine = Machine(64 * GIB, cores, **machine_has)
         config = choose("fast", data, machine, minutes=minutes).config
-        seconds = pass_seconds(config, data.pairs, machine)
+        seconds = pass_seconds(config, data, machine)
         assert config.network.image_size == 128 or PASSES * seconds <= 60 * minutes
         return config.network.image_size
 
-    assert [chosen(5), chosen(20), chosen(60)] == [128, 192, 256]
+    assert [chosen(5), chosen(20), chosen(60), chosen(200)] == [128, 192, 384, 512]
     assert chosen(15, bfloat16=True) == 192
     assert chosen(5, cores=16) == 256
     on_gpu = Machine(64 * GIB, 2, gpu_memory=24 * GIB)
-    assert choose("fast", data, on_gpu, minutes=5).config.network.image_size == 256
+    assert choose("fast", data, on_gpu, minutes=5).config.network.image_size == 512
+
+
+def test_few_large_scenes_are_not_shrunk_to_a_stamp() -> None:
+    config = choose("fast", TrainingData(5000, 6), LAPTOP).config
+
+    assert (config.network.image_size, config.crop_size) == (2048, 128)
+    assert config.batch_size == 8
 
 
 @pytest.mark.parametrize(("pairs", "batch"), [(320, 8), (40, 4), (20, 2), (4, 2)])
@@ -128,6 +135,9 @@ def test_what_the_user_sets_stays_and_the_rest_follows() -> None:
     assert sizes(kept) == (384, 64, 3)
     assert set(kept.reasons.values()) == {BY_THE_USER}
     assert sizes(sized) == (256, None, 8)
+    few = TrainingData(5000, 20)
+    large = choose("best", few, LAPTOP, network={"image_size": 4096})
+    assert sizes(large) == (4096, 256, 8)
     assert sized.reasons["image_size"] == BY_THE_USER
     with pytest.raises(ConfigError, match="batch size must be 1 to 512"):
         choose("fast", data, LAPTOP, batch_size=0)
@@ -138,7 +148,8 @@ def test_the_choice_is_said_in_one_line() -> None:
 
     assert choice.summary == (
         "image size 256 px (Images of 512 px are shrunk. A pass over all pairs takes "
-        "about 25 s), no crops (Whole images), batches of 4 (As you set it)."
+        "about 25 s), crops of 128 px (Parts of the images at random: less memory and "
+        "time a step, more variety), batches of 4 (As you set it)."
     )
 
 
@@ -148,3 +159,15 @@ def test_the_median_image_stands_for_a_data_set(tmp_path: Path) -> None:
     data = TrainingData.of(open_dataset(folder))
 
     assert data == TrainingData(48, 4, heights=True)
+
+
+def test_all_pixels_count_where_images_are_of_many_sizes(tmp_path: Path) -> None:
+    folder = write_sized_dataset(tmp_path, [(16, 64), (32, 32), (40, 20), (96, 96)])
+
+    data = TrainingData.of(open_dataset(folder))
+
+    assert (data.side, data.pairs) == (32, 4)
+    assert data.images == pytest.approx((3 * 1024 - 224 + 9216) / 1024)
+    equal = TrainingData(32, 4)
+    config = choose("fast", data, LAPTOP).config
+    assert pass_seconds(config, data, LAPTOP) > 2 * pass_seconds(config, equal, LAPTOP)

@@ -48,6 +48,7 @@ def test_a_change_of_none_keeps_the_presets_value() -> None:
         ({"schedule": "magic"}, "`schedule`: Input should be 'warm_up', 'one_cycle'"),
         ({"crop_size": 100}, "crop size must be a multiple of 8 px .* Use 96"),
         ({"crop_size": 256}, "crop size must be 8 to 128, not 256"),
+        ({"network": {"image_size": 2048}}, "2048 px are too many .* Set a crop size"),
         ({"crop_size": 0}, "crop size must be 8 to 128, not 0"),
         ({"batchsize": 4}, "unknown option 'batchsize'"),
     ],

@@ -44,7 +44,7 @@ def test_a_large_image_is_shrunk_to_the_thumbnail_size(tmp_path: Path) -> None:
     folder = write_kaggle_dataset(tmp_path / "large", pairs=1, size=700)
     dataset = open_dataset(folder)
     pair = dataset.pairs[0]
-    assert _decode(pictures.image_picture(pair)).shape == (512, 512, 3)
+    assert _decode(pictures.image_picture(pair, dataset)).shape == (512, 512, 3)
     mask = _decode(pictures.mask_picture(pair, dataset))
     assert mask.shape == (512, 512, 3)
     colors = {tuple(color) for color in mask.reshape(-1, 3).tolist()}
@@ -59,7 +59,7 @@ def test_the_overlay_goes_from_the_image_to_the_mask(
     if like == "mask":
         expected = _decode(pictures.mask_picture(pair, dataset))
     else:
-        image = _decode(pictures.image_picture(pair))
+        image = _decode(pictures.image_picture(pair, dataset))
         expected = cv2.resize(image, (512, 512), interpolation=cv2.INTER_CUBIC)
     difference = np.abs(overlay.astype(int) - expected.astype(int))
     assert difference.mean() < 6  # JPEG
@@ -76,14 +76,16 @@ def test_the_relief_is_a_picture_of_the_height(pair: Pair) -> None:
     assert _decode(data).std() > 1
 
 
-def test_a_picture_of_a_changed_file_is_made_anew(pair: Pair) -> None:
-    before = pictures.image_picture(pair)
+def test_a_picture_of_a_changed_file_is_made_anew(pair: Pair, dataset: Dataset) -> None:
+    before = pictures.image_picture(pair, dataset)
     rgb, _, _ = terrain(32, seed=99)
     Image.fromarray(rgb).save(pair.image, compress_level=0)
-    assert pictures.image_picture(pair) != before
+    assert pictures.image_picture(pair, dataset) != before
 
 
-def test_a_file_that_is_gone_is_named_in_one_sentence(pair: Pair) -> None:
+def test_a_file_that_is_gone_is_named_in_one_sentence(
+    pair: Pair, dataset: Dataset
+) -> None:
     pair.image.unlink()
     with pytest.raises(ImageError, match=pair.image.name):
-        pictures.image_picture(pair)
+        pictures.image_picture(pair, dataset)

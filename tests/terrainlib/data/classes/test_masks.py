@@ -351,6 +351,17 @@ def test_0_declared_as_no_data_is_told_until_it_is_listed(value: Any) -> None:
         assert (index[INDEX == 0] == NO_DATA).all()
 
 
+@pytest.mark.parametrize("value", [(), ((0, 0, 0),)])
+def test_black_declared_as_no_data_is_told_until_it_is_listed(value: Any) -> None:
+    classes = (TerrainClass("Soil", (0, 0, 0)), LAND_SEA[0])
+    data = tiff(colorize(TWO, classes), photometric="RGB", nodata=0)
+    decision = decided(data, classes=listed(classes, value, ()))
+    assert decision.unlisted == (() if value else ((0, 0, 0),))
+    assert len(decision.notes) == (not value)
+    index = read_mask(data, decision.meaning).index
+    np.testing.assert_array_equal(index, TWO if value else np.where(TWO, 1, NO_DATA))
+
+
 def test_what_the_masks_hold_is_said_in_a_sentence() -> None:
     codes = decided(
         encode(INDEX % 3), classes=listed(LAND_SEA, (0,), (2,), ignore=(1,))

@@ -23,7 +23,7 @@ from terrainlib.model.learning.reports import (
 from terrainlib.model.learning.trainer import Trainer, Validation
 from terrainlib.model.learning.training import train
 from tests.conftest import more
-from tests.terrainlib.model.conftest import make_pairs
+from tests.terrainlib.model.conftest import make_pairs, make_sized_pairs
 
 NETWORK = {"image_size": 16, "filters": (4, 8), "dropout": 0.1}
 Train = Callable[..., TrainingResult]
@@ -179,6 +179,27 @@ def test_a_stopped_training_resumes_to_the_same_weights(
         np.testing.assert_array_equal(one, other)
     for one, other in zip(undisturbed.history, resumed.history, strict=True):
         assert replace(one, seconds=0) == replace(other, seconds=0)
+
+
+def test_crops_of_images_of_any_shape_resume_to_the_same_weights(
+    tmp_path: Path,
+) -> None:
+    pairs = make_sized_pairs([(16, 16), (8, 30), (33, 16), (20, 20), (1, 19)])
+    settings = config(epochs=2, crop_size=8)
+
+    def weights_of(name: str, **options: object) -> list[np.ndarray]:
+        folder = tmp_path / name
+        classes = KAGGLE_CLASSES
+        parts = (pairs, pairs.subset(pairs.ids[1:3]))
+        result = train(settings, *parts, classes=classes, checkpoints=folder, **options)
+        return weights(result)
+
+    undisturbed = weights_of("whole")
+    weights_of("cut", hooks=TrainingHooks(should_stop=stop_after(7)))
+    resumed = weights_of("cut", resume=True)
+
+    for one, other in zip(undisturbed, resumed, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_stop_within_the_first_epoch_keeps_the_weights_so_far(run: Train) -> None:

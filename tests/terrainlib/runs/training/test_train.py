@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from terrainlib import files
 from terrainlib.data.dataset import open_dataset
@@ -30,7 +31,7 @@ from terrainlib.runs.training.train import run_training
 from tests.imagefiles import encode, tiff
 from tests.leftovers import dead_process, left_behind
 from tests.models import KERAS_COPY_WARNING
-from tests.synthetic import terrain, write_kaggle_dataset
+from tests.synthetic import terrain, write_kaggle_dataset, write_sized_dataset
 
 EPOCHS = 3
 
@@ -298,6 +299,48 @@ def test_a_run_that_does_not_get_the_slot_fails_and_harms_nobody(
         run_training(second)
     assert read_run(second).state == "failed"
     assert read_run(second).message.startswith("A training is already running")
+
+
+SIZES = [(32, 32), (16, 64), (64, 16), (48, 48), (24, 40), (70, 64), (32, 32), (21, 47)]
+
+
+def test_images_of_any_shape_are_judged_as_they_were_validated(tmp_path: Path) -> None:
+    path = new_run(write_sized_dataset(tmp_path / "sized", SIZES), epochs=1)
+
+    run_training(path)
+
+    record, best = _record(path), checkpoint.load_best(path / "checkpoints")
+    assert record.scale == 1
+    assert best is not None
+    validated, judged = np.array(best.facts["confusion"]), np.array(record.confusion)
+    assert judged.sum() == validated.sum()
+    assert np.abs(judged - validated).sum() <= 4  # nearly equal classes
+    shapes = [_shape(entry.image) for entry in preview_inputs(path)]
+    assert [_shape(mask) for mask in previews(path)[1].values()] == shapes
+    assert len(set(shapes)) > 1
+
+
+def test_the_notebook_squeezes_images_and_says_so(tmp_path: Path) -> None:
+    data = write_sized_dataset(tmp_path / "wide", [(16, 64)] * 4)
+    network = {"image_size": 32, "filters": (4, 8), "classes": 7}
+    training = TrainingConfig.preset(
+        "notebook", network=network, epochs=1, batch_size=2, validation_share=0.5
+    )
+    path = create_run(RunConfig("Notebook", str(data), training))
+
+    run_training(path)
+
+    record, model = _record(path), load_model(path)
+    assert (record.scale, record.config["resize"]) == (None, "whole")
+    shapes = [_shape(entry.image) for entry in preview_inputs(path)]
+    assert shapes == [(32, 32)] * 2
+    again = evaluate(model, open_dataset(data), split="validation")
+    assert again.confusion.tolist() == record.confusion
+    assert again.confusion.sum() == 2 * 16 * 64
+
+
+def _shape(path: Path) -> tuple[int, ...]:
+    return np.asarray(Image.open(path)).shape[:2]
 
 
 def _now() -> str:

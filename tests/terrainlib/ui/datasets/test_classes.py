@@ -120,6 +120,15 @@ def test_a_value_that_the_list_lacks_can_be_named(tmp_path: Path) -> None:
     assert len(open_dataset(data.folder).pairs) == 2
 
 
+def test_the_list_of_a_labelling_tool_stays_under_another_name(own: Dataset) -> None:
+    tools = '[{"title": "Sea", "color": "#0000FF"}]'
+    (own.folder / "classes.json").write_text(tools)
+    called = open_dataset(own.folder)
+    save_rows(called, changed(called, {}, {"name": "Lava"}))
+    assert [item.name for item in listed(own).classes] == ["Sea", "Lava"]
+    assert (own.folder / "classes.tool.json").read_text() == tools
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
