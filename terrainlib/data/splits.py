@@ -11,11 +11,9 @@ from terrainlib.data.overlaps import Overlaps
 from terrainlib.errors import DatasetError
 from terrainlib.types import Finite, PathText, Sentence, Text, checked
 
-CLASS_WEIGHT: Final = 0.5  # of a difference of class shares, against patches left out
-CROWD_WEIGHT: Final = 6.0  # of validation neighbours, each patch's mean
 SPENT: Final = 0.11  # share of the patches that may be left out for a wide spread
-OVERSPENT_WEIGHT: Final = 10.0  # of each patch left out beyond that
 START_THRESHOLD: Final = 2.0  # patches' worth of cost that a swap may add at first
+MIN_TRAIN_SHARE: Final = 0.5  # of all; fewer validate before fewer than this train
 RARE: Final = 0.02  # added to a class's share before its difference is weighed by it
 STARTS: Final = 4  # the cheapest of their ends is taken
 MAX_STEPS: Final = 50_000  # of swapping, for each start
@@ -26,6 +24,28 @@ BESIDE: Final = 0.6  # of the patches proposed lie beside one that validates
 REGION: Final = 12  # patches, about, that a region has at first
 
 
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What counts in a choice of validation patches.
+
+    Attributes:
+        crowd: Of validation neighbours, each patch's mean; with 0 they form blocks.
+        classes: Of a difference of class shares, against patches left out.
+        overspent: Of each patch left out beyond `SPENT`.
+        too_few: Of each patch by which fewer than `MIN_TRAIN_SHARE` train.
+    """
+
+    crowd: float = 6.0
+    classes: float = 0.5
+    overspent: float = 10.0
+    too_few: float = 0.0
+
+
+SEARCHED: Final = Weights()
+# Neighbours are left out though they share no ground: classes count for more.
+PLACED: Final = Weights(crowd=0.0, classes=2.0, overspent=2.0, too_few=100.0)
+
+
 class Choice:
     """A choice of validation patches, and what it costs.
 
@@ -34,18 +54,18 @@ class Choice:
     Args:
         near: Indices of the patches that share ground with each.
         shares: Thousandths of each class in each patch.
-        crowd_weight: Of validation patches that lie near each other.
+        weights: What counts.
     """
 
     def __init__(
         self,
         near: Sequence[Sequence[int]],
         shares: Sequence[Sequence[int]],
-        crowd_weight: float = CROWD_WEIGHT,
+        weights: Weights = SEARCHED,
     ) -> None:
         self.chosen: set[int] = set()
         self.left_out = 0
-        self._crowd_weight = crowd_weight
+        self._counts = weights
         self._crowd = 0  # pairs of validation patches that share ground, counted twice
         self._near = near
         self._shares = shares
@@ -69,10 +89,30 @@ class Choice:
                 self._sums, self._aim, self._weights, strict=True
             )
         )
-        crowding = self._crowd_weight * self._crowd / max(len(self.chosen), 1)
+        crowding = self._counts.crowd * self._crowd / max(len(self.chosen), 1)
         beyond = max(0.0, self.left_out - SPENT * len(self._near))
-        spread = (crowding + OVERSPENT_WEIGHT * beyond) / len(self._near)
-        return spread + CLASS_WEIGHT * apart
+        trained = len(self._near) - len(self.chosen) - self.left_out
+        lacking = max(0.0, MIN_TRAIN_SHARE * len(self._near) - trained)
+        spread = crowding + self._counts.overspent * beyond
+        spread = (spread + self._counts.too_few * lacking) / len(self._near)
+        return spread + self._counts.classes * apart
+
+    @property
+    def gaps(self) -> int:
+        """Classes that no validation patch shows, and ten for each not trained on.
+
+        A class of a single patch can only be trained on.
+        """
+        rows = list(enumerate(self._shares))
+        trained = [
+            row for i, row in rows if i not in self.chosen and not self.is_left_out(i)
+        ]
+        gaps = 0
+        for k, aim in enumerate(self._aim):
+            shown = sum(1 for row in self._shares if row[k])
+            gaps += 10 * (aim > 0 and not any(row[k] for row in trained))
+            gaps += shown > 1 and not self._sums[k]
+        return gaps
 
     def is_left_out(self, patch: int) -> bool:
         """Return whether a patch neither trains nor validates."""
@@ -110,7 +150,7 @@ def choose(
     shares: Sequence[Sequence[int]],
     count: int,
     seed: int,
-    crowd_weight: float = CROWD_WEIGHT,
+    weights: Weights = SEARCHED,
 ) -> Choice:
     """Return `count` validation patches that cost little.
 
@@ -119,12 +159,12 @@ def choose(
         shares: Thousandths of each class in each patch.
         count: Number of validation patches, 1 to all.
         seed: Seed of the search.
-        crowd_weight: Of validation patches near each other; with 0 they form blocks.
+        weights: What counts.
     """
     rng = random.Random(seed)
     ends = []
     for _ in range(STARTS):
-        choice = Choice(near, shares, crowd_weight)
+        choice = Choice(near, shares, weights)
         _grow(choice, near, count, rng)
         if count < len(near):
             _improve(choice, near, rng)
@@ -210,10 +250,9 @@ RANDOM_LEAK: Final = "random: may leak"
 LEAK_FREE: Final = "leak-free: no shared ground found"
 BLOCKS: Final = "leak-free: blocks of ground, no training patch beside one"
 BLOCKS_TOUCHING: Final = "leak-free: no shared ground, but patches lie side by side"
-MIN_TRAIN_SHARE: Final = (
-    0.5  # of all pairs; fewer validate before fewer than this train
-)
 MIN_TRAIN: Final = 2
+MOST_SHARE: Final = 0.25  # of the pairs that validate, to show all classes
+_TRIES: Final = 6  # numbers of validation patches, until all classes are shown
 _FEWER: Final = 0.7  # validation patches of the next try, of those of the last
 
 
@@ -291,6 +330,35 @@ class Split:
             ) from error
 
 
+def class_gaps(
+    split: Split, counts: Mapping[str, Sequence[float]], names: Sequence[str]
+) -> tuple[str, ...]:
+    """Return a sentence for each part of a split in which classes are missing.
+
+    Args:
+        split: The division.
+        counts: Pixels of each class, for every id.
+        names: Names of the classes.
+    """
+    parts = (
+        ("training", split.train, "the network cannot learn it"),
+        ("validation", split.validation, "it has no score"),
+    )
+    sentences = []
+    for part, ids, effect in parts:
+        seen = [sum(pixels) for pixels in zip(*(counts[i] for i in ids), strict=True)]
+        there = [sum(pixels) for pixels in zip(*counts.values(), strict=True)]
+        missing = [
+            name
+            for name, here, anywhere in zip(names, seen, there, strict=True)
+            if anywhere and not here
+        ]
+        if missing:
+            listed = ", ".join(missing)
+            sentences.append(f"No {part} patch shows {listed}: {effect}.")
+    return tuple(sentences)
+
+
 def leak_free_split(
     ids: Iterable[str],
     overlaps: Overlaps,
@@ -361,19 +429,39 @@ def _chosen(
     *,
     blocks: bool,
 ) -> Choice | None:
-    """Return validation patches that leave enough to train on, None without any."""
+    """Return validation patches that leave enough to train on, None without any.
+
+    Blocks may be of more or fewer patches than were asked for, where that shows more
+    classes in both parts.
+    """
     total = len(near)
     count = _count(total, share)
     needed = max(min(MIN_TRAIN, total - 1), MIN_TRAIN_SHARE * total)
     if total - 1 - min(len(row) for row in near) < needed:
         return None  # not even the loneliest pair can be held out
-    while count:
-        weight = 0.0 if blocks else CROWD_WEIGHT
-        choice = choose(near, shares, count, _number(seed), weight)
-        if total - count - choice.left_out >= min(needed, total - count):
-            return choice
-        count = int(count * _FEWER)
-    return None
+
+    def choice_of(count: int) -> Choice | None:
+        weights = PLACED if blocks else SEARCHED
+        choice = choose(near, shares, count, _number(seed), weights)
+        enough = total - count - choice.left_out >= min(needed, total - count)
+        return choice if enough else None
+
+    found: Choice | None = None
+    for near_count in _counts(count, total) if blocks else [count]:
+        choice = choice_of(near_count)
+        if choice and (found is None or choice.gaps < found.gaps):
+            found = choice
+        if found and not found.gaps:
+            break
+    while found is None and (count := int(count * _FEWER)):
+        found = choice_of(count)
+    return found
+
+
+def _counts(count: int, total: int) -> list[int]:
+    """Return numbers of validation patches to try, the one asked for first."""
+    most = max(count, round(MOST_SHARE * total))
+    return sorted(range(1, most + 1), key=lambda other: abs(other - count))[:_TRIES]
 
 
 def random_split(

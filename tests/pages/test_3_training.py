@@ -284,11 +284,11 @@ def test_a_start_in_spite_of_another_training_shows_the_launchers_sentence(
 
 
 def test_a_data_set_that_is_too_small_gives_one_sentence_and_no_run(tmp_path: Path):
-    small = write_kaggle_dataset(tmp_path / "small", pairs=2)
+    small = write_kaggle_dataset(tmp_path / "small", pairs=1)
 
     page = press(open_form(small), "training_start")
 
-    assert "2 usable pairs; a training needs at least 4" in texts(page)
+    assert "1 usable pair; a training needs at least 2" in texts(page)
     assert list_runs() == []
 
 

@@ -36,8 +36,16 @@ from terrainlib.errors import (
 )
 from terrainlib.types import MaskArray, Progress, ShouldStop, Window
 
-SIZES: Final = (256, 128, 64, 32)  # px; the largest that gives patches enough is taken
-ENOUGH: Final = 12  # patches, where nobody chose their size
+SIZES: Final = (
+    256,
+    192,
+    128,
+    96,
+    64,
+    48,
+    32,
+)  # px; the largest that gives patches enough is taken
+ENOUGH: Final = 24  # patches to divide, where nobody chose their size
 MIN_SIZE: Final = 16
 MAX_SIZE: Final = 4096
 MAX_PATCHES: Final = 100_000

@@ -9,6 +9,7 @@ Training sees crops of S x S px. An epoch has as many of an image as its area ho
 a crop may hang over the image's border by up to half its size; what lies outside is
 the image mirrored. So every pixel is seen equally often, wherever it lies, and where an
 image is S x S px it is seen whole. Of images smaller than a crop the rest is no data.
+Where most of an image is not labelled, crops lie over what is.
 """
 
 from collections.abc import Iterator
@@ -287,6 +288,7 @@ def _augmented_crop(
         colors = (_UNIT - 0.5) * gain + 0.5 + (shift - 1) / 2
         table = np.clip(colors, 0, 1).astype(np.float32)
     window = _crop_window(random, cache.masks[row].shape, config.crop_px)
+    window = _over_labels(random, cache.masks[row], window)
     image = _window_input(cache, config, row, window, table, _CROPPED)
     mask = _crop_mask(cache.masks[row], window)
     return _turned(image, across, down, turns), _turned(mask, across, down, turns)
@@ -305,6 +307,26 @@ def _crop_window(
         for share, side in zip(random.random(2), shape, strict=True)
     )
     return _Window(top, left, size, size)
+
+
+def _over_labels(
+    random: np.random.Generator, mask: ByteArray, window: _Window
+) -> _Window:
+    """Return a crop that shows a labelled pixel, where most of an image has none.
+
+    Each labelled pixel is as likely as any other, and may lie anywhere in the crop.
+    Where at least half of the pixels are labelled the crop stays where it is.
+    """
+    size = window.height
+    labelled = np.flatnonzero(mask != NO_DATA)
+    if max(mask.shape) <= size or not 0 < 2 * len(labelled) < mask.size:
+        return window
+    place = np.unravel_index(labelled[int(random.integers(len(labelled)))], mask.shape)
+    starts = [
+        int(np.clip(at - int(random.integers(size)), 0, max(0, side - size)))
+        for at, side in zip(place, mask.shape, strict=True)
+    ]
+    return _Window(starts[0], starts[1], size, size)
 
 
 def _crop_mask(mask: ByteArray, window: _Window) -> ByteArray:

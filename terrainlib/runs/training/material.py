@@ -15,7 +15,7 @@ from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.layout import Problem
 from terrainlib.data.overlaps import find_overlaps
 from terrainlib.data.parallel import ordered_map
-from terrainlib.data.splits import Split, leak_free_split
+from terrainlib.data.splits import Split, class_gaps, leak_free_split
 from terrainlib.errors import (
     ConfigError,
     DatasetError,
@@ -293,19 +293,23 @@ def _new_split(
         should_stop=should_stop,
     )
     report.update(message="Choosing validation pairs")
+    counts = {pair.id: pair.counts for pair in dataset.pairs}
     split = leak_free_split(
         dataset.ids,
         overlaps,
-        {pair.id: pair.counts for pair in dataset.pairs},
+        counts,
         share=run.config.training.validation_share,
         seed=run.config.training.seed,
     )
+    names = [item.name for item in dataset.classes]
+    for gap in class_gaps(split, counts, names):
+        _logger.warning("%s", gap)
     record = {"fingerprint": dataset.fingerprint, "split": split.to_dict()}
     files.write_json(run.path / SPLIT_FILE, record)
     return split
 
 
-MIN_PAIRS = 4
+MIN_PAIRS = 2
 
 
 _GIB = 2**30

@@ -12,7 +12,7 @@ import streamlit as st
 
 from terrainlib.data.dataset import Dataset
 from terrainlib.data.overlaps import Overlaps
-from terrainlib.data.splits import LEAK_FREE, RANDOM_LEAK, Split
+from terrainlib.data.splits import BLOCKS, LEAK_FREE, RANDOM_LEAK, Split, class_gaps
 from terrainlib.mask.overlapmap import PART_COLORS, Part
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.record import ModelRecord
@@ -124,10 +124,13 @@ def cost_sentence(split: Split) -> str:
     text = f"{len(split.validation):,} of {total:,} patches {verb}, "
     if not split.left_out:
         return f"{text}{len(split.train):,} {trains}, none is left out"
-    shares = "it shares" if len(split.left_out) == 1 else "they share"
+    one = len(split.left_out) == 1
+    why = "it shares ground with" if one else "they share ground with"
+    if split.leak == BLOCKS:
+        why = "it lies beside" if one else "they lie beside"
     return (
         f"{text}{len(split.train):,} {trains}, {len(split.left_out):,} left out: "
-        f"{shares} ground with a validation patch"
+        f"{why} a validation patch"
     )
 
 
@@ -168,6 +171,9 @@ def show_split_of_training(dataset: Dataset, training: TrainingConfig) -> None:
     share, seed = training.validation_share, training.seed
     split = cached.leak_free(dataset, shared, share=share, seed=seed)
     show_cost(split)
+    counts = {pair.id: pair.counts for pair in dataset.pairs}
+    for gap in class_gaps(split, counts, [item.name for item in dataset.classes]):
+        st.caption(f":material/warning: {md_escape(gap)}")
 
 
 def show_cost(split: Split) -> None:

@@ -1,11 +1,18 @@
 """Holding pairs out: by a seeded hash, or with no shared ground on both sides."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from terrainlib.data.overlaps import Overlap, Overlaps
-from terrainlib.data.splits import Split, leak_free_split, random_split, split_hash
+from terrainlib.data.splits import (
+    Split,
+    class_gaps,
+    leak_free_split,
+    random_split,
+    split_hash,
+)
 from terrainlib.errors import DatasetError
 
 IDS = tuple(f"{number:04d}" for number in range(1, 101))
@@ -279,6 +286,16 @@ def test_where_all_patches_overlap_the_split_is_random_and_says_so(count: int) -
 def test_patches_without_any_class_are_split_too() -> None:
     split = leak_free_split(IDS[:10], Overlaps(()), dict.fromkeys(IDS[:10], (0, 0)))
     assert (len(split.train), len(split.validation)) == (8, 2)
+
+
+def test_classes_that_a_part_does_not_show_are_told() -> None:
+    counts = {"0001": (5, 0, 2, 0), "0002": (1, 3, 0, 0), "0003": (4, 0, 9, 0)}
+    split = random_split(counts, share=0.34)
+    split = replace(split, train=("0001", "0003"), validation=("0002",))
+    assert class_gaps(split, counts, ["Water", "Sand", "Ice", "Never"]) == (
+        "No training patch shows Sand: the network cannot learn it.",
+        "No validation patch shows Ice: it has no score.",
+    )
 
 
 @pytest.mark.parametrize("ids", [[], ["0001"]])

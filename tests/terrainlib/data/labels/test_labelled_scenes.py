@@ -235,7 +235,7 @@ def test_the_size_is_what_gives_patches_enough(tmp_path):
     out = tmp_path / "set"
     image = scene(tmp_path, size=256)
     raster = class_raster(tmp_path, HALVES.repeat(4, 0).repeat(4, 1))
-    assert make_patches([image], [raster], out).size == 64
+    assert make_patches([image], [raster], out).size == 43  # 36 of 48 px at most
 
 
 FIELDS = {"name": ["a", "b"], "kind": ["x", "y"]}

@@ -255,6 +255,21 @@ def test_every_pixel_is_seen_equally_often(shape: tuple[int, int]) -> None:
     assert seen.max() == seen.min() > 0
 
 
+def test_crops_lie_over_what_is_labelled_where_that_is_little() -> None:
+    (image,) = make_sized_pairs([(40, 64)]).images
+    mask = np.full((40, 64), 255, np.uint8)
+    mask[38, 2], mask[1, 60] = 0, 1
+    sparse = PairCache((image,), (mask,), None, ("a",), 1.0)
+    settings = config(crop_size=16, batch_size=1)
+    found = []
+    for number in range(40):
+        for _, shown in training_batches(sparse, settings, epoch=number, steps=1):
+            labels = shown.numpy()[shown.numpy() != 255]
+            assert len(labels) == 1
+            found += labels.tolist()
+    assert 10 < sum(found) < 30
+
+
 def test_what_a_crop_lacks_is_no_data_and_looks_like_the_image() -> None:
     small = make_sized_pairs([(5, 24)] * 4)
     shown = list(training_batches(small, config(crop_size=16), epoch=1, steps=1))

@@ -1,12 +1,13 @@
 """What a split costs, in words and as bars."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from terrainlib import files
 from terrainlib.data.overlaps import Overlaps
-from terrainlib.data.splits import Split
+from terrainlib.data.splits import BLOCKS, Split
 from terrainlib.ui.datasets.splits import (
     cost_sentence,
     parts_frame,
@@ -44,6 +45,11 @@ def split(train: str, validation: str, left_out: str = "") -> Split:
         (
             split("a", "b", "c"),
             "1 of 3 patches validates, 1 trains, 1 left out: it shares ground with a "
+            "validation patch",
+        ),
+        (
+            replace(split("ab", "c", "d"), leak=BLOCKS),
+            "1 of 4 patches validates, 2 train, 1 left out: it lies beside a "
             "validation patch",
         ),
         (split("abc", "d"), "1 of 4 patches validates, 3 train, none is left out"),
