@@ -112,12 +112,6 @@ def say_before(path: Path, model: "TerrainModel", wanted: Wanted, folder: Path) 
     """Tell which bands could be chosen, and what a large image takes.
 
     Says nothing of a file that cannot be read: its prediction will.
-
-    Args:
-        path: The image.
-        model: The model.
-        wanted: What is to be made of it.
-        folder: Where that goes.
     """
     with suppress(TerrainError):
         plain = wanted.bands is None and model.record.bands is None
@@ -138,13 +132,7 @@ def say_before(path: Path, model: "TerrainModel", wanted: Wanted, folder: Path) 
 
 
 def say_after(made: Made, model: "TerrainModel", wanted: Wanted) -> None:
-    """Tell what is known of an image and its mask; remember what a large one took.
-
-    Args:
-        made: What became of it.
-        model: The model.
-        wanted: What was to be made of it.
-    """
+    """Tell what is known of an image and its mask; remember what a large one took."""
     if is_long((made.height, made.width)) and not made.stopped:
         from terrainlib.runs.jobs.estimate import remember
 
@@ -314,11 +302,7 @@ def _stopped(made: Made) -> StoppedError:
 
 
 def _wanted(options: argparse.Namespace, images: list[Path]) -> Wanted:
-    """Return what the options ask for.
-
-    Raises:
-        InputError: If they do not fit together, with the option's name.
-    """
+    """Return what the options ask for."""
     if options.min_area is not None and not options.vectors:
         raise ConfigError("--min-area is the smallest polygon. Add --vectors.")
     if options.height_file is not None and len(images) != 1:
@@ -341,11 +325,7 @@ def _wanted(options: argparse.Namespace, images: list[Path]) -> Wanted:
 
 
 def _check_height(options: argparse.Namespace, model: "TerrainModel") -> None:
-    """Refuse a model that needs heights without any; say where they are of no use.
-
-    Raises:
-        InputError: If the model needs heights.
-    """
+    """Refuse a model that needs heights without any; say where they are of no use."""
     require_heights(model.config, options.height_file, file=model.name)
     if options.height_file is None or model.config.height:
         return

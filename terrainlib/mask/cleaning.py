@@ -242,16 +242,7 @@ def _majority(strip: MaskArray, size: int, numbers: list[int]) -> MaskArray:
 def _holes(
     others: NDArray[np.bool_], unknown: NDArray[np.bool_], pixels: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return labels of the regions that a class leaves, and the sizes of its holes.
-
-    Args:
-        others: (H, W), where the class is not.
-        unknown: (H, W), where nothing is known.
-        pixels: Largest size of a hole.
-
-    Returns:
-        (H, W) int32 labels, and for each label its size in px where it is a hole, or 0.
-    """
+    """Return labels of the regions that a class leaves, and the sizes of its holes."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
         others.view(np.uint8), connectivity=4, ltype=cv2.CV_32S
     )

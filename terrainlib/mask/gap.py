@@ -358,11 +358,6 @@ def scene_gap(
 ) -> Gap:
     """Compare an image of any size with the training images of a model.
 
-    Args:
-        model: The model.
-        scene: The image.
-        scale: Working px per image px instead of the model's own.
-
     Raises:
         ConfigError: If `scale` is out of bounds.
         ImageError: If the file turns out to be damaged.

@@ -128,16 +128,10 @@ def draw_pair(
     *,
     side_px: int = 480,
 ) -> tuple[ByteArray, ByteArray]:
-    """Draw two patches with the ground they share outlined in both.
+    """Draw two patches, (H, W, 3) float32 RGB in [0, 1], with their shared ground.
 
-    What they do not share is darker. A dot marks one corner of the shared ground, the
-    same in both.
-
-    Args:
-        first: Image of the overlap's first patch, float32 RGB in [0, 1], (H, W, 3).
-        second: Image of its second, alike.
-        overlap: The overlap.
-        side_px: Longer side of the pictures.
+    It is outlined in both, and what they do not share is darker. A dot marks one of its
+    corners, the same in both.
 
     Returns:
         Two pictures, (h, w, 3) uint8 RGB.
@@ -153,10 +147,7 @@ def draw_pair(
 def _groups(
     overlaps: Overlaps, sizes: Mapping[str, tuple[int, int]]
 ) -> list[dict[str, Points]]:
-    """Return the (2, 3) map of each id to the plane of its group, the largest first.
-
-    A patch is placed over its largest overlap with those that are.
-    """
+    """Return the (2, 3) map of each id to the plane of its group, the largest first."""
     links: dict[str, list[tuple[float, str, str, Overlap]]] = {}
     for pair in overlaps.pairs:
         if pair.first in sizes and pair.second in sizes:

@@ -90,18 +90,6 @@ def check_amount(amount: Any) -> None:
     require_number("sharpening amount", amount, 0.0, MAX_AMOUNT)
 
 
-def laplacian_kernel(amount: float) -> NDArray[np.float32]:
-    """Return the (3, 3) float32 kernel identity + amount x Laplacian-8.
-
-    Example:
-        >>> laplacian_kernel(1.0)[1].tolist()
-        [-1.0, 9.0, -1.0]
-    """
-    kernel = np.full((3, 3), -amount, np.float32)
-    kernel[1, 1] = 1 + 8 * amount
-    return kernel
-
-
 def gaussian_weights(radius: float) -> NDArray[np.float64]:
     """Return the 2 * ceil(3 * radius) + 1 weights of the blur; their sum is 1."""
     reach = math.ceil(3 * radius)
@@ -111,8 +99,9 @@ def gaussian_weights(radius: float) -> NDArray[np.float64]:
 
 
 def _laplacian(image: NDArray[Any], amount: float) -> NDArray[Any]:
-    """Filter with the Laplacian kernel; OpenCV rounds and clips integers."""
-    kernel = laplacian_kernel(amount)
+    """Filter with identity + amount x Laplacian-8; OpenCV rounds and clips integers."""
+    kernel = np.full((3, 3), -amount, np.float32)
+    kernel[1, 1] = 1 + 8 * amount
     return cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
 
 

@@ -15,26 +15,15 @@ from terrainlib.model.record import PIXEL_CLASSIFIER_NAME, ModelRecord
 from terrainlib.types import checked
 
 Fact = tuple[str, str]
-Facts = tuple[Fact, ...]
 
 _NOT_OPTIONS: Final = ("epochs_done", "best_epoch", "stopped", "started_from")
 _IN_COMMAND: Final = (  # or in the data
     *("epochs", "minutes", "batch_size", "seed", "height", "image_size", "classes"),
+    "bands",
 )
 
 
-def sections_of(record: ModelRecord) -> tuple[tuple[str, Facts], ...]:
-    """Return titles and facts in the order of the card; what is unknown is left out."""
-    return (
-        ("Model", _known(_model(record))),
-        ("Data", _known(_data(record))),
-        ("Split", _known(_split(record))),
-        ("Training", _known(_training(record))),
-        ("Calibration", _known(_calibration(record))),
-    )
-
-
-def repeat_command(record: ModelRecord) -> str | None:
+def _repeat_command(record: ModelRecord) -> str | None:
     """Return the command that repeats the training, None where it is not recorded."""
     config = _training_config(record)
     if config is None:
@@ -49,6 +38,10 @@ def repeat_command(record: ModelRecord) -> str | None:
         words.append(f"--minutes {config.minutes:g}")
     if record.training.get("started_from"):
         words.append("--from MODEL")
+    used = record.band_set()
+    if used is not None:
+        plain = [b.name if b.name.isidentifier() else b.number for b in used.bands]
+        words.append(f"--bands {','.join(map(str, plain))}")
     if network.height:
         words.append("--height")
     if network.image_size != preset.network.image_size:
@@ -56,10 +49,6 @@ def repeat_command(record: ModelRecord) -> str | None:
     if config.batch_size != preset.batch_size:
         words.append(f"--batch-size {config.batch_size}")
     return " ".join([*words, f"--seed {config.seed}"])
-
-
-def _known(facts: list[Fact]) -> Facts:
-    return tuple((name, value) for name, value in facts if value)
 
 
 def _model(record: ModelRecord) -> list[Fact]:
@@ -72,10 +61,20 @@ def _model(record: ModelRecord) -> list[Fact]:
         ("Preset", config.preset_name),
         ("Network", f"U-Net, {stem}filters {filters}"),
         ("Parameters", f"{record.parameters:,}" if record.parameters else ""),
-        ("Input", "RGB image and heights in metres" if config.height else "RGB image"),
+        ("Input", _input(record, height=config.height)),
         ("Works at", _resolution(record, config.image_size)),
         ("Gives", f"{'colours' if colors else 'probabilities'} of {names}"),
     ]
+
+
+def _input(record: ModelRecord, *, height: bool) -> str:
+    used = record.band_set()
+    image = "RGB image"
+    if used is not None:
+        count = len(used.bands)
+        bands = f"{count} {'band' if count == 1 else 'bands'}: {', '.join(used.names)}"
+        image = f"image of {bands}"
+    return f"{image} and heights in metres" if height else image
 
 
 def _resolution(record: ModelRecord, size: int) -> str:
@@ -267,12 +266,22 @@ class ModelCard:
 
 def model_card(record: ModelRecord) -> ModelCard:
     """Return the card of a model."""
-    sections = (Section(title, facts) for title, facts in sections_of(record))
+    known = {
+        "Model": _model(record),
+        "Data": _data(record),
+        "Split": _split(record),
+        "Training": _training(record),
+        "Calibration": _calibration(record),
+    }
+    sections = (
+        Section(title, tuple((name, value) for name, value in facts if value))
+        for title, facts in known.items()
+    )
     scores = record.known_scores()
     return ModelCard(
         title=record.name or "Model",
         sections=tuple(section for section in sections if section.facts),
-        command=repeat_command(record),
+        command=_repeat_command(record),
         scores=overall_scores(scores, record.pixel_classifier),
         classes=class_scores(scores, record.pixel_classifier),
         leak=stored_leak(record),
@@ -301,10 +310,6 @@ def overall_scores(
     own: Mapping[str, Any] | None, other: Mapping[str, Any] | None
 ) -> tuple[Score, ...]:
     """Return the scores over all classes, in the JSON form of an evaluation.
-
-    Args:
-        own: The model's scores.
-        other: The pixel classifier's on the same pairs, where there are any.
 
     Returns:
         One of each kind of score; nothing where the model has no mIoU.

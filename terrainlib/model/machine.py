@@ -140,23 +140,16 @@ _COPIES_OF_WEIGHTS: Final = 6
 _LIBRARY_BYTES: Final = 900 * 2**20  # TensorFlow, loaded and with its work space
 
 
-class Convolution(NamedTuple):
-    """One convolution of a network.
+class _Convolution(NamedTuple):
+    """One convolution of a network, for one image."""
 
-    Attributes:
-        pixels: Pixels of its output.
-        weights: Of its kernel.
-        filters: Values of each pixel of its output.
-        multiplications: For one image.
-    """
-
-    pixels: int
-    weights: int
-    filters: int
+    pixels: int  # of its output
+    weights: int  # of its kernel
+    filters: int  # values of each pixel of its output
     multiplications: int
 
 
-def convolutions(network: UNetConfig, size: int) -> Iterator[Convolution]:
+def convolutions(network: UNetConfig, size: int) -> Iterator[_Convolution]:
     """Yield a network's convolutions but the last for an image of `size` px squared."""
     first, stem = network.filters[0], network.stem_stride
     side, channels = size // stem, network.input_channels
@@ -205,6 +198,6 @@ def multiplications(network: UNetConfig, size: int) -> int:
 
 def _convolution(
     side: int, channels: int, filters: int, *, kernel: int = 3
-) -> Convolution:
+) -> _Convolution:
     weights = kernel**2 * channels * filters
-    return Convolution(side * side, weights, filters, side * side * weights)
+    return _Convolution(side * side, weights, filters, side * side * weights)

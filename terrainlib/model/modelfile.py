@@ -11,7 +11,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from terrainlib import files
 from terrainlib.data.formats.bands import BandChoice
@@ -78,6 +78,12 @@ class TerrainModel:
     name: str
     path: Path | None = None
 
+    @classmethod
+    def of(cls, record: ModelRecord, path: Path, network: Any = None) -> Self:
+        """Return the model of a file; without its network, what the record tells."""
+        classes, config = record.terrain_classes(), record.unet_config()
+        return cls(network, classes, config, record.scale, record, record.name, path)
+
     def bands(self, asked: Sequence[BandKey] | None = None) -> BandChoice:
         """Return which bands of an image to read.
 
@@ -105,15 +111,7 @@ def load_model(model: str | Path) -> TerrainModel:
     name = str(model) if str(model) in EMBEDDED_MODELS else path.name
     with sentences(name):
         record, network = _read_model(_read(path), _name_of(path))
-    return TerrainModel(
-        network=network,
-        classes=record.terrain_classes(),
-        config=record.unet_config(),
-        scale=record.scale,
-        record=record,
-        name=record.name,
-        path=path,
-    )
+    return TerrainModel.of(record, path, network)
 
 
 def read_record(path: str | Path) -> ModelRecord | None:
@@ -182,18 +180,7 @@ def receptive_field(config: UNetConfig) -> int:
 
 
 def _read_model(data: bytes, name: str) -> tuple[ModelRecord, Any]:
-    """Return record and network of a file, every step checked before the next.
-
-    Layers, record and weights are read as data; only then is a network built, by our
-    own code, and given its weights.
-
-    Args:
-        data: The bytes of the file.
-        name: What the model is called where its record does not say.
-
-    Raises:
-        ModelFileError: If it is not a model of this app or of the original notebook.
-    """
+    """Return record and network of a file: all is read as data before one is built."""
     with opened(io.BytesIO(data), len(data)) as contents:
         graph = read_graph(contents.description)
         record = find_record(contents, graph, name)

@@ -21,9 +21,6 @@ def build_unet(config: UNetConfig) -> Any:
     Layer names are fixed (`down1_conv1`, `up1_concat`, ...), so that files written from
     one build fit another.
 
-    Args:
-        config: Shape of the network.
-
     Returns:
         A `keras.Model` from (N, H, W, C) float32, bands in [0, 1] and C being
         `config.input_channels`, to (N, H, W, K) float32 class probabilities, or for

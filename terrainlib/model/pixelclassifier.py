@@ -102,10 +102,7 @@ def _described(
 def _mean_and_spread(
     values: NDArray[np.float64], weights: NDArray[np.float64] | None, window: int
 ) -> list[NDArray[np.float64]]:
-    """Return mean and standard deviation around each pixel, (H, W, C) each.
-
-    NaN where `weights` says that nothing in the window is known.
-    """
+    """Return mean and deviation around each pixel, (H, W, C); NaN of nothing known."""
     count: Any = float(window**2)
     if weights is not None:
         count = _sums(weights, window)
@@ -305,11 +302,7 @@ def _fit(
 
 
 def _one_thread() -> Any:
-    """Return a block in which the trees keep to one thread.
-
-    Their work comes in thousands of tiny pieces: threads that wait for each other while
-    a training has the processor make it ten times slower.
-    """
+    """Return a block with one thread: beside a training, many wait for each other."""
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(limits=1, user_api="openmp")

@@ -8,7 +8,6 @@ surroundings the tile holds. No TensorFlow.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -85,7 +84,8 @@ def exact_grid(
         _exact(length, tile, margin, multiple)
         for length, tile in zip(size, largest, strict=True)
     )
-    return Grid(size, _tile(rows, columns), margin, multiple, rows, columns)
+    tile = rows[0].stop - rows[0].start, columns[0].stop - columns[0].start
+    return Grid(size, tile, margin, multiple, rows, columns)
 
 
 def _largest(tile_size: int | Size, margin: int, multiple: int) -> Size:
@@ -93,10 +93,6 @@ def _largest(tile_size: int | Size, margin: int, multiple: int) -> Size:
     least = max(4 * margin, 2 * multiple)
     height, width = (round_up(max(side, least), multiple) for side in sides)
     return height, width
-
-
-def _tile(rows: tuple[Span, ...], columns: tuple[Span, ...]) -> Size:
-    return rows[0].stop - rows[0].start, columns[0].stop - columns[0].start
 
 
 def _exact(length: int, largest: int, margin: int, multiple: int) -> tuple[Span, ...]:
@@ -109,9 +105,8 @@ def _exact(length: int, largest: int, margin: int, multiple: int) -> tuple[Span,
     count = math.ceil(inner / (tile - 2 * margin))  # rounding up may have saved one
     starts = [min(n * (tile - 2 * margin), length - tile) for n in range(count)]
     cuts = [0, *(start + margin for start in starts[1:]), length]
-    return tuple(_spans(starts, cuts, tile))
-
-
-def _spans(starts: list[int], cuts: list[int], tile: int) -> Iterator[Span]:
-    for start, first, end in zip(starts, cuts[:-1], cuts[1:], strict=True):
-        yield Span(start, start + tile, slice(first, end))
+    cores = map(slice, cuts[:-1], cuts[1:])
+    return tuple(
+        Span(start, start + tile, core)
+        for start, core in zip(starts, cores, strict=True)
+    )

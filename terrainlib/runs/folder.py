@@ -264,11 +264,6 @@ def damaged_folders(work: Work) -> list[Damaged]:
 def require_deletable(path: Path, work: Work, *, active: bool) -> None:
     """Refuse to delete what is not a worker's folder, in its place, and at rest.
 
-    Args:
-        path: The folder.
-        work: The kind of its work.
-        active: Whether its worker is at it.
-
     Raises:
         RunError: With the reason.
     """
@@ -455,12 +450,7 @@ def _free_folder(name: str) -> Path:
 
 
 def _dated(name: str, otherwise: str) -> str:
-    """Return `<UTC time>-<name>` in letters that every disk can take.
-
-    Args:
-        name: Any text.
-        otherwise: What stands for a name without any such letter.
-    """
+    """Return `<UTC time>-<name>` in letters that every disk can take."""
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     words = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")

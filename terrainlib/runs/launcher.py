@@ -159,12 +159,8 @@ def _launch(slot: Slot[Any], make: Callable[[], Path], *options: str) -> Path:
     with slot.launching():
         slot.require_free()
         path = make()
-        _spawn(path, *options)
+        spawn_worker(path, worker_command(path, *options), slot.work.log)
     return path
-
-
-def _spawn(path: Path, *options: str) -> None:
-    spawn_worker(path, worker_command(path, *options), work_of(path).log)
 
 
 def _checked(config: JobConfig, uploads: set[str]) -> JobConfig:

@@ -80,12 +80,8 @@ def read_process(path: Path) -> ProcessRecord | None:
     return known_record(path / PROCESS_FILE, ProcessRecord)
 
 
-def note_exit(path: Path, pid: int, code: int) -> None:
-    """Add the exit status of process `pid` to its record, if it is still the last one.
-
-    Raises:
-        StorageError: If the disk is full, read-only or failing.
-    """
+def _note_exit(path: Path, pid: int, code: int) -> None:
+    """Add the exit status of a process to its record, if it is still the last one."""
     record = read_process(path)
     if record is not None and record.pid == pid:
         files.write_json(path / PROCESS_FILE, asdict(replace(record, exit_code=code)))
@@ -115,12 +111,10 @@ def _is_same(record: ProcessRecord, process: psutil.Process) -> bool:
 
 
 def _since_boot(process: psutil.Process) -> float | None:
-    """Return when a process began, in seconds since the machine did; Linux only.
-
-    Both of psutil's times follow the clock of the machine, their difference does not.
-    """
+    """Return when a process began, in seconds since the machine did; Linux only."""
     if not sys.platform.startswith("linux"):
         return None
+    # Both times follow the machine's clock, their difference does not.
     return process.create_time() - psutil.boot_time()
 
 
@@ -149,11 +143,6 @@ def child_environment() -> dict[str, str]:
 
 def spawn_worker(path: Path, command: Sequence[str], log_name: str) -> None:
     """Start the worker of a folder and note its process there.
-
-    Args:
-        path: The worker's folder.
-        command: What to run.
-        log_name: File in the folder that takes what it prints.
 
     Raises:
         StorageError: If the folder cannot be written.
@@ -197,7 +186,7 @@ def _reap(path: Path, process: "subprocess.Popen[bytes]") -> None:
     code = process.wait()
     if code:
         with suppress(StorageError):  # on a full disk nobody will know why
-            note_exit(path, process.pid, code)
+            _note_exit(path, process.pid, code)
 
 
 def utc_now() -> str:

@@ -148,12 +148,7 @@ _FULL_TEXTS = ("failed to map segment", "Cannot allocate memory", "std::bad_allo
 
 @contextmanager
 def ending_in_words(report: StatusReport[Any], work: Work = RUN) -> Iterator[None]:
-    """Make the status say how the block ended, whatever happens in it.
-
-    Args:
-        report: Where to say it.
-        work: Which kind of work it is.
-    """
+    """Make the status say how the block ended, whatever happens in it."""
     try:
         with memory_in_words(work):
             yield
@@ -200,12 +195,7 @@ def _is_for_want_of_memory(error: Exception) -> bool:
 
 
 def last_words(result: "TrainingResult", left_out: int) -> str:
-    """Return the sentence that a run ends with when its model is saved.
-
-    Args:
-        result: What the training gave.
-        left_out: Pairs that could not be read.
-    """
+    """Return the sentence that a run ends with when its model is saved."""
     if result.best_epoch:
         words = f"The model is that of epoch {result.best_epoch}."
     else:

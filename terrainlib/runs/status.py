@@ -266,14 +266,7 @@ def _by_heartbeat(
 def crash_message(
     path: Path, last_line: str, work: Work = RUN, *, said: str = ""
 ) -> str:
-    """Return the sentence for a worker that ended without a word.
-
-    Args:
-        path: The worker's folder.
-        last_line: Last line of its log.
-        work: The kind of its work.
-        said: The message of its status.
-    """
+    """Return the sentence for a worker that ended without a word."""
     record = read_process(path)
     code = None if record is None else record.exit_code
     if said.startswith(_DAMAGED):

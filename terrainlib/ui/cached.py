@@ -1,8 +1,7 @@
-"""What the pages keep between reruns: data sets and splits, models, small pictures.
+"""What the pages keep between reruns: data sets and splits, models, results, uploads.
 
-Every key holds the file's date and size, so a retrained model or a changed picture is
-seen. Pictures are kept encoded (a hit copies kilobytes, not megabytes). Every cache is
-bounded. TensorFlow is loaded by `model` only.
+Every key holds the file's date and size, so a retrained model or a changed file is
+seen. Every cache is bounded. TensorFlow is loaded by `model` only.
 """
 
 import hashlib
@@ -18,21 +17,11 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from terrainlib import files
-from terrainlib.data import palette
-from terrainlib.data.dataset import (
-    Dataset,
-    open_dataset,
-    read_pair_height,
-    read_pair_mask,
-)
-from terrainlib.data.imagery import BandChoice, read_image
-from terrainlib.data.layout import Pair
+from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.layouts.find import watched_paths
 from terrainlib.data.overlaps import Overlaps, known_overlaps
-from terrainlib.data.relief import shaded_relief
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.data.splits import Split, leak_free_split
-from terrainlib.mask.rasters.png import encode_png
 from terrainlib.mask.tiles.bands import to_bytes
 from terrainlib.ui.paths import allowed_path
 
@@ -40,7 +29,6 @@ if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
 JPEG_QUALITY = 88
-THUMBNAIL_PX = 360
 _OPENED = "cached_opened_datasets"
 
 Stamp = tuple[int, int]
@@ -98,23 +86,13 @@ def overlaps(dataset: Dataset) -> Overlaps | None:
 def leak_free(
     dataset: Dataset, shared: Overlaps, *, share: float = 0.15, seed: int = 0
 ) -> Split:
-    """Return the split that a training of these settings makes.
-
-    Args:
-        dataset: The data set, of two pairs or more.
-        shared: Its shared ground.
-        share: Share of the pairs asked for validation.
-        seed: The training's seed.
-    """
+    """Return the split that a training of these settings makes."""
     key = (str(dataset.folder), dataset.fingerprint, len(shared.pairs))
     return _leak_free(key, share, seed, dataset, shared)
 
 
 def model(path: str | Path) -> "TerrainModel":
     """Return a loaded model, shared by all visitors: predict with it, never train it.
-
-    Args:
-        path: An embedded model's word, a model file, or a run folder.
 
     Raises:
         ModelFileError: If it is no model of ours, damaged, or dangerous.
@@ -128,48 +106,6 @@ def model_stamp(path: str | Path) -> Stamp:
         return file_stamp(EMBEDDED_MODELS[str(path)])
     place = Path(path)
     return file_stamp(place / "model.keras" if place.is_dir() else place)
-
-
-def image_thumbnail(
-    path: str | Path, *, bands: BandChoice = None, longest_px: int = THUMBNAIL_PX
-) -> bytes:
-    """Return an image file as a small JPEG.
-
-    Args:
-        path: The file.
-        bands: As for `imagery.read_image`.
-        longest_px: Limit of height and width.
-
-    Raises:
-        ImageError: If it cannot be read.
-    """
-    key = f"{path}|{bands}"
-    return _image_thumbnail(key, file_stamp(path), longest_px, Path(path), bands)
-
-
-def mask_thumbnail(
-    pair: Pair, dataset: Dataset, *, longest_px: int = THUMBNAIL_PX
-) -> bytes:
-    """Return the mask of a pair as a small PNG in the colours of its classes.
-
-    Raises:
-        ImageError: If it cannot be read.
-    """
-    key = (dataset.classes, dataset.meaning, pair.mask, pair.laid)
-    stamp = file_stamp(pair.mask)
-    return _mask_thumbnail(repr(key), stamp, longest_px, pair, dataset)
-
-
-def relief_thumbnail(pair: Pair, *, longest_px: int = THUMBNAIL_PX) -> bytes:
-    """Return the height of a pair as a small shaded relief, JPEG; empty without one.
-
-    Raises:
-        ImageError: If it cannot be read.
-    """
-    if pair.height is None:
-        return b""
-    key, stamp = repr((pair.height, pair.laid)), file_stamp(pair.height)
-    return _relief_thumbnail(key, stamp, longest_px, pair)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Checking the data set …")
@@ -204,36 +140,6 @@ def _model(path: str, stamp: Stamp) -> "TerrainModel":
     return load_model(path)
 
 
-@st.cache_data(max_size="64MB", show_spinner=False)
-def _image_thumbnail(
-    key: str, stamp: Stamp, longest_px: int, _path: Path, _bands: BandChoice
-) -> bytes:
-    del key, stamp  # parts of the key
-    image = read_image(_path, bands=_bands)
-    return encode_jpeg(shrink(image.rgb, longest_px, nearest=False))
-
-
-@st.cache_data(max_size="64MB", show_spinner=False)
-def _mask_thumbnail(
-    key: str, stamp: Stamp, longest_px: int, _pair: Pair, _dataset: Dataset
-) -> bytes:
-    del key, stamp  # parts of the key
-    index = read_pair_mask(_dataset, _pair)
-    return encode_png(
-        palette.colorize(shrink(index, longest_px, nearest=True), _dataset.classes)
-    )
-
-
-@st.cache_data(max_size="64MB", show_spinner=False)
-def _relief_thumbnail(key: str, stamp: Stamp, longest_px: int, _pair: Pair) -> bytes:
-    del key, stamp  # parts of the key
-    height = read_pair_height(_pair)
-    if height is None:
-        return b""
-    shaded = shaded_relief(height)
-    return encode_jpeg(shrink(shaded, longest_px, nearest=False))
-
-
 def encode_jpeg(rgb: NDArray[Any]) -> bytes:
     """Return a uint8 or float32 [0, 1] picture, (H, W, 3) or (H, W), as JPEG."""
     picture: NDArray[Any] = to_bytes(rgb)
@@ -241,23 +147,6 @@ def encode_jpeg(rgb: NDArray[Any]) -> bytes:
         picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     return bytes(cv2.imencode(".jpg", picture, quality)[1].tobytes())
-
-
-def shrink(picture: NDArray[Any], longest_px: int, *, nearest: bool) -> NDArray[Any]:
-    """Return a picture whose longer side is at most `longest_px`.
-
-    Args:
-        picture: (H, W) or (H, W, C).
-        longest_px: Limit of height and width.
-        nearest: True for masks, whose values may not be mixed; else areas are averaged.
-    """
-    height, width = picture.shape[:2]
-    factor = longest_px / max(height, width)
-    if factor >= 1:
-        return picture
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    method = cv2.INTER_NEAREST if nearest else cv2.INTER_AREA
-    return cv2.resize(picture, size, interpolation=method)
 
 
 RESULTS_MB: Final = 512

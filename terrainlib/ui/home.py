@@ -47,19 +47,19 @@ def show_home() -> None:
         "Drag the divider to compare image and mask. Drag **Sharpening** and watch the "
         "mask change."
     )
-    show_example()
+    _show_example()
     st.page_link(
         state.STUDIO_PAGE,
         label="**Use your own image in the mask studio**",
         icon=":material/arrow_forward:",
     )
     st.subheader("The way through", anchor=False)
-    show_way()
+    _show_way()
     st.subheader("What is here", anchor=False)
-    show_inventory()
+    _show_inventory()
 
 
-def show_example() -> None:
+def _show_example() -> None:
     """Show the example scene and its mask in the live view."""
     scene = example_scenes()[0]
     jpeg, (height, width), _ = picture_preview(PictureFile.on_disk(scene.image))
@@ -82,7 +82,7 @@ def show_example() -> None:
     )
 
 
-def show_way() -> None:
+def _show_way() -> None:
     """Show the pages in the order in which one needs them."""
     cards = (
         (state.DATASET_PAGE, "1 · Data", ":material/photo_library:",
@@ -101,7 +101,7 @@ def show_way() -> None:
             page_card(page, label, text, icon=icon)
 
 
-def show_inventory() -> None:
+def _show_inventory() -> None:
     """Show what is there: data, trainings and models; live while a training runs."""
     live = any(run.active for run in _runs())
     st.fragment(_inventory, run_every=REFRESH_SECONDS if live else None)(live=live)

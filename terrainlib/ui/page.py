@@ -27,13 +27,7 @@ _WAY = (
 
 
 def page_header(title: str, intro: str, *, icon: str = ":material/landscape:") -> None:
-    """Set up the page; the first call of every page.
-
-    Args:
-        title: Name of the page, in our own words.
-        intro: One sentence: what one does here.
-        icon: A Material icon for the browser's tab.
-    """
+    """Set up the page; the first call of every page."""
     st.set_page_config(
         page_title=title if title == APP_NAME else f"{title} · {APP_NAME}",
         page_icon=icon,
@@ -67,27 +61,14 @@ def empty_state(title: str, body: str, *, icon: str = ":material/info:") -> None
 
 
 def page_card(page: str, label: str, text: str, *, icon: str) -> None:
-    """Show a bordered card that leads to another page.
-
-    Args:
-        page: File of the page, one of the constants of `ui.state`.
-        label: The link's words.
-        text: One sentence below it.
-        icon: A Material icon.
-    """
+    """Show a bordered card that leads to another page."""
     with st.container(border=True, height="stretch"):
         st.page_link(page, label=f"**{label}**", icon=icon)
         st.markdown(f":gray[{text}]")
 
 
 def links_to_model(model_id: str, *, gallery: str, studio: str) -> None:
-    """Show links that open the gallery and the studio with a model.
-
-    Args:
-        model_id: The model, as it is named in the address.
-        gallery: The words of the first link.
-        studio: Those of the second.
-    """
+    """Show links that open the gallery and the studio with a model."""
     link = {"model": model_id}
     icons = ":material/compare:", ":material/tune:"
     st.page_link(state.GALLERY_PAGE, label=gallery, icon=icons[0], query_params=link)
@@ -181,11 +162,7 @@ _NOTICE: Final = "shared_notice"  # list of str: kind, title, Markdown
 
 @contextmanager
 def noticed(title: str) -> Iterator[None]:
-    """Turn a library error of the block into the notice of the next page.
-
-    Args:
-        title: What failed, in a few words of our own.
-    """
+    """Turn a library error of the block into the notice of the next page."""
     try:
         yield
     except TerrainError as error:
@@ -238,13 +215,7 @@ _T = TypeVar("_T")
 
 
 def page_of(items: Sequence[_T], page_size: int, key: str) -> Sequence[_T]:
-    """Return the items of the page that `show_pagination` stands at.
-
-    Args:
-        items: The whole list.
-        page_size: Items a page, 1 or more.
-        key: Key of the pagination shown below the items.
-    """
+    """Return the items of the page that `show_pagination` stands at."""
     pages = _pages(len(items), page_size)
     page = min(max(int(st.session_state.get(key, 1)), 1), pages)
     if st.session_state.get(key, page) != page:
@@ -253,13 +224,7 @@ def page_of(items: Sequence[_T], page_size: int, key: str) -> Sequence[_T]:
 
 
 def show_pagination(count: int, page_size: int, key: str) -> None:
-    """Show the page numbers of a list, unless it fits on one page.
-
-    Args:
-        count: Length of the whole list.
-        page_size: Items a page, 1 or more.
-        key: Key of the widget; the same as in `page_of`.
-    """
+    """Show the page numbers of a list, unless it fits on one page."""
     pages = _pages(count, page_size)
     if pages == 1:
         return
@@ -299,13 +264,7 @@ def show_legend(
     shares: Mapping[str, float] | None = None,
     extra: Iterable[tuple[tuple[int, int, int], str]] = (),
 ) -> None:
-    """Show the classes in one wrapping line.
-
-    Args:
-        classes: The classes in their order.
-        shares: Share of each class by name, 0 to 1, shown behind it.
-        extra: Further colours with their meaning, such as that of errors.
-    """
+    """Show the classes in one wrapping line."""
     notes = {name: f"{share:.1%}" for name, share in (shares or {}).items()}
     parts = [
         swatch(item.color, item.name, notes.get(item.name, "")) for item in classes

@@ -1,8 +1,10 @@
 """The pictures of a pair as the pages show them, as encoded bytes.
 
-Images become JPEG; masks become PNG: JPEG would invent colours between classes.
+Images become JPEG; masks become PNG: JPEG would invent colours between classes. They
+are kept encoded (a hit copies kilobytes, not megabytes) while their file is unchanged.
 """
 
+from pathlib import Path
 from typing import Any, Final
 
 import cv2
@@ -10,11 +12,14 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from terrainlib.data.dataset import Dataset
+from terrainlib.data.dataset import Dataset, read_pair_height, read_pair_mask
+from terrainlib.data.imagery import BandChoice, read_image
 from terrainlib.data.layout import Pair
 from terrainlib.data.palette import Classes, colorize
+from terrainlib.data.relief import shaded_relief
 from terrainlib.mask.rasters.png import encode_png
-from terrainlib.ui import cached
+from terrainlib.mask.tiles.resampling import shrink
+from terrainlib.ui.cached import Stamp, encode_jpeg, file_stamp
 
 THUMBNAIL_PX: Final = 512
 
@@ -25,8 +30,18 @@ def image_picture(pair: Pair, dataset: Dataset) -> bytes:
     Raises:
         ImageError: If the file cannot be read any more.
     """
-    bands = dataset.band_set
-    return cached.image_thumbnail(pair.image, bands=bands, longest_px=THUMBNAIL_PX)
+    return image_thumbnail(pair.image, bands=dataset.band_set)
+
+
+def image_thumbnail(
+    path: Path, *, bands: BandChoice, longest_px: int = THUMBNAIL_PX
+) -> bytes:
+    """Return some bands of an image file, as for `imagery.read_image`, as JPEG.
+
+    Raises:
+        ImageError: If the file cannot be read any more.
+    """
+    return _image(f"{path}|{bands}", file_stamp(path), longest_px, path, bands)
 
 
 def mask_picture(pair: Pair, dataset: Dataset) -> bytes:
@@ -35,7 +50,8 @@ def mask_picture(pair: Pair, dataset: Dataset) -> bytes:
     Raises:
         ImageError: If the file cannot be read any more.
     """
-    return _enlarged(cached.mask_thumbnail(pair, dataset, longest_px=THUMBNAIL_PX))
+    key = repr((dataset.classes, dataset.meaning, pair.mask, pair.laid))
+    return _mask(key, file_stamp(pair.mask), pair, dataset)
 
 
 def overlay_picture(pair: Pair, dataset: Dataset, opacity: float) -> bytes:
@@ -54,7 +70,7 @@ def overlay_picture(pair: Pair, dataset: Dataset, opacity: float) -> bytes:
     size = (mask.shape[1], mask.shape[0])
     image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     blended = cv2.addWeighted(mask, opacity, image, 1 - opacity, 0)
-    return cached.encode_jpeg(np.asarray(blended, np.uint8))
+    return encode_jpeg(np.asarray(blended, np.uint8))
 
 
 def relief_picture(pair: Pair) -> bytes | None:
@@ -63,7 +79,10 @@ def relief_picture(pair: Pair) -> bytes | None:
     Raises:
         ImageError: If the file cannot be read any more.
     """
-    return cached.relief_thumbnail(pair, longest_px=THUMBNAIL_PX) or None
+    if pair.height is None:
+        return None
+    key = repr((pair.height, pair.laid))
+    return _relief(key, file_stamp(pair.height), pair) or None
 
 
 def colored_picture(mask: NDArray[np.uint8], classes: Classes) -> bytes:
@@ -72,19 +91,32 @@ def colored_picture(mask: NDArray[np.uint8], classes: Classes) -> bytes:
 
 
 def flat_picture(rgb: NDArray[Any]) -> bytes:
-    """Return flat colours as PNG of thumbnail size.
-
-    Args:
-        rgb: (H, W, 3) uint8, for instance a coloured mask.
-    """
-    return encode_png(_enlarge(cached.shrink(rgb, THUMBNAIL_PX, nearest=True)))
+    """Return flat colours, (H, W, 3) uint8, as PNG of thumbnail size."""
+    return encode_png(_enlarge(shrink(rgb, THUMBNAIL_PX, nearest=True)))
 
 
 @st.cache_data(max_size="64MB", show_spinner=False)
-def _enlarged(png: bytes) -> bytes:
-    picture = _decode(png)
-    larger = _enlarge(picture)
-    return png if larger.shape == picture.shape else encode_png(larger)
+def _image(
+    key: str, stamp: Stamp, longest_px: int, _path: Path, _bands: BandChoice
+) -> bytes:
+    del key, stamp  # parts of the key
+    rgb = read_image(_path, bands=_bands).rgb
+    return encode_jpeg(shrink(rgb, longest_px, nearest=False))
+
+
+@st.cache_data(max_size="64MB", show_spinner=False)
+def _mask(key: str, stamp: Stamp, _pair: Pair, _dataset: Dataset) -> bytes:
+    del key, stamp  # parts of the key
+    return colored_picture(read_pair_mask(_dataset, _pair), _dataset.classes)
+
+
+@st.cache_data(max_size="64MB", show_spinner=False)
+def _relief(key: str, stamp: Stamp, _pair: Pair) -> bytes:
+    del key, stamp  # parts of the key
+    height = read_pair_height(_pair)
+    if height is None:
+        return b""
+    return encode_jpeg(shrink(shaded_relief(height), THUMBNAIL_PX, nearest=False))
 
 
 def _enlarge(picture: NDArray[Any]) -> NDArray[Any]:

@@ -57,13 +57,7 @@ class StudioRequest:
 
 
 def open_in_studio(dataset_folder: object, pair_id: str, model_path: object) -> None:
-    """Ask the mask studio to show a pair; follow with `st.switch_page(STUDIO_PAGE)`.
-
-    Args:
-        dataset_folder: Folder of the data set (text or path).
-        pair_id: Id of the pair.
-        model_path: Model to predict with: a path, or the word `default`.
-    """
+    """Ask the mask studio to show a pair; follow with `st.switch_page(STUDIO_PAGE)`."""
     st.session_state[STUDIO_REQUEST] = {
         "dataset_folder": str(dataset_folder),
         "pair_id": str(pair_id),

@@ -308,13 +308,7 @@ def read_again(
 
 
 def show_state(page: WorkerPage, folder: Run | Job, progress: str) -> None:
-    """Show the state: badge, progress while it goes on, its last words at the end.
-
-    Args:
-        page: The kind of page.
-        folder: What is shown.
-        progress: One line for the bar.
-    """
+    """Show the state: badge, progress while it goes on, its last words at the end."""
     words = state_text(page, folder.state)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.badge(words.label, icon=words.icon, color=words.color)

@@ -32,10 +32,10 @@ def data(tmp_path: Path) -> Path:
 def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test here trains: the browser tests do."""
 
-    def spawn(path: Path, *options: str) -> None:
+    def spawn(path: Path, *_: object) -> None:
         raise AssertionError(f"a worker was started for {path.name}")
 
-    monkeypatch.setattr(launcher, "_spawn", spawn)
+    monkeypatch.setattr(launcher, "spawn_worker", spawn)
 
 
 def open_page(

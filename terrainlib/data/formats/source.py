@@ -1,4 +1,4 @@
-"""Opening an image file: which files are touched at all, and what they are by content.
+"""Opening an image file: what is touched at all, what it is, what is said of bad ones.
 
 A source is a path or the bytes of an upload. Only regular files of a sensible size are
 opened; pipes, devices and links are refused before a byte of them is read. The kind is

@@ -193,11 +193,7 @@ class Validation:
 
 
 def validation_of(record: "ModelRecord") -> Validation | None:
-    """Return what a record tells of its model's errors; None where that is too little.
-
-    Args:
-        record: The record of the model.
-    """
+    """Return what a record tells of its model's errors; None if that is too little."""
     classes = len(record.classes)
     confusion = _matrices(record.confusion, (classes, classes))
     images = (record.scores or {}).get("images")

@@ -143,11 +143,6 @@ class AreaTally:
 
     It takes the bands of a mask, as any sink, or a whole mask as one band.
 
-    Args:
-        georeference: Where the image's pixels lie.
-        width: Columns of the image.
-        names: Names of the K classes.
-
     Attributes:
         pixels: (K,) int64 up to now.
         square_metres: (K,) float64 up to now; None where the image lies nowhere.

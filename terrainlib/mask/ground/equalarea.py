@@ -134,11 +134,9 @@ def _around(crs: "CRS", x: Coordinates, y: Coordinates) -> Plane | None:
 def _places(
     to_ground: "Transformer", x: Coordinates, y: Coordinates
 ) -> tuple[Coordinates, Coordinates]:
-    """Return longitude and latitude, NaN where a point lies off the Earth.
-
-    Some projections give an answer there too; the way back tells.
-    """
+    """Return longitude and latitude, NaN where a point lies off the Earth."""
     lon, lat = (_known(part) for part in to_ground.transform(x, y))
+    # Some projections give an answer there too; the way back tells.
     back_x, back_y = to_ground.transform(lon, lat, direction="INVERSE")
     reach = 1e-6 * (np.abs(x).max() + np.abs(y).max() + 1)
     same = (np.abs(_known(back_x) - x) < reach) & (np.abs(_known(back_y) - y) < reach)
@@ -222,11 +220,6 @@ def row_areas(
     Exact where the coordinates are degrees. For other reference systems the row is
     divided into at most 64 pieces that are measured on an equal-area plane.
 
-    Args:
-        georeference: Where the image's pixels lie.
-        rows: Which rows, both ends given.
-        width: Columns of the image.
-
     Returns:
         (h,) float64 square metres on the ellipsoid of the reference system, the mean
         over the row; pixels off the Earth are left out, a row without any other is 0.
@@ -247,13 +240,7 @@ def row_areas(
 def mean_area(
     georeference: Georeference | None, height: int, width: int
 ) -> float | None:
-    """Return the mean ground area of a pixel of the image in square metres, or None.
-
-    Args:
-        georeference: Where the image's pixels lie.
-        height: Rows of the image.
-        width: Columns of the image.
-    """
+    """Return the mean ground area of a pixel of the image in square metres, or None."""
     plane = equal_area_plane(georeference, slice(0, height), width)
     if plane is None or georeference is None:
         return None

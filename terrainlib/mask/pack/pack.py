@@ -140,11 +140,6 @@ def write_pack(
 ) -> None:
     """Write a pack as a zip file, atomically.
 
-    Args:
-        path: The zip file.
-        content: What goes in.
-        target: Engine and size; None keeps the image's size.
-
     Raises:
         ImageError: If the image is too large for its own size, or has no data.
         StorageError: If the disk is full, read-only or failing; the old file is intact.
@@ -166,11 +161,6 @@ def write_pack(
 
 def frame_of(target: PackTarget, size: tuple[int, int], name: str) -> Frame:
     """Return what of an image a target shows.
-
-    Args:
-        target: Engine and size.
-        size: (H, W) of the image in px.
-        name: Name for messages.
 
     Raises:
         ImageError: If the image is too large for its own size to be kept.

@@ -47,15 +47,8 @@ _NO_GEOJSON: Final = (
 
 
 @dataclass(slots=True)
-class Extras:
-    """What came of it.
-
-    Attributes:
-        files: What was written.
-        notes: What was left out because it makes no sense for the image.
-        missing: What could not be made, and why.
-        stopped: Whether something was not begun, as asked.
-    """
+class _Extras:
+    """What came of it."""
 
     files: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -75,21 +68,11 @@ class Extras:
             )
 
 
-def make_extras(
+def _make_extras(
     task: Task, outputs: Outputs, scratch: Path, should_stop: Callable[[], bool]
-) -> Extras:
-    """Make what is wanted beside the files of the pass, which are finished.
-
-    Args:
-        task: The image and what to make of it.
-        outputs: What the pass has written.
-        scratch: Folder for files that do not stay.
-        should_stop: Asked before each of them.
-
-    Raises:
-        StorageError: If the disk is full, read-only or failing.
-    """
-    extras = Extras()
+) -> _Extras:
+    """Make what is wanted beside the files of the pass, which are finished."""
+    extras = _Extras()
     makers: dict[str, Callable[[], None]] = {}
     if task.wanted.vectors:
         makers["polygons"] = lambda: _write_polygons(task, outputs, extras)
@@ -103,7 +86,7 @@ def make_extras(
     return extras
 
 
-def _write_polygons(task: Task, outputs: Outputs, extras: Extras) -> None:
+def _write_polygons(task: Task, outputs: Outputs, extras: _Extras) -> None:
     polygons = _trace(task, outputs)
     path = task.path(".gpkg")
     write_geopackage(path, polygons)
@@ -117,7 +100,7 @@ def _write_polygons(task: Task, outputs: Outputs, extras: Extras) -> None:
     extras.attempt("the GeoJSON", lambda: _write_geojson(path, polygons, extras))
 
 
-def _write_geojson(path: Path, polygons: TerrainPolygons, extras: Extras) -> None:
+def _write_geojson(path: Path, polygons: TerrainPolygons, extras: _Extras) -> None:
     write_geojson(path, polygons)
     extras.files.append(path)
 
@@ -130,7 +113,7 @@ def _trace(task: Task, outputs: Outputs) -> TerrainPolygons:
     return trace_mask(mask, task.model.classes, None, smallest=smallest)
 
 
-def _write_pack(task: Task, outputs: Outputs, scratch: Path, extras: Extras) -> None:
+def _write_pack(task: Task, outputs: Outputs, scratch: Path, extras: _Extras) -> None:
     metres = None
     if task.heights is not None:
         metres = _mapped_heights(task.heights, scratch / "heights")
@@ -219,37 +202,24 @@ def predict_file(  # noqa: PLR0913 - what to make is one argument; the rest are 
         scratch = stack.enter_context(scratch_folder(task.folder))
         outputs = outputs_of(task, scratch)
         done = _run(task, outputs, progress, should_stop)
-        extras = Extras(stopped=done.report.stopped)
+        extras = _Extras(stopped=done.report.stopped)
         if not extras.stopped:
             asked = should_stop or (lambda: False)
-            extras = make_extras(task, outputs, scratch, asked)
+            extras = _make_extras(task, outputs, scratch, asked)
     return _made(task, done, extras, gap, time.perf_counter() - start)
 
 
 def file_names(
     stem: str, wanted: Wanted, *, placed: bool, system: bool = True
 ) -> tuple[str, ...]:
-    """Return the name of every file that may be written for an image.
-
-    Args:
-        stem: What the names begin with.
-        wanted: What to make.
-        placed: Whether the image is georeferenced.
-        system: Whether its place names a coordinate reference system.
-    """
+    """Return the name of every file that may be written for an image."""
     files = files_of(wanted, placed=placed, system=system)
     return tuple(f"{stem}{file.ending}" for file in files)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Done:
-    """What the pass over the image has given.
-
-    Attributes:
-        report: What it counted.
-        areas: How much each class covers.
-        files: What was written.
-    """
+    """What the pass over the image has given."""
 
     report: StreamReport
     areas: AreaTally
@@ -293,7 +263,7 @@ def _run(
     return _Done(report, areas, files)
 
 
-def _made(task: Task, done: _Done, extras: Extras, gap: Gap, seconds: float) -> Made:
+def _made(task: Task, done: _Done, extras: _Extras, gap: Gap, seconds: float) -> Made:
     report, (height, width) = done.report, task.size
     names = [item.name for item in task.model.classes]
     counts = done.areas.pixels  # of the mask as it is written

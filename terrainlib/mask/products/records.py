@@ -167,10 +167,6 @@ def shares_csv(made: Sequence[Made], failures: Mapping[str, str]) -> bytes:
     The columns are `image`, `state` (done, stopped or failed), `height` and `width` in
     px, `share_NAME` of each class among the pixels with data (0 to 1), `unsure_share`,
     `training_images` (how the image compares with them) and `problem`.
-
-    Args:
-        made: What became of the images.
-        failures: A sentence for each image that failed, by its name.
     """
     names = list(dict.fromkeys(name for one in made for name in one.shares))
     header = ["image", "state", "height", "width", *(f"share_{n}" for n in names)]

@@ -95,11 +95,6 @@ class CleanedSink:
 
     A region may reach from the top of an image to its bottom, so that none of it can be
     cleaned before all of it is there.
-
-    Args:
-        sinks: Take the cleaned bands.
-        cleaning: How it is cleaned.
-        size: (H, W) of the image.
     """
 
     wants: ClassVar[tuple[Plane, ...]] = ()
@@ -255,12 +250,7 @@ def check(task: Task) -> None:
 
 
 def outputs_of(task: Task, scratch: Path) -> Outputs:
-    """Return the sinks that one pass over the image feeds.
-
-    Args:
-        task: The image and what to make of it.
-        scratch: Folder for files that do not stay.
-    """
+    """Return the sinks that one pass over the image feeds."""
     wanted = task.wanted
     files = {
         task.path(file.ending): _sink(task, file, make)

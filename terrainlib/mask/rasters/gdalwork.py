@@ -20,10 +20,6 @@ _FULL_DISK_MB: Final = 32
 def gdal_work(path: Path, scratch: Path) -> Iterator[None]:
     """Run GDAL with bounded memory and with its own temporary files in one folder.
 
-    Args:
-        path: The file that is being made, for messages.
-        scratch: Folder of temporary files.
-
     Raises:
         StorageError: For whatever GDAL could not write or read back.
     """
@@ -76,10 +72,6 @@ def create_raster(path: Any, **options: Any) -> Any:
 @contextmanager
 def reopened(path: Path, driver: str) -> Iterator[Any]:
     """Open a raster that was written here.
-
-    Args:
-        path: The file.
-        driver: GDAL's name of its format.
 
     Raises:
         ImageError: If it is a TIFF that is damaged or names other files.

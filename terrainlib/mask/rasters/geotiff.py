@@ -108,10 +108,6 @@ def read_class_geotiff(
 ) -> tuple[ByteArray, Classes, Georeference | None]:
     """Read a class mask that was written here.
 
-    Args:
-        path: The file.
-        max_megapixels: The largest that is read.
-
     Returns:
         The mask, (H, W) uint8; the classes; where the pixels lie, if anywhere.
 
@@ -195,9 +191,6 @@ def raster_names(classes: Classes) -> bytes:
 
     It belongs beside the GeoTIFF, under its name with `.aux.xml` behind. A GeoTIFF
     itself has no place for names of values that QGIS would read.
-
-    Args:
-        classes: The K classes.
     """
     root = ElementTree.Element("PAMDataset")
     band = ElementTree.SubElement(root, "PAMRasterBand", band="1")

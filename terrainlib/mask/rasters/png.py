@@ -8,7 +8,6 @@ import struct
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, ClassVar, Final, Self
 
 import cv2
@@ -144,34 +143,16 @@ _PNG_PNGFILE: Final = {"zlevel": 4}
 
 
 class _PngSink(RasterSink):
-    """Writes an RGB picture.
+    """Writes an RGB picture."""
 
-    Raises:
-        ImageError: If the picture is larger than 500 megapixels: few programs open it.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        height: int,
-        width: int,
-        classes: Classes,
-        georeference: Georeference | None = None,
-    ) -> None:
+    def __init__(self, path: Path, *, height: int, width: int, **options: Any) -> None:
         if height * width > MAX_PNG_MEGAPIXELS * 1e6:
             raise ImageError(
                 f"{width} x {height} pixels; the limit for PNG is {MAX_PNG_MEGAPIXELS} "
                 "megapixels. Write a GeoTIFF instead.",
                 file=Path(path).name,
             )
-        super().__init__(
-            path,
-            height=height,
-            width=width,
-            classes=classes,
-            georeference=georeference,
-        )
+        super().__init__(path, height=height, width=width, **options)
 
     def _layout(self, height: int, width: int) -> Layout:
         return Layout(height, width, 3, "PNG", _PNG_PNGFILE, {"photometric": "RGB"})
@@ -279,13 +260,8 @@ class SharpenedPngSink:
         self._file.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.__exit__(kind, error, trace)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._file.__exit__(kind, *_)
 
     def write(self, band: Band) -> None:
         """Take the next rows.

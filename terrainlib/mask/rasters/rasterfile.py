@@ -71,11 +71,6 @@ class RasterFile:
     Use it as a context, which leaves nothing behind but what `finish` made; whatever
     had the name before is kept until then.
 
-    Args:
-        path: The final file.
-        layout: What it holds.
-        georeference: Where the pixels lie, if they lie anywhere.
-
     Raises:
         StorageError: If the disk is full, read-only or failing.
     """

@@ -6,16 +6,15 @@ Matplotlib's objects are used without pyplot, whose state is shared by all sessi
 import io
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from terrainlib.data.palette import Classes, colorize
 from terrainlib.errors import InputError
 from terrainlib.mask.scores.gallery import WRONG_COLOR, Row, error_picture
 from terrainlib.mask.scores.reliability import BINS, Reliability
+from terrainlib.mask.tiles.resampling import shrink
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +54,8 @@ def rows_figure(rows: Sequence[Row], classes: Classes) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure  # slow to import: only where one is drawn
 
-    heights = [_panel_inches(row) for row in rows]
+    shapes = [row.prediction.shape for row in rows]
+    heights = [_PANEL_INCHES * min(2.0, max(0.25, h / w)) for h, w in shapes]
     legend_lines = math.ceil((len(classes) + 2) / _LEGEND_COLUMNS)
     bottom = legend_lines * _LEGEND_ROW_INCHES + 0.2
     size = (
@@ -79,7 +79,7 @@ def rows_png(rows: Sequence[Row], classes: Classes) -> bytes:
     Raises:
         InputError: If there is no row, or too many.
     """
-    return figure_png(rows_figure(rows, classes))
+    return _png(rows_figure(rows, classes))
 
 
 def reliability_figure(reliability: Reliability) -> "Figure":
@@ -113,11 +113,10 @@ def reliability_figure(reliability: Reliability) -> "Figure":
 
 def reliability_png(reliability: Reliability) -> bytes:
     """Return the figure of `reliability_figure` as a PNG file."""
-    return figure_png(reliability_figure(reliability))
+    return _png(reliability_figure(reliability))
 
 
-def figure_png(figure: "Figure") -> bytes:
-    """Return a figure as a PNG file."""
+def _png(figure: "Figure") -> bytes:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=DPI)
     return stream.getvalue()
@@ -127,10 +126,10 @@ def _draw_row(
     row: Row, axes: "Sequence[Axes]", classes: Classes, *, with_titles: bool
 ) -> None:
     panels = (
-        _smaller(row.rgb, nearest=False),
-        colorize(_smaller(row.prediction, nearest=True), classes),
-        colorize(_smaller(row.truth, nearest=True), classes),
-        error_picture(_smaller(row.errors, nearest=True)),
+        np.clip(shrink(row.rgb, _MAX_PANEL_PX, nearest=False), 0, None),
+        colorize(shrink(row.prediction, _MAX_PANEL_PX, nearest=True), classes),
+        colorize(shrink(row.truth, _MAX_PANEL_PX, nearest=True), classes),
+        error_picture(shrink(row.errors, _MAX_PANEL_PX, nearest=True)),
     )
     for panel, title, axis in zip(panels, COLUMNS, axes, strict=True):
         axis.imshow(panel, interpolation="nearest")
@@ -156,7 +155,10 @@ def _draw_legend(figure: "Figure", classes: Classes) -> None:
         ("Wrong class", WRONG_COLOR),
     ]
     legend = figure.legend(
-        [Patch(facecolor=_unit(color), edgecolor="0.6") for _, color in entries],
+        [
+            Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="0.6")
+            for _, color in entries
+        ],
         # Matplotlib would leave out a name that begins with an underscore.
         [f" {name}" if name.startswith("_") else name for name, _ in entries],
         loc="outside lower center",
@@ -166,26 +168,6 @@ def _draw_legend(figure: "Figure", classes: Classes) -> None:
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
-
-
-def _panel_inches(row: Row) -> float:
-    height, width = row.prediction.shape
-    return _PANEL_INCHES * min(2.0, max(0.25, float(height / width)))
-
-
-def _smaller(picture: NDArray[Any], *, nearest: bool) -> NDArray[Any]:
-    height, width = picture.shape[:2]
-    factor = _MAX_PANEL_PX / max(height, width)
-    if factor >= 1:
-        return picture
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    method = cv2.INTER_NEAREST if nearest else cv2.INTER_AREA
-    return np.clip(cv2.resize(picture, size, interpolation=method), 0, None)
-
-
-def _unit(color: tuple[int, int, int]) -> tuple[float, float, float]:
-    red, green, blue = color
-    return red / 255, green / 255, blue / 255
 
 
 def _percent(share: float) -> str:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from terrainlib import files, metrics
-from terrainlib.data.dataset import Dataset, read_pair
+from terrainlib.data.dataset import Dataset
 from terrainlib.data.layout import Problem
 from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.errors import ConfigError, InputError, StoppedError
@@ -49,13 +49,7 @@ _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,80}")
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """What was counted on an image, as its file holds it.
-
-    Attributes:
-        confusion: Pixels by class of the truth and of the prediction.
-        boundary_f1: Agreement of the borders; None where it is not known.
-        reliability: `Reliability.to_lists`; None where it is not known.
-    """
+    """What was counted on an image, as its file holds it."""
 
     confusion: tuple[tuple[Count, ...], ...]
     boundary_f1: Share | None
@@ -279,24 +273,6 @@ class Gallery:
                 file=self.dataset.name,
             )
         return mask
-
-    def truth(self, identifier: str) -> MaskArray:
-        """Return the true mask in the model's classes, (H, W) uint8; 255 = no data.
-
-        Raises:
-            InputError: If there is no such image, or it cannot be read any more.
-        """
-        loaded = read_pair(self.dataset, self.dataset.pair(identifier))
-        truth: MaskArray = self._table[loaded.mask]
-        return truth
-
-    def error_map(self, identifier: str) -> MaskArray:
-        """Return (H, W) uint8: 0 right, 1 wrong, 255 not scored.
-
-        Raises:
-            InputError: If there is no such image, or it cannot be read any more.
-        """
-        return error_map(self.truth(identifier), self.prediction(identifier))
 
     def row(self, identifier: str) -> Row:
         """Return everything about one image.

@@ -121,24 +121,15 @@ def count_reliability(
 
 def total_reliability(parts: Iterable[Reliability | None]) -> Reliability | None:
     """Add up the counts of images; None where they are not known of all, or of none."""
-    known = list(parts)
-    if not known:
+    given = list(parts)
+    known = [part for part in given if part is not None]
+    if not known or len(known) < len(given):
         return None
-    total = _nothing()
-    for part in known:
-        if part is None:
-            return None
-        total = Reliability(
-            total.counts + part.counts,
-            total.confidence + part.confidence,
-            total.correct + part.correct,
-        )
-    return total
-
-
-def _nothing() -> Reliability:
-    empty = np.zeros(BINS, np.int64)
-    return Reliability(empty, empty.astype(np.float64), empty)
+    return Reliability(
+        np.sum([part.counts for part in known], axis=0),
+        np.sum([part.confidence for part in known], axis=0),
+        np.sum([part.correct for part in known], axis=0),
+    )
 
 
 def _mean(sums: NDArray[Any], counts: Counts) -> Ratios:

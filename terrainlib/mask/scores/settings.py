@@ -201,13 +201,6 @@ def score_settings(
 ) -> SettingScores:
     """Score the class masks that some settings make of labelled pairs.
 
-    Args:
-        model: The model.
-        dataset: The data set of the pairs.
-        ids: Which pairs.
-        settings: Which settings.
-        progress: Called with the numbers of pairs done and in all.
-
     Raises:
         InputError: If the data set does not fit the model, or has no such pair.
         StorageError: If the disk is full, read-only or failing.
@@ -243,14 +236,7 @@ def stored_scores(
     ids: Sequence[str],
     settings: Sequence[Setting] = SETTINGS,
 ) -> SettingScores | None:
-    """Return scores that are on the disk as a whole, else None.
-
-    Args:
-        model: The model; its network is not needed.
-        dataset: The data set of the pairs.
-        ids: Which pairs.
-        settings: Which settings.
-    """
+    """Return scores that are on the disk as a whole, else None."""
     found = _stored(open_store(model, dataset), ids, settings)
     if not ids or len(found) < len(ids):
         return None

@@ -4,7 +4,6 @@ import queue
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
 T = TypeVar("T")
@@ -112,15 +111,10 @@ class Writer(_Thread, Generic[T]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._put(_END)
         self._thread.join()
-        if error is None:
+        if kind is None:
             self._raise()
 
     def _put(self, item: Any) -> bool:

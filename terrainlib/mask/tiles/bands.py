@@ -6,7 +6,6 @@ width from the top to the bottom, and whoever writes or counts takes them one by
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 import numpy as np
@@ -60,12 +59,7 @@ class FileSink(Sink, Protocol):
     def __enter__(self) -> Self:
         """Begin the file."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, /, *_: object) -> None:
         """Finish it, or leave nothing behind after an exception."""
 
     def stopped_at(self, row: int) -> None:

@@ -255,10 +255,6 @@ MAX_WORKING_MEGAPIXELS: Final = 100
 def mirrored_rows(length: int, padded: int) -> NDArray[np.int64]:
     """Return which rows the padded rows below an image repeat: its last ones, mirrored.
 
-    Args:
-        length: Rows of the image.
-        padded: Rows in all.
-
     Returns:
         (padded - length,) row numbers.
     """

@@ -45,14 +45,7 @@ class Tally:
 
 
 class Finisher:
-    """Makes bands of blocks, and hands them on.
-
-    Args:
-        classes: The K classes.
-        geometry: The sizes of the image.
-        wants: What the bands hold beside the classes.
-        write: Takes each band.
-    """
+    """Makes bands of blocks, and hands them on."""
 
     def __init__(
         self,

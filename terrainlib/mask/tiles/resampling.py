@@ -8,6 +8,7 @@ computed alone therefore has the values that it has in the whole. No TensorFlow.
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -222,3 +223,17 @@ class Resizer:
 
 def _contiguous(values: NDArray[Any]) -> FloatArray:
     return np.ascontiguousarray(values, np.float32)
+
+
+def shrink(picture: NDArray[Any], longest_px: int, *, nearest: bool) -> NDArray[Any]:
+    """Return a picture (H, W[, C]) whose longer side is at most `longest_px`.
+
+    With `nearest` no values are mixed, as in masks; else areas are averaged.
+    """
+    height, width = picture.shape[:2]
+    factor = longest_px / max(height, width)
+    if factor >= 1:
+        return picture
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    method = cv2.INTER_NEAREST if nearest else cv2.INTER_AREA
+    return cv2.resize(picture, size, interpolation=method)

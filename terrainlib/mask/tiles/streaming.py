@@ -34,29 +34,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Strip:
-    """Some rows of a scene.
-
-    Attributes:
-        rows: Working rows.
-        image_rows: The rows of the image that belong to them.
-        pixels: (n, W', C) float32 network input.
-        known: (m, ceil(W / 8)) uint8, the bits of the image's valid pixels; None where
-            all are.
-    """
+    """Some working rows of a scene."""
 
     rows: slice
-    image_rows: slice
-    pixels: FloatArray
-    known: NDArray[np.uint8] | None
+    image_rows: slice  # those that belong to them
+    pixels: FloatArray  # (n, W', C) network input
+    known: NDArray[np.uint8] | None  # bits of (m, W) valid pixels; None where all are
 
 
 class SceneRows:
-    """What a pass over the tiles of a scene is fed, one row of tiles after the other.
-
-    Args:
-        feed: The scene.
-        grid: The tiles.
-    """
+    """What a pass over the tiles of a scene is fed, a row of tiles after the other."""
 
     def __init__(self, feed: Feed, grid: Grid) -> None:
         self._feed = feed
@@ -331,13 +318,6 @@ def grid_of(
 
     Where the image is wide, its tiles are less high and wider.
 
-    Args:
-        model: The model.
-        geometry: The sizes of the image.
-        wants: What is wanted beside the classes.
-        name: Name of the image, for messages.
-        tile_size: Largest size of a tile in working px, instead of that.
-
     Raises:
         InputError: If even the lowest rows of tiles would not fit into memory.
     """
@@ -367,14 +347,7 @@ def grid_of(
 def memory_bytes(
     model: "TerrainModel", geometry: Geometry, grid: Grid, wants: Collection[Plane]
 ) -> int:
-    """Return what predicting a large image takes above the loaded model, about.
-
-    Args:
-        model: The model.
-        geometry: The sizes of the image.
-        grid: Its tiles, from `grid_of`.
-        wants: What is wanted beside the classes.
-    """
+    """Return what predicting a large image takes above the loaded model, about."""
     tile = grid.tile[0] * grid.tile[1]
     if isinstance(model.network, PixelClassifier):
         network: float = _CLASSIFIER_BYTES * model.config.bands

@@ -28,16 +28,11 @@ _MAX_CONSTANT_BYTES: Final = 2**24
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Built:
-    """A network's forward pass, ready to run.
+class _Built:
+    """A network's forward pass, ready to run."""
 
-    Attributes:
-        function: TensorFlow's, from (N, H, W, C) to (N, H, W, O), both float32.
-        weights: What it was built with; None where it reads the network's own.
-    """
-
-    function: Callable[[FloatArray], Any]
-    weights: list[NDArray[Any]] | None
+    function: Callable[[FloatArray], Any]  # (N, H, W, C) to (N, H, W, O), float32
+    weights: list[NDArray[Any]] | None  # None where it reads the network's own
 
     def fits(self, network: Any) -> bool:
         """Return whether the network still has the weights that are built in."""
@@ -52,7 +47,7 @@ class Built:
 
 # Sessions share loaded models: one runs at a time, so that memory is that of one.
 _LOCK = threading.Lock()
-_BUILT: "weakref.WeakKeyDictionary[Any, Built]" = weakref.WeakKeyDictionary()
+_BUILT: "weakref.WeakKeyDictionary[Any, _Built]" = weakref.WeakKeyDictionary()
 
 
 def run_network(network: Any, batch: FloatArray) -> FloatArray:
@@ -80,7 +75,7 @@ def run_network(network: Any, batch: FloatArray) -> FloatArray:
         return np.asarray(built.function(batch), np.float32)
 
 
-def build(network: Any, channels: int) -> Built:
+def build(network: Any, channels: int) -> _Built:
     """Build a network's forward pass for batches of any size.
 
     Args:
@@ -106,7 +101,7 @@ def build(network: Any, channels: int) -> Built:
         return outputs
 
     signature = tf.TensorSpec((None, None, None, channels), tf.float32)
-    return Built(tf.function(forward, input_signature=[signature]), weights)
+    return _Built(tf.function(forward, input_signature=[signature]), weights)
 
 
 def _variables(network: Any) -> list[Any]:

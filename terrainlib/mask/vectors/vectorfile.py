@@ -18,23 +18,13 @@ from terrainlib.mask.rasters.gdalwork import write_failure
 from terrainlib.mask.vectors.polygons import TerrainPolygons, with_places_between
 
 
-def write_layer(
+def _write_layer(
     path: Path,
     geometry: NDArray[np.object_],
     fields: Mapping[str, NDArray[Any]],
     **options: Any,
 ) -> None:
-    """Write polygons with their attributes as a file of one layer.
-
-    Args:
-        path: The file; there is none yet.
-        geometry: (n,) polygons as WKB.
-        fields: (n,) values of each attribute.
-        options: As of `pyogrio.raw.write`, and of GDAL's driver.
-
-    Raises:
-        StorageError: If it cannot be written.
-    """
+    """Write polygons with their attributes as a file of one layer."""
     ogr = load_ogr()
     errors = (
         ogr.errors.DataSourceError,
@@ -78,11 +68,7 @@ _HEAD: Final = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
 
 
 def qml_style(classes: Classes) -> str:
-    """Return a QGIS style that fills polygons by their attribute `class`.
-
-    Args:
-        classes: The K classes.
-    """
+    """Return a QGIS style that fills polygons by their attribute `class`."""
     root = ElementTree.Element("qgis", version="3.22", styleCategories="Symbology")
     renderer = ElementTree.SubElement(
         root, "renderer-v2", type="categorizedSymbol", attr="class", symbollevels="0"
@@ -155,7 +141,7 @@ def write_geopackage(path: Path, polygons: TerrainPolygons) -> None:
     import shapely
 
     with _replacing(path, "terrain.gpkg", polygons) as made:
-        write_layer(
+        _write_layer(
             made,
             shapely.to_wkb(polygons.geometry),
             _fields(polygons),
@@ -201,7 +187,7 @@ def write_geojson(path: Path, polygons: TerrainPolygons) -> None:
     _check_on_earth(path, polygons)
     geometry = with_places_between(polygons.geometry, polygons.edge)
     with _replacing(path, "terrain.geojson", polygons) as made:
-        write_layer(
+        _write_layer(
             made,
             shapely.to_wkb(geometry),
             _fields(polygons),

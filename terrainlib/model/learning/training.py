@@ -1,7 +1,8 @@
 """The loop over epochs: train, validate, keep the best, save a checkpoint, report.
 
 A training reports through `TrainingHooks` and knows nothing of pages, processes or run
-folders. It loads TensorFlow.
+folders: what a run writes after each epoch stands in `runs.training.train`. It loads
+TensorFlow.
 """
 
 import hashlib

@@ -88,11 +88,7 @@ class Contents:
 
 @contextmanager
 def sentences(name: str) -> Iterator[None]:
-    """Turn everything that can go wrong with a file into one sentence that names it.
-
-    Args:
-        name: Name of the file; folders in front of it are left out.
-    """
+    """Turn everything that can go wrong with a file into one sentence that names it."""
     file = PurePosixPath(name.replace("\\", "/")).name or "model"
     try:
         yield
@@ -142,10 +138,6 @@ def require_size(size: int) -> None:
 @contextmanager
 def opened(stream: BinaryIO, size: int) -> Iterator[Contents]:
     """Open a model file as data.
-
-    Args:
-        stream: The file, open for reading, at its start.
-        size: Its size in bytes.
 
     Yields:
         What lies in it, valid inside the `with` block.

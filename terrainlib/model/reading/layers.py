@@ -130,11 +130,7 @@ def shortened(value: Any) -> str:
 
 
 def _reach(graph: Graph, pixel: int) -> int:
-    """Return how far from `pixel` lies the farthest input pixel that can change it.
-
-    On one axis, and backwards: the pixels that matter are an interval, which every
-    layer widens by a known amount.
-    """
+    """Return how far from `pixel` lies the farthest input pixel that can change it."""
     needed = {graph.output.name: (pixel, pixel)}
     for layer in reversed(list(graph.layers.values())):
         low, high = needed[layer.name]

@@ -23,11 +23,6 @@ _MOMENTUM_LIMIT: Final = 0.999
 def find_record(contents: Contents, graph: Graph, name: str) -> ModelRecord:
     """Return the record in a file, or that of an original notebook file.
 
-    Args:
-        contents: The file.
-        graph: Its layers.
-        name: What the model is called where its record does not say.
-
     Raises:
         ModelFileError: If there is none, or it does not fit the layers.
     """
@@ -44,7 +39,7 @@ def find_record(contents: Contents, graph: Graph, name: str) -> ModelRecord:
     version = contents.keras_version
     return ModelRecord(
         name=name,
-        config=notebook_config(graph).to_dict(),
+        config=_notebook_config(graph).to_dict(),
         classes=class_list(KAGGLE_CLASSES),
         scale=None,
         receptive_field=half_width(graph),
@@ -55,11 +50,6 @@ def find_record(contents: Contents, graph: Graph, name: str) -> ModelRecord:
 
 def build_network(graph: Graph, config: UNetConfig, *, ours: bool) -> Any:
     """Return the `keras.Model` of a file's layers, without its weights.
-
-    Args:
-        graph: The layers.
-        config: What the record says of them.
-        ours: Whether the record was in the file.
 
     Raises:
         ModelFileError: If they are not those that this app builds for the record.
@@ -76,16 +66,12 @@ def build_network(graph: Graph, config: UNetConfig, *, ours: bool) -> Any:
                 "its layers are not those that its record describes. Another "
                 "version of this app wrote it; retrain."
             )
-        notebook_config(graph)
+        _notebook_config(graph)
     return _built(graph)
 
 
-def notebook_config(graph: Graph) -> UNetConfig:
-    """Return the configuration that comes closest to a graph.
-
-    Raises:
-        ModelFileError: If it is no U-Net from three colours to three sigmoid channels.
-    """
+def _notebook_config(graph: Graph) -> UNetConfig:
+    """Return the configuration that comes closest to a graph."""
     height, width, bands = graph.input.options["batch_shape"][1:]
     if bands != _COLORS or height != width:
         raise ModelFileError(
@@ -151,10 +137,7 @@ def _require_same_shape(config: UNetConfig, graph: Graph) -> None:
 
 
 def _built(graph: Graph) -> Any:
-    """Build the network of a graph out of plain Keras layers of the same names.
-
-    It takes images of any height and width, where the original took 128 x 128 px.
-    """
+    """Build the network of a graph out of plain Keras layers of the same names."""
     import keras
 
     tensors: dict[str, Any] = {}

@@ -70,9 +70,6 @@ def zip_results(path: Path) -> Path:
 
     It is written once, and again only if there are more results by now.
 
-    Args:
-        path: The prediction's folder.
-
     Raises:
         RunError: If there are no results yet, or one of them is no longer there.
         StorageError: If the disk is full, read-only or failing.

@@ -8,8 +8,9 @@ TensorFlow, but where a network is timed.
 
 import hashlib
 import json
+import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,7 +29,6 @@ from terrainlib.mask.products.records import Made, Wanted
 from terrainlib.mask.tiles.feeding import geometry_of
 from terrainlib.mask.tiles.streaming import grid_of, memory_bytes
 from terrainlib.mask.tiles.tilepass import run_network
-from terrainlib.model.config import UNetConfig
 from terrainlib.model.modelfile import TerrainModel, read_record
 from terrainlib.model.tiling import round_up
 from terrainlib.runs.folder import MODEL_FILE
@@ -64,7 +64,6 @@ class Estimate:
         bytes: Memory above that of the loaded model, about, of the largest image.
         seconds: Time, about; None while the network's speed here is not known. What
             was never made here, such as polygons, counts nothing until it was.
-        megapixels: Pixels of all images, in millions.
         needed_disk_mb: Space that results and scratch files may take, if nothing in
             them could be compressed.
         free_disk_mb: Free space where the results go.
@@ -73,7 +72,6 @@ class Estimate:
     tiles: int
     bytes: int
     seconds: float | None
-    megapixels: float
     needed_disk_mb: float
     free_disk_mb: float
 
@@ -94,8 +92,12 @@ def estimate(
         InputError: If an image is too wide.
     """
     passes = [_pass_of(model, size, wanted) for size in sizes]
-    pixels = sum(height * width for height, width in sizes)
-    disk = [_disk_bytes(size, wanted, len(model.classes)) for size in sizes]
+    pixels = sum(map(math.prod, sizes))
+    products = products_of(wanted)
+    disk = [
+        sum(one.needed_bytes(math.prod(size), len(model.classes)) for one in products)
+        for size in sizes
+    ]
     known = _known()
     network = known.get(_network_key(model))
     rest = known.get(_rest_key(wanted)) or known.get(_rest_key(Wanted()))
@@ -107,7 +109,6 @@ def estimate(
         tiles=sum(one.tiles for one in passes),
         bytes=max((one.bytes for one in passes), default=0),
         seconds=seconds,
-        megapixels=pixels / 1e6,
         needed_disk_mb=(sum(disk) + max(disk, default=0)) / 1e6,  # one in scratch files
         free_disk_mb=files.free_space_mb(folder),
     )
@@ -118,20 +119,20 @@ def estimate_job(config: JobConfig) -> Estimate:
 
     Images that cannot be read count nothing; they will fail by name.
 
-    Args:
-        config: What is to be predicted.
-
     Raises:
         ModelFileError: If the model is missing or none.
         InputError: If an image is too wide, or the scale out of bounds.
     """
     folder = config.results_in(files.predictions_dir())
     model = model_outline(config.model)
-    told = estimate(model, list(_sizes(config)), config.wanted, folder)
-    if told.seconds is None:
+    sizes: list[Size] = []
+    for image in config.images:
+        with suppress(TerrainError):
+            sizes.append(read_size(Path(image.path), in_parts=True))
+    told, start = estimate(model, sizes, config.wanted, folder), _known().get(_START)
+    if told.seconds is None or start is None:
         return told
-    start = _known().get(_START)
-    return replace(told, seconds=told.seconds + (start.seconds if start else 0.0))
+    return replace(told, seconds=told.seconds + start.seconds)
 
 
 def measure_speed(model: TerrainModel) -> None:
@@ -150,13 +151,7 @@ def measure_speed(model: TerrainModel) -> None:
 
 
 def remember(model: TerrainModel, made: Made, wanted: Wanted) -> None:
-    """Keep how fast a prediction was; nobody misses it where it cannot be written.
-
-    Args:
-        model: The model.
-        made: What became of the image.
-        wanted: What was made.
-    """
+    """Keep how fast a prediction was; nobody misses it where it cannot be written."""
     size = (made.height, made.width)
     working = _pass_of(model, size, wanted).pixels
     rest = made.seconds - made.network_seconds
@@ -177,10 +172,7 @@ def remember_start(seconds: float) -> None:
 
 
 def model_outline(model: str) -> TerrainModel:
-    """Return a model without its network, as its file describes it.
-
-    Args:
-        model: What `load_model` takes.
+    """Return a model, named as for `load_model`, without its network.
 
     Raises:
         ModelFileError: If it is missing or none.
@@ -190,15 +182,7 @@ def model_outline(model: str) -> TerrainModel:
     record = read_record(path)
     if record is None:
         raise ModelFileError("is missing or no model. Choose another.", file=path.name)
-    return TerrainModel(
-        network=None,
-        classes=record.terrain_classes(),
-        config=UNetConfig.from_dict(record.config),
-        scale=record.scale,
-        record=record,
-        name=record.name,
-        path=path,
-    )
+    return TerrainModel.of(record, path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,21 +204,6 @@ def _pass_of(model: TerrainModel, size: Size, wanted: Wanted) -> _Pass:
         len(grid) * grid.tile[0] * grid.tile[1],
         memory_bytes(model, geometry, grid, wanted.planes) + cleaned,
     )
-
-
-def _sizes(config: JobConfig) -> Iterator[Size]:
-    for image in config.images:
-        try:
-            yield read_size(Path(image.path), in_parts=True)
-        except TerrainError:
-            continue
-
-
-def _disk_bytes(size: Size, wanted: Wanted, classes: int) -> int:
-    """Return what the files of an image take where nothing can be compressed."""
-    pixels = size[0] * size[1]
-    products = products_of(wanted)
-    return sum(product.needed_bytes(pixels, classes) for product in products)
 
 
 def _network_key(model: TerrainModel) -> str:

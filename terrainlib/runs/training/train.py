@@ -1,7 +1,8 @@
 """One training from the data set to the saved model, in the process that calls it.
 
 `worker` calls it in a process of its own, the command line in the foreground. All that
-it does can be read in the run folder while it does it.
+it does can be read in the run folder while it does it: after each epoch a row of
+`metrics.csv`, previews and the status. What is learnt stands in `model.learning`.
 """
 
 import logging

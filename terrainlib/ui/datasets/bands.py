@@ -10,7 +10,7 @@ from terrainlib.data.dataset import Dataset
 from terrainlib.data.formats.bands import clean_name, find_numbers
 from terrainlib.data.formats.raster import MAX_BANDS, BandKey
 from terrainlib.errors import ImageError
-from terrainlib.ui import cached
+from terrainlib.ui import cached, pictures
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.text import md_escape
 
@@ -118,7 +118,7 @@ def _show_each(dataset: Dataset, key: str) -> None:
     for number in range(1, len(dataset.bands.all_names) + 1):
         title = band_title(dataset, number)
         with grid.cell(), errors_shown("This band cannot be shown"):
-            data = cached.image_thumbnail(
+            data = pictures.image_thumbnail(
                 pair.image, bands=(number,) * 3, longest_px=_PREVIEW_PX
             )
             st.image(data, width="stretch", alt=f"Band {title} of {pair.id}")

@@ -27,6 +27,7 @@ from terrainlib.data.splits import Split, random_split
 from terrainlib.errors import ImageError, StoppedError, TerrainError
 from terrainlib.mask.overlapmap import Part, draw_map, draw_pair, lay_out
 from terrainlib.mask.tiles.bands import to_bytes
+from terrainlib.mask.tiles.resampling import shrink
 from terrainlib.ui import cached
 from terrainlib.ui.datasets.splits import (
     cost_sentence,
@@ -44,11 +45,7 @@ TICK_SECONDS: Final = 1.0
 KEPT_SEARCHES: Final = 32
 MAX_MAP_PATCHES: Final = 600
 MAP, PAIRS = "Map", "Side by side"
-_MEANINGS: Final = {
-    "A random split leaks": "Share of its validation patches that share ground with "
-    "training.",
-    "Left out of the training": "What the leak-free split costs.",
-}
+LEAK_HELP: Final = "Share of its validation patches that share ground with training."
 _TABLE_PX: Final = 420
 _PATCH_PX: Final = 256  # of a patch on the map, before it is brought to its place
 _BACKGROUNDS: Final = {"light": (255, 255, 255), "dark": (18, 23, 20)}
@@ -74,43 +71,32 @@ class Search:
         return not self.ended.is_set()
 
 
-@dataclass(slots=True)
-class _Searches:
-    """The searches of this server, by data set."""
-
-    by_key: dict[str, Search] = field(default_factory=dict)
-    guard: threading.Lock = field(default_factory=threading.Lock)
-    turn: threading.Lock = field(default_factory=threading.Lock)
+_GUARD: Final = threading.Lock()
+_TURN: Final = threading.Lock()  # of the search that has the machine
 
 
 def search_of(dataset: Dataset) -> Search | None:
     """Return the search of a data set that goes on or ended last, if there is one."""
-    return _searches().by_key.get(_key(dataset))
+    return _searches().get(_key(dataset))
 
 
 def start_search(dataset: Dataset) -> Search:
     """Start the search of a data set, or return the one that goes on."""
-    searches = _searches()
-    with searches.guard:
-        known = searches.by_key.get(_key(dataset))
-        if known is not None and known.running:
-            return known
-        search = Search()
-        searches.by_key.pop(_key(dataset), None)
-        searches.by_key[_key(dataset)] = search
-        over = [key for key, one in searches.by_key.items() if not one.running]
-        for key in over[: max(0, len(searches.by_key) - KEPT_SEARCHES)]:
-            del searches.by_key[key]
-    threading.Thread(
-        target=_work,
-        args=(search, dataset, searches.turn),
-        name="shared-ground",
-        daemon=True,
-    ).start()
+    searches, own = _searches(), _key(dataset)
+    with _GUARD:
+        known = searches.pop(own, None)
+        search = known if known is not None and known.running else Search()
+        searches[own] = search
+        if search is known:
+            return search
+        over = [key for key, one in searches.items() if not one.running]
+        for key in over[: max(0, len(searches) - KEPT_SEARCHES)]:
+            del searches[key]
+    threading.Thread(target=_work, args=(search, dataset), daemon=True).start()
     return search
 
 
-def _work(search: Search, dataset: Dataset, turn: threading.Lock) -> None:
+def _work(search: Search, dataset: Dataset) -> None:
     """Wait for the turn and search; the body of the thread."""
 
     def show(done: int, total: int) -> None:
@@ -120,7 +106,7 @@ def _work(search: Search, dataset: Dataset, turn: threading.Lock) -> None:
         with suppress(OSError):  # let the pages go before this thread and its own
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
     try:
-        while not turn.acquire(timeout=_TURN_SECONDS):
+        while not _TURN.acquire(timeout=_TURN_SECONDS):
             if search.stopping.is_set():
                 return
         try:
@@ -130,7 +116,7 @@ def _work(search: Search, dataset: Dataset, turn: threading.Lock) -> None:
                 dataset, progress=show, should_stop=should_stop
             )
         finally:
-            turn.release()
+            _TURN.release()
     except StoppedError:
         pass
     except TerrainError as error:
@@ -144,17 +130,12 @@ def _key(dataset: Dataset) -> str:
 
 
 @st.cache_resource(show_spinner=False)
-def _searches() -> _Searches:
-    return _Searches()
+def _searches() -> dict[str, Search]:
+    return {}
 
 
 def show_shared_ground(dataset: Dataset, key: str) -> None:
-    """Show which patches share ground, or offer to look for it.
-
-    Args:
-        dataset: The data set; nothing is shown for fewer than two pairs.
-        key: Start of the widgets' keys, one a page.
-    """
+    """Show which patches share ground, or offer to look; nothing for a single pair."""
     if len(dataset.pairs) < 2:
         return
     st.subheader("Shared ground", anchor=False)
@@ -269,15 +250,14 @@ def _show_numbers(
 ) -> None:
     total = len(dataset.pairs)
     leak = overlaps.leak(random.train, random.validation)
-    numbers = {
-        "Overlapping pairs": f"{len(overlaps.pairs):,}",
-        "Patches concerned": f"{len(overlaps.neighbours()):,} of {total:,}",
-        "A random split leaks": f"{leak:.0%}",
-        "Left out of the training": f"{len(free.left_out):,} of {total:,}",
-    }
-    grid = st.grid(4, min_column_width=150)
-    for label, value in numbers.items():
-        grid.metric(label, value, border=True, help=_MEANINGS.get(label))
+    with st.grid(4, min_column_width=150):
+        st.metric("Overlapping pairs", f"{len(overlaps.pairs):,}", border=True)
+        concerned = f"{len(overlaps.neighbours()):,} of {total:,}"
+        st.metric("Patches concerned", concerned, border=True)
+        st.metric("A random split leaks", f"{leak:.0%}", border=True, help=LEAK_HELP)
+        left_out = f"{len(free.left_out):,} of {total:,}"
+        label = "Left out of the training"
+        st.metric(label, left_out, border=True, help="What the leak-free split costs.")
     text = "Trainings here use a leak-free split: " + cost_sentence(free)
     if free.method == random.method:
         text = (
@@ -341,7 +321,7 @@ def _small(pair: Pair, bands: BandChoice) -> NDArray[np.uint8]:
         rgb = to_bytes(read_image(pair.image, bands=bands).rgb)
     except ImageError:
         return np.full((*pair.size, 3), _MISSING, np.uint8)
-    return np.asarray(cached.shrink(rgb, _PATCH_PX, nearest=False), np.uint8)
+    return np.asarray(shrink(rgb, _PATCH_PX, nearest=False), np.uint8)
 
 
 def _show_pairs(dataset: Dataset, overlaps: Overlaps, key: str) -> None:

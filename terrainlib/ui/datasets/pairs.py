@@ -31,10 +31,6 @@ def show_pair_gallery(dataset: Dataset, key: str) -> None:
     """Show the pairs of a data set, a page at a time, with the controls above.
 
     A fragment: turning a page or moving the opacity draws the gallery only.
-
-    Args:
-        dataset: The data set.
-        key: Start of the widgets' keys, one a page.
     """
     with st.container(horizontal=True):
         view = _pick_view(dataset, key)

@@ -45,7 +45,7 @@ def show_problems(dataset: Dataset) -> None:
         else "1 file cannot be used as it is; the rest of the data set is. Mend or "
         "remove it and open the data set again."
     )
-    frame = problems_frame(dataset)
+    frame = _problems_frame(dataset)
     st.dataframe(
         frame,
         hide_index=True,
@@ -89,7 +89,7 @@ def show_classes(dataset: Dataset) -> None:
             largest_first=True,
         )
     with table:
-        frame = classes_frame(dataset)
+        frame = _classes_frame(dataset)
         st.dataframe(
             frame.assign(share=frame["share"] * 100),
             hide_index=True,
@@ -103,17 +103,16 @@ def show_classes(dataset: Dataset) -> None:
         if dataset.no_data_share:
             share = f"{dataset.no_data_share:.1%}".replace("%", " %")
             st.caption(f"Beside these, {share} of the pixels are no data or no class.")
-        if text := rare_classes(dataset):
+        if text := _rare_classes(dataset):
             st.caption(text)
 
 
-def problems_frame(dataset: Dataset) -> pd.DataFrame:
-    """Return one row a problem, columns `file` and `problem`."""
+def _problems_frame(dataset: Dataset) -> pd.DataFrame:
     rows = [(item.file, item.problem) for item in dataset.problems]
     return pd.DataFrame(rows, columns=["file", "problem"])
 
 
-def classes_frame(dataset: Dataset) -> pd.DataFrame:
+def _classes_frame(dataset: Dataset) -> pd.DataFrame:
     """Return one row a class: `class`, `share` of pixels (0 to 1), `pairs` with it."""
     counts = np.array([pair.counts for pair in dataset.pairs], np.int64)
     counts = counts.reshape(len(dataset.pairs), len(dataset.classes))
@@ -127,7 +126,7 @@ def classes_frame(dataset: Dataset) -> pd.DataFrame:
     )
 
 
-def rare_classes(dataset: Dataset) -> str:
+def _rare_classes(dataset: Dataset) -> str:
     """Return one sentence about classes too rare to learn well; empty without any."""
     rare = [share for share in dataset.class_shares.values() if share < RARE_SHARE]
     if not rare:

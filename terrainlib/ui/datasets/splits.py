@@ -135,11 +135,7 @@ def cost_sentence(split: Split) -> str:
 
 
 def run_split(path: Path) -> Split | None:
-    """Return the division of a run, or None before it is made.
-
-    Args:
-        path: The run folder.
-    """
+    """Return the division of a run, or None before it is made."""
     return _run_split(path, cached.file_stamp(path / SPLIT_FILE))
 
 
@@ -184,11 +180,7 @@ def show_cost(split: Split) -> None:
 
 
 def show_parts(splits: dict[str, dict[str, Part]]) -> None:
-    """Draw the parts of several splits as one bar each.
-
-    Args:
-        splits: The part of every patch, by the split's name.
-    """
+    """Draw the parts of several splits as one bar each."""
     frame = parts_frame(splits)
     names = [PART_NAMES[part] for part in PART_COLORS]
     colors = [hex_color(color) for color in PART_COLORS.values()]
@@ -284,10 +276,6 @@ def parts_of(record: ModelRecord | None, dataset: Dataset) -> dict[str, int]:
 
     The held-out part comes first. It is offered only where the data set is the one that
     the model was trained with: every id of its split, and no other.
-
-    Args:
-        record: The model's record, if it has one.
-        dataset: The data set.
     """
     split = (record.split if record else None) or {}
     ids = {part: set(split.get(part) or ()) for part in _SPLIT_PARTS}
@@ -330,13 +318,7 @@ def caution(part: str, leak: str | None, *, seen: bool) -> tuple[str, str]:
 
 
 def pick_part(record: ModelRecord | None, dataset: Dataset, key: str) -> str:
-    """Show the parts and return the chosen one: `validation`, `train` or `all`.
-
-    Args:
-        record: The model's record, if it has one.
-        dataset: The data set.
-        key: Start of the widgets' keys, one a page.
-    """
+    """Show the parts and return the chosen one: `validation`, `train` or `all`."""
     parts = parts_of(record, dataset)
     labels = dict(LABELS)
     if record is not None and record.final is not None:

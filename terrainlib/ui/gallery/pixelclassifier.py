@@ -37,13 +37,7 @@ _MAX_JUDGED: Final = 8
 
 
 def show_pixel_classifier(wanted: Wanted, evaluation: Evaluation, key: str) -> None:
-    """Show the scores beside the pixel classifier's; nothing where it is the model.
-
-    Args:
-        wanted: Model, data set and part.
-        evaluation: The model's scores on them.
-        key: Start of the widgets' keys, one a page.
-    """
+    """Show the scores beside the pixel classifier's; nothing where it is the model."""
     record = wanted.entry.record
     if record is None or wanted.entry.id == PIXEL_CLASSIFIER_ID:
         return
@@ -60,7 +54,8 @@ def show_pixel_classifier(wanted: Wanted, evaluation: Evaluation, key: str) -> N
                 st.markdown(score_table(overall_scores(own, scores)))
                 st.markdown(class_table(classes))
             with right:
-                show_class_chart(classes["iou"], _colors(record))
+                colors = {one.name: one.color for one in record.terrain_classes()}
+                show_class_chart(classes["iou"], colors)
                 st.caption(
                     f"Bar: IoU of the model. Tick: pixel classifier. {WHAT_IT_IS}"
                 )
@@ -85,10 +80,6 @@ def training_ids(record: ModelRecord, dataset: Dataset) -> tuple[str, ...]:
         return dataset.ids
     known = set((record.split or {}).get("train") or ())
     return tuple(name for name in dataset.ids if name in known)
-
-
-def _colors(record: ModelRecord) -> dict[str, tuple[int, int, int]]:
-    return {item.name: item.color for item in record.terrain_classes()}
 
 
 def _on_demand(wanted: Wanted, record: ModelRecord, key: str) -> dict[str, Any] | None:

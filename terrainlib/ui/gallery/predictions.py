@@ -5,7 +5,7 @@ predicts what is missing.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import streamlit as st
@@ -58,10 +58,6 @@ class Wanted:
 def predictions(wanted: Wanted, key: str) -> Gallery | None:
     """Return the predictions, or offer to compute those that are missing.
 
-    Args:
-        wanted: Which predictions.
-        key: Start of the widgets' keys, one a page.
-
     Returns:
         The gallery, or None as long as predictions are missing; the page then shows
         the button that computes them, or the sentence why they cannot be.
@@ -70,7 +66,7 @@ def predictions(wanted: Wanted, key: str) -> Gallery | None:
         key_now = wanted.key
         if st.session_state.get(COMPLETE) == key_now:
             return _gallery(key_now, wanted)
-        total, missing = count_missing(wanted)
+        total, missing = _count_missing(wanted)
         if not missing:
             st.session_state[COMPLETE] = key_now
             return _gallery(key_now, wanted)
@@ -85,12 +81,8 @@ def predictions(wanted: Wanted, key: str) -> Gallery | None:
     return None
 
 
-def count_missing(wanted: Wanted) -> tuple[int, int]:
-    """Return how many images there are, and how many of them are not predicted yet.
-
-    Raises:
-        InputError: If the data set does not fit the model or the part.
-    """
+def _count_missing(wanted: Wanted) -> tuple[int, int]:
+    """Return how many images there are, and how many of them are not predicted yet."""
     model = described(wanted.entry)
     class_table(model, wanted.dataset)
     pairs = pairs_of(model, wanted.dataset, wanted.part)
@@ -113,15 +105,7 @@ def described(entry: ModelEntry) -> TerrainModel:
         raise ModelFileError(
             "it is no readable model file. Choose another model.", file=entry.path.name
         )
-    return TerrainModel(
-        network=None,
-        classes=entry.record.terrain_classes(),
-        config=entry.record.unet_config(),
-        scale=entry.record.scale,
-        record=entry.record,
-        name=entry.title,
-        path=entry.path,
-    )
+    return replace(TerrainModel.of(entry.record, entry.path), name=entry.title)
 
 
 def forget_predictions() -> None:

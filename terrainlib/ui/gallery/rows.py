@@ -40,11 +40,6 @@ def show_prediction_rows(gallery: Gallery, wanted: Wanted, key: str) -> None:
     """Show the predictions of a gallery, a page at a time, with the order above.
 
     A fragment: turning a page draws the rows only.
-
-    Args:
-        gallery: The predictions and their scores.
-        wanted: Which predictions they are.
-        key: Start of the widgets' keys, one a page.
     """
     with spread("bottom"):
         order = pick_one("Order", ORDERS, f"{key}_order")

@@ -30,16 +30,13 @@ _HEIGHT_PX: Final = 260
 _LINE_GREY: Final = "#8a938c"
 
 
-def show_reliability(reliability: Reliability | None) -> None:
-    """Show accuracy and pixels by confidence, or why there is none to show.
-
-    Args:
-        reliability: Pixels by confidence; None for a model that gives colours.
-    """
+def _show_reliability(reliability: Reliability | None) -> None:
+    """Show accuracy and pixels by confidence, or why there is none to show."""
     if reliability is None:
         st.caption(NO_CONFIDENCE)
         return
-    frame = _rows(reliability)
+    frame = reliability.frame().assign(share=reliability.shares)
+    frame = frame[frame["pixels"] > 0]
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**How often it was right, by how sure it was**")
@@ -47,8 +44,10 @@ def show_reliability(reliability: Reliability | None) -> None:
         st.caption(MEANING)
     with right:
         st.markdown("**How sure it was: share of the pixels**")
+        shares = _bars(frame, "share", "Share of the pixels")
         st.altair_chart(
-            _share_chart(frame), alt="Bar chart: share of the pixels by confidence"
+            shares.properties(height=_HEIGHT_PX),
+            alt="Bar chart: share of the pixels by confidence",
         )
         offer_file(
             "Diagram",
@@ -56,11 +55,6 @@ def show_reliability(reliability: Reliability | None) -> None:
             "reliability.png",
             key="download_reliability_figure",
         )
-
-
-def _rows(reliability: Reliability) -> pd.DataFrame:
-    frame = reliability.frame().assign(share=reliability.shares)
-    return frame[frame["pixels"] > 0]
 
 
 def _accuracy_chart(frame: pd.DataFrame) -> Any:
@@ -73,12 +67,9 @@ def _accuracy_chart(frame: pd.DataFrame) -> Any:
     return (_bars(frame, "accuracy", "Right") + honest).properties(height=_HEIGHT_PX)
 
 
-def _share_chart(frame: pd.DataFrame) -> Any:
-    return _bars(frame, "share", "Share of the pixels").properties(height=_HEIGHT_PX)
-
-
 def _bars(frame: pd.DataFrame, column: str, title: str) -> Any:
     scale = alt.Scale(domain=[0, 1])
+    percents = alt.Axis(format="%", tickCount=5)
     highest = scale if column == "accuracy" else alt.Scale(zero=True)
     return (
         alt.Chart(frame)
@@ -92,7 +83,7 @@ def _bars(frame: pd.DataFrame, column: str, title: str) -> Any:
                 axis=alt.Axis(format="%", values=[0, 0.2, 0.4, 0.6, 0.8, 1]),
             ),
             x2="to:Q",
-            y=alt.Y(f"{column}:Q", title=title, scale=highest, axis=_percent_axis()),
+            y=alt.Y(f"{column}:Q", title=title, scale=highest, axis=percents),
             tooltip=[
                 alt.Tooltip("confidence:Q", title="Sure, on average", format=".1%"),
                 alt.Tooltip("accuracy:Q", title="Right", format=".1%"),
@@ -100,10 +91,6 @@ def _bars(frame: pd.DataFrame, column: str, title: str) -> Any:
             ],
         )
     )
-
-
-def _percent_axis() -> alt.Axis:
-    return alt.Axis(format="%", tickCount=5)
 
 
 def _in_words(reliability: Reliability, frame: pd.DataFrame) -> str:
@@ -120,11 +107,7 @@ def show_score_report(
 ) -> None:
     """Show the scores over all images, of each class, and the tables behind them.
 
-    Args:
-        evaluation: Scores and counts of every image.
-        classes: The model's K classes.
-        caution: What to know about these scores, in a few words such as
-            `random: may leak` and in a sentence; shown beside them unless empty.
+    Beside them stands a caution, as `ui.datasets.splits` gives it.
     """
     scores = evaluation.scores
     names = evaluation.class_names
@@ -143,7 +126,7 @@ def show_score_report(
     with right:
         st.markdown("**What the pixels of each class were taken for, in per cent**")
         show_confusion(evaluation.confusion, names)
-    show_reliability(evaluation.reliability)
+    _show_reliability(evaluation.reliability)
     _show_tables(evaluation, scores)
 
 

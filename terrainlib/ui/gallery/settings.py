@@ -44,13 +44,7 @@ _DASHES: Final = ([1, 0], [6, 2], [2, 2], [8, 3, 2, 3])  # apart without their c
 
 
 def show_settings(gallery: Gallery, wanted: Wanted, key: str) -> None:
-    """Show what settings score, or offer to find out.
-
-    Args:
-        gallery: The predictions and their scores.
-        wanted: Which predictions they are.
-        key: Start of the widgets' keys, one a page.
-    """
+    """Show what settings score, or offer to find out."""
     with st.container(border=True):
         st.markdown(f"**{TITLE}**")
         with errors_shown("The settings cannot be scored"):

@@ -32,13 +32,8 @@ _SCALE_HELP: Final = (
 )
 
 
-def ask_wanted(chosen: Chosen, model_scale: float | None) -> Wanted:
-    """Show what can be made of an image, or of several, and return what is wanted.
-
-    Args:
-        chosen: What was chosen.
-        model_scale: The model's own scale; None for models that take an image whole.
-    """
+def _ask_wanted(chosen: Chosen, model_scale: float | None) -> Wanted:
+    """Show what can be made of an image, or of several, and return what is wanted."""
     overview, placed = chosen.overview, chosen.overview.placed
     st.markdown("**What is made**")
     st.caption(
@@ -59,7 +54,7 @@ def ask_wanted(chosen: Chosen, model_scale: float | None) -> Wanted:
     )
 
 
-def ask_folder() -> str:
+def _ask_folder() -> str:
     """Ask where the results go; an empty text means a folder of our own."""
     typed = st.text_input(
         "Folder for the results",
@@ -202,8 +197,8 @@ def _show_input(chosen: Chosen) -> None:
 
 
 def _ask_and_start(chosen: Chosen, entry: ModelEntry) -> None:
-    wanted = ask_wanted(chosen, entry.record.scale if entry.record else None)
-    folder = ask_folder()
+    wanted = _ask_wanted(chosen, entry.record.scale if entry.record else None)
+    folder = _ask_folder()
     config: JobConfig | None = None
     with errors_shown("This cannot be started"):
         height = chosen.height

@@ -1,6 +1,5 @@
 """What became of one image of a prediction: mask, areas, files."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -30,12 +29,7 @@ from terrainlib.ui.text import duration, file_size, finish_time, md_escape
 
 
 def progress_text(job: Job, timezone: str | None) -> str:
-    """Return one line: which image, tiles, time left and when it will be over.
-
-    Args:
-        job: The prediction.
-        timezone: The viewer's, as the browser names it.
-    """
+    """Return one line: which image, tiles, time left and when it will be over."""
     status = job.status
     parts = [job.place_text] if len(job.config.images) > 1 else []
     if status.tiles:
@@ -106,15 +100,20 @@ def show_made(job: Job, made: Made, classes: Classes) -> None:
     with mask:
         _show_mask(made)
     st.caption(md_escape(made_text(made)))
-    _show_gap(made.gap)
+    if made.gap:
+        st.markdown(gap_in_words(checked(Gap, made.gap)))
     _show_areas(made, classes)
-    st.markdown(_unsure_text(made))
+    st.markdown(
+        f"The model is unsure of {made.unsure_share:.1%} of the pixels: there its best "
+        "two classes are close."
+    )
     for note in made.missing:
-        st.warning(md_escape(_sentence(note)), icon=":material/info:")
+        sentence = f"{note[:1].upper()}{note[1:].rstrip('.')}."
+        st.warning(md_escape(sentence), icon=":material/info:")
     said = [note for note in made.notes if note not in made.missing]
     if said:
         st.caption(f"Notes: {md_escape('; '.join(said))}.")
-    show_files(made.files)
+    _show_files(made.files)
 
 
 def show_source(job: Job, image: InputImage) -> None:
@@ -139,7 +138,7 @@ def _bands(job: Job) -> BandChoice:
     return asked if used is None else replace(used, asked=asked)
 
 
-def show_files(paths: tuple[Path, ...]) -> None:
+def _show_files(paths: tuple[Path, ...]) -> None:
     """Show the folder of files, their names and sizes."""
     there = [path for path in paths if files.is_file(path)]
     if not there:
@@ -164,11 +163,6 @@ def _show_mask(made: Made) -> None:
         st.image(mask_overview(path), alt=alt, width="stretch")
 
 
-def _show_gap(values: Mapping[str, Any]) -> None:
-    if values:
-        st.markdown(gap_in_words(checked(Gap, values)))
-
-
 def _show_areas(made: Made, classes: Classes) -> None:
     table = AreaTable.from_dict(made.areas) if made.areas else None
     if table is None or not table.rows:
@@ -180,17 +174,6 @@ def _show_areas(made: Made, classes: Classes) -> None:
         file_name=f"{Path(made.name).stem}_areas.csv",
         key="studio_job_areas",
     )
-
-
-def _unsure_text(made: Made) -> str:
-    return (
-        f"The model is unsure of {made.unsure_share:.1%} of the pixels: there its best "
-        "two classes are close."
-    )
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
 def batch_frame(job: Job) -> pd.DataFrame:
@@ -213,10 +196,6 @@ def batch_frame(job: Job) -> pd.DataFrame:
 
 def show_table(job: Job, *, choose: bool = False) -> str | None:
     """Show all images in a table.
-
-    Args:
-        job: The prediction.
-        choose: Whether a row can be chosen.
 
     Returns:
         Name of the image that was chosen, if one was.

@@ -15,7 +15,7 @@ from terrainlib.runs import launcher
 from terrainlib.runs.folder import Job, damaged_folders, list_jobs, log_tail, read_job
 from terrainlib.runs.jobs.config import JobConfig
 from terrainlib.runs.jobs.delivery import zip_results
-from terrainlib.runs.models import list_models
+from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.runs.status import JOB
 from terrainlib.ui.errors import explained, show_failures
 from terrainlib.ui.jobs.result import progress_text, show_made, show_source, show_table
@@ -71,7 +71,7 @@ def show_watched(name: str) -> None:
     """Show the prediction whose folder has this name, or say that it is gone."""
     job = by_name(name, list_jobs())
     if job is not None:
-        show_job(job)
+        _show_job(job)
         return
     damaged = by_name(name, damaged_folders(JOB))
     if damaged is not None:
@@ -90,7 +90,7 @@ def show_watched(name: str) -> None:
     )
 
 
-def show_job(job: Job) -> None:
+def _show_job(job: Job) -> None:
     """Show a prediction with its buttons; live while it goes on."""
     with titled(job.name):
         _show_buttons(job)
@@ -115,20 +115,14 @@ def _facts(job: Job) -> list[str]:
         "pack": wanted.pack is not None,
     }
     masks = ", ".join(["class mask", *(name for name in made if made[name])])
-    return [f"model: {_model_title(job.config.model)}", masks]
+    entry = _entry(job)
+    title = Path(job.config.model).stem if entry is None else entry.title
+    return [f"model: {title}", masks]
 
 
-def _model_title(model: str) -> str:
-    titles = {entry.model: entry.title for entry in list_models()}
-    return titles.get(model, Path(model).stem)
-
-
-def _classes(job: Job) -> Classes:
-    """Return the classes of a prediction's model; empty where the model is gone."""
-    for entry in list_models():
-        if entry.model == job.config.model and entry.record is not None:
-            return entry.record.terrain_classes()
-    return ()
+def _entry(job: Job) -> ModelEntry | None:
+    """Return a prediction's model; None where it is gone."""
+    return next((e for e in list_models() if e.model == job.config.model), None)
 
 
 def _show_buttons(job: Job) -> None:
@@ -155,7 +149,8 @@ def _show_live(path: str, drawn_state: str) -> None:
 
 def _show_results(job: Job) -> None:
     _show_download(job)
-    classes = _classes(job)
+    entry = _entry(job)
+    classes = entry.record.terrain_classes() if entry and entry.record else ()
     if len(job.config.images) == 1:
         for made in job.made:
             show_made(job, made, classes)
@@ -219,12 +214,12 @@ def show_earlier_jobs() -> None:
     ):
         show_damaged(JOB_PAGE, damaged)
         for job in jobs[:SHOWN]:
-            _show_job(job)
+            _show_earlier(job)
         if len(jobs) > SHOWN:
             st.caption(f"{plural(len(jobs) - SHOWN, 'older one')} are not shown.")
 
 
-def _show_job(job: Job) -> None:
+def _show_earlier(job: Job) -> None:
     words = state_text(JOB_PAGE, job.state)
     name = job.path.name
     with spread():

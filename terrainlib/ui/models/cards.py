@@ -51,13 +51,7 @@ COMMAND_HELP: Final = "DATA is the folder of the data set, RUN_DIR a new folder.
 def show_card(
     record: ModelRecord, colors: Mapping[str, tuple[int, int, int]], key: str
 ) -> None:
-    """Show what a model is, learnt, scores, and is not good for.
-
-    Args:
-        record: What its file says.
-        colors: Colours of the classes by name.
-        key: Names the model, in widget keys and in the name of the download.
-    """
+    """Show what a model is, learnt, scores, and is not good for."""
     with st.expander("Model card", icon=":material/badge:"):
         card = model_card(record)
         _show_scores(card, colors)
@@ -119,7 +113,7 @@ def _listed(sentences: tuple[str, ...]) -> str:
     return "\n".join(f"- {md_escape(sentence)}" for sentence in sentences)
 
 
-def make_default(model_id: str) -> None:
+def _make_default(model_id: str) -> None:
     """Let the pages begin with this model."""
     with noticed("The default was not changed"):
         set_default(model_id)
@@ -288,12 +282,7 @@ KINDS: Final = {
 
 
 def show_model_card(entry: ModelEntry, *, is_default: bool) -> None:
-    """Show one model.
-
-    Args:
-        entry: The model.
-        is_default: Whether it is the one the app begins with.
-    """
+    """Show one model."""
     with st.container(border=True, key=f"models_card_{entry.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader(md_escape(entry.title), anchor=False, width="content")
@@ -388,7 +377,7 @@ def _show_buttons(entry: ModelEntry, *, is_default: bool) -> None:
                 icon=":material/star:",
                 help="The pages begin with it. The word default on the command line "
                 "keeps meaning the embedded model.",
-                on_click=make_default,
+                on_click=_make_default,
                 args=(entry.id,),
             )
         _show_downloads(entry)

@@ -52,12 +52,7 @@ def score_table(scores: Sequence[Score]) -> str:
 def show_class_chart(
     classes: Sequence[Score], colors: Mapping[str, tuple[int, int, int]]
 ) -> None:
-    """Draw the IoU of each class as a bar, the pixel classifier's as a tick on it.
-
-    Args:
-        classes: IoU of each class.
-        colors: Colours of the classes by name, as far as known.
-    """
+    """Draw the IoU of each class as a bar, the pixel classifier's as a tick on it."""
     frame = chart_frame(classes)
     names = tuple(frame["class"])
     pairs = curve_colors(names, colors)

@@ -122,12 +122,6 @@ def fitted(
 
     Reading the pairs shows a progress bar, the fit says that it goes on.
 
-    Args:
-        dataset: The data set.
-        ids: The pairs to learn from.
-        image_size: Height and width in px that it works at.
-        height: Use the heights.
-
     Raises:
         TerrainError: If pairs cannot be read, or nothing learnt from them.
     """
@@ -180,9 +174,6 @@ HEIGHT_HELP: Final = "Its masks then need the heights of the image as well."
 def pick_pixel_classifier(key: str) -> ModelEntry | None:
     """Show what it is and what it may learn from; return it, fitted.
 
-    Args:
-        key: Key of the box in which it was chosen.
-
     Returns:
         The model, or None where it cannot be fitted; the page has then said why.
     """
@@ -208,12 +199,7 @@ def pick_pixel_classifier(key: str) -> ModelEntry | None:
 
 
 def choose_pixel_classifier(key: str, choice: PixelChoice) -> None:
-    """Let a box of models stand at the pixel classifier when it is drawn next.
-
-    Args:
-        key: Key of the box.
-        choice: What the model learns from.
-    """
+    """Let a box of models stand at the pixel classifier when it is drawn next."""
     st.session_state[key] = PIXEL_CLASSIFIER_ID
     st.session_state[_folder_key(key)] = choice.folder
     st.session_state[_height_key(key)] = choice.height
@@ -253,10 +239,6 @@ QUERY_NAME = "model"
 def pick_entry(key: str, *, label: str = "Model") -> ModelEntry | None:
     """Show the box and return the chosen model.
 
-    Args:
-        key: Widget key, one a page.
-        label: What the box is called.
-
     Returns:
         The entry of the list, or a pixel classifier, fitted now if it must be; None
         where there is no model at all or the fit failed: the page has then said what to
@@ -294,12 +276,7 @@ def pick_entry(key: str, *, label: str = "Model") -> ModelEntry | None:
 
 
 def model_label(entry: ModelEntry, *, dated: bool = False) -> str:
-    """Return one line that tells a model from the others: preset, data, mIoU.
-
-    Args:
-        entry: The model.
-        dated: Whether the date is named, for models of the same name.
-    """
+    """Return one line that tells a model from the others: preset, data, mIoU."""
     parts = [entry.title]
     if dated:
         parts.append(date_text(entry.created, st.context.timezone))

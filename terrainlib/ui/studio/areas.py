@@ -27,14 +27,7 @@ _KM2: Final = 1e6
 
 
 def show_areas(table: AreaTable, classes: Classes, *, file_name: str, key: str) -> None:
-    """Show the areas of a mask, with a download.
-
-    Args:
-        table: The areas.
-        classes: The classes, for their colours, in the order of the rows.
-        file_name: Name of the CSV.
-        key: Widget key of its download.
-    """
+    """Show the areas of a mask, with a download."""
     left, right = st.columns(2, gap="medium")
     with left:
         st.altair_chart(_chart(table, classes), alt=in_words(table))
@@ -86,12 +79,7 @@ def area_text(row: ClassArea) -> str:
 
 
 def corrected_text(row: ClassArea, pixels: int) -> str:
-    """Return the corrected share of a class with half of its 95 % interval.
-
-    Args:
-        row: The class.
-        pixels: Pixels with data of the mask.
-    """
+    """Return the corrected share of a class with half of its 95 % interval."""
     if row.adjusted_share is None or row.margin_pixels is None:
         return "–"
     half = row.margin_pixels / max(1, pixels)

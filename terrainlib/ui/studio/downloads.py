@@ -1,16 +1,31 @@
 """The downloads of the mask studio: pictures, files for GIS, a pack for game engines.
 
-They are made by the library when they are clicked, with the settings of the page.
+They are made by the library when they are clicked, at the image's full size, with the
+settings of the page. What makes them draws nothing: it runs in other threads.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, Literal
 
+import numpy as np
 import streamlit as st
 
-from terrainlib.mask.pack.pack import ENGINES, FITS, SIZES, PackTarget
+from terrainlib import files
+from terrainlib.data.formats.heights import open_heights
+from terrainlib.data.imagery import Grid
+from terrainlib.data.palette import NO_DATA, colorize
+from terrainlib.mask.confidence import confidence_picture
+from terrainlib.mask.pack.pack import (
+    ENGINES,
+    FITS,
+    SIZES,
+    PackContent,
+    PackTarget,
+    write_pack,
+)
 from terrainlib.mask.products.products import (
     FORMATS,
     PACK,
@@ -18,11 +33,17 @@ from terrainlib.mask.products.products import (
     ProductFile,
     offered_files,
 )
-from terrainlib.mask.vectors.polygons import SmallestArea
+from terrainlib.mask.rasters import png
+from terrainlib.mask.rasters.rasterfile import RasterSink
+from terrainlib.mask.sharpen import sharpen
+from terrainlib.mask.tiles.bands import Band, Plane
+from terrainlib.mask.tiles.result import snap_to_classes
+from terrainlib.mask.vectors.polygons import SmallestArea, TerrainPolygons, trace_mask
+from terrainlib.mask.vectors.vectorfile import write_geojson, write_geopackage
+from terrainlib.types import ByteArray
 from terrainlib.ui import state
 from terrainlib.ui.errors import explained, show_failures
 from terrainlib.ui.page import pick_one
-from terrainlib.ui.studio import files
 from terrainlib.ui.studio.live import Shown, ViewSettings
 from terrainlib.ui.studio.masks import MadeMask
 
@@ -38,12 +59,7 @@ _MAX_SMALLEST: Final = 1e9
 
 
 def pick_smallest_area(key: str, *, on_earth: bool) -> SmallestArea:
-    """Ask for the smallest polygon.
-
-    Args:
-        key: Start of the widgets' keys.
-        on_earth: Whether areas are known in square metres.
-    """
+    """Ask for the smallest polygon."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         value = st.number_input(
             "Smallest polygon",
@@ -63,12 +79,7 @@ def pick_smallest_area(key: str, *, on_earth: bool) -> SmallestArea:
 
 
 def pick_pack_target(key: str, size: tuple[int, int]) -> PackTarget:
-    """Ask what a world-builder's pack is made for.
-
-    Args:
-        key: Start of the widgets' keys.
-        size: (H, W) of the image, px.
-    """
+    """Ask what a world-builder's pack is made for."""
     engine = st.selectbox(
         "Made for",
         ENGINES,
@@ -174,39 +185,31 @@ def _kind(made: MadeMask) -> str:
 
 def picture_downloads(made: MadeMask, view: ViewSettings) -> list[Download]:
     """Return the pictures on offer."""
-    makers = {"_sharpened.png": partial(files.sharpened_png, made, view)}
+    makers = {"_sharpened.png": partial(sharpened_png, made, view)}
     return [
-        *_offered(made, ".png", files.picture, makers),
+        *_offered(made, ".png", picture, makers),
         Download(
             "Overlay (PNG)",
             f"{made.stem}_overlay.png",
             FORMATS[".png"][1],
             f"{_OVERLAYS[view.shown]} over the image, at {view.opacity:.0%} opacity, "
             "as in the view.",
-            partial(files.overlay_png, made, view),
+            partial(overlay_png, made, view),
         ),
     ]
 
 
 def raster_downloads(made: MadeMask) -> list[Download]:
     """Return the rasters on offer for an image with a place."""
-    return _offered(made, ".tif", files.raster, {})
+    return _offered(made, ".tif", _raster, {})
 
 
 def vector_downloads(made: MadeMask, smallest: SmallestArea) -> list[Download]:
-    """Return the polygons on offer for an image with a place.
-
-    Args:
-        made: The mask.
-        smallest: Smaller islands are merged into what surrounds them.
-    """
-    makers = {
-        ".gpkg": partial(files.geopackage, made, smallest),
-        ".geojson": partial(files.geojson, made, smallest),
-    }
+    """Return the polygons on offer for an image with a place."""
+    writers = {".gpkg": write_geopackage, ".geojson": write_geojson}
     package, geojson = (
-        _download(made, product, file, make)
-        for suffix, make in makers.items()
+        _download(made, product, file, partial(_vectors, made, smallest, suffix, write))
+        for suffix, write in writers.items()
         for product, file in offered_files(suffix)
     )
     on_earth = made.areas.square_metres is not None
@@ -219,14 +222,7 @@ def _offered(
     make: Callable[[MadeMask, Any], bytes],
     makers: Mapping[str, Callable[[], bytes]],
 ) -> list[Download]:
-    """Return the files with an ending, made by their sinks or by makers of their own.
-
-    Args:
-        made: The mask.
-        suffix: The ending.
-        make: Makes a file as its sink would.
-        makers: Make some of them in another way, by the ends of their names.
-    """
+    """Return the files with an ending, made by sinks or, where given, by `makers`."""
     return [
         _download(
             made,
@@ -260,7 +256,7 @@ def pack_download(made: MadeMask, target: PackTarget) -> Download:
         f"Weights of each class, splat maps, {heights}the class mask "
         f"({_kind(made)}) and how to import them, for Unity, Unreal, Godot and "
         "Blender.",
-        partial(files.pack_zip, made, target),
+        partial(_pack_zip, made, target),
     )
 
 
@@ -289,3 +285,122 @@ def _buttons(made: MadeMask, downloads: Sequence[Download]) -> None:
             icon=":material/download:",
             width="stretch",
         )
+
+
+def picture(made: MadeMask, sink: type[RasterSink]) -> bytes:
+    """Return as PNG what a sink writes into a picture."""
+    height, width = made.predicted.shape
+    path = Path(f"{made.stem}.png")  # that nothing is written to
+    maker = sink(path, height=height, width=width, classes=made.classes)
+    rows = [maker.pixels(band) for band in _bands(made, sink.wants)]
+    return png.encode_png(np.concatenate(rows), clear=maker.clear)
+
+
+def sharpened_png(made: MadeMask, view: ViewSettings) -> bytes:
+    """Return the sharpened mask as PNG; where it is snapped, no data is transparent."""
+    sharp = _sharp(made, view)
+    if view.snap:
+        return png.mask_png(_snapped(made, sharp), made.classes)
+    return png.encode_png(sharp)
+
+
+def overlay_png(made: MadeMask, view: ViewSettings) -> bytes:
+    """Return what the view shows over the image as PNG."""
+    image = made.picture.read()
+    shown = _shown_over_image(made, view)
+    return png.encode_png(png.overlay(image.rgb, shown, view.opacity))
+
+
+def sharpened(made: MadeMask, view: ViewSettings) -> ByteArray:
+    """Return the soft mask with the view's sharpening and snapping, (H, W, 3) uint8."""
+    sharp = _sharp(made, view)
+    return colorize(_snapped(made, sharp), made.classes) if view.snap else sharp
+
+
+def _sharp(made: MadeMask, view: ViewSettings) -> ByteArray:
+    return sharpen(made.soft, view.amount, method=view.method, radius=view.radius)
+
+
+def _snapped(made: MadeMask, sharp: ByteArray) -> ByteArray:
+    """Return the class whose colour is the nearest, 255 where there is no data."""
+    index = snap_to_classes(sharp, made.classes)
+    index[made.predicted == NO_DATA] = NO_DATA
+    return index
+
+
+def _shown_over_image(made: MadeMask, view: ViewSettings) -> ByteArray:
+    """Return what the view shows over the image at full size, (H, W, 3) uint8."""
+    if view.shown == "classes":
+        return colorize(made.index, made.classes)
+    if view.shown == "confidence":
+        return confidence_picture(made.margins, made.predicted)
+    return sharpened(made, view)
+
+
+def _raster(made: MadeMask, sink: type[RasterSink]) -> bytes:
+    """Return as GeoTIFF on the image's grid what a sink writes."""
+    height, width = made.predicted.shape
+
+    def write(path: Path) -> None:
+        with sink(
+            path,
+            height=height,
+            width=width,
+            classes=made.classes,
+            georeference=made.georeference,
+        ) as target:
+            for band in _bands(made, sink.wants):
+                target.write(band)
+
+    return _written(f"{made.stem}.tif", write)
+
+
+def _vectors(
+    made: MadeMask,
+    smallest: SmallestArea,
+    suffix: str,
+    write: Callable[[Path, TerrainPolygons], None],
+) -> bytes:
+    place = made.georeference
+    polygons = trace_mask(made.index, made.classes, place, smallest=smallest)
+    return _written(f"{made.stem}{suffix}", lambda path: write(path, polygons))
+
+
+def _pack_zip(made: MadeMask, target: PackTarget) -> bytes:
+    height = None
+    if made.height is not None:
+        rows, columns = made.predicted.shape
+        grid = Grid(rows, columns, made.georeference)
+        with open_heights(made.height.source, name=made.height.name) as opened:
+            height = opened.on(grid).read_all()
+    content = PackContent(
+        made.probabilities.weights(made.predicted),
+        made.classes,
+        mask=made.index,
+        height=height,
+        georeference=made.georeference,
+        name=made.stem,
+    )
+    name = f"{made.stem}_pack.zip"
+    return _written(name, lambda path: write_pack(path, content, target))
+
+
+def _bands(made: MadeMask, wants: Collection[Plane]) -> Iterator[Band]:
+    """Yield the mask as a prediction would: what wants classes alone has them clean."""
+    if not wants:
+        yield Band(slice(0, len(made.index)), made.index)
+    elif "weights" in wants:
+        yield from made.probabilities.bands(made.predicted)
+    else:
+        rows = slice(0, len(made.predicted))
+        yield Band(rows, made.predicted, soft=made.soft, margin=made.margins)
+
+
+def _written(name: str, write: Callable[[Path], None]) -> bytes:
+    with files.scratch_folder(files.cache_dir()) as folder:
+        path = folder / name
+        write(path)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise files.storage_error(path, error) from error

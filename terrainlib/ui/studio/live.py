@@ -9,7 +9,7 @@ change when a control is let go; dragging needs no word from Python.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Self, get_args
+from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
@@ -26,11 +26,12 @@ from terrainlib.mask.confidence import (
 )
 from terrainlib.mask.rasters.png import encode_png
 from terrainlib.mask.sharpen import METHODS, Method
+from terrainlib.mask.tiles.resampling import shrink
 from terrainlib.types import ByteArray
-from terrainlib.ui.cached import encode_jpeg, shrink
+from terrainlib.ui.cached import encode_jpeg
 
 Shown = Literal["mask", "classes", "confidence"]
-
+_SHOWN: Final[tuple[Shown, ...]] = get_args(Shown)
 LIMITS: Final = {"amount": (0.0, 3.0), "radius": (0.5, 5.0), "opacity": (0.0, 1.0)}
 PREVIEW_PX = 1024
 
@@ -81,11 +82,11 @@ class ViewSettings:
         defaults = cls()
         return cls(
             amount=_number(sent, "amount", defaults.amount),
-            method=_method(sent.get("method")),
+            method=_one_of(METHODS, sent.get("method")),
             radius=_number(sent, "radius", defaults.radius),
             snap=sent.get("snap") is True,
             opacity=_number(sent, "opacity", defaults.opacity),
-            shown=_shown(sent.get("shown")),
+            shown=_one_of(_SHOWN, sent.get("shown")),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,11 +160,7 @@ def live_view(pictures: ViewPictures, *, key: str, remembered: str) -> ViewSetti
 
 
 def prepare_live_view(*, key: str) -> None:
-    """Let the browser fetch the view's code before there is anything to show.
-
-    Args:
-        key: Widget key, another one than the view's.
-    """
+    """Let the browser fetch the view's code before there is anything to show."""
     _component(key=key, data=None)
 
 
@@ -212,14 +209,10 @@ def _number(sent: Mapping[str, object], name: str, otherwise: float) -> float:
     return float(value) if low <= value <= high else otherwise
 
 
-def _method(value: object) -> Method:
-    """Return the method of a name; the Laplacian for anything else."""
-    return next((method for method in METHODS if method == value), METHODS[0])
+_Name = TypeVar("_Name", bound=str)
 
 
-def _shown(value: object) -> Shown:
-    """Return what is shown by a name; the mask for anything else."""
-    names: tuple[Shown, ...] = get_args(Shown)
+def _one_of(names: tuple[_Name, ...], value: object) -> _Name:
     return next((name for name in names if name == value), names[0])
 
 

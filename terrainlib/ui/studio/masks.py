@@ -26,10 +26,11 @@ from terrainlib.mask.gap import Gap, scene_gap
 from terrainlib.mask.ground.areaerrors import Validation, validation_of
 from terrainlib.mask.ground.areas import AreaTable, AreaTally
 from terrainlib.mask.tiles.bands import Band, to_bytes
+from terrainlib.mask.tiles.resampling import shrink
 from terrainlib.mask.tiles.result import KeptProbabilities
 from terrainlib.types import FloatArray
 from terrainlib.ui import cached, state
-from terrainlib.ui.cached import encode_jpeg, shrink
+from terrainlib.ui.cached import encode_jpeg
 from terrainlib.ui.models.picker import model_of, stamp_of
 from terrainlib.ui.studio.live import (
     PREVIEW_PX,

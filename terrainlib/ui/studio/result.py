@@ -33,18 +33,8 @@ _MARKS: Final[dict[Level, str]] = {
 }
 
 
-def follow_scale(made: MadeMask) -> None:
-    """Run the whole page again where another scale was chosen than that of the mask."""
-    if chosen_scale(made.scale.subject) != made.scale.chosen:
-        st.rerun()
-
-
-def show_gap(made: MadeMask) -> None:
-    """Show in a line how the image compares, and offer the scale that would be better.
-
-    Args:
-        made: The mask.
-    """
+def _show_gap(made: MadeMask) -> None:
+    """Show how the image compares, and offer the scale that would be better."""
     st.markdown(gap_in_words(made.gap))
     better = better_scale(made)
     if better is not None:
@@ -72,7 +62,7 @@ def better_scale(made: MadeMask) -> float | None:
     return max(MIN_SCALE, made.scale.used * made.gap.scale_factor)
 
 
-def pick_scale(made: MadeMask) -> None:
+def _pick_scale(made: MadeMask) -> None:
     """Show the scale, with a box to choose another one."""
     scale = made.scale
     digest = sha256(scale.subject.encode("utf-8", "replace")).hexdigest()
@@ -121,11 +111,12 @@ def _use(subject: str, scale: float | None) -> None:
 
 def show_result(made: MadeMask) -> None:
     """Show a mask with everything that can be done with it; call it in a fragment."""
-    follow_scale(made)
-    show_gap(made)
+    if chosen_scale(made.scale.subject) != made.scale.chosen:
+        st.rerun()  # the whole page: another scale was chosen than that of the mask
+    _show_gap(made)
     show_legend(made.classes)
     place = st.container()  # the view shows what the sliders below it give
-    made = pick_clean_mask(made)
+    made = _pick_clean_mask(made)
     pictures = made.pictures
     with place:
         view = live_view(
@@ -134,7 +125,7 @@ def show_result(made: MadeMask) -> None:
             remembered=state.STUDIO_SETTINGS,
         )
     st.subheader("Areas", anchor=False)
-    st.markdown(unsure_in_words(made))
+    st.markdown(_unsure_in_words(made))
     show_areas(
         made.areas,
         made.classes,
@@ -142,13 +133,13 @@ def show_result(made: MadeMask) -> None:
         key="studio_download_areas",
     )
     show_downloads(made, view)
-    pick_scale(made)
+    _pick_scale(made)
     if made.notes:
         notes = "; ".join(made.notes)
         st.caption(f"How the image was read: {md_escape(notes)}")
 
 
-def pick_clean_mask(made: MadeMask) -> MadeMask:
+def _pick_clean_mask(made: MadeMask) -> MadeMask:
     """Show the sliders of the cleaning, and return the mask cleaned as they stand."""
     with st.container(border=True):
         st.markdown("**Clean the class mask**")
@@ -160,11 +151,7 @@ def pick_clean_mask(made: MadeMask) -> MadeMask:
 
 
 def pick_cleaning(key: str) -> PostProcessing:
-    """Show one slider for each way of cleaning; they stay as they are for the session.
-
-    Args:
-        key: Start of the widgets' keys, one a page.
-    """
+    """Show a slider for each way of cleaning; they stay as they are for the session."""
     grid = st.grid(len(STEPS), min_column_width=220)
     sizes = {}
     for step in STEPS:
@@ -204,7 +191,7 @@ def cleaning_in_words(clean: MadeMask) -> str:
     )
 
 
-def unsure_in_words(made: MadeMask) -> str:
+def _unsure_in_words(made: MadeMask) -> str:
     """Return one line of Markdown: the share of pixels that the model is unsure of."""
     share = unsure_share(made.margins, made.predicted)
     if math.isnan(share):  # no pixel has data

@@ -3,6 +3,10 @@
 Streamlit's own box forgets its files then. One file stays in the memory of the session;
 several, and what a prediction of its own needs, go to the disk, under names of ours.
 
+How large an upload may be says `maxUploadSize` in `.streamlit/config.toml`, for all
+boxes of the app. What is in it has the limits of `data.formats.source` (images),
+`data.fetch` (zips of data sets) and `model.reading.archive` (models).
+
 The boxes take files of every ending: a file that Streamlit turns away gets a red icon
 without a word, one that is read and refused gets a sentence.
 """
@@ -40,12 +44,6 @@ def pick_uploads(
     role: str, label: str, key: str, *, several: bool = False
 ) -> tuple[PictureFile, ...]:
     """Show one upload box.
-
-    Args:
-        role: What the files are, such as `image`.
-        label: The box's words.
-        key: Widget key.
-        several: Whether it takes more than one file.
 
     Returns:
         Its files, or those kept from an earlier visit.

@@ -1,7 +1,8 @@
 """The curves of a training as Altair charts, and the long tables that fill them.
 
 A chart holds no data: its description stays the same from epoch to epoch and only the
-rows change, so that the browser adds a point instead of drawing the chart anew.
+rows change, so that the browser adds a point instead of drawing the chart anew. The
+colours of classes are those of `ui.charts.curve_colors`.
 """
 
 import copy

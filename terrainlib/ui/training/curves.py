@@ -37,12 +37,7 @@ LAST_KEPT: Final = (
 
 
 def show_main_curves(run: Run, metrics: pd.DataFrame) -> None:
-    """Show loss and mean IoU: whether it learns, and how well.
-
-    Args:
-        run: The run; its status names the best epoch.
-        metrics: Its epochs so far, at least one.
-    """
+    """Show loss and mean IoU: whether it learns, and how well."""
     with st.grid(2, min_column_width=300):
         _show_chart(run, metrics, charts.LOSS, COLORS_LOSS if _original(run) else "")
         _show_chart(run, metrics, charts.MIOU, LAST_KEPT if _original(run) else "")
@@ -143,11 +138,6 @@ def show_previews(run_path: Path, *, key: str, best_epoch: int | None) -> None:
     """Show image, truth and prediction of the fixed images, with a slider of epochs.
 
     The slider follows the newest epoch until somebody moves it back.
-
-    Args:
-        run_path: The run folder.
-        key: Widget key of the slider.
-        best_epoch: Epoch named as the best one, or None.
     """
     inputs, epochs = preview_inputs(run_path)[:MAX_PREVIEWS], previews(run_path)
     if not inputs or not epochs:

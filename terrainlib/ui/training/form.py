@@ -68,13 +68,8 @@ def follow_choice(key: str, chosen: int) -> None:
     state[before] = chosen
 
 
-def ask_more(choice: Choice, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Show the options and return those of the network and those of the training.
-
-    Args:
-        choice: The preset's values, and the sizes chosen for the data set.
-        key: Start of the widgets' keys.
-    """
+def _ask_more(choice: Choice, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Show the options and return those of the network and those of the training."""
     defaults = choice.config
     with st.expander("More", icon=":material/settings:"):
         st.markdown("**Variety**")
@@ -86,12 +81,8 @@ def ask_more(choice: Choice, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return network, variety | learning
 
 
-def parse_filters(text: str) -> tuple[int, ...]:
-    """Return the filters of the levels from a text such as `32, 64, 128`.
-
-    Raises:
-        ConfigError: If a part is no whole number.
-    """
+def _parse_filters(text: str) -> tuple[int, ...]:
+    """Return the filters of the levels from a text such as `32, 64, 128`."""
     try:
         return tuple(int(part) for part in text.replace(",", " ").split())
     except ValueError as error:
@@ -178,7 +169,7 @@ def _ask_network(defaults: TrainingConfig, key: str) -> dict[str, Any]:
         )
     changes = {"dropout": dropout, "stem_stride": 2 if stem else 1}
     try:
-        return changes | {"filters": parse_filters(filters)}
+        return changes | {"filters": _parse_filters(filters)}
     except ConfigError as error:
         show_error(error)
         return changes | {"filters": ()}
@@ -259,27 +250,17 @@ _DEFAULT_EPOCHS: Final = 30
 
 
 def ask_training(dataset: Dataset) -> RunConfig | None:
-    """Show the form for a data set and return what it asks for.
-
-    Args:
-        dataset: The data set to train on.
-
-    Returns:
-        The configuration, or None where a value is out of its bounds, or bands have to
-        be chosen first; the form has then said so.
-    """
+    """Show the form for a data set and return what it asks for."""
     show_bands(dataset, KEY)
     if dataset.bands.question is not None:
         return None
     preset = _ask_preset()
     start = _ask_start()
     data, machine = TrainingData.of(dataset), Machine.here()
-    choice = choose(preset, data, machine)
+    network: dict[str, Any] = {"bands": max(1, dataset.bands.count)}
+    choice = choose(preset, data, machine, network=network)
     defaults = choice.config
-    network: dict[str, Any] = {
-        "classes": len(dataset.classes),
-        "bands": max(1, dataset.bands.count),
-    }
+    network["classes"] = len(dataset.classes)
     with st.grid(3, min_column_width=200):
         changes = _ask_budget(preset, defaults)
         network["image_size"] = _ask_image_size(preset, choice)
@@ -289,7 +270,7 @@ def ask_training(dataset: Dataset) -> RunConfig | None:
         changes["batch_size"] = _ask_batch_size(preset, choice)
         changes |= _ask_numbers(preset, defaults, start)
     network["height"] = _ask_height(dataset, preset)
-    more_network, more = ask_more(choice, f"{KEY}_{preset}")
+    more_network, more = _ask_more(choice, f"{KEY}_{preset}")
     return _checked(dataset, preset, network | more_network, changes | more, start)
 
 
@@ -495,11 +476,7 @@ BUSY_SECONDS: Final = 2.0
 
 
 def show_new_training(active: Run | None) -> None:
-    """Show the form and its button.
-
-    Args:
-        active: The training that goes on, if any: only one can at a time.
-    """
+    """Show the form and its button."""
     dataset = pick_dataset("training")
     if dataset is None:
         return

@@ -34,12 +34,7 @@ METRICS: Final = {
 
 
 def show_runs(runs: list[Run], damaged: list[Damaged]) -> None:
-    """Show all trainings, and below them the folders that cannot be read.
-
-    Args:
-        runs: The runs.
-        damaged: The folders of runs that cannot be read.
-    """
+    """Show all trainings, and below them the folders that cannot be read."""
     if runs:
         _show_table(runs)
     elif not damaged:
@@ -76,12 +71,7 @@ def _show_table(runs: list[Run]) -> None:
 
 
 def runs_frame(runs: list[Run], timezone: str | None) -> pd.DataFrame:
-    """Return one row a run, in the columns that people read.
-
-    Args:
-        runs: The runs.
-        timezone: The viewer's, for the dates.
-    """
+    """Return one row a run, in the columns that people read."""
     zone = viewer_zone(timezone)
     splits = [run_split(run.path) for run in runs]
     moments = [parse_time(run.config.created) for run in runs]

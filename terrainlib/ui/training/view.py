@@ -145,12 +145,7 @@ def _show_live(path: str, drawn_state: str) -> None:
 
 
 def progress_text(run: Run, timezone: str | None) -> str:
-    """Return one line: epoch, step, time left and when it will be over.
-
-    Args:
-        run: The run.
-        timezone: The viewer's, as the browser names it.
-    """
+    """Return one line: epoch, step, time left and when it will be over."""
     status = run.status
     if run.message or not status.steps:  # reading, judging, saving: no training step
         return run.message or "Getting ready"
@@ -190,12 +185,7 @@ def _show_numbers(run: Run, metrics: pd.DataFrame) -> None:
 
 
 def ahead_text(best: float | None, pixel_score: PixelScore | None) -> str | None:
-    """Return how far a run is ahead of the pixel classifier on its own split.
-
-    Args:
-        best: Its best validation mIoU, if an epoch is complete.
-        pixel_score: The pixel classifier's scores, if they are there yet.
-    """
+    """Return how far a run is ahead of the pixel classifier on its own split."""
     if best is None or pixel_score is None:
         return None
     return f"{best - pixel_score.miou:+.3f}"

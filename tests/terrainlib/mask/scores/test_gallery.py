@@ -53,8 +53,8 @@ def test_predictions_and_scores_are_those_of_the_evaluation(painted, model):
     error = expected.scores.overall["ece"]
     assert gallery.evaluation.scores.overall["ece"] == pytest.approx(error)
     truth = read_pair(painted, painted.pair("0003")).mask
-    assert (gallery.truth("0003") == truth).all()
-    wrong = gallery.error_map("0003")
+    assert (gallery.row("0003").truth == truth).all()
+    wrong = gallery.row("0003").errors
     assert wrong.sum() == 30
     assert (wrong.reshape(-1)[:30] == 1).all()
     assert ((gallery.prediction("0003") != truth) == (wrong == 1)).all()
@@ -145,7 +145,7 @@ def test_changed_data_throws_the_predictions_away(painted, model):
     assert open_store(model, changed).read_counts("0001") is None
     assert stored(model.path.parent) == []
     gallery = open_gallery(model, changed, split="all")
-    assert (gallery.truth("0000") == 0).all()
+    assert (gallery.row("0000").truth == 0).all()
 
 
 def test_two_data_sets_do_not_throw_each_other_away(painted, model, tmp_path):

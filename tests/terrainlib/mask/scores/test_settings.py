@@ -110,7 +110,7 @@ def test_cleaning_that_hurts_is_seen_as_well(speckled, model):
     assert made.miou[0] < made.plain("miou")
     gallery = open_gallery(model, speckled, split="all")
     mask = PostProcessing(sieve_px=528).apply(gallery.prediction("0"))
-    confusion = metrics.confusion_matrix(gallery.truth("0"), mask, 7)
+    confusion = metrics.confusion_matrix(gallery.row("0").truth, mask, 7)
     assert made.miou[0] == pytest.approx(metrics.miou(confusion))
     assert made.answer("miou").startswith("No: ")
 

@@ -85,7 +85,7 @@ def test_the_mask_is_found_among_the_files():
 
 
 def test_an_estimate_names_time_memory_and_disk():
-    text = estimate_text(Estimate(9, 712_000_000, 75.0, 30.0, 60.0, 5000.0))
+    text = estimate_text(Estimate(9, 712_000_000, 75.0, 60.0, 5000.0))
 
     assert text == (
         "Takes about 1 min 15 s · 712 MB of memory · at most 60.0 MB on the disk "

@@ -26,7 +26,7 @@ from terrainlib.mask.sharpen import sharpen
 from terrainlib.mask.tiles.result import KeptProbabilities, Prediction
 from terrainlib.mask.vectors.polygons import SmallestArea
 from terrainlib.ui import cached
-from terrainlib.ui.studio import files, masks
+from terrainlib.ui.studio import downloads, masks
 from terrainlib.ui.studio.downloads import (
     describe,
     pack_download,
@@ -34,7 +34,6 @@ from terrainlib.ui.studio.downloads import (
     raster_downloads,
     vector_downloads,
 )
-from terrainlib.ui.studio.files import sharpened
 from terrainlib.ui.studio.live import (
     PREVIEW_PX,
     ViewSettings,
@@ -160,12 +159,12 @@ def test_the_sharpened_download_is_the_librarys_sharpening(made: MadeMask, metho
 
     expected = sharpen(made.soft, 1.35, method=method, radius=1.7)
 
-    given = opened(files.sharpened_png(made, view))
+    given = opened(downloads.sharpened_png(made, view))
     np.testing.assert_array_equal(given, expected)
 
 
 def test_snapping_gives_class_colours_and_keeps_no_data_black(made: MadeMask):
-    snapped = sharpened(made, ViewSettings(1.0, snap=True))
+    snapped = downloads.sharpened(made, ViewSettings(1.0, snap=True))
 
     found = np.unique(snapped.reshape(-1, 3), axis=0).tolist()
     allowed = [*color_table(KAGGLE_CLASSES).tolist(), [0, 0, 0]]
@@ -176,10 +175,10 @@ def test_snapping_gives_class_colours_and_keeps_no_data_black(made: MadeMask):
 
 def test_the_class_mask_is_cleaned_and_the_soft_mask_is_as_it_was(cleaned: MadeMask):
     np.testing.assert_array_equal(
-        opened(files.picture(cleaned, ClassPngSink)),
+        opened(downloads.picture(cleaned, ClassPngSink)),
         colorize(cleaned.index, KAGGLE_CLASSES),
     )
-    given = opened(files.picture(cleaned, SoftPngSink))
+    given = opened(downloads.picture(cleaned, SoftPngSink))
     np.testing.assert_array_equal(given, cleaned.soft)
 
 
@@ -196,7 +195,7 @@ def test_the_overlay_is_what_the_view_shows(
         "confidence": confidence_picture(cleaned.margins, cleaned.predicted),
     }[shown].astype(float)
 
-    pixels = opened(files.overlay_png(cleaned, view)).astype(float)
+    pixels = opened(downloads.overlay_png(cleaned, view)).astype(float)
 
     assert np.abs(pixels - (rgb + opacity * (over - rgb))).max() <= 1
 
