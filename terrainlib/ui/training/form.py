@@ -446,7 +446,9 @@ def _checked(
         _show_memory(dataset, training)
         if start is not None and start.record is not None:
             require_fit(start.record, training.network)
-            taken = what_is_taken(start.record, training.network, dataset.classes)
+            taken = what_is_taken(
+                start.record, training.network, dataset.classes, dataset.bands.names
+            )
             st.caption(f"Starts from {md_escape(start.title)}. {taken}")
         return RunConfig(
             name or "",

@@ -11,7 +11,6 @@ from terrainlib.model.card import (
     Score,
     card_markdown,
     model_card,
-    repeat_command,
 )
 from terrainlib.model.cardlimits import fresh_leak, stored_leak
 from terrainlib.model.config import TrainingConfig
@@ -258,4 +257,4 @@ def test_the_bands_of_a_model_are_on_its_card_and_in_its_command() -> None:
     record = replace(RECORD, config=network, training=training.to_dict(), bands=used)
     text = card_markdown(record)
     assert "image of 2 bands: nir, B4, red" in text
-    assert "--bands nir,3 " in (repeat_command(record) or "")
+    assert "--bands nir,3 " in (model_card(record).command or "")
