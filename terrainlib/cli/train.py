@@ -95,7 +95,8 @@ def _begun(options: argparse.Namespace, count: Progress) -> Path:
     name = options.out.resolve().name[:MAX_NAME_LETTERS]
     if start is not None:
         require_fit(start, training.network)
-        note(what_is_taken(start, training.network, dataset.classes))
+        names = dataset.bands.names
+        note(what_is_taken(start, training.network, dataset.classes, names))
         rate = training.learning_rate * RATE_SHARE
         training = replace(training, learning_rate=rate)
     config = RunConfig(

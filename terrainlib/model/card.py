@@ -19,6 +19,7 @@ Fact = tuple[str, str]
 _NOT_OPTIONS: Final = ("epochs_done", "best_epoch", "stopped", "started_from")
 _IN_COMMAND: Final = (  # or in the data
     *("epochs", "minutes", "batch_size", "seed", "height", "image_size", "classes"),
+    "bands",
 )
 
 
@@ -37,6 +38,10 @@ def _repeat_command(record: ModelRecord) -> str | None:
         words.append(f"--minutes {config.minutes:g}")
     if record.training.get("started_from"):
         words.append("--from MODEL")
+    used = record.band_set()
+    if used is not None:
+        plain = [b.name if b.name.isidentifier() else b.number for b in used.bands]
+        words.append(f"--bands {','.join(map(str, plain))}")
     if network.height:
         words.append("--height")
     if network.image_size != preset.network.image_size:
@@ -56,10 +61,20 @@ def _model(record: ModelRecord) -> list[Fact]:
         ("Preset", config.preset_name),
         ("Network", f"U-Net, {stem}filters {filters}"),
         ("Parameters", f"{record.parameters:,}" if record.parameters else ""),
-        ("Input", "RGB image and heights in metres" if config.height else "RGB image"),
+        ("Input", _input(record, height=config.height)),
         ("Works at", _resolution(record, config.image_size)),
         ("Gives", f"{'colours' if colors else 'probabilities'} of {names}"),
     ]
+
+
+def _input(record: ModelRecord, *, height: bool) -> str:
+    used = record.band_set()
+    image = "RGB image"
+    if used is not None:
+        count = len(used.bands)
+        bands = f"{count} {'band' if count == 1 else 'bands'}: {', '.join(used.names)}"
+        image = f"image of {bands}"
+    return f"{image} and heights in metres" if height else image
 
 
 def _resolution(record: ModelRecord, size: int) -> str:

@@ -4,6 +4,7 @@ Layers are taken over by name and shape. Those that read the image are new where
 model reads other inputs, the last one where it gives other classes. No TensorFlow.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +15,9 @@ from terrainlib.model.modelfile import TerrainModel
 from terrainlib.model.record import ModelRecord
 
 RATE_SHARE: Final = 1 / 3  # of a preset's learning rate: what is known is to be kept
+RGB: Final = ("red", "green", "blue")
+_FIRST: Final = ("stem", "head_detail")  # the layers that read the image
+_FIRST_WITHOUT_STEM: Final = ("down1_conv1",)
 SHAPE_OPTIONS: Final = ("filters", "stem_stride", "convolution_bias")
 
 
@@ -30,13 +34,19 @@ class Taken:
     new: tuple[str, ...]
 
 
-def take_over(network: Any, start: TerrainModel, classes: Classes) -> Taken:
+def take_over(
+    network: Any,
+    start: TerrainModel,
+    classes: Classes,
+    bands: Sequence[str] = RGB,
+) -> Taken:
     """Give a network the weights of a model, as far as they fit.
 
     Args:
         network: A `keras.Model` of `build_unet`, whose weights are changed.
         start: The model to start from.
         classes: What the network is to tell apart.
+        bands: Names of the bands that it reads.
 
     Raises:
         ConfigError: If no layer fits.
@@ -48,6 +58,10 @@ def take_over(network: Any, start: TerrainModel, classes: Classes) -> Taken:
         known = dict(zip((layer.name for layer in layers), theirs, strict=False))
     if not same_classes(start.record, classes):
         known.pop(layers[-1].name, None)
+    if not same_bands(start.record, bands):
+        names = {layer.name for layer in layers}
+        first = _FIRST if names >= set(_FIRST) else _FIRST_WITHOUT_STEM
+        known = {name: layer for name, layer in known.items() if name not in first}
     taken = []
     for layer in layers:
         found = known.get(layer.name)
@@ -86,13 +100,26 @@ def require_fit(record: ModelRecord, network: UNetConfig) -> None:
         raise _no_fit(record.name, config)
 
 
-def what_is_taken(record: ModelRecord, network: UNetConfig, classes: Classes) -> str:
+def same_bands(record: ModelRecord, bands: Sequence[str]) -> bool:
+    """Return whether a model reads these bands, by name and order."""
+    used = record.band_set()
+    theirs = RGB if used is None else used.names
+    return [name.lower() for name in theirs] == [name.lower() for name in bands]
+
+
+def what_is_taken(
+    record: ModelRecord,
+    network: UNetConfig,
+    classes: Classes,
+    bands: Sequence[str] = RGB,
+) -> str:
     """Say in a sentence what a network will take over of a model.
 
     Args:
         record: The model's record.
         network: The network that is to be trained.
         classes: What it is to tell apart.
+        bands: Names of the bands that it reads.
     """
     config = record.unet_config()
     if any(getattr(config, name) != getattr(network, name) for name in SHAPE_OPTIONS):
@@ -101,7 +128,8 @@ def what_is_taken(record: ModelRecord, network: UNetConfig, classes: Classes) ->
             "layers of the same name and size are taken over."
         )
     new = []
-    if config.input_channels != network.input_channels:
+    same = same_bands(record, bands)
+    if config.input_channels != network.input_channels or not same:
         new.append("those that read the image, for it reads other bands")
     if config.output != network.output or not same_classes(record, classes):
         new.append("the last one, for it tells other classes apart")

@@ -202,5 +202,5 @@ def last_words(result: "TrainingResult", left_out: int) -> str:
         words = "Stopped within the first epoch; the model has hardly learnt anything."
     if left_out:
         pairs = "1 pair was" if left_out == 1 else f"{left_out} pairs were"
-        words += f" {pairs} left out as unreadable; the log says why."
+        words += f" {pairs} left out as unusable; the log says why."
     return words

@@ -4,7 +4,7 @@ The loop over epochs is in `training`. It loads TensorFlow.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from terrainlib.model.learning.pipeline import validation_batches, whole_input
 from terrainlib.model.machine import multiplies_bfloat16
 from terrainlib.model.modelfile import TerrainModel
 from terrainlib.model.network import OUTPUT_NAME, build_unet
-from terrainlib.model.start import take_over
+from terrainlib.model.start import RGB, take_over
 
 _logger = logging.getLogger(__name__)
 _MIXED: Final = "mixed_bfloat16"
@@ -210,6 +210,7 @@ class Trainer:
         config: The training.
         classes: Classes and colours of the masks.
         start: The model whose weights are taken over as far as they fit, if any.
+        bands: Names of the bands that the network reads.
 
     Attributes:
         network: The U-Net that is validated, shown and saved. Its weights are the
@@ -222,12 +223,13 @@ class Trainer:
         config: TrainingConfig,
         classes: Classes,
         start: TerrainModel | None = None,
+        bands: Sequence[str] = RGB,
     ) -> None:
         self.config = config
         self.classes = classes
         self.network = build_unet(config.network)
         if start is not None:
-            taken = take_over(self.network, start, classes)
+            taken = take_over(self.network, start, classes, bands)
             _logger.info(
                 "started from %s: %d layers are its own, %d are new (%s)",
                 start.name,

@@ -32,6 +32,7 @@ from terrainlib.model.learning.reports import (
 from terrainlib.model.learning.schedule import SLOW_STEPS, Pace, Plan, learning_rate
 from terrainlib.model.learning.trainer import Trainer, Validation
 from terrainlib.model.modelfile import TerrainModel
+from terrainlib.model.start import RGB
 
 
 @dataclass(slots=True)
@@ -205,7 +206,8 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    trainer = Trainer(config, classes, start)
+    bands = RGB if train.bands is None else train.bands.names
+    trainer = Trainer(config, classes, start, bands)
     plan = Plan.begin(config, epoch_crops(train, config))
     session = Session(
         config,

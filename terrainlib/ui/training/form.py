@@ -257,12 +257,10 @@ def ask_training(dataset: Dataset) -> RunConfig | None:
     preset = _ask_preset()
     start = _ask_start()
     data, machine = TrainingData.of(dataset), Machine.here()
-    choice = choose(preset, data, machine)
+    network: dict[str, Any] = {"bands": max(1, dataset.bands.count)}
+    choice = choose(preset, data, machine, network=network)
     defaults = choice.config
-    network: dict[str, Any] = {
-        "classes": len(dataset.classes),
-        "bands": max(1, dataset.bands.count),
-    }
+    network["classes"] = len(dataset.classes)
     with st.grid(3, min_column_width=200):
         changes = _ask_budget(preset, defaults)
         network["image_size"] = _ask_image_size(preset, choice)
@@ -448,7 +446,9 @@ def _checked(
         _show_memory(dataset, training)
         if start is not None and start.record is not None:
             require_fit(start.record, training.network)
-            taken = what_is_taken(start.record, training.network, dataset.classes)
+            taken = what_is_taken(
+                start.record, training.network, dataset.classes, dataset.bands.names
+            )
             st.caption(f"Starts from {md_escape(start.title)}. {taken}")
         return RunConfig(
             name or "",

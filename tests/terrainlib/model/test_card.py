@@ -7,7 +7,11 @@ import pytest
 
 from terrainlib.data.palette import TerrainClass
 from terrainlib.data.splits import LEAK_FREE, RANDOM_LEAK
-from terrainlib.model.card import Score, card_markdown, model_card
+from terrainlib.model.card import (
+    Score,
+    card_markdown,
+    model_card,
+)
 from terrainlib.model.cardlimits import fresh_leak, stored_leak
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.record import ModelRecord, class_list
@@ -240,3 +244,17 @@ def test_the_markdown_holds_table_command_limits_and_notes() -> None:
     assert f"Split: {LEAK_FREE}." in lines
     assert model_card(RECORD).command in lines
     assert lines[-1] == "- Ask before use."
+
+
+def test_the_bands_of_a_model_are_on_its_card_and_in_its_command() -> None:
+    bands = [
+        {"name": name, "number": number, "low": 0.0, "high": 1.0}
+        for name, number in (("nir", 4), ("B4, red", 3))
+    ]
+    used = {"bands": bands, "samples": "integer", "file_bands": 4, "shown": [0, 1, 1]}
+    training = TrainingConfig.preset("fast", network={**NETWORK, "bands": 2}, epochs=1)
+    network = training.network.to_dict()
+    record = replace(RECORD, config=network, training=training.to_dict(), bands=used)
+    text = card_markdown(record)
+    assert "image of 2 bands: nir, B4, red" in text
+    assert "--bands nir,3 " in (model_card(record).command or "")

@@ -55,6 +55,16 @@ def test_layers_that_fit_are_the_model_s_and_the_others_are_new(
             assert equal(layer, model.network.get_layer(layer.name))
 
 
+def test_layers_that_read_the_image_are_new_where_it_has_other_bands(
+    model: TerrainModel,
+) -> None:
+    bands = ("nir", "red", "green")
+    taken = take_over(build_unet(SHAPE), model, KAGGLE_CLASSES, bands)
+    assert set(taken.new) == set(FIRST)
+    said = what_is_taken(model.record, SHAPE, KAGGLE_CLASSES, bands)
+    assert "those that read the image" in said
+
+
 def test_an_original_file_s_layers_are_found_by_their_order(tmp_path: Path) -> None:
     import keras
 

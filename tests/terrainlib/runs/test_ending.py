@@ -78,7 +78,7 @@ def test_pairs_that_vanish_while_they_are_read_are_left_out_and_counted(
     run = run_training(new_run(data), pixel_score=False)
 
     assert run.state == "finished"
-    assert run.message.endswith("1 pair was left out as unreadable; the log says why.")
+    assert run.message.endswith("1 pair was left out as unusable; the log says why.")
 
 
 def test_a_full_disk_leaves_room_for_the_last_words(
