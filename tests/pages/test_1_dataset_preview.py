@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from rasterio import Affine
 from streamlit.testing.v1 import AppTest
 
 from terrainlib.data.dataset import Dataset
@@ -17,6 +18,7 @@ from terrainlib.data.palette import load_classes
 from terrainlib.errors import ImageError, StoppedError
 from terrainlib.ui.datasets import overlaps as section
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
+from tests.imagefiles import pattern, tiff
 from tests.overlapping import OVERLAPPING, write_overlapping_dataset
 from tests.synthetic import write_folders_dataset, write_kaggle_dataset
 
@@ -156,6 +158,26 @@ def test_bad_files_are_listed_and_the_rest_is_used(tiny_dataset: Path) -> None:
         "0004_i2.png",
     ]
     assert all(text for text in table["problem"])
+
+
+def test_masks_on_another_grid_are_shown_on_their_images_and_told(
+    tmp_path: Path,
+) -> None:
+    south = Affine(10, 0, 500_000, 0, 10, 4_999_840)
+    for part, pixels, place in (
+        ("images", pattern(16, 16), Affine(10, 0, 500_000, 0, -10, 5_000_000)),
+        ("masks", pattern(16, 16, 1)[..., 0] % 3, south),
+        ("heights", pattern(16, 16, 1)[..., 0], south),
+    ):
+        (tmp_path / part).mkdir()
+        data = tiff(pixels, crs="EPSG:32633", transform=place)
+        (tmp_path / part / "a.tif").write_bytes(data)
+    page = open_folder(tmp_path)
+    assert "Notes on 2 files that are used" in [item.label for item in page.expander]
+    notes = next(table.value for table in page.dataframe if "note" in table.value)
+    assert notes["file"].tolist() == ["masks/a.tif", "heights/a.tif"]
+    assert len(page.get("image")) == 2
+    assert not page.error
 
 
 def test_classes_found_in_the_colours_can_be_named_and_saved(tmp_path: Path) -> None:

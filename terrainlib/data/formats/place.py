@@ -140,9 +140,9 @@ def sidecar(source: OpenSource, names: Iterable[str], limit_bytes: int) -> Path 
     """
     if source.path is None:
         return None
-    folder = source.path.parent
+    folder = str(source.path)[: -len(source.path.name)]
     for name in names:
-        place = os.path.join(folder, name)  # noqa: PTH118 - asked for every picture
+        place = f"{folder}{name}"  # plain texts: this is asked for every picture
         try:
             facts = os.lstat(place)
         except (OSError, ValueError):
@@ -158,10 +158,10 @@ def world_names(name: str) -> list[str]:
     Args:
         name: The image's, such as `a.tif`.
     """
-    path = Path(name)
-    endings = (*_WORLD.get(path.suffix[1:].lower(), ()), _ANY_WORLD)
+    stem, _, ending = name.rpartition(".")
+    endings = (*_WORLD.get(ending.lower(), ()), _ANY_WORLD)
     return [
-        f"{path.stem}.{case}" for known in endings for case in (known, known.upper())
+        f"{stem or name}.{case}" for known in endings for case in (known, known.upper())
     ]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import rasterio
 from PIL import Image
+from rasterio import Affine
 
 from terrainlib.cli import main
 from terrainlib.data.palette import KAGGLE_CLASSES, color_table
@@ -724,6 +725,49 @@ def test_sharpen_writes_the_format_that_the_name_asks_for(
     with Image.open(out) as opened:
         expected = {"p": "PNG", "t": "TIFF", "j": "JPEG"}[name.lower()[4]]
         assert (opened.format, opened.size) == (expected, (40, 40))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "top"),
+    [("uint8", 255), ("uint16", 4000), ("int16", 4000), ("float32", 1)],
+)
+def test_sharpen_keeps_place_and_depth_of_a_geotiff(
+    command: Command, tmp_path: Path, dtype: str, top: int
+) -> None:
+    stored = ((0.5 + pattern(20, 30, 5) / 5000) * top).astype(dtype)
+    stored[:4, :5] = 0
+    place = {"crs": "EPSG:32633", "transform": Affine(10, 0, 5e5, 0, -10, 5e6)}
+    source = write(tmp_path, "in.tif", tiff(stored, nodata=0, **place))
+    out = tmp_path / "out.tif"
+    assert command("sharpen", source, out, "--amount", "0.5") == 0
+    with rasterio.open(source) as before, rasterio.open(out) as after:
+        assert after.profile["dtype"] == dtype
+        assert (after.crs, after.transform, after.nodata, after.count) == (
+            before.crs,
+            before.transform,
+            0,
+            5,
+        )
+        made = np.moveaxis(after.read(), 0, -1)
+    assert not made[:4, :5].any()
+    kernel = np.full((3, 3), -0.5)
+    kernel[1, 1] = 5
+    expected = cv2.filter2D(stored[..., 4].astype(float), -1, kernel)
+    difference = np.abs(made[..., 4] - expected)[6:-1, 1:-1]
+    assert difference.max() <= (1e-4 if top == 1 else 0.51)
+
+
+def test_sharpen_places_a_picture_by_a_world_file(
+    command: Command, tmp_path: Path
+) -> None:
+    world = "10\n0\n0\n-10\n500005\n4999995\n"
+    source = write(tmp_path, "in.png", encode(pattern(9, 8)))
+    source.with_suffix(".pgw").write_text(world)
+    assert command("sharpen", source, tmp_path / "out.jpg", "--amount", "1") == 0
+    assert (tmp_path / "out.jgw").read_text() == world
+    assert command("sharpen", source, tmp_path / "out.tif", "--amount", "1") == 0
+    with rasterio.open(tmp_path / "out.tif") as made:
+        assert made.transform == Affine(10, 0, 5e5, 0, -10, 5e6)
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,36 @@ def test_a_reference_system_that_names_a_grid_is_refused(
         DOORS[door](data)
 
 
+@pytest.mark.parametrize("where", ["overviews", *GRIDS])
+def test_a_mask_beside_a_tiff_that_names_a_file_is_not_used(
+    tmp_path: Path, where: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe")  # would be waited for for ever
+    target = tmp_path / "pipe"
+    path = write(tmp_path, "a.tif", tiff(pattern()))
+    named = where == "overviews"
+    mask = naming_overviews(target) if named else naming_a_grid(target, where)
+    write(tmp_path, "a.tif.msk", mask)
+    image = read_image(path)
+    assert image.valid.all()
+    assert any(
+        note.startswith("its mask a.tif.msk is not used: it") for note in image.notes
+    )
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_mask_beside_a_tiff_that_is_no_file_is_passed_by(
+    tmp_path: Path, kind: str
+) -> None:
+    path = write(tmp_path, "a.tif", tiff(pattern()))
+    beside = tmp_path / "a.tif.msk"
+    if kind == "link":
+        beside.symlink_to(write(tmp_path, "b.tif", tiff(pattern()[..., 0] * 0)))
+    else:
+        os.mkfifo(beside)
+    assert read_image(path).valid.all()
+
+
 def test_a_reference_system_in_words_alone_is_read() -> None:
     named, plain = b'EXTENSION["PROJ4_GRIDS"', b'AUTHORITY["EXTENSION"  '
     place = read_image(naming_a_grid("x").replace(named, plain)).georeference
