@@ -18,9 +18,10 @@ from terrainlib.data.classes.masks import (
     read_mask,
     read_raw_mask,
 )
+from terrainlib.data.formats.bands import FileBands
 from terrainlib.data.formats.categories import Category, read_categories
 from terrainlib.data.formats.grids import compare, lay_mask
-from terrainlib.data.formats.heights import read_heights
+from terrainlib.data.formats.heights import Heights, read_heights
 from terrainlib.data.imagery import Grid, check_intact, read_grid
 from terrainlib.data.layout import Candidate, Note, Pair, Problem, Stamp
 from terrainlib.data.palette import NO_DATA
@@ -52,7 +53,10 @@ class DecodedPair:
         candidate: Its files.
         size: (H, W) in px of the image; None where there is a problem.
         problem: The first that makes the pair unusable.
+        bands: What its image has, where that can be read.
         values: The distinct values of its mask, where that can be read.
+        counts: Pixels of the mask as it lies on the image: without data, then of each
+            value; None where those are many.
         packed: Where these values are, packed; None for a very large mask or one of
             many values, which is read again.
         categories: What a side file calls the mask's values.
@@ -62,7 +66,9 @@ class DecodedPair:
     candidate: Candidate
     size: _Size | None
     problem: Problem | None
+    bands: FileBands | None
     values: MaskValues | None
+    counts: NDArray[np.int64] | None
     packed: bytes | None
     categories: Mapping[int, Category]
     on_image: "_OnImage"
@@ -82,15 +88,17 @@ class _OnImage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CheckedPair:
-    """A usable pair with its class mask, packed; None for a very large one.
+    """A usable pair with its class mask; None for a very large one.
 
     Attributes:
         pair: The pair.
-        packed_mask: Its class mask.
+        bands: What its image has.
+        packed_mask: Its class mask: a table of classes, and packed places in it.
         unknown: Share (0 to 1) of the mask's pixels whose value is no class.
     """
 
     pair: Pair
+    bands: FileBands
     packed_mask: bytes | None
     unknown: float
 
@@ -100,13 +108,14 @@ def decode_pair(folder: Path, candidate: Candidate) -> DecodedPair:
     raw: RawMask | None = None
     failure: _UnusableError | None = None
     size: _Size | None = None
+    bands: FileBands | None = None
     on_image = _OnImage()
     try:
         raw = _guarded(folder, candidate.mask, read_raw_mask)
     except _UnusableError as error:
         failure = error  # told after those of the image
     try:
-        image = _guarded(folder, candidate.image, _intact_grid)
+        image, bands = _guarded(folder, candidate.image, check_intact)
         size = (image.height, image.width)
         _require_shape(candidate.image, size)
         if failure is not None:
@@ -122,8 +131,10 @@ def decode_pair(folder: Path, candidate: Candidate) -> DecodedPair:
         candidate=candidate,
         size=size,
         problem=failure.problem if failure is not None else None,
+        bands=bands,
         values=raw.values.most_common(_KEPT_VALUES) if raw is not None else None,
-        packed=pack(raw.index) if raw is not None and size and few else None,
+        counts=np.bincount(raw.index.ravel()) if raw is not None and few else None,
+        packed=_pack(raw.index) if raw is not None and size and few else None,
         categories=read_categories(folder / candidate.mask.name) if raw else {},
         on_image=on_image,
     )
@@ -136,6 +147,8 @@ def _lay_raw(
     own = Grid(*raw.index.shape)
     if image.place is not None:
         own = _guarded(folder, stamp, read_grid)
+    elif own == image:
+        return raw, _OnImage()
     index, told = _guarded(
         folder, stamp, lambda path: lay_mask(raw.index, own, image, path.name, empty=0)
     )
@@ -149,9 +162,13 @@ def _fit_height(folder: Path, stamp: Stamp | None, image: Grid) -> _OnImage:
     """Read the heights of a pair as a training does."""
     if stamp is None:
         return _OnImage()
-    own = _guarded(folder, stamp, read_heights)
-    _guarded(folder, stamp, lambda path: compare(own.grid, image, path.name))
-    heights = own.on(image)
+
+    def read(path: Path) -> tuple[Heights, Heights]:
+        own = read_heights(path)
+        compare(own.grid, image, path.name)
+        return own, own.on(image)
+
+    own, heights = _guarded(folder, stamp, read)
     notes = tuple(Note(stamp.name, note) for note in heights.notes)
     return _OnImage(() if heights is own else ("height",), notes)
 
@@ -161,16 +178,21 @@ def settle_pair(
 ) -> CheckedPair | Problem:
     """Return a usable pair, as its mask is meant, or what makes it unusable."""
     candidate, size = decoded.candidate, decoded.size
-    if size is None or decoded.values is None:
+    if size is None or decoded.bands is None or decoded.values is None:
         return decoded.problem or Problem(candidate.mask.name, "cannot be read.")
     try:
-        if decoded.packed is None:
+        if decoded.packed is None or decoded.counts is None:
             mask = _read_again(folder, decoded, meaning)
-        else:
-            flat = np.frombuffer(zlib.decompress(decoded.packed), np.uint8)
-            mask = as_mask(RawMask(decoded.values, flat.reshape(size)), meaning)
+            pixels, packed = np.bincount(mask.index.ravel()), _pack(mask.index)
+            classes = np.arange(NO_DATA + 1, dtype=np.uint8)
+        else:  # each value stands for its pixels
+            pixels, packed = decoded.counts, decoded.packed
+            places = np.arange(len(decoded.values.keys) + 1)
+            mask = as_mask(RawMask(decoded.values, places), meaning)
+            classes = mask.index
         _require_few_unknown(candidate.mask, mask)
-        counts = np.bincount(mask.index.ravel(), minlength=NO_DATA + 1)
+        used = classes[: len(pixels)]
+        counts = np.bincount(used, pixels, NO_DATA + 1).astype(np.int64)
         _require_labels(candidate.mask, int(counts[:NO_DATA].sum()))
     except _UnusableError as error:
         return error.problem
@@ -184,7 +206,9 @@ def settle_pair(
         laid=decoded.on_image.laid,
         notes=decoded.on_image.notes,
     )
-    return CheckedPair(pair, pack(mask.index), mask.unknown)
+    table = bytes([len(classes) - 1]) + classes.tobytes()
+    kept = table + packed if packed is not None else None
+    return CheckedPair(pair, decoded.bands, kept, mask.unknown)
 
 
 def _read_again(folder: Path, decoded: DecodedPair, meaning: MaskMeaning) -> Mask:
@@ -212,11 +236,6 @@ def _guarded(folder: Path, stamp: Stamp, read: Callable[[Path], _T]) -> _T:
         return read(folder / stamp.name)
     except (ImageError, OSError) as error:
         raise _UnusableError(stamp, reading_problem(error)) from error
-
-
-def _intact_grid(path: Path) -> Grid:
-    check_intact(path)
-    return read_grid(path)
 
 
 def _require_shape(stamp: Stamp, size: _Size) -> None:
@@ -260,8 +279,19 @@ def _pixels(size: _Size) -> str:
     return f"{width} x {height} px"
 
 
-def pack(mask: NDArray[np.uint8]) -> bytes | None:
-    """Return (H, W) class indices as compressed bytes, None where they are too many."""
-    if mask.size > MAX_MASK_PIXELS:
+def _pack(index: NDArray[np.uint8]) -> bytes | None:
+    """Return (H, W) numbers as compressed bytes, None where they are too many."""
+    if index.size > MAX_MASK_PIXELS:
         return None
-    return zlib.compress(np.ascontiguousarray(mask).data, _LEVEL)
+    return zlib.compress(np.ascontiguousarray(index).data, _LEVEL)
+
+
+def unpack_mask(kept: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the (H, W) class indices of a `packed_mask`.
+
+    Raises:
+        ValueError, IndexError, zlib.error: If it is damaged.
+    """
+    end = kept[0] + 2
+    classes = np.frombuffer(kept[1:end], np.uint8)
+    return classes[np.frombuffer(zlib.decompress(kept[end:]), np.uint8).reshape(size)]

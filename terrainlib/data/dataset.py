@@ -18,12 +18,7 @@ from terrainlib.data.classes.masks import MaskMeaning, read_mask
 from terrainlib.data.classes.meaning import ClassesSource
 from terrainlib.data.formats.grids import lay_mask
 from terrainlib.data.formats.heights import read_heights
-from terrainlib.data.formats.imagebands import (
-    ImageBands,
-    read_files,
-    scaled_set,
-    settle,
-)
+from terrainlib.data.formats.imagebands import ImageBands, scaled_set, settle
 from terrainlib.data.formats.raster import BandKey
 from terrainlib.data.imagery import (
     BandChoice,
@@ -197,15 +192,14 @@ def open_dataset(
     layout = require_layout(root)
     root = root.resolve()
     found = scan(root, layout, progress)
-    state = fingerprint(layout.stamps)
-    images = [pair.image for pair in found.pairs]
-    used = settle(read_files(root, state, images), bands or layout.choices.bands)
-    lacking = {found.pairs[place]: reason for place, reason in used.problems}
+    used = settle(found.files, bands or layout.choices.bands)
     problems = [
-        Problem(pair.image.relative_to(root).as_posix(), reason)
-        for pair, reason in lacking.items()
+        Problem(found.pairs[place].image.relative_to(root).as_posix(), reason)
+        for place, reason in used.problems
     ]
-    pairs = tuple(pair for pair in found.pairs if pair not in lacking)
+    lacking = dict(used.problems)
+    having = [place for place in range(len(found.pairs)) if place not in lacking]
+    pairs = tuple(found.pairs[place] for place in having)
     return Dataset(
         folder=root,
         name=root.name,
@@ -219,9 +213,13 @@ def open_dataset(
         problems=tuple(
             sorted((*found.problems, *problems), key=lambda problem: problem.file)
         ),
-        fingerprint=state,
+        fingerprint=fingerprint(layout.stamps),
         choices=layout.choices,
-        bands=replace(used, images=tuple(pair.image for pair in pairs)),
+        bands=replace(
+            used,
+            images=tuple(pair.image for pair in pairs),
+            files=tuple(found.files[place] for place in having),
+        ),
     )
 
 

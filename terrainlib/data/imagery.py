@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.formats import geotiff, pngjpeg
-from terrainlib.data.formats.bands import BandChoice, pick
+from terrainlib.data.formats.bands import BandChoice, FileBands, pick
 from terrainlib.data.formats.heights import read_height
 from terrainlib.data.formats.raster import (
     MAX_BANDS,
@@ -201,15 +201,21 @@ def read_grid(
         return pngjpeg.read_grid(opened)
 
 
-def check_intact(source: ImageSource, *, name: str | None = None) -> None:
+def check_intact(
+    source: ImageSource, *, name: str | None = None
+) -> tuple[Grid, FileBands]:
     """Check that a file is complete, as cheaply as that can be told.
+
+    Returns:
+        What `read_grid` does, and its bands.
 
     Raises:
         ImageError: If the file is missing, no picture, too large, cut off or damaged.
     """
     with open_source(source, name) as opened:
-        decoder = geotiff if opened.kind == "TIFF" else pngjpeg
-        decoder.check_intact(opened)
+        if opened.kind == "TIFF":
+            return geotiff.check_intact(opened)
+        return pngjpeg.check_intact(opened)
 
 
 def read_raster(

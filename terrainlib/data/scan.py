@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib import files
-from terrainlib.data.check import DecodedPair, decode_pair, settle_pair
+from terrainlib.data.check import DecodedPair, decode_pair, settle_pair, unpack_mask
 from terrainlib.data.classes.masks import MaskMeaning
 from terrainlib.data.classes.meaning import ClassesSource, Decision, decide, with_titles
+from terrainlib.data.formats.bands import FileBands
 from terrainlib.data.formats.categories import Category
 from terrainlib.data.layout import Layout, Note, Pair, Problem, Stamp
 from terrainlib.data.palette import (
@@ -78,9 +79,8 @@ class MaskStore:
         if self._archive is None:
             return None
         try:
-            data = zlib.decompress(self._archive.read(_member(identifier)))
-            return np.frombuffer(data, np.uint8).reshape(size)
-        except (KeyError, OSError, ValueError, zlib.error, zipfile.BadZipFile):
+            return unpack_mask(self._archive.read(_member(identifier)), size)
+        except (LookupError, OSError, ValueError, zlib.error, zipfile.BadZipFile):
             return None
 
     def __enter__(self) -> Self:
@@ -112,7 +112,7 @@ def _member(identifier: str) -> str:
     return hashlib.sha256(text).hexdigest()[:32]
 
 
-_VERSION: Final = 7  # of the check; a change of it makes what was remembered void
+_VERSION: Final = 8  # of the check; a change of it makes what was remembered void
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,7 @@ class Scan:
         notes: What people should know of that, one sentence each.
         unlisted: Values of the masks that stand for nothing.
         pairs: Usable pairs, sorted by id.
+        files: What the image of each has.
         problems: Files that are not used, sorted by name.
     """
 
@@ -135,6 +136,7 @@ class Scan:
     notes: tuple[str, ...]
     unlisted: tuple[Value, ...]
     pairs: tuple[Pair, ...]
+    files: tuple[FileBands, ...]
     problems: tuple[Problem, ...]
 
 
@@ -148,7 +150,8 @@ class _Form:
         meaning: What the values of the masks mean.
         notes: What people should know of that.
         unlisted: Values of the masks that stand for nothing.
-        pairs: The fields of each `Pair`, in their order.
+        kinds: What images have.
+        pairs: The fields of each `Pair`, in their order, and which of these it is.
         problems: File and sentence of each.
     """
 
@@ -157,6 +160,7 @@ class _Form:
     meaning: MaskMeaning
     notes: tuple[Sentence, ...]
     unlisted: tuple[Value, ...]
+    kinds: tuple[FileBands, ...]
     pairs: tuple[
         tuple[
             PathText,
@@ -167,6 +171,7 @@ class _Form:
             tuple[Count, ...],
             tuple[Literal["mask", "height"], ...],
             tuple[tuple[PathText, Sentence], ...],
+            Count,
         ],
         ...,
     ]
@@ -195,15 +200,8 @@ def scan(folder: Path, layout: Layout, progress: Progress | None) -> Scan:
         with suppress(StorageError):  # a full disk costs the next opening time only
             files.write_json(memory, _to_json(folder, remembered))
     problems = [*layout.problems, *remembered.problems]
-    return Scan(
-        classes=remembered.classes,
-        source=remembered.source,
-        meaning=remembered.meaning,
-        notes=remembered.notes,
-        unlisted=remembered.unlisted,
-        pairs=remembered.pairs,
-        problems=tuple(sorted(problems, key=lambda one: files.natural_key(one.file))),
-    )
+    problems.sort(key=lambda one: files.natural_key(one.file))
+    return replace(remembered, problems=tuple(problems))
 
 
 def kept_masks(folder: Path, stamps_fingerprint: str) -> MaskStore:
@@ -234,6 +232,7 @@ def _check(
     decision = with_titles(_decide(folder, decoded, listed), titles)
     meaning = decision.meaning
     pairs: list[Pair] = []
+    bands: list[FileBands] = []
     problems: list[Problem] = []
     unknown: list[float] = []
     settle = partial(settle_pair, folder, meaning=meaning)
@@ -242,6 +241,7 @@ def _check(
             problems.append(result)
         else:
             pairs.append(result.pair)
+            bands.append(result.bands)
             masks.add(result.pair.id, result.packed_mask)
             unknown.append(result.unknown)
     return Scan(
@@ -251,6 +251,7 @@ def _check(
         (*decision.notes, *_unknown_note(unknown, meaning)),
         decision.unlisted,
         tuple(pairs),
+        tuple(bands),
         tuple(problems),
     )
 
@@ -287,9 +288,11 @@ def _unknown_note(unknown: Sequence[float], meaning: MaskMeaning) -> tuple[str, 
 
 def _to_json(folder: Path, found: Scan) -> dict[str, Any]:
     """Return the JSON form of a check; files are named within the folder."""
+    start = len(folder.as_posix().rstrip("/")) + 1
+    kinds = {kind: number for number, kind in enumerate(dict.fromkeys(found.files))}
 
     def name(path: Path | None) -> str | None:
-        return path.relative_to(folder).as_posix() if path else None
+        return path.as_posix()[start:] if path else None
 
     return {
         "classes": [asdict(entry) for entry in found.classes],
@@ -297,12 +300,13 @@ def _to_json(folder: Path, found: Scan) -> dict[str, Any]:
         "meaning": asdict(found.meaning),
         "notes": found.notes,
         "unlisted": found.unlisted,
+        "kinds": [asdict(kind) for kind in kinds],
         "pairs": [
             [
                 *(p.id, name(p.image), name(p.mask), name(p.height), p.size, p.counts),
-                *(p.laid, [[note.file, note.note] for note in p.notes]),
+                *(p.laid, [[note.file, note.note] for note in p.notes], kinds[bands]),
             ]
-            for p in found.pairs
+            for p, bands in zip(found.pairs, found.files, strict=True)
         ],
         "problems": [[problem.file, problem.problem] for problem in found.problems],
     }
@@ -310,7 +314,7 @@ def _to_json(folder: Path, found: Scan) -> dict[str, Any]:
 
 def _from_form(folder: Path, form: _Form | None) -> Scan | None:
     """Return the check of a JSON form, or None where there is none."""
-    if form is None:
+    if form is None or any(entry[-1] >= len(form.kinds) for entry in form.pairs):
         return None
     return Scan(
         classes=form.classes,
@@ -329,8 +333,11 @@ def _from_form(folder: Path, form: _Form | None) -> Scan | None:
                 laid=laid,
                 notes=tuple(Note(*note) for note in notes),
             )
-            for identifier, image, mask, height, size, counts, laid, notes in form.pairs
+            for identifier, image, mask, height, size, counts, laid, notes, _ in (
+                form.pairs
+            )
         ),
+        files=tuple(form.kinds[entry[-1]] for entry in form.pairs),
         problems=tuple(Problem(*problem) for problem in form.problems),
     )
 

@@ -259,11 +259,13 @@ def _by_color(
     owners = [n for n, colors in enumerate(meaning.colors) for _ in colors]
     colors = [color for colors in meaning.colors for color in colors]
     wanted = np.array(colors, np.int64).reshape(-1, 3)
-    known = np.isin(keys, color_keys(wanted.astype(np.uint8)))
+    known = np.zeros(len(keys), bool)
     table = np.full(len(keys), NO_DATA, np.uint8)
     if owners:
         rgb = np.stack([keys >> 16, keys >> 8 & 255, keys & 255], axis=1)
-        table = np.array(owners, np.uint8)[nearest_colors(rgb, wanted)]
+        nearest = nearest_colors(rgb, wanted)
+        known = (wanted[nearest] == rgb).all(axis=1)
+        table = np.array(owners, np.uint8)[nearest]
     nothing = _ignored_colors(keys, meaning)
     table[nothing], known[nothing] = NO_DATA, True
     return table, known
@@ -271,6 +273,8 @@ def _by_color(
 
 def _ignored_colors(keys: NDArray[np.int64], meaning: MaskMeaning) -> NDArray[np.bool_]:
     ignored = [value for value in meaning.ignore if not isinstance(value, int)]
+    if not ignored:
+        return np.zeros(len(keys), bool)
     return np.isin(keys, color_keys(np.array(ignored, np.uint8).reshape(-1, 3)))
 
 

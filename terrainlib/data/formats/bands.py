@@ -9,18 +9,23 @@ The bands of a data set, which its models are fed, are found by their names.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field
 
 from terrainlib.data.formats.raster import (
     ALPHA_NOTE,
     BandKey,
     BandSet,
     Raster,
+    Samples,
     Triple,
+    samples_of,
 )
 from terrainlib.errors import BandsError, ImageError
 
 BandChoice = Sequence[BandKey] | BandSet | None
+Kind = Literal["colors", "single", "two", "many"]
 
 _COLORS: Final = ("red", "green", "blue")
 _ALPHA: Final = "alpha"
@@ -83,6 +88,44 @@ class Marks:
 
     color: str
     name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileBands:
+    """What an image file has.
+
+    Attributes:
+        marks: What it says about each band.
+        samples: What kind of values they have.
+        maximum: Their full scale; None for floats.
+    """
+
+    marks: Annotated[tuple[Marks, ...], Field(min_length=1, max_length=2**16)]
+    samples: Samples
+    maximum: Annotated[int, Field(ge=1, le=2**64)] | None
+
+    @classmethod
+    def of(cls, marks: Sequence[Marks], dtype: str, maximum: int | None) -> Self:
+        """Return what a file has, by the type of its samples and their full scale."""
+        return cls(tuple(marks), samples_of(dtype, maximum), maximum)
+
+    @property
+    def numbers(self) -> list[int]:
+        """Numbers of the bands that are not alpha."""
+        return without_alpha(self.marks)
+
+    @property
+    def kind(self) -> Kind:
+        """What is read of it where nothing is chosen."""
+        if self.marks[0].color == "palette" or own_colors(self.marks) is not None:
+            return "colors"
+        kinds: dict[int, Kind] = {1: "single", 2: "two", 3: "colors"}
+        return kinds.get(len(self.numbers), "many")
+
+    @property
+    def colors(self) -> tuple[int, ...]:
+        """Numbers of red, green and blue where nothing is chosen."""
+        return own_colors(self.marks) or tuple(self.numbers[:3])
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data.formats.bands import BandChoice, Choice, Marks, choose
+from terrainlib.data.formats.bands import BandChoice, Choice, FileBands, Marks, choose
 from terrainlib.data.formats.place import MASK_ENDING, sidecar, tiff_place, turning
 from terrainlib.data.formats.raster import (
     SIDEWAYS,
@@ -262,9 +262,13 @@ def read_grid(source: OpenSource, *, in_parts: bool = False) -> Grid:
         open_tiff(source, in_parts=in_parts) as tiff,
         faults(lambda: damaged(source.name)),
     ):
-        place, turned, _ = _placing(source, tiff.data)
-        sides = (tiff.height, tiff.width)
-        return Grid(*(sides[::-1] if turned in SIDEWAYS else sides), place)
+        return _grid(tiff)
+
+
+def _grid(tiff: OpenTiff) -> Grid:
+    place, turned, _ = _placing(tiff.source, tiff.data)
+    sides = (tiff.height, tiff.width)
+    return Grid(*(sides[::-1] if turned in SIDEWAYS else sides), place)
 
 
 def read_marks(source: OpenSource) -> tuple[list[Marks], str]:
@@ -273,14 +277,11 @@ def read_marks(source: OpenSource) -> tuple[list[Marks], str]:
         return _marks(tiff), str(tiff.data.dtypes[0])
 
 
-def read_maximum(source: OpenSource) -> int | None:
-    """Return the full scale that a file declares, None for floats."""
-    with open_tiff(source, in_parts=True) as tiff, faults(lambda: damaged(source.name)):
-        return _maximum(tiff.data)
-
-
-def check_intact(source: OpenSource) -> None:
+def check_intact(source: OpenSource) -> tuple[Grid, FileBands]:
     """Read all blocks once.
+
+    Returns:
+        What `read_grid` does, and its bands.
 
     Raises:
         ImageError: If one is missing or damaged.
@@ -289,6 +290,9 @@ def check_intact(source: OpenSource) -> None:
         bands = list(tiff.data.indexes)
         for window in _strips(tiff, len(bands)):
             tiff.read(bands, window)
+        with faults(lambda: damaged(source.name)):
+            dtype, maximum = str(tiff.data.dtypes[0]), _maximum(tiff.data)
+            return _grid(tiff), FileBands.of(_marks(tiff), dtype, maximum)
 
 
 def decode(source: OpenSource, bands: BandChoice = None) -> Raster:

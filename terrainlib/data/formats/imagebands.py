@@ -1,35 +1,34 @@
 """The bands of a data set's images: chosen once, and scaled once for all of them.
 
-What each image file has is found when the data set is opened, and remembered. From that
-and from what was chosen follows which bands are read, which images do not have them,
-and whether somebody must choose first. Values of more than 8 bits, and bands that are
-not red, green and blue, are scaled alike in all images, band by band.
+What each image file has is found when the data set is checked. From that and from what
+was chosen follows which bands are read, which images do not have them, and whether
+somebody must choose first. Values of more than 8 bits, and bands that are not red,
+green and blue, are scaled alike in all images, band by band.
 """
 
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from terrainlib import files
 from terrainlib.data.formats import geotiff, pngjpeg
 from terrainlib.data.formats.bands import (
     BandChoice,
+    FileBands,
     Marks,
     choose,
     clean_name,
     find_numbers,
     own_colors,
     pick,
-    without_alpha,
 )
 from terrainlib.data.formats.raster import (
     BandKey,
@@ -38,52 +37,16 @@ from terrainlib.data.formats.raster import (
     UsedBand,
     composite_of,
     sample_windows,
-    samples_of,
     value_range,
 )
 from terrainlib.data.formats.source import open_source
-from terrainlib.data.parallel import ordered_map
 from terrainlib.errors import ImageError, StorageError
-from terrainlib.types import PathText, known_record
+from terrainlib.types import known_record
 
 _VERSION: Final = 1  # of what is remembered
 _SAMPLED_IMAGES: Final = 64
 _SAMPLED_VALUES: Final = 16_000_000
 _SHOWN: Final = 3
-Kind = Literal["colors", "single", "two", "many"]
-
-
-@dataclass(frozen=True, slots=True)
-class FileBands:
-    """What an image file has.
-
-    Attributes:
-        marks: What it says about each band.
-        samples: What kind of values they have.
-        maximum: Their full scale; None for floats.
-    """
-
-    marks: Annotated[tuple[Marks, ...], Field(min_length=1, max_length=2**16)]
-    samples: Samples
-    maximum: Annotated[int, Field(ge=1, le=2**32)] | None
-
-    @property
-    def numbers(self) -> list[int]:
-        """Numbers of the bands that are not alpha."""
-        return without_alpha(self.marks)
-
-    @property
-    def kind(self) -> Kind:
-        """What is read of it where nothing is chosen."""
-        if self.marks[0].color == "palette" or own_colors(self.marks) is not None:
-            return "colors"
-        kinds: dict[int, Kind] = {1: "single", 2: "two", 3: "colors"}
-        return kinds.get(len(self.numbers), "many")
-
-    @property
-    def colors(self) -> tuple[int, ...]:
-        """Numbers of red, green and blue where nothing is chosen."""
-        return own_colors(self.marks) or tuple(self.numbers[:3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +61,7 @@ class ImageBands:
         problems: Position and reason of each image that does not have them.
         example: An image that most are like; None without images.
         images: The images that have the bands.
+        files: What each of them has.
     """
 
     keys: tuple[BandKey, ...] | None = None
@@ -107,6 +71,7 @@ class ImageBands:
     problems: tuple[tuple[int, str], ...] = ()
     example: FileBands | None = field(default=None, repr=False)
     images: tuple[Path, ...] = field(default=(), repr=False)
+    files: tuple[FileBands, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def count(self) -> int:
@@ -114,64 +79,7 @@ class ImageBands:
         return len(self.names)
 
 
-@dataclass(frozen=True, slots=True)
-class _Memory:
-    """What is remembered of a data set's image files.
-
-    Attributes:
-        kinds: What there is.
-        of: Which of them each file is, by its name in the folder.
-    """
-
-    kinds: tuple[FileBands, ...]
-    of: dict[PathText, Annotated[int, Field(ge=0)]]
-
-
-def read_files(
-    folder: Path, fingerprint: str, images: Sequence[Path]
-) -> list[FileBands | None]:
-    """Return what each image file has; None for one that cannot be read any more.
-
-    Args:
-        folder: The data set's folder.
-        fingerprint: Its state.
-        images: The image files.
-    """
-    names = [path.relative_to(folder).as_posix() for path in images]
-    memory = _path("files", str(folder), fingerprint)
-    known = known_record(memory, _Memory, limit_bytes=files.MAX_JSON_BYTES)
-    if known is not None and {*names} <= known.of.keys():
-        with suppress(IndexError):
-            return [known.kinds[known.of[name]] for name in names]
-    found = list(ordered_map(_read_file, images))
-    kinds = list(dict.fromkeys(one for one in found if one is not None))
-    of = {
-        name: kinds.index(one)
-        for name, one in zip(names, found, strict=True)
-        if one is not None
-    }
-    with suppress(StorageError):  # a full disk costs the next opening time only
-        files.write_json(memory, {"kinds": [asdict(kind) for kind in kinds], "of": of})
-    return found
-
-
-def _read_file(path: Path) -> FileBands | None:
-    try:
-        with open_source(path, None, in_parts=True) as opened:
-            if opened.kind == "TIFF":
-                marks, dtype = geotiff.read_marks(opened)
-                maximum = geotiff.read_maximum(opened)
-            else:
-                marks, dtype = pngjpeg.read_marks(opened)
-                maximum = int(np.iinfo(dtype).max)
-    except (ImageError, OSError):
-        return None
-    return FileBands(tuple(marks), samples_of(dtype, maximum), maximum)
-
-
-def settle(
-    found: Sequence[FileBands | None], chosen: Sequence[BandKey] | None
-) -> ImageBands:
+def settle(found: Sequence[FileBands], chosen: Sequence[BandKey] | None) -> ImageBands:
     """Return which bands are read of the images of a data set.
 
     Without a choice these are red, green and blue where the files mark or name them, or
@@ -179,24 +87,23 @@ def settle(
     What most images have decides.
 
     Args:
-        found: What each image file has; None for one that cannot be read.
+        found: What each image file has.
         chosen: The bands that were chosen, by number or name; None without a choice.
     """
-    known = [one for one in found if one is not None]
-    if not known:
+    if not found:
         return ImageBands()
     if chosen is not None:
-        return _as_chosen(found, known, tuple(chosen))
-    kinds = Counter(one.kind for one in known)
+        return _as_chosen(found, tuple(chosen))
+    kinds = Counter(one.kind for one in found)
     if kinds["colors"]:
         kinds["colors"] += kinds.pop("single", 0)  # grey is taken for colours
     kind = kinds.most_common(1)[0][0]
     fitting = ("colors", "single") if kind == "colors" else (kind,)
-    example = _most(one for one in known if one.kind == kind)
+    example = _most(one for one in found if one.kind == kind)
     problems = tuple(
         (place, _other(one, example))
         for place, one in enumerate(found)
-        if one is not None and one.kind not in fitting
+        if one.kind not in fitting
     )
     names = _names(example, example.numbers)
     if kind == "many":
@@ -206,23 +113,17 @@ def settle(
     return ImageBands(keys, used, None, names, problems, example)
 
 
-def _as_chosen(
-    found: Sequence[FileBands | None],
-    known: Sequence[FileBands],
-    chosen: tuple[BandKey, ...],
-) -> ImageBands:
+def _as_chosen(found: Sequence[FileBands], chosen: tuple[BandKey, ...]) -> ImageBands:
     """Find the chosen bands in each file."""
     problems: list[tuple[int, str]] = []
     numbers: dict[FileBands, tuple[int, ...]] = {}
     for place, one in enumerate(found):
-        if one is None:
-            continue
         try:
             numbers[one] = find_numbers(one.marks, chosen, "")
         except ImageError as error:
             problems.append((place, error.message))
-    having = [one for one in known if one in numbers]
-    example = _most(having or known)
+    having = [one for one in found if one in numbers]
+    example = _most(having or found)
     names = _names(example, example.numbers)
     plain = all(n == one.colors and len(n) == _SHOWN for one, n in numbers.items())
     if having and plain and all(one.kind == "colors" for one in having):
@@ -294,9 +195,7 @@ def scaled_set(folder: Path, fingerprint: str, bands: ImageBands) -> BandSet | N
     """
     if bands.example is None or bands.question is not None or not bands.images:
         return None
-    found = read_files(folder, fingerprint, bands.images)
-    known = [(path, one) for path, one in zip(bands.images, found, strict=True) if one]
-    kinds = {one.samples for _, one in known}
+    kinds = {one.samples for one in bands.files}
     samples = bands.example.samples
     if bands.keys is None and (len(kinds) > 1 or samples == "8-bit"):
         return None
@@ -305,6 +204,7 @@ def scaled_set(folder: Path, fingerprint: str, bands: ImageBands) -> BandSet | N
     remembered = known_record(memory, BandSet)
     if remembered is not None:
         return remembered
+    known = zip(bands.images, bands.files, strict=True)
     alike = [(path, one) for path, one in known if one.samples == samples]
     made = _measured(alike, bands, samples)
     with suppress(StorageError):

@@ -144,6 +144,8 @@ def sidecar(source: OpenSource, names: Iterable[str], limit_bytes: int) -> Path 
     for name in names:
         place = f"{folder}{name}"  # plain texts: this is asked for every picture
         try:
+            if not os.access(place, os.F_OK):  # cheaper than an error
+                continue
             facts = os.lstat(place)
         except (OSError, ValueError):
             continue

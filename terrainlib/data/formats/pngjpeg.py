@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from terrainlib.data.formats.bands import Marks, picture_marks
+from terrainlib.data.formats.bands import FileBands, Marks, picture_marks
 from terrainlib.data.formats.place import turning, world_place
 from terrainlib.data.formats.raster import (
     ALPHA_NOTE,
@@ -190,7 +190,10 @@ _WIDE_MODES: Final = {
 
 def read_grid(source: OpenSource) -> Grid:
     """Return the size of a picture and where it lies, from the header alone."""
-    image = _open(source)
+    return _grid(_open(source), source)
+
+
+def _grid(image: Image.Image, source: OpenSource) -> Grid:
     place, _ = world_place(source, image.height, image.width)
     turned, _ = turning(place, _orientation(image), _EXIF)
     sides = image.size if turned in SIDEWAYS else image.size[::-1]
@@ -199,7 +202,10 @@ def read_grid(source: OpenSource) -> Grid:
 
 def read_marks(source: OpenSource) -> tuple[list[Marks], str]:
     """Return from the header what the bands are, and their samples' type."""
-    image = _open(source)
+    return _marks(_open(source), source)
+
+
+def _marks(image: Image.Image, source: OpenSource) -> tuple[list[Marks], str]:
     header = read_header(source.handle) if source.kind == "PNG" else None
     wide = header is not None and header.bits == 16
     marks = picture_marks(1 if image.mode in _ONE_BAND else 3)
@@ -208,18 +214,23 @@ def read_marks(source: OpenSource) -> tuple[list[Marks], str]:
     return marks, "uint16" if wide else "uint8"
 
 
-def check_intact(source: OpenSource) -> None:
+def check_intact(source: OpenSource) -> tuple[Grid, FileBands]:
     """Refuse a file that is cut off or damaged, as cheaply as that can be told.
+
+    Returns:
+        What `read_grid` does, and its bands.
 
     Raises:
         ImageError: If it is.
     """
     image = _open(source)
+    grid, (marks, dtype) = _grid(image, source), _marks(image, source)
     if source.kind == "JPEG":
         image.draft("L", (max(1, image.width // 8), max(1, image.height // 8)))
         _load(image, source)
     else:
         _require_whole(image, source)
+    return grid, FileBands.of(marks, dtype, int(np.iinfo(dtype).max))
 
 
 def decode(source: OpenSource) -> Raster:

@@ -90,6 +90,7 @@ def open_source(
             another format.
     """
     name = source_name(source, name)
+    source = Path(source) if isinstance(source, str) else source
     with _open(source, name) as handle:
         size = handle.seek(0, io.SEEK_END)
         handle.seek(0)
@@ -97,7 +98,7 @@ def open_source(
             raise ImageError("the file is empty. Copy or download it again.", file=name)
         kind = _kind(handle.read(8), name)
         handle.seek(0)
-        path = None if isinstance(source, bytes) else Path(source).absolute()
+        path = None if isinstance(source, bytes) else source.absolute()
         large = in_parts and kind == "TIFF" and path is not None
         limit = MAX_PARTS_GB * 1000 if large else MAX_FILE_MB
         if size > limit * 1_000_000:
@@ -111,8 +112,10 @@ def open_source(
 
 def source_name(source: ImageSource, name: str | None) -> str:
     """Return the name to use in messages, without folders."""
-    text = name or ("image" if isinstance(source, bytes) else PurePath(source).name)
-    text = "".join(c if c.isprintable() else "?" for c in PurePath(text).name)
+    named = name or ("image" if isinstance(source, bytes) else source)
+    text = (PurePath(named) if isinstance(named, str) else named).name
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else "?" for c in text)
     if len(text) > MAX_NAME_CHARACTERS:
         text = text[: MAX_NAME_CHARACTERS - 1] + "…"
     return text or "image"
@@ -174,7 +177,7 @@ def open_regular(path: Path | str, name: str) -> Iterator[BinaryIO]:
         ImageError: If there is no such file, or it is none of that kind.
     """
     try:
-        mode = Path(path).lstat().st_mode
+        mode = os.lstat(path).st_mode
         regular = stat.S_ISREG(mode)
         handle = os.fdopen(os.open(path, _OPEN_FLAGS), "rb") if regular else None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from PIL import Image
 from terrainlib.data import check
 from terrainlib.data import dataset as dataset_module
 from terrainlib.data.dataset import Dataset, open_dataset, read_pair
+from terrainlib.data.formats import source
 from terrainlib.data.layout import Problem
 from terrainlib.data.palette import KAGGLE_CLASSES, TerrainClass, save_classes
 from terrainlib.errors import DatasetError, ImageError
@@ -498,6 +500,21 @@ def test_an_unchanged_folder_is_not_checked_again(
     monkeypatch.setattr(check, "read_raw_mask", fail)
     monkeypatch.setattr(check, "check_intact", fail)
     assert open_dataset(tiny_dataset) == first
+
+
+def test_a_check_opens_each_file_once(
+    tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+    opening = source.open_regular
+
+    def counted(path: Path, name: str) -> Any:
+        names.append(name)
+        return opening(path, name)
+
+    monkeypatch.setattr(source, "open_regular", counted)
+    open_dataset(tiny_dataset)
+    assert sorted(names) == sorted(path.name for path in tiny_dataset.iterdir())
 
 
 def test_a_changed_file_is_checked_again(tiny_dataset: Path) -> None:
