@@ -293,10 +293,11 @@ def _distinct(
     starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
     lengths = np.diff(np.append(starts, len(flat)))
     inside = known[starts]
-    keys, places = np.unique(flat[starts][inside], return_inverse=True)
+    values = flat[starts][inside]
+    keys = np.unique(values)
     small = np.uint8 if len(keys) < NO_DATA else np.uint32
     runs = np.zeros(len(starts), small)
-    runs[inside] = places.ravel() + 1
+    runs[inside] = np.searchsorted(keys, values) + 1
     counts = np.bincount(runs, lengths, len(keys) + 1)[1:].astype(np.int64)
     return keys, np.repeat(runs, lengths).reshape(pixels.shape), counts
 
