@@ -284,6 +284,7 @@ def test_what_reading_raises_is_raised_and_finished_bands_stay(random_models):
 
     class Torn:
         name, height, width = "torn.tif", 1500, 300
+        bands = 3
         notes: tuple[str, ...] = ()
         georeference = None
 
@@ -314,6 +315,7 @@ def test_rows_are_read_once_and_few_are_held(random_models):
 
     class Watched:
         name, height, width = "tall.tif", 2000, 64
+        bands = 3
         notes: tuple[str, ...] = ()
         georeference = None
 

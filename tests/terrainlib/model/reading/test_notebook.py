@@ -257,7 +257,7 @@ def flat() -> keras.Model:
             lambda: plain((SIZE, SIZE, 3), 3, "relu"),
             r"gives 3 output channels \(relu\)",
         ),
-        (lambda: plain((10, 10, 3), 3, "sigmoid"), "image size must be 16 to 1024"),
+        (lambda: plain((10, 10, 3), 3, "sigmoid"), "image size must be 16 to 8192"),
         (flat, "no U-Net: 0 poolings"),
     ],
 )
