@@ -41,7 +41,8 @@ from terrainlib.model.machine import (
 )
 
 OWN_SIZE_PX: Final = 160
-PASSES: Final = 20
+MOST_PASSES: Final = 50
+_PX_A_PASS: Final = 32 / 3  # of the working size; docs/recipe.md, "Large tiles"
 MIN_STEPS: Final = 8
 BY_THE_USER: Final = "As you set it."
 
@@ -222,7 +223,16 @@ def _in_time(config: TrainingConfig, data: TrainingData, machine: Machine) -> bo
     if config.network.image_size <= OWN_SIZE_PX or machine.gpu_memory is not None:
         return True
     seconds = 60 * (config.minutes or DEFAULT_MINUTES)
-    return PASSES * pass_seconds(config, data, machine) <= seconds
+    passes = passes_wanted(config.network.image_size)
+    return passes * pass_seconds(config, data, machine) <= seconds
+
+
+def passes_wanted(image_size: int) -> float:
+    """Return how often each pixel should be seen, by the working size in px.
+
+    The less of an image a crop shows, the more often.
+    """
+    return min(MOST_PASSES, image_size / _PX_A_PASS)
 
 
 def _with_crop(config: TrainingConfig, bounds: Sizes) -> tuple[TrainingConfig, str]:
