@@ -77,7 +77,8 @@ def require_heights(
     if config.height and heights is None:
         raise InputError(
             "this model needs the heights beside the image, and there are none. Give a "
-            "height file of the image's size, or use a model for images alone.",
+            "height file that covers the image (--height-file on the command line), or "
+            "use a model for images alone.",
             file=file,
         )
 
