@@ -13,8 +13,8 @@ import numpy as np
 from benchmarks._pairs import config_of, iou_list, split_pairs
 from benchmarks._worker import Channel
 from terrainlib.data.sample import open_sample
+from terrainlib.model.learning.epochs import train
 from terrainlib.model.learning.reports import EpochLog, Predict, TrainingHooks
-from terrainlib.model.learning.training import train
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ Timed = tuple[int, float]  # images, seconds
 
 
 class OwnLoop:
-    """The steps of a training as `terrainlib.model.learning.training` takes them."""
+    """The steps of a training as `terrainlib.model.learning.epochs` takes them."""
 
     def __init__(
         self, config: TrainingConfig, pairs: PairCache, settings: dict[str, Any]

@@ -1,6 +1,5 @@
 """Charts of class shares and confusion, in the classes' own colours."""
 
-import colorsys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -11,6 +10,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from terrainlib.data.palette import Classes
+from terrainlib.ui.colors import hex_color, is_dark, text_color
 
 MAX_CLASSES_WITH_NUMBERS: Final = 12
 _ROW_HEIGHT_PX: Final = 34
@@ -97,7 +97,7 @@ def show_confusion(confusion: NDArray[np.int64], names: Sequence[str]) -> None:
             alt.Tooltip("pixels:Q", title="Pixels", format=","),
         ],
     )
-    dark = _is_dark()
+    dark = is_dark()
     ramp = ["#1d2420", "#7fc48b"] if dark else ["#f3f5f0", "#2f6b3a"]
     cells = base.mark_rect(cornerRadius=2).encode(
         color=alt.Color(
@@ -170,51 +170,4 @@ def _axis(angle: int) -> alt.Axis:
         ticks=False,
         domain=False,
         grid=False,
-    )
-
-
-def hex_color(color: tuple[int, int, int]) -> str:
-    """Return a colour as `#rrggbb`."""
-    return "#{:02x}{:02x}{:02x}".format(*color)
-
-
-def _is_dark() -> bool:
-    return st.context.theme.type == "dark"
-
-
-def text_color() -> str:
-    """Return the colour of text on the page's ground, light or dark."""
-    return "#e6ebe6" if _is_dark() else "#1d2620"
-
-
-def ground_color() -> str:
-    """Return the colour of the page's ground, light or dark."""
-    return "#121714" if _is_dark() else "#ffffff"
-
-
-def curve_colors(
-    names: tuple[str, ...], known: Mapping[str, tuple[int, int, int]]
-) -> tuple[tuple[str, str], ...]:
-    """Return name and colour of each class, `#rrggbb`.
-
-    A class without a known colour is one that is named after its colour, or gets a hue
-    of its own.
-    """
-    colors = []
-    for number, name in enumerate(names):
-        if name in known:
-            colors.append((name, hex_color(known[name])))
-        elif _is_hex_color(name):
-            colors.append((name, name.lower()))
-        else:
-            parts = colorsys.hls_to_rgb(number * 0.381966 % 1.0, 0.5, 0.55)
-            hue = "".join(f"{round(part * 255):02x}" for part in parts)
-            colors.append((name, f"#{hue}"))
-    return tuple(colors)
-
-
-def _is_hex_color(name: str) -> bool:
-    digits = name[1:].lower()
-    return (
-        name[:1] == "#" and len(digits) == 6 and set(digits) <= set("0123456789abcdef")
     )

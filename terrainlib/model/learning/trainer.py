@@ -1,6 +1,6 @@
 """One network being trained: the step, the averaged weights, the validation.
 
-The loop over epochs is in `training`. It loads TensorFlow.
+The loop over epochs is in `epochs`. It loads TensorFlow.
 """
 
 import logging

@@ -45,7 +45,7 @@ def train_on_all(
         StorageError: If the model cannot be written.
     """
     from terrainlib.model.calibration import fold_temperature
-    from terrainlib.model.learning.training import train
+    from terrainlib.model.learning.epochs import train
     from terrainlib.model.reading.writer import KERAS_FILE, save_model
 
     run, record, dataset = _judged(run_dir)

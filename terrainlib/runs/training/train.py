@@ -120,7 +120,7 @@ class _Training:
 
     def _train(self, material: Material, writer: PreviewWriter) -> "TrainingResult":
         self._report.update(message="Loading TensorFlow")
-        from terrainlib.model.learning.training import train  # TensorFlow, at last
+        from terrainlib.model.learning.epochs import train  # TensorFlow, at last
 
         names = tuple(entry.name for entry in material.dataset.classes)
 

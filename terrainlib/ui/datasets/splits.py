@@ -18,7 +18,7 @@ from terrainlib.model.config import TrainingConfig
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.training.material import SPLIT_FILE, read_split
 from terrainlib.ui import cached
-from terrainlib.ui.charts import hex_color
+from terrainlib.ui.colors import hex_color
 from terrainlib.ui.page import pick_one, swatch
 from terrainlib.ui.text import duration, md_escape
 

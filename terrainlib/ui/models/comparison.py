@@ -10,7 +10,7 @@ import streamlit as st
 from terrainlib.metrics import OF_CLASSES
 from terrainlib.model.card import Score, ScoresOfClasses
 from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
-from terrainlib.ui.charts import curve_colors, ground_color, text_color
+from terrainlib.ui.colors import curve_colors, ground_color, text_color
 from terrainlib.ui.text import md_escape
 
 WHAT_IT_IS: Final = (

@@ -2,7 +2,7 @@
 
 A chart holds no data: its description stays the same from epoch to epoch and only the
 rows change, so that the browser adds a point instead of drawing the chart anew. The
-colours of classes are those of `ui.charts.curve_colors`.
+colours of classes are those of `ui.colors.curve_colors`.
 """
 
 import copy

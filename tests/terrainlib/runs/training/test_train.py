@@ -239,7 +239,7 @@ def test_a_training_that_fails_says_why_in_its_status(
     raised: type[Exception],
     message: str,
 ) -> None:
-    monkeypatch.setattr("terrainlib.model.learning.training.train", _raiser(error))
+    monkeypatch.setattr("terrainlib.model.learning.epochs.train", _raiser(error))
     path = new_run(tiny_dataset)
     with caplog.at_level(logging.CRITICAL), pytest.raises(raised):
         run_training(path)
@@ -263,7 +263,7 @@ def test_data_that_changed_since_the_start_are_not_trained_on(
 ) -> None:
     path = new_run(tiny_dataset)
     monkeypatch.setattr(
-        "terrainlib.model.learning.training.train",
+        "terrainlib.model.learning.epochs.train",
         _raiser(TrainingError("the power is off.")),
     )
     with pytest.raises(TrainingError):

@@ -5,7 +5,7 @@ import pytest
 
 from terrainlib.metrics import OF_CLASSES
 from terrainlib.runs.training.pixelscore import PixelScore
-from terrainlib.ui.charts import curve_colors
+from terrainlib.ui.colors import curve_colors
 from terrainlib.ui.training import charts
 from terrainlib.ui.training.charts import compare_spec, compare_table
 from terrainlib.ui.training.curves import describe

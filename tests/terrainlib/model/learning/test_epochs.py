@@ -13,6 +13,7 @@ from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.errors import RunError, TrainingError
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.learning import checkpoint, training
+from terrainlib.model.learning.epochs import train
 from terrainlib.model.learning.reports import (
     EpochLog,
     Predict,
@@ -21,7 +22,6 @@ from terrainlib.model.learning.reports import (
     TrainingResult,
 )
 from terrainlib.model.learning.trainer import Trainer, Validation
-from terrainlib.model.learning.training import train
 from tests.conftest import more
 from tests.terrainlib.model.conftest import make_pairs, make_sized_pairs
 

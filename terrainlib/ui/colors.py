@@ -1,0 +1,54 @@
+"""Colours of charts: of the classes, of text, and of the page, light or dark."""
+
+import colorsys
+from collections.abc import Mapping
+
+import streamlit as st
+
+
+def hex_color(color: tuple[int, int, int]) -> str:
+    """Return a colour as `#rrggbb`."""
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
+def is_dark() -> bool:
+    """Return whether the page is shown in its dark theme."""
+    return st.context.theme.type == "dark"
+
+
+def text_color() -> str:
+    """Return the colour of text on the page's ground, light or dark."""
+    return "#e6ebe6" if is_dark() else "#1d2620"
+
+
+def ground_color() -> str:
+    """Return the colour of the page's ground, light or dark."""
+    return "#121714" if is_dark() else "#ffffff"
+
+
+def curve_colors(
+    names: tuple[str, ...], known: Mapping[str, tuple[int, int, int]]
+) -> tuple[tuple[str, str], ...]:
+    """Return name and colour of each class, `#rrggbb`.
+
+    A class without a known colour is one that is named after its colour, or gets a hue
+    of its own.
+    """
+    colors = []
+    for number, name in enumerate(names):
+        if name in known:
+            colors.append((name, hex_color(known[name])))
+        elif _is_hex_color(name):
+            colors.append((name, name.lower()))
+        else:
+            parts = colorsys.hls_to_rgb(number * 0.381966 % 1.0, 0.5, 0.55)
+            hue = "".join(f"{round(part * 255):02x}" for part in parts)
+            colors.append((name, f"#{hue}"))
+    return tuple(colors)
+
+
+def _is_hex_color(name: str) -> bool:
+    digits = name[1:].lower()
+    return (
+        name[:1] == "#" and len(digits) == 6 and set(digits) <= set("0123456789abcdef")
+    )
