@@ -35,6 +35,7 @@ def upload(page: Page, file: Path) -> None:
 
 
 def download(page: Page, label: str) -> np.ndarray:
+    wait_for_run(page)  # a click while buttons are drawn anew is lost
     with page.expect_download() as caught:
         page.get_by_role("button", name=label).click()
     data = np.frombuffer(Path(caught.value.path()).read_bytes(), np.uint8)
