@@ -12,7 +12,7 @@ from terrainlib.data.cache import PairCache
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.errors import RunError, TrainingError
 from terrainlib.model.config import TrainingConfig
-from terrainlib.model.learning import checkpoint, training
+from terrainlib.model.learning import checkpoint, epochs
 from terrainlib.model.learning.epochs import train
 from terrainlib.model.learning.reports import (
     EpochLog,
@@ -284,10 +284,10 @@ def test_a_budget_counts_from_when_it_began_but_leaves_half_for_the_training(
     monkeypatch.setattr("time.monotonic", lambda: 1000.0)
     minutes = config(epochs=None, minutes=1)
 
-    assert training._start(minutes, begun=990.0) == 990
-    assert training._start(minutes, begun=100.0) == 970
-    assert training._start(minutes, begun=None) == 1000
-    assert training._start(config(), begun=990.0) == 1000
+    assert epochs._start(minutes, begun=990.0) == 990
+    assert epochs._start(minutes, begun=100.0) == 970
+    assert epochs._start(minutes, begun=None) == 1000
+    assert epochs._start(config(), begun=990.0) == 1000
 
 
 def test_a_budget_in_minutes_is_used_up_and_kept(
