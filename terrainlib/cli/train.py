@@ -114,8 +114,9 @@ def _begun(options: argparse.Namespace, count: Progress) -> Path:
 def _start_path(options: argparse.Namespace) -> str | None:
     """Return the model to start from as any process finds it."""
     model: str | None = options.start_from
-    known = model is None or model in EMBEDDED_MODELS
-    return model if known or model is None else str(Path(model).resolve())
+    if model is None or model in EMBEDDED_MODELS:
+        return model
+    return str(Path(model).resolve())
 
 
 def _continued(options: argparse.Namespace, _count: Progress) -> Path:

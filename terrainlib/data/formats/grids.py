@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data.formats.raster import Georeference, Grid, whole
+from terrainlib.data.formats.raster import Georeference, Grid, moved_transform, whole
 from terrainlib.data.formats.tiff import faults
 from terrainlib.errors import ImageError
 from terrainlib.types import Window
@@ -295,10 +295,7 @@ def _moved(place: Georeference, window: Window) -> Any:
     """Return the transform of a window."""
     from rasterio import Affine
 
-    rows, columns = window
-    a, b, c, d, e, f = place.transform
-    x, y = columns.start, rows.start
-    return Affine(a, b, a * x + b * y + c, d, e, d * x + e * y + f)
+    return Affine(*moved_transform(place.transform, window))
 
 
 def _places(

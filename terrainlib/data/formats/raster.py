@@ -94,6 +94,13 @@ ALPHA_NOTE: Final = "alpha dropped; fully transparent pixels have no data"
 Transform = tuple[float, float, float, float, float, float]
 
 
+def moved_transform(transform: Transform, window: Window) -> Transform:
+    """Return the transform of a window of a grid, by that of the whole."""
+    a, b, c, d, e, f = transform
+    y, x = (part.start for part in window)
+    return a, b, a * x + b * y + c, d, e, d * x + e * y + f
+
+
 @dataclass(frozen=True, slots=True)
 class Georeference:
     """Where pixels lie on the Earth.

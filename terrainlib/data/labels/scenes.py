@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from terrainlib.data.formats import pngjpeg
 from terrainlib.data.formats.place import tiff_place
-from terrainlib.data.formats.raster import Georeference, whole
+from terrainlib.data.formats.raster import Georeference, moved_transform, whole
 from terrainlib.data.formats.source import damaged, open_source
 from terrainlib.data.formats.tiff import OpenTiff, faults, open_tiff
 from terrainlib.errors import ignored_warnings
@@ -153,10 +153,7 @@ def part_place(
     """Return the reference system (WKT) and transform of a part of a grid."""
     if georeference is None:
         return None
-    a, b, c, d, e, f = georeference.transform
-    row, column = window[0].start, window[1].start
-    moved = (a, b, c + a * column + b * row, d, e, f + d * column + e * row)
-    return georeference.crs_wkt, moved
+    return georeference.crs_wkt, moved_transform(georeference.transform, window)
 
 
 def write_part(
