@@ -1,5 +1,6 @@
-"""The embedded sample as the benchmarks take it. No TensorFlow, no PyTorch."""
+"""The pairs that the benchmarks learn from. No TensorFlow, no PyTorch."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,8 @@ from numpy.typing import NDArray
 
 from terrainlib import metrics
 from terrainlib.data.cache import PairCache, build_cache
+from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.sample import open_sample
-from terrainlib.data.splits import Split
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.inputs import network_input
 
@@ -42,13 +43,19 @@ def config_of(options: dict[str, Any]) -> TrainingConfig:
     return TrainingConfig.from_dict(options["config"])
 
 
+def dataset_of(options: dict[str, Any]) -> Dataset:
+    """Return the data set that a worker was told: `data`, or the embedded sample."""
+    folder = options.get("data")
+    return open_sample() if folder is None else open_dataset(Path(folder))
+
+
 def split_pairs(
     options: dict[str, Any], config: TrainingConfig
 ) -> tuple[PairCache, PairCache]:
     """Return the training and validation pairs of the split that a worker was told."""
-    split = Split.from_dict(options["split"])
-    pairs = sample_pairs(config)
-    return pairs.subset(split.train), pairs.subset(split.validation)
+    split = options["split"]
+    pairs = build_cache(dataset_of(options), config.network.image_size)
+    return pairs.subset(split["train"]), pairs.subset(split["validation"])
 
 
 def miou_of(

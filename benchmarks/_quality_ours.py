@@ -1,7 +1,8 @@
 """A training of ours, reported epoch by epoch. A worker's module.
 
-The options it is told: `config` (the training) and `split`. The clock starts when the
-pairs lie in memory, before the network is built.
+The options it is told: `config` (the training), `split` and `data` (a folder; without
+it the embedded sample). The clock starts when the pairs lie in memory, before the
+network is built.
 """
 
 import tempfile
@@ -10,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks._pairs import config_of, iou_list, split_pairs
+from benchmarks._pairs import config_of, dataset_of, iou_list, split_pairs
 from benchmarks._worker import Channel
-from terrainlib.data.sample import open_sample
 from terrainlib.model.learning.epochs import train
 from terrainlib.model.learning.reports import EpochLog, Predict, TrainingHooks
 
@@ -22,7 +22,7 @@ def main() -> None:
     channel = Channel()
     config = config_of(channel.options)
     train_pairs, validation_pairs = split_pairs(channel.options, config)
-    classes = open_sample().classes
+    classes = dataset_of(channel.options).classes
     with tempfile.TemporaryDirectory(prefix="terrain-benchmark-") as folder:
         begun = time.monotonic()
 

@@ -8,9 +8,8 @@ import time
 
 import numpy as np
 
-from benchmarks._pairs import config_of, miou_of, split_pairs
+from benchmarks._pairs import config_of, dataset_of, miou_of, split_pairs
 from benchmarks._worker import Channel
-from terrainlib.data.sample import open_sample
 from terrainlib.model.pixelclassifier import classifier_input, fit_pixel_classifier
 
 
@@ -19,7 +18,7 @@ def main() -> None:
     channel = Channel()
     config = config_of(channel.options)
     train_pairs, pairs = split_pairs(channel.options, config)
-    height, classes = config.network.height, open_sample().classes
+    height, classes = config.network.height, dataset_of(channel.options).classes
     begun = time.monotonic()
     model = fit_pixel_classifier(train_pairs, classes, height=height, seed=config.seed)
     rgb = np.asarray(pairs.images, np.float32) / np.float32(255)
