@@ -328,6 +328,7 @@ def pick_part(record: ModelRecord | None, dataset: Dataset, key: str) -> str:
         {part: f"{labels[part]} ({count:,})" for part, count in parts.items()},
         f"{key}_part_{'_'.join(parts)}",
         help="Held out: pairs that the model did not train on, the honest test.",
+        query="pairs",
     )
     if "validation" not in parts:
         st.caption(TRAINED_HERE if learnt_from(record, dataset) else NOT_TRAINED_HERE)
