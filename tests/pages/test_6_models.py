@@ -118,7 +118,7 @@ def upload(page: AppTest, name: str, data: bytes) -> AppTest:
 
 
 def texts(page: AppTest) -> str:
-    parts: list[Any] = [*page.markdown, *page.caption, *page.subheader]
+    parts: list[Any] = [*page.markdown, *page.caption, *page.header]
     parts += [*page.info, *page.error, *page.success, *page.warning]
     titles = [str(item.proto.title) for item in (*page.info, *page.error)]
     return "\n".join([*(str(part.value) for part in parts), *titles]).replace("\\", "")
@@ -131,7 +131,7 @@ def names(page: AppTest) -> list[str]:
 
 def shown(page: AppTest) -> str:
     """Return the title of the card."""
-    (title,) = page.subheader
+    (title,) = page.header
     return title.value.replace("\\", "")
 
 

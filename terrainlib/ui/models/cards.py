@@ -111,7 +111,7 @@ def show_model_card(
         default: Id of the app's default.
     """
     with st.container(border=True, key=f"models_card_{entry.id}"):
-        st.subheader(md_escape(entry.title), anchor=False)
+        st.header(md_escape(entry.title), anchor=False)
         with st.container(horizontal=True):
             if entry.id == default:
                 st.badge("the app's default", icon=":material/star:", color="green")
