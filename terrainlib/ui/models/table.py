@@ -137,8 +137,8 @@ def show_model_upload() -> None:
     """Show the box for a model's file, and below its button what came of it."""
     with st.expander("Add a model from a file", icon=":material/upload_file:"):
         st.caption(
-            "A `.keras` or `.h5` file saved by this app, or the original notebook's "
-            "`TerrainMaskGenerator.h5`. Files are read as data; nothing in them is run."
+            "A .keras or .h5 file saved by this app, or the original notebook's "
+            "TerrainMaskGenerator.h5. Files are read as data; nothing in them is run."
         )
         upload = st.file_uploader(
             "Model file",
