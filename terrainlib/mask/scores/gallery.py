@@ -81,7 +81,7 @@ class PredictionStore:
 
         None where it gives colours: their confidence means nothing.
         """
-        return _read_png(self.path(identifier, _CONFIDENCE, "png"))
+        return _read_png(self.path(identifier, _CONFIDENCE, "sure.png"))
 
     def read_counts(self, identifier: str) -> PairScore | None:
         """Return what was counted on an image; None where it is not there."""
@@ -117,7 +117,7 @@ class PredictionStore:
         if result.margins is not None:
             small = shrink(result.margins, _CONFIDENCE_PX, nearest=True)
             rough = small // _CONFIDENCE_STEP * _CONFIDENCE_STEP
-            path = self.path(result.score.id, _CONFIDENCE, "png")
+            path = self.path(result.score.id, _CONFIDENCE, "sure.png")
             files.write_bytes(path, encode_png(rough))
         files.write_bytes(self._path(result.score.id), data)
 

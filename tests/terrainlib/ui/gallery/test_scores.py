@@ -17,11 +17,11 @@ from tests.conftest import PAGE_TIMEOUT_S
 
 
 def _script(sure: bool = True, leak: str = "random: may leak") -> None:
-    import numpy as np
-
     from datetime import UTC, datetime
     from pathlib import Path
     from typing import Any, cast
+
+    import numpy as np
 
     from terrainlib.data.palette import KAGGLE_CLASSES
     from terrainlib.mask.scores.evaluation import Evaluation
