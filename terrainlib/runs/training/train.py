@@ -8,11 +8,12 @@ it does can be read in the run folder while it does it: after each epoch a row o
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from terrainlib.errors import RunError, TrainingError
+from terrainlib.errors import RunError, StoppedError, TrainingError
 from terrainlib.model.learning.reports import (
     EpochLog,
     Predict,
@@ -22,7 +23,7 @@ from terrainlib.model.learning.reports import (
 from terrainlib.runs.folder import CHECKPOINTS, METRICS_FILE, Run, read_run
 from terrainlib.runs.report import Report, ending_in_words, last_words
 from terrainlib.runs.slot import RUN_SLOT
-from terrainlib.runs.status import RunStatus, StoredState
+from terrainlib.runs.status import UNBEGUN, RunStatus, StoredState
 from terrainlib.runs.training.material import Material, read_material, require_memory
 from terrainlib.runs.training.metrics import MetricsTable
 from terrainlib.runs.training.pixelprocess import PixelScoreProcess, pixel_score_beside
@@ -42,6 +43,7 @@ def run_training(
     run_dir: Path,
     *,
     resume: bool = False,
+    wait: bool = False,
     on_progress: Callable[[RunStatus], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     pixel_score: bool = True,
@@ -51,6 +53,7 @@ def run_training(
     Args:
         run_dir: A run folder made by `create_run`.
         resume: Go on from the last checkpoint, if there is one.
+        wait: Wait in the queue while another training is at work.
         on_progress: Called with the status when it changes, at most ten times a second.
         should_stop: Asked before each step, beside the file `stop` in the folder.
         pixel_score: Measure the pixel classifier on the same split meanwhile, in a
@@ -63,18 +66,18 @@ def run_training(
         TerrainError: As the folder's status then says.
     """
     run = read_run(run_dir)
-    if not resume and (run.status.state != "starting" or run.status.epoch):
+    if not resume and (run.status.state not in UNBEGUN or run.status.epoch):
         raise RunError(
             "was trained before. Resume it, or start a new run.", file=run.path.name
         )
-    begun = time.monotonic()
     begin = replace(run.status, state="starting", message="Starting")
     with (
-        RUN_SLOT.working(run),
+        suppress(StoppedError),  # while it waited
+        RUN_SLOT.working(run, wait=wait, should_stop=should_stop),
         Report(run.path, begin, on_progress) as report,
         ending_in_words(report),
     ):
-        training = _Training(run, report, should_stop, resume, begun)
+        training = _Training(run, report, should_stop, resume, time.monotonic())
         training.work(pixel_score=pixel_score)
     return read_run(run_dir)
 
