@@ -449,7 +449,7 @@ def test_a_crashed_training_says_so_and_can_be_resumed(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ):
     resumed: list[Path] = []
-    monkeypatch.setattr(launcher, "resume", lambda path, wait: resumed.append(path))
+    monkeypatch.setattr(launcher, "resume", lambda path, **_: resumed.append(path))
     path = craft_run(data, state="crashed", epochs=2)
     page = open_page(run=path.name)
     assert "the training process is gone" in texts(page)
