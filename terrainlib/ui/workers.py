@@ -297,10 +297,11 @@ def show_buttons(page: WorkerPage, folder: Run | Job) -> None:
 
 
 def show_facts(folder: Run | Job, facts: Sequence[str]) -> None:
-    """Show a line of facts, the last of which is when it was started."""
+    """Show a line of facts, the last of which is when it was asked for."""
     moment = parse_time(folder.config.created)
     zone = st.context.timezone
-    started = [f"started {date_text(moment, zone)}"] if moment else []
+    verb = "queued" if folder.state == "waiting" else "started"
+    started = [f"{verb} {date_text(moment, zone)}"] if moment else []
     st.caption(md_escape(" · ".join([*facts, *started])))
 
 
