@@ -58,6 +58,35 @@ def show_mask(made: MadeMask) -> None:
     show_result(made)
 
 
+def show_studio() -> None:
+    """Let people choose an image and a model, and show the mask."""
+    show_active_strip()
+
+    left, right = st.columns(2, gap="medium")
+    with left:
+        source = pick_source()
+    with right:
+        entry = pick_entry(state.STUDIO_MODEL)
+    if entry is None:
+        return
+    with left:
+        chosen = pick_input(
+            source, needs_height=needs_height(entry), bands=band_set(entry)
+        )
+
+    if chosen is None:
+        pass
+    elif not chosen.fits_live_view(class_count(entry)):
+        show_new_job(chosen, entry)
+    elif mask_wanted() or kept_mask(chosen.picture, chosen.height, entry.model):
+        mask = predict(chosen, entry.model)
+        if mask is not None:
+            show_mask(mask)
+    else:
+        show_before(chosen)
+    show_earlier_jobs()
+
+
 page_header(
     "Mask studio",
     "Turn an image into a terrain mask, sharpen it while you watch, take it with you.",
@@ -68,27 +97,5 @@ show_notice()
 watched = watched_name()
 if watched is not None:
     show_watched(watched)
-    st.stop()
-show_active_strip()
-
-left, right = st.columns(2, gap="medium")
-with left:
-    source = pick_source()
-with right:
-    entry = pick_entry(state.STUDIO_MODEL)
-if entry is None:
-    st.stop()
-with left:
-    chosen = pick_input(source, needs_height=needs_height(entry), bands=band_set(entry))
-
-if chosen is None:
-    pass
-elif not chosen.fits_live_view(class_count(entry)):
-    show_new_job(chosen, entry)
-elif mask_wanted() or kept_mask(chosen.picture, chosen.height, entry.model):
-    mask = predict(chosen, entry.model)
-    if mask is not None:
-        show_mask(mask)
 else:
-    show_before(chosen)
-show_earlier_jobs()
+    show_studio()

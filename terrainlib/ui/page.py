@@ -16,6 +16,7 @@ from terrainlib.ui import state
 from terrainlib.ui.text import md_escape
 
 APP_NAME = "Terrain Mask Generator"
+SIDEBAR_PX: Final = 210
 _WAY = (
     (state.HOME_PAGE, "Home", ":material/landscape:"),
     (state.DATASET_PAGE, "Dataset preview", ":material/photo_library:"),
@@ -32,13 +33,15 @@ def page_header(title: str, intro: str, *, icon: str = ":material/landscape:") -
         page_title=title if title == APP_NAME else f"{title} · {APP_NAME}",
         page_icon=icon,
         layout="wide",
+        initial_sidebar_state=SIDEBAR_PX,
     )
     _sweep_once()
     with st.sidebar:  # Streamlit's own list would call home by its file's name
         for page, label, page_icon in _WAY:
             st.page_link(page, label=label, icon=page_icon)
-    st.title(title, anchor=False)
-    st.markdown(f":gray[{intro}]")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.title(title, anchor=False, width="content")
+        st.markdown(f":gray[{intro}]", width="content")
 
 
 @st.cache_resource(show_spinner=False)
