@@ -48,7 +48,7 @@ def test_the_scenes_are_georeferenced_and_have_heights_on_the_same_grid() -> Non
 
 
 def test_its_shared_ground_is_known_without_a_search(sample: Dataset) -> None:
-    # After a change of the search: `write_ready_made(open_sample())` of `data.overlaps`.
+    # After a change of the search call `data.overlaps.write_ready_made`.
     known = known_overlaps(sample)
     assert known is not None
     assert len(known.pairs) > 1_000
