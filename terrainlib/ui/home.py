@@ -42,7 +42,7 @@ def show_home() -> None:
         "Turn satellite images into terrain masks with a U-Net that you train, judge "
         "and apply in the browser.",
     )
-    st.subheader("Try it now", anchor=False)
+    st.header("Try it now", anchor=False)
     st.markdown(
         "Drag the divider to compare image and mask. Drag **Sharpening** and watch the "
         "mask change."
@@ -53,9 +53,9 @@ def show_home() -> None:
         label="**Use your own image in the mask studio**",
         icon=":material/arrow_forward:",
     )
-    st.subheader("The way through", anchor=False)
+    st.header("The way through", anchor=False)
     _show_way()
-    st.subheader("What is here", anchor=False)
+    st.header("What is here", anchor=False)
     _show_inventory()
 
 

@@ -17,6 +17,12 @@ from terrainlib.ui.text import md_escape
 
 APP_NAME = "Terrain Mask Generator"
 SIDEBAR_PX: Final = 210
+# Streamlit writes what is chosen in the primary colour, which the dark page has dark
+# enough for white on it; there is no option for it.
+_STYLE: Final = """<style>
+[data-testid="stButtonGroup"] button[aria-checked="true"]:not([data-disabled]),
+[data-testid="stSliderThumbValue"] { color: inherit !important; }
+</style>"""
 _WAY = (
     (state.HOME_PAGE, "Home", ":material/landscape:"),
     (state.DATASET_PAGE, "Dataset preview", ":material/photo_library:"),
@@ -36,6 +42,7 @@ def page_header(title: str, intro: str, *, icon: str = ":material/landscape:") -
         initial_sidebar_state=SIDEBAR_PX,
     )
     _sweep_once()
+    st.html(_STYLE)
     with st.sidebar:  # Streamlit's own list would call home by its file's name
         for page, label, page_icon in _WAY:
             st.page_link(page, label=label, icon=page_icon)

@@ -247,7 +247,7 @@ def _ask_force_stop(page: WorkerPage, folder: Run | Job) -> None:
 def titled(title: str) -> Iterator[None]:
     """Show a title; the buttons of the block stand at its right."""
     with spread():
-        st.subheader(md_escape(title), anchor=False, width="content")
+        st.header(md_escape(title), anchor=False, width="content")
         with st.container(horizontal=True, width="content"):
             yield
 

@@ -73,7 +73,7 @@ def press(page: AppTest, key: str) -> AppTest:
 
 
 def texts(page: AppTest) -> str:
-    parts = [*page.markdown, *page.caption, *page.info, *page.error, *page.subheader]
+    parts = [*page.markdown, *page.caption, *page.info, *page.error, *page.header]
     titles = [str(item.proto.title) for item in (*page.info, *page.error)]
     return "\n".join([*(str(part.value) for part in parts), *titles]).replace("\\", "")
 
@@ -504,5 +504,5 @@ def test_names_from_outside_are_shown_as_they_are(data: Path):
 
     page = open_page(run=path.name)
 
-    assert page.subheader[0].value == r"\*\*\:red\[bold\]\*\* \<b\>"
+    assert page.header[0].value == r"\*\*\:red\[bold\]\*\* \<b\>"
     assert read_run(path).name == "**:red[bold]** <b>"

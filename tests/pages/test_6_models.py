@@ -115,14 +115,14 @@ def upload(page: AppTest, name: str, data: bytes) -> AppTest:
 
 
 def texts(page: AppTest) -> str:
-    parts: list[Any] = [*page.markdown, *page.caption, *page.subheader]
+    parts: list[Any] = [*page.markdown, *page.caption, *page.header]
     parts += [*page.info, *page.error, *page.success]
     titles = [str(item.proto.title) for item in (*page.info, *page.error)]
     return "\n".join([*(str(part.value) for part in parts), *titles]).replace("\\", "")
 
 
 def titles(page: AppTest) -> list[str]:
-    return [item.value.replace("\\", "") for item in page.subheader]
+    return [item.value.replace("\\", "") for item in page.header]
 
 
 def files_of_home() -> set[Path]:

@@ -138,7 +138,7 @@ def show_shared_ground(dataset: Dataset, key: str) -> None:
     """Show which patches share ground, or offer to look; nothing for a single pair."""
     if len(dataset.pairs) < 2:
         return
-    st.subheader("Shared ground", anchor=False)
+    st.header("Shared ground", anchor=False)
     st.markdown(
         ":gray[Patches cut from one map may overlap. A random split then trains and "
         "validates on the same ground, and its scores are too good: it leaks.]"

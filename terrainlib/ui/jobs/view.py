@@ -160,14 +160,14 @@ def _show_results(job: Job) -> None:
     st.caption("Choose a row to see its mask.")
     chosen = show_table(job, choose=True)
     st.markdown("**Folder of the results**")
-    st.code(str(job.folder), language=None)
+    st.code(str(job.folder), language=None, wrap_lines=True)
     if chosen is not None:
         _show_chosen(job, chosen, classes)
 
 
 def _show_chosen(job: Job, name: str, classes: Classes) -> None:
     """Show one image of a batch: its result, or why there is none."""
-    st.subheader(md_escape(name), anchor=False)
+    st.header(md_escape(name), anchor=False)
     if name in job.failures:
         st.error(md_escape(job.failures[name]), icon=":material/error:")
     for made in job.made:

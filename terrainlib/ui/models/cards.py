@@ -285,7 +285,7 @@ def show_model_card(entry: ModelEntry, *, is_default: bool) -> None:
     """Show one model."""
     with st.container(border=True, key=f"models_card_{entry.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader(md_escape(entry.title), anchor=False, width="content")
+            st.header(md_escape(entry.title), anchor=False, width="content")
             if is_default:
                 st.badge("the app's default", icon=":material/star:", color="green")
             words, icon = KINDS[entry.kind]

@@ -43,7 +43,7 @@ def show_runs(runs: list[Run], damaged: list[Damaged]) -> None:
             "Start one under New training; it is listed here from then on.",
         )
     if damaged:
-        st.subheader("Damaged folders", anchor=False)
+        st.header("Damaged folders", anchor=False)
         show_damaged(RUN_PAGE, damaged)
 
 
