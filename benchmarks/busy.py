@@ -101,7 +101,7 @@ def _train(path: Path) -> None:
         steps.append(1)
         advance(plan)
 
-    Plan.advance = counted  # type: ignore[method-assign]
+    Plan.advance = counted  # type: ignore[method-assign, assignment]
     status = run_training(path).status
     early = takewhile(lambda stage: stage.name != FIRST_EPOCH, status.stages)
     found = {

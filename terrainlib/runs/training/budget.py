@@ -94,8 +94,8 @@ def shortage(status: RunStatus, minutes: float | None) -> Shortage | None:
     words = (
         f"Other programs take about {1 - free:.0%} of this machine. In "
         f"{minutes:g} {'minute' if minutes == 1 else 'minutes'} this training reaches "
-        f"about {epochs} {'epoch' if epochs == 1 else 'epochs'}, and learns about "
-        f"{free:.0%} of what it would with the machine for itself."
+        f"about {epochs} {'epoch' if epochs == 1 else 'epochs'}, and does about "
+        f"{free:.0%} of the steps that it would with the machine for itself."
     )
     more = math.ceil(minutes / max(free, LEAST_SHARE) - minutes)
     return Shortage(words, more)

@@ -194,10 +194,10 @@ def _show_stages(run: Run) -> None:
         if name in stages:
             lines.append(stage_line(stages[name], run.status))
         elif place > passed:
-            lines.append(f"- :gray[:material/circle: {text.title}: {text.why}]")
+            lines.append(f":gray[:material/circle: {text.title}: {text.why}]")
     with st.container(border=True):
         st.markdown("**Before the first point of the curves**")
-        st.markdown("\n".join(lines))
+        st.markdown("  \n".join(lines))
 
 
 def stage_line(stage: Stage, status: RunStatus) -> str:
@@ -205,7 +205,7 @@ def stage_line(stage: Stage, status: RunStatus) -> str:
     text = STAGES.get(stage.name, StageText(md_escape(stage.name), ""))
     if stage.seconds is not None:
         took = duration(stage.seconds) if stage.seconds >= 1 else "at once"
-        return f"- :green[:material/check_circle:] {text.title} :gray[· {took}]"
+        return f":green[:material/check_circle:] {text.title} :gray[· {took}]"
     share, gone = stage.share, seconds_since(stage.begun)
     if stage.name == FIRST_EPOCH and status.steps:
         share = status.step / status.steps
@@ -214,7 +214,7 @@ def stage_line(stage: Stage, status: RunStatus) -> str:
         left = duration(gone * (1 - share) / share)
         parts = [f"{share:.0%}", f"about {left} left"]
     words = " · ".join(parts)
-    return f"- :blue[:material/pending:] **{text.title}** · {words} :gray[({text.why})]"
+    return f":blue[:material/pending:] **{text.title}** · {words} :gray[({text.why})]"
 
 
 def progress_text(run: Run, timezone: str | None) -> str:
