@@ -70,13 +70,6 @@ def empty_state(title: str, body: str, *, icon: str = ":material/info:") -> None
     st.info(body, title=title, icon=icon)
 
 
-def page_card(page: str, label: str, text: str, *, icon: str) -> None:
-    """Show a bordered card that leads to another page."""
-    with st.container(border=True, height="stretch"):
-        st.page_link(page, label=f"**{label}**", icon=icon)
-        st.markdown(f":gray[{text}]")
-
-
 def links_to_model(model_id: str, *, gallery: str, studio: str) -> None:
     """Show links that open the gallery and the studio with a model."""
     link = {"model": model_id}
