@@ -103,10 +103,8 @@ def two_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     monkeypatch.setattr(slot, "_TURN_SECONDS", 0.01)
     config = JobConfig("default", input_images([tmp_path / "one.png"]))
     jobs = [create_job(config) for _ in range(2)]
-    processes = sorted(
-        [psutil.Process(os.getpid()), *psutil.Process(os.getpid()).parents()[:1]],
-        key=lambda process: process.create_time(),
-    )
+    own = psutil.Process()
+    processes = [own.parents()[-1], own]
     for path, process in zip(jobs, processes, strict=True):
         write_process(path, process.pid)
         write_status(path, replace(read_status(path, JOB_SLOT.work), state="waiting"))
