@@ -120,9 +120,9 @@ def test_a_larger_part_computes_only_what_is_missing(painted, color_model, monke
     model, asked = color_model(split=split), []
     score_pairs = module.score_pairs
 
-    def watched(model, dataset, pairs):
+    def watched(model, dataset, pairs, **options):
         asked.append([pair.id for pair in pairs])
-        return score_pairs(model, dataset, pairs)
+        return score_pairs(model, dataset, pairs, **options)
 
     monkeypatch.setattr(module, "score_pairs", watched)
     open_gallery(model, painted, split="validation")
