@@ -100,7 +100,7 @@ def row_names(page: AppTest) -> list[str]:
 
 
 def part_box(page: AppTest) -> Any:
-    return next(b for b in page.segmented_control if b.label == "Pairs to judge it on")
+    return next(b for b in page.segmented_control if b.label == "Pairs to score it on")
 
 
 def part_labels(page: AppTest) -> list[str]:
