@@ -16,7 +16,15 @@ from terrainlib import files
 from terrainlib.runs.jobs.config import JobConfig
 from terrainlib.runs.process import find_process, read_process, seconds_since
 from terrainlib.runs.training.config import RunConfig
-from terrainlib.types import Count, Moment, Seconds, Sentence, Share, read_record
+from terrainlib.types import (
+    Count,
+    Moment,
+    Seconds,
+    Sentence,
+    Share,
+    Text,
+    read_record,
+)
 
 StoredState = Literal[
     "starting", "running", "stopping", "stopped", "finished", "failed"
@@ -49,6 +57,23 @@ _DAMAGED = f"{STATUS_FILE} is damaged"
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """What a training does before its first epoch is over, a part of it.
+
+    Attributes:
+        name: Which part.
+        begun: UTC ISO time at which it began.
+        seconds: What it took; None while it goes on.
+        share: How much of it is done, 0 to 1; None where nobody can tell.
+    """
+
+    name: Text
+    begun: Moment
+    seconds: Seconds | None = None
+    share: Share | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunStatus:
     """The contents of a training's `status.json`.
 
@@ -65,6 +90,9 @@ class RunStatus:
         heartbeat: UTC ISO time at which the worker was last seen alive.
         progressed: UTC ISO time at which the work last went on.
         message: One sentence for people; empty where there is nothing to say.
+        stages: What came before the first epoch, and that epoch.
+        free_share: Share of the processor, 0 to 1, that other programs left to it when
+            its budget in minutes began; None where nobody looked.
     """
 
     state: StoredState = "starting"
@@ -79,6 +107,8 @@ class RunStatus:
     heartbeat: Moment = ""
     progressed: Moment = ""
     message: Sentence = ""
+    stages: tuple[Stage, ...] = ()
+    free_share: Share | None = None
 
     @property
     def share(self) -> float | None:

@@ -34,6 +34,7 @@ from terrainlib.ui.datasets.bands import show_bands
 from terrainlib.ui.datasets.picker import pick_dataset
 from terrainlib.ui.datasets.splits import show_split_of_training
 from terrainlib.ui.errors import errors_shown, show_error
+from terrainlib.ui.models.picker import model_labels
 from terrainlib.ui.page import pick_one
 from terrainlib.ui.text import md_escape, plural
 from terrainlib.ui.training.view import start_run
@@ -360,10 +361,11 @@ def _ask_preset() -> str:
 def _ask_start() -> ModelEntry | None:
     """Ask for the model to start from, if any."""
     known = {entry.id: entry for entry in list_models() if entry.record is not None}
+    labels = model_labels(list(known.values()), st.context.timezone)
     chosen = st.selectbox(
         "Start from",
         [None, *known],
-        format_func=lambda name: known[name].title if name else _FROM_NOTHING,
+        format_func=lambda name: labels[name] if name else _FROM_NOTHING,
         key=f"{KEY}_start_from",
         persist_state="session",
         help="What an earlier model has learnt is taken over where it fits. That takes "
