@@ -38,6 +38,7 @@ from terrainlib.ui.models.picker import model_labels
 from terrainlib.ui.page import pick_one
 from terrainlib.ui.text import md_escape, plural
 from terrainlib.ui.training.view import start_run
+from terrainlib.ui.workers import WHEN_FREE
 
 LIGHT_NOTE: Final = (
     "Shaded relief is lit from the north-west. Mirrored and turned images are lit from "
@@ -489,16 +490,17 @@ def show_new_training(active: Run | None) -> None:
         config = ask_training(dataset)
     if active is not None:
         st.fragment(_show_busy, run_every=BUSY_SECONDS)(active.path.name)
+    busy = active is not None
     started = st.button(
-        "Start training",
+        f"Start {WHEN_FREE}" if busy else "Start training",
         key="training_start",
         type="primary",
-        icon=":material/play_arrow:",
-        disabled=active is not None or config is None,
+        icon=":material/schedule:" if busy else ":material/play_arrow:",
+        disabled=config is None,
     )
     # Not in a callback: it would be given the form as it was before the last change.
     if started and config is not None:
-        start_run(config)
+        start_run(config, wait=busy)
         st.rerun()
 
 
@@ -508,7 +510,8 @@ def _show_busy(drawn_for: str) -> None:
         st.rerun(scope="app")
     st.info(
         f"{md_escape(active.name)} has the machine ({active.place_text}). One training "
-        "goes on at a time: wait for it, or stop it under Watch.",
+        "goes on at a time: a new one waits, and begins by itself when those before it "
+        "have ended.",
         title="A training is running",
         icon=":material/model_training:",
     )
