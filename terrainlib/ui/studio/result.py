@@ -124,7 +124,7 @@ def show_result(made: MadeMask) -> None:
             key=state.STUDIO_VIEW,
             remembered=state.STUDIO_SETTINGS,
         )
-    st.subheader("Areas", anchor=False)
+    st.header("Areas", anchor=False)
     st.markdown(_unsure_in_words(made))
     show_areas(
         made.areas,
