@@ -164,7 +164,7 @@ def find_overlaps(
     known = known_overlaps(dataset)
     if known is not None:
         return known
-    memory = files.cache_dir() / _FOLDER / f"{_key(dataset)}.json"
+    memory = files.cache_dir() / _FOLDER / f"{search_key(dataset)}.json"
     overlaps = _search(dataset, progress, should_stop)
     with suppress(StorageError):  # a full disk costs the next search time only
         files.write_json(memory, _to_json(overlaps))
@@ -180,7 +180,7 @@ def known_overlaps(dataset: Dataset) -> Overlaps | None:
     placed = _placed(dataset)
     if placed is not None:
         return placed
-    memory: Path = files.cache_dir() / _FOLDER / f"{_key(dataset)}.json"
+    memory: Path = files.cache_dir() / _FOLDER / f"{search_key(dataset)}.json"
     return _remembered(memory, dataset) or _ready_made(dataset)
 
 
@@ -294,8 +294,8 @@ def _can_turn(one: Overlap) -> bool:
     return abs(a * d - b * c) > 1e-9
 
 
-def _key(dataset: Dataset) -> str:
-    """Return the name of what is remembered: all that the search depends on."""
+def search_key(dataset: Dataset) -> str:
+    """Return a name, 32 hexadecimal digits, of all that a search depends on."""
     facts = [str(_VERSION), str(dataset.folder), dataset.fingerprint, *dataset.ids]
     if (used := dataset.band_set) is not None:
         facts.append(str(used.to_dict()))

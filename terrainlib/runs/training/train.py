@@ -26,7 +26,7 @@ from terrainlib.model.machine import free_share, gpu_memory
 from terrainlib.runs.folder import CHECKPOINTS, METRICS_FILE, Run, read_run
 from terrainlib.runs.report import Report, ending_in_words, last_words
 from terrainlib.runs.slot import RUN_SLOT
-from terrainlib.runs.status import RunStatus, StoredState
+from terrainlib.runs.status import UNBEGUN, RunStatus, StoredState
 from terrainlib.runs.training.budget import minutes_given
 from terrainlib.runs.training.material import Material, read_material, require_memory
 from terrainlib.runs.training.metrics import MetricsTable
@@ -47,6 +47,7 @@ def run_training(
     run_dir: Path,
     *,
     resume: bool = False,
+    wait: bool = False,
     on_progress: Callable[[RunStatus], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     pixel_score: bool = True,
@@ -56,6 +57,7 @@ def run_training(
     Args:
         run_dir: A run folder made by `create_run`.
         resume: Go on from the last checkpoint, if there is one.
+        wait: Wait in the queue while another training is at work.
         on_progress: Called with the status when it changes, at most ten times a second.
         should_stop: Asked before each step, beside the file `stop` in the folder.
         pixel_score: Measure the pixel classifier on the same split, before or after.
@@ -67,13 +69,14 @@ def run_training(
         TerrainError: As the folder's status then says.
     """
     run = read_run(run_dir)
-    if not resume and (run.status.state != "starting" or run.status.epoch):
+    if not resume and (run.status.state not in UNBEGUN or run.status.epoch):
         raise RunError(
             "was trained before. Resume it, or start a new run.", file=run.path.name
         )
     begin = replace(run.status, state="starting", message="Starting")
     with (
-        RUN_SLOT.working(run),
+        suppress(StoppedError),  # while it waited
+        RUN_SLOT.working(run, wait=wait, should_stop=should_stop),
         Report(run.path, begin, on_progress) as report,
         ending_in_words(report),
     ):

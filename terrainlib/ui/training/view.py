@@ -14,6 +14,7 @@ from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
 from terrainlib.runs import launcher
 from terrainlib.runs.folder import Run, log_tail, read_run
 from terrainlib.runs.process import seconds_since
+from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.runs.status import RunStatus, Stage
 from terrainlib.runs.training.budget import (
     give_minutes,
@@ -36,6 +37,7 @@ from terrainlib.ui.training.curves import (
 )
 from terrainlib.ui.workers import (
     RUN_PAGE,
+    WHEN_FREE,
     follow,
     path_of,
     read_again,
@@ -79,16 +81,16 @@ def choose_view(name: str | None, *, has_active: bool) -> None:
         st.session_state[VIEW] = WATCH if has_active or name else NEW
 
 
-def start_run(config: RunConfig) -> None:
-    """Start a training and show it when the page is drawn next."""
+def start_run(config: RunConfig, *, wait: bool) -> None:
+    """Start a training, or let it wait, and show it when the page is drawn next."""
     with noticed("The training was not started"):
-        show_in_view(launcher.start_run(config).name)
+        show_in_view(launcher.start_run(config, wait=wait).name)
 
 
-def resume_run(name: str) -> None:
-    """Go on with a training where it ended."""
+def resume_run(name: str, *, wait: bool) -> None:
+    """Go on with a training where it ended, or let it wait for that."""
     with noticed("The training was not resumed"):
-        launcher.resume(path_of(RUN_PAGE, name))
+        launcher.resume(path_of(RUN_PAGE, name), wait=wait)
         show_in_view(name)
 
 
@@ -123,14 +125,16 @@ def _facts(run: Run) -> list[str]:
 
 def _show_buttons(run: Run) -> None:
     if not run.active and run.state != "finished":
+        busy = RUN_SLOT.active() is not None
         st.button(
-            "Resume",
+            f"Resume {WHEN_FREE}" if busy else "Resume",
             key="training_resume",
             type="primary",
-            icon=":material/play_arrow:",
+            icon=":material/schedule:" if busy else ":material/play_arrow:",
             help="Goes on where it ended, as if it had never stopped.",
             on_click=resume_run,
             args=(run.path.name,),
+            kwargs={"wait": busy},
         )
     show_buttons(RUN_PAGE, run)
 
@@ -242,6 +246,7 @@ def _show_numbers(run: Run, metrics: pd.DataFrame) -> None:
             "Best mIoU",
             best,
             ahead_text(status.best_miou, pixel_score),
+            delta_description=_ahead_or_behind(status.best_miou, pixel_score),
             help=_best_help(status.best_epoch, pixel_score),
             **_CARD,
         )
@@ -264,11 +269,17 @@ def ahead_text(best: float | None, pixel_score: PixelScore | None) -> str | None
     return f"{best - pixel_score.miou:+.3f}"
 
 
+def _ahead_or_behind(best: float | None, pixel_score: PixelScore | None) -> str | None:
+    if best is None or pixel_score is None:
+        return None
+    return "ahead" if best >= pixel_score.miou else "behind"
+
+
 def _best_help(best_epoch: int | None, pixel_score: PixelScore | None) -> str | None:
     """Return what stands behind the best score, if an epoch is complete."""
     if not best_epoch:
         return None
-    ahead = " Below it: against the pixel classifier." if pixel_score else ""
+    ahead = " Below it: how far from the pixel classifier." if pixel_score else ""
     return f"After epoch {best_epoch}.{ahead}"
 
 

@@ -301,6 +301,14 @@ def test_a_run_that_does_not_get_the_slot_fails_and_harms_nobody(
     assert read_run(second).message.startswith("A training is already running")
 
 
+def test_a_run_that_waits_for_another_can_be_stopped(tiny_dataset: Path) -> None:
+    second = new_run(tiny_dataset, name="Second")
+    with RUN_SLOT.held(new_run(tiny_dataset, name="First")):
+        run = run_training(second, wait=True, should_stop=lambda: True)
+    assert run.state == "stopped"
+    assert run.message == "Stopped before the first step."
+
+
 SIZES = [(32, 32), (16, 64), (64, 16), (48, 48), (24, 40), (70, 64), (32, 32), (21, 47)]
 
 
