@@ -94,5 +94,5 @@ def test_a_model_opens_with_its_own_data_and_its_images_are_turned_by_keys(
     expect(confidence).to_have_count(0)
 
     page.get_by_role("tab", name="Scores", exact=True).click()
-    page.locator("path[aria-label*='True']").first.click()
+    page.locator("path[aria-label*='True']").first.click(force=True)
     page.wait_for_url("**mistake=*taken+for*")
