@@ -20,6 +20,8 @@ from terrainlib.ui.datasets.splits import run_split, show_cost
 from terrainlib.ui.page import links_to_model, noticed
 from terrainlib.ui.text import duration, finish_time
 from terrainlib.ui.training.curves import (
+    Noted,
+    pick_look,
     show_class_colors,
     show_main_curves,
     show_more_curves,
@@ -130,17 +132,22 @@ def _show_live(path: str, drawn_state: str) -> None:
     run = read_again(read_run, path, drawn_state)
     metrics = run.metrics
     show_state(RUN_PAGE, run, progress_text(run, st.context.timezone))
-    _show_numbers(run, metrics)
-    if metrics.empty:
-        st.caption("The curves begin when the first epoch is complete.")
+    steps = run.steps
+    if metrics.empty and steps.empty:
+        st.caption("The curves begin with the first steps of training.")
     else:
-        show_main_curves(run, metrics)
+        curves = st.container()  # the picture first, then what it can be changed by
+        noted = Noted(run, metrics, steps, pick_look(steps=not steps.empty))
+        with curves:
+            show_main_curves(noted)
+    _show_numbers(run, metrics)
+    if not metrics.empty:
         with st.container(border=True):
             st.markdown("**Predictions on held-out images**")
             key = f"training_preview_{run.path.name}"
             show_previews(run.path, key=key, best_epoch=run.status.best_epoch)
             show_class_colors(run, metrics)
-        show_more_curves(run, metrics)
+        show_more_curves(noted)
     show_log(log_tail(run.path, LOG_BYTES), expanded=run.state in ("failed", "crashed"))
 
 
