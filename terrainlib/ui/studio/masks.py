@@ -195,7 +195,7 @@ class MadeMask:
         names = [item.name for item in self.classes]
         tally = AreaTally(self.georeference, width, names)
         tally.write(Band(slice(0, height), self.index))
-        return tally.table(self.validation)
+        return tally.table(self.validation, unlike=self.gap.level == "different")
 
     @cached_property
     def layer(self) -> ViewLayer:
