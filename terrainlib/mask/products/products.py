@@ -17,7 +17,6 @@ from terrainlib.files import is_hidden, natural_key
 from terrainlib.mask.rasters.geotiff import (
     ClassRasterSink,
     NamesSink,
-    SharpenedRasterSink,
     SoftRasterSink,
     WeightRasterSink,
 )
@@ -245,17 +244,8 @@ CHOICES: Final = (
                 amount=True,
             ),
             ProductFile("_sharpened.pgw", WorldFileSink, place=True, world=True),
-            ProductFile(
-                "_sharpened.tif",
-                SharpenedRasterSink,
-                place=True,
-                listed="beside the PNG",
-                about="The soft mask sharpened, and snapped, as in the view, on the "
-                "grid of the image",
-                amount=True,
-            ),
         ),
-        bytes_per_px=6,
+        bytes_per_px=3,
         option="--sharpen",
         option_help="also write the soft mask sharpened by A, 0 to 10",
         about="The soft mask, sharpened.",

@@ -18,7 +18,7 @@ from terrainlib.data.palette import NO_DATA, Classes, TerrainClass
 from terrainlib.errors import ImageError
 from terrainlib.files import parse_json, write_bytes
 from terrainlib.mask.rasters.gdalwork import reopened
-from terrainlib.mask.rasters.rasterfile import Layout, RasterSink, SharpenedSink
+from terrainlib.mask.rasters.rasterfile import Layout, RasterSink
 from terrainlib.mask.tiles.bands import Band, Plane
 from terrainlib.types import ByteArray, checked
 
@@ -75,12 +75,6 @@ class SoftRasterSink(RasterSink):
 
     def _pixels(self, band: Band) -> ByteArray:
         return self._plane("soft", band)
-
-
-class SharpenedRasterSink(SharpenedSink):
-    """Writes the soft mask sharpened, as `SoftRasterSink` writes it."""
-
-    kind: ClassVar[type[RasterSink]] = SoftRasterSink
 
 
 class WeightRasterSink(RasterSink):

@@ -26,7 +26,6 @@ from terrainlib.mask.rasters.gdalwork import (
     reopened,
     write_failure,
 )
-from terrainlib.mask.sharpen import sharpen
 from terrainlib.mask.tiles.bands import Band, Plane
 from terrainlib.types import ByteArray
 
@@ -320,86 +319,3 @@ class RasterSink(ABC):
     @abstractmethod
     def _pixels(self, band: Band) -> ByteArray:
         """Return the pixels of a band, (h, W, B) uint8."""
-
-
-_HALO: Final = 1  # rows beside a row that the kernel reaches
-
-
-class SharpenedSink:
-    """Writes the soft mask sharpened, with the pixels of `sharpen` on the whole of it.
-
-    Use it as a context. A row is written when the one below is there.
-
-    Args:
-        path: The file to write.
-        amount: Strength of the Laplacian, 0 to 10.
-        height: Rows of the image.
-        width: Columns of the image.
-        classes: The K classes.
-        georeference: Where the pixels lie.
-
-    Raises:
-        ImageError: If it is larger than files of its kind may be.
-        StorageError: If the disk is full, read-only or failing.
-    """
-
-    wants: ClassVar[tuple[Plane, ...]] = ("soft",)
-    kind: ClassVar[type[RasterSink]]  # what writes a soft mask
-    placed: ClassVar[bool] = True
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        amount: float,
-        height: int,
-        width: int,
-        classes: Classes,
-        georeference: Georeference | None = None,
-    ) -> None:
-        self._file = self.kind(
-            path,
-            height=height,
-            width=width,
-            classes=classes,
-            georeference=georeference if self.placed else None,
-        )
-        self._amount = amount
-        self._height = height
-        self._above = np.empty((0, width, 3), np.uint8)  # the last row is not written
-        self._classes_above = np.empty((0, width), np.uint8)
-
-    def __enter__(self) -> Self:
-        self._file.__enter__()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._file.__exit__(kind, *_)
-
-    def write(self, band: Band) -> None:
-        """Take the next rows.
-
-        Raises:
-            InputError: If the band does not follow the one before.
-            StorageError: If the disk is full, read-only or failing.
-        """
-        soft = band.soft
-        if soft is None:
-            soft = np.zeros((*band.classes.shape, 3), np.uint8)
-        lines = np.concatenate([self._above, soft])
-        classes = np.concatenate([self._classes_above, band.classes])
-        below = 0 if band.rows.stop == self._height else _HALO
-        first = max(0, len(self._above) - _HALO)
-        last = len(lines) - below
-        if first < last:
-            top = band.rows.stop - len(lines)
-            part = slice(first, last)
-            sharp = sharpen(lines, self._amount)[part]
-            rows = slice(top + first, top + last)
-            self._file.write(Band(rows, classes[part], soft=sharp))
-        self._above = lines[-2 * _HALO :].copy()
-        self._classes_above = classes[-2 * _HALO :].copy()
-
-    def stopped_at(self, row: int) -> None:
-        """Say that the rows from this one on were not predicted."""
-        self._file.stopped_at(row)

@@ -202,8 +202,16 @@ def picture_downloads(made: MadeMask, view: ViewSettings) -> list[Download]:
 
 def raster_downloads(made: MadeMask, view: ViewSettings) -> list[Download]:
     """Return the rasters on offer for an image with a place."""
-    makers = {"_sharpened.tif": partial(sharpened_tif, made, view)}
-    return _offered(made, ".tif", _raster, makers)
+    kind, mime = FORMATS[".tif"]
+    sharpened = Download(
+        f"Sharpened mask ({kind})",
+        f"{made.stem}_sharpened.tif",
+        mime,
+        "The soft mask sharpened, and snapped, as in the view, on the grid of the "
+        "image.",
+        partial(sharpened_tif, made, view),
+    )
+    return [*_offered(made, ".tif", _raster, {}), sharpened]
 
 
 def vector_downloads(made: MadeMask, smallest: SmallestArea) -> list[Download]:
