@@ -38,7 +38,7 @@ else:
     if dataset.pairs:
         show_classes(dataset)
         show_shared_ground(dataset, "preview")
-        st.subheader("Pairs", anchor=False)
+        st.header("Pairs", anchor=False)
         show_pair_gallery(dataset, "preview")
         st.page_link(
             state.TRAINING_PAGE,

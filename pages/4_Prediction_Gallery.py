@@ -26,7 +26,7 @@ def show_gallery(wanted: Wanted) -> None:
     )
     show_pixel_classifier(wanted, gallery.evaluation, "gallery")
     show_settings(gallery, wanted, "gallery")
-    st.subheader("Images", anchor=False)
+    st.header("Images", anchor=False)
     show_prediction_rows(gallery, wanted, "gallery")
 
 

@@ -60,7 +60,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[JobConfig]:
     """What is asked to be predicted; nothing is, but its folder is made."""
     asked: list[JobConfig] = []
 
-    def start(config: JobConfig) -> Path:
+    def start(config: JobConfig, **_: bool) -> Path:
         asked.append(config)
         return create_job(config)
 
@@ -415,7 +415,7 @@ def test_a_prediction_that_goes_on_is_found_again(home: Path):
     press(page, "Watch")
 
     assert page.query_params["job"] == path.name
-    assert "scene.tif" in [title.value.replace("\\", "") for title in page.subheader]
+    assert "scene.tif" in [title.value.replace("\\", "") for title in page.header]
     assert "Stop" in labels(page, "button")
     assert "Make the mask" not in labels(page, "button")
 

@@ -153,7 +153,7 @@ class Download:
 
 def show_downloads(made: MadeMask, view: ViewSettings) -> None:
     """Show a button for each file, in three groups; nothing is made before a click."""
-    st.subheader("Downloads", anchor=False)
+    st.header("Downloads", anchor=False)
     pictures, gis, engines = st.columns(3, gap="medium")
     with pictures:
         st.markdown("**Pictures**")

@@ -45,7 +45,7 @@ function createStage() {
     button("−", "Zoom out", () => zoomBy(1 / 1.5)),
     level,
     button("+", "Zoom in", () => zoomBy(1.5)),
-    button("Fit", "Show the whole picture", () => zoomTo(1))
+    button("Fit", "Fit the whole picture", () => zoomTo(1))
   );
   const caption = make("p", { class: "caption" });
   const note = make("p", { class: "note" });

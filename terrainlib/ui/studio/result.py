@@ -130,7 +130,7 @@ def show_result(made: MadeMask) -> None:
     )
     if made.gap.level != "different":
         _show_gap(made)
-    st.subheader("Areas", anchor=False)
+    st.header("Areas", anchor=False)
     st.markdown(_unsure_in_words(made))
     show_areas(
         made.areas,

@@ -195,7 +195,7 @@ def line_spec(
     once = alt.X("max(epoch):Q", title="epoch")  # one mark, however many curves
     best = alt.Chart().encode(x=once).transform_filter("datum.best")
     layers += [
-        best.mark_rule(color=MARKER_GREY, strokeDash=[4, 4]),
+        best.mark_rule(aria=False, color=MARKER_GREY, strokeDash=[4, 4]),
         best.mark_text(text="best", color=MARKER_GREY, align="right", dx=-5).encode(
             y=alt.value(6)
         ),
@@ -216,7 +216,9 @@ def _rule(y: alt.Y) -> list[alt.Chart]:
     rule = alt.Chart().transform_filter("datum.rule").encode(y=y)
     label = rule.mark_text(align="left", dx=4, dy=-7, color=MARKER_GREY, fontSize=12)
     return [
-        rule.mark_rule(color=MARKER_GREY, strokeDash=[7, 4], strokeWidth=1.6),
+        rule.mark_rule(
+            aria=False, color=MARKER_GREY, strokeDash=[7, 4], strokeWidth=1.6
+        ),
         label.encode(x=alt.value(0), text="rule:N"),
     ]
 
