@@ -61,10 +61,10 @@ def watched_name() -> str | None:
     return name or None
 
 
-def start_job(config: JobConfig) -> None:
-    """Start a prediction and show it when the page is drawn next."""
+def start_job(config: JobConfig, *, wait: bool) -> None:
+    """Start a prediction, or let it wait, and show it when the page is drawn next."""
     with noticed("The prediction was not started"):
-        follow(JOB_PAGE, launcher.start_job(config).name)
+        follow(JOB_PAGE, launcher.start_job(config, wait=wait).name)
 
 
 def show_watched(name: str) -> None:
