@@ -51,6 +51,8 @@ def pick_on_machine() -> tuple[PictureFile, ...]:
         left = f"; {plural(found.links, 'link')} skipped" if found.links else ""
         if found.results:
             left += f"; {plural(found.results, 'earlier result')} left out"
+        if found.heights:
+            left += f"; {plural(found.heights, 'file')} with heights left out"
         st.markdown(
             f":material/folder: {plural(len(found.images), 'image')} in "
             f"**{md_escape(found.folder.name)}**{left}"
