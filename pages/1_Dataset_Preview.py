@@ -28,21 +28,20 @@ if dataset is None:
         "Choose one above. The embedded sample is there at once: 320 satellite tiles "
         "with masks and heights.",
     )
-    st.stop()
-
-show_counts(dataset)
-show_problems(dataset)
-show_notes(dataset)
-show_meaning(dataset)
-show_class_form(dataset, "preview")
-show_bands(dataset, "preview")
-if dataset.pairs:
-    show_classes(dataset)
-    show_shared_ground(dataset, "preview")
-    st.subheader("Pairs", anchor=False)
-    show_pair_gallery(dataset, "preview")
-    st.page_link(
-        state.TRAINING_PAGE,
-        label="Train a model on this data set",
-        icon=":material/model_training:",
-    )
+else:
+    show_counts(dataset)
+    show_problems(dataset)
+    show_notes(dataset)
+    show_meaning(dataset)
+    show_class_form(dataset, "preview")
+    show_bands(dataset, "preview")
+    if dataset.pairs:
+        show_classes(dataset)
+        show_shared_ground(dataset, "preview")
+        st.header("Pairs", anchor=False)
+        show_pair_gallery(dataset, "preview")
+        st.page_link(
+            state.TRAINING_PAGE,
+            label="Train a model on this data set",
+            icon=":material/model_training:",
+        )

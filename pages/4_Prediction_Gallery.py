@@ -12,6 +12,24 @@ from terrainlib.ui.gallery.settings import show_settings
 from terrainlib.ui.models.picker import pick_entry
 from terrainlib.ui.page import page_header
 
+
+def show_gallery(wanted: Wanted) -> None:
+    """Show what the model makes of the pairs, once it has predicted them."""
+    gallery = predictions(wanted, "gallery")
+    if gallery is None:
+        return
+    seen = has_seen(wanted.entry.record, wanted.dataset, wanted.part)
+    show_score_report(
+        gallery.evaluation,
+        gallery.classes,
+        caution(wanted.part, wanted.entry.leak, seen=seen),
+    )
+    show_pixel_classifier(wanted, gallery.evaluation, "gallery")
+    show_settings(gallery, wanted, "gallery")
+    st.header("Images", anchor=False)
+    show_prediction_rows(gallery, wanted, "gallery")
+
+
 page_header(
     "Prediction gallery",
     "See what a model gets right and wrong, pair by pair.",
@@ -23,21 +41,7 @@ with left, st.container(border=True, height="stretch"):
     part_place = st.container()
 with right:
     dataset = pick_dataset("gallery")
-if entry is None or dataset is None:
-    st.stop()
-
-with part_place:
-    part = pick_part(entry.record, dataset, "gallery")
-wanted = Wanted(entry, dataset, part)
-gallery = predictions(wanted, "gallery")
-if gallery is None:
-    st.stop()
-
-seen = has_seen(entry.record, dataset, part)
-show_score_report(
-    gallery.evaluation, gallery.classes, caution(part, entry.leak, seen=seen)
-)
-show_pixel_classifier(wanted, gallery.evaluation, "gallery")
-show_settings(gallery, wanted, "gallery")
-st.subheader("Images", anchor=False)
-show_prediction_rows(gallery, wanted, "gallery")
+if entry is not None and dataset is not None:
+    with part_place:
+        part = pick_part(entry.record, dataset, "gallery")
+    show_gallery(Wanted(entry, dataset, part))

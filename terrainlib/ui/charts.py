@@ -108,7 +108,7 @@ def show_confusion(confusion: NDArray[np.int64], names: Sequence[str]) -> None:
     if len(order) <= MAX_CLASSES_WITH_NUMBERS:
         # the share where the other text colour becomes the one with more contrast
         turn = 0.56 if dark else 0.76
-        strong, plain = ("#121714", "#e6ebe6") if dark else ("#ffffff", "#1d2620")
+        strong, plain = ("#121714", "#e6ebe6") if dark else ("#ffffff", "#0f1612")
         chart = cells + base.mark_text(fontSize=12).encode(
             text="label:N",
             color=alt.condition(

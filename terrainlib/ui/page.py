@@ -16,6 +16,13 @@ from terrainlib.ui import state
 from terrainlib.ui.text import md_escape
 
 APP_NAME = "Terrain Mask Generator"
+SIDEBAR_PX: Final = 210
+# Streamlit writes what is chosen in the primary colour, which the dark page has dark
+# enough for white on it; there is no option for it.
+_STYLE: Final = """<style>
+[data-testid="stButtonGroup"] button[aria-checked="true"]:not([data-disabled]),
+[data-testid="stSliderThumbValue"] { color: inherit !important; }
+</style>"""
 _WAY = (
     (state.HOME_PAGE, "Home", ":material/landscape:"),
     (state.DATASET_PAGE, "Dataset preview", ":material/photo_library:"),
@@ -32,13 +39,16 @@ def page_header(title: str, intro: str, *, icon: str = ":material/landscape:") -
         page_title=title if title == APP_NAME else f"{title} · {APP_NAME}",
         page_icon=icon,
         layout="wide",
+        initial_sidebar_state=SIDEBAR_PX,
     )
     _sweep_once()
+    st.html(_STYLE)
     with st.sidebar:  # Streamlit's own list would call home by its file's name
         for page, label, page_icon in _WAY:
             st.page_link(page, label=label, icon=page_icon)
-    st.title(title, anchor=False)
-    st.markdown(f":gray[{intro}]")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.title(title, anchor=False, width="content")
+        st.markdown(f":gray[{intro}]", width="content")
 
 
 @st.cache_resource(show_spinner=False)
@@ -58,13 +68,6 @@ def empty_state(title: str, body: str, *, icon: str = ":material/info:") -> None
         icon: A Material icon.
     """
     st.info(body, title=title, icon=icon)
-
-
-def page_card(page: str, label: str, text: str, *, icon: str) -> None:
-    """Show a bordered card that leads to another page."""
-    with st.container(border=True, height="stretch"):
-        st.page_link(page, label=f"**{label}**", icon=icon)
-        st.markdown(f":gray[{text}]")
 
 
 def links_to_model(model_id: str, *, gallery: str, studio: str) -> None:

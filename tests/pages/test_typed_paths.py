@@ -35,7 +35,7 @@ def open_page(page: str, **query: str) -> AppTest:
 
 
 def seen(page: AppTest) -> str:
-    kinds = ("markdown", "error", "info", "caption", "title", "subheader", "code")
+    kinds = ("markdown", "error", "info", "caption", "title", "header", "code")
     elements = [element for kind in kinds for element in page.get(kind)]
     return "\n".join(str(element.value) for element in elements).replace("\\", "")
 

@@ -37,7 +37,7 @@ def show_problems(dataset: Dataset) -> None:
     """List the files that are not used, with their reasons; nothing without any."""
     if not dataset.problems:
         return
-    st.subheader("Problems", anchor=False)
+    st.header("Problems", anchor=False)
     st.markdown(
         f"{plural(len(dataset.problems), 'file')} cannot be used as they are; the rest "
         "of the data set is. Mend or remove them and open the data set again."
@@ -79,7 +79,7 @@ def show_notes(dataset: Dataset) -> None:
 
 def show_classes(dataset: Dataset) -> None:
     """Show the share of each class as a chart, and in how many pairs it occurs."""
-    st.subheader("Class shares", anchor=False)
+    st.header("Class shares", anchor=False)
     chart, table = st.columns([3, 2], gap="large")
     with chart:
         show_class_bars(

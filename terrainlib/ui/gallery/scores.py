@@ -112,7 +112,7 @@ def show_score_report(
     scores = evaluation.scores
     names = evaluation.class_names
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("Scores", anchor=False, width="content")
+        st.header("Scores", anchor=False, width="content")
         if caution[0]:
             show_note(Note(*caution, warns=not is_free(caution[0])))
     _show_numbers(evaluation, scores)

@@ -142,7 +142,7 @@ def settings_chart(scores: SettingScores, score: Score, kind: Kind) -> Any:
     )
     plain = pd.DataFrame({"value": [scores.plain(score)]}).dropna()
     rule = alt.Chart(plain).mark_rule(
-        color=_LINE_GREY, strokeDash=[3, 4], strokeWidth=1.6
+        aria=False, color=_LINE_GREY, strokeDash=[3, 4], strokeWidth=1.6
     )
     ring = base.transform_filter("datum.best").mark_point(
         size=190, strokeWidth=2.4, color=text_color(), filled=False

@@ -435,7 +435,9 @@ def _hover(x: alt.X, axis: str) -> alt.Chart:
     )
     told = alt.Chart().transform_filter("datum.part == 'told'")
     told = told.transform_pivot("label", value="value", groupby=[axis], op="max")
-    rule = told.mark_rule(color=MARKER_GREY, tooltip={"content": "data"}, clip=True)
+    rule = told.mark_rule(
+        aria=False, color=MARKER_GREY, tooltip={"content": "data"}, clip=True
+    )
     seen = alt.condition(near, alt.value(0.8), alt.value(0))
     drawn: alt.Chart = rule.encode(x=x, opacity=seen).add_params(near)
     return drawn
@@ -447,7 +449,7 @@ def _best(x: alt.X) -> list[alt.Chart]:
         text="best", color=MARKER_GREY, align="right", dx=-5, clip=True
     )
     return [
-        best.mark_rule(color=MARKER_GREY, strokeDash=[4, 4], clip=True),
+        best.mark_rule(aria=False, color=MARKER_GREY, strokeDash=[4, 4], clip=True),
         label.encode(y=alt.value(6)),
     ]
 
@@ -460,7 +462,11 @@ def _rule(y: alt.Y) -> list[alt.Chart]:
     )
     return [
         rule.mark_rule(
-            color=MARKER_GREY, strokeDash=[7, 4], strokeWidth=1.6, clip=True
+            aria=False,
+            color=MARKER_GREY,
+            strokeDash=[7, 4],
+            strokeWidth=1.6,
+            clip=True,
         ),
         label.encode(x=alt.value(0), text="label:N"),
     ]
