@@ -155,8 +155,8 @@ def _show_live(path: str, drawn_state: str) -> None:
         noted = Noted(run, metrics, steps, pick_look(steps=not steps.empty))
         with curves:
             show_main_curves(noted)
-    _show_numbers(run, metrics)
     if not metrics.empty:
+        _show_numbers(run, metrics)
         with st.container(border=True):
             st.markdown("**Predictions on held-out images**")
             key = f"training_preview_{run.path.name}"
@@ -198,7 +198,7 @@ def _show_stages(run: Run) -> None:
     begun = [name in stages for name in STAGES]
     passed = max((place for place, yes in enumerate(begun) if yes), default=-1)
     if not run.active or passed < 0:
-        st.caption("The curves begin when the first epoch is complete.")
+        st.caption("The curves begin with the first steps of training.")
         return
     lines = []
     for place, (name, text) in enumerate(STAGES.items()):
