@@ -18,10 +18,12 @@ from terrainlib.ui.text import md_escape
 APP_NAME = "Terrain Mask Generator"
 SIDEBAR_PX: Final = 210
 # Streamlit writes what is chosen in the primary colour, which the dark page has dark
-# enough for white on it; there is no option for it.
+# enough for white on it; "Press Enter to submit form" lies over what is typed. There is
+# no option for either.
 _STYLE: Final = """<style>
 [data-testid="stButtonGroup"] button[aria-checked="true"]:not([data-disabled]),
 [data-testid="stSliderThumbValue"] { color: inherit !important; }
+[data-testid="stForm"] [data-testid="InputInstructions"] { display: none; }
 </style>"""
 _WAY = (
     (state.HOME_PAGE, "Home", ":material/landscape:"),

@@ -239,6 +239,40 @@ def test_a_zip_is_unpacked_and_shown(tiny_dataset: Path) -> None:
     assert metrics(page)["Pairs"] == "6"
 
 
+def reload_page(page: AppTest) -> AppTest:
+    """Open the address of a page in a new session, as F5 does."""
+    app = str(ROOT / "streamlit_app.py")
+    new = AppTest.from_file(app, default_timeout=PAGE_TIMEOUT_S).switch_page(PAGE)
+    for name, values in page.query_params.items():
+        new.query_params[name] = values
+    new.run()
+    assert not new.exception
+    return new
+
+
+def test_a_reload_keeps_a_folder(tiny_dataset: Path) -> None:
+    page = reload_page(open_folder(tiny_dataset))
+    assert metrics(page)["Pairs"] == "6"
+    assert page.text_input(key="preview_folder").value == str(tiny_dataset)
+
+
+def test_a_reload_keeps_an_upload_and_names_no_path(tiny_dataset: Path) -> None:
+    page = open_page("zip")
+    upload = page.file_uploader(key="preview_zip")
+    upload.upload("my tiles.zip", _zip(tiny_dataset), "application/zip").run()
+    assert "/" not in "".join(page.query_params["at"])
+    assert metrics(reload_page(page))["Pairs"] == "6"
+
+
+@pytest.mark.parametrize("place", ["../../..", "0" * 32, "/etc", "*"])
+def test_an_address_leads_to_no_upload_that_is_not_there(place: str) -> None:
+    page = open_page()
+    page.query_params["data"], page.query_params["at"] = "zip", place
+    page = reload_page(page)
+    assert not page.metric
+    assert "not kept any more" in page.warning[0].value
+
+
 @pytest.mark.parametrize("data", [b"", b"no zip at all", b"PK\x03\x04 cut off"])
 def test_a_zip_that_is_none_gives_one_sentence(
     data: bytes, terrainlib_home: Path
