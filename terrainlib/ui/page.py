@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePath
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -159,6 +159,31 @@ def offer_file(
         help=help,
         icon=":material/download:",
         on_click="ignore",
+    )
+
+
+_ROW_PX: Final = 35
+_SCROLL_BAR_PX: Final = 12
+_MOST_ROWS: Final = 10
+
+
+def show_table(
+    frame: Any, columns: Mapping[str, Any] | None = None, *, alt: str
+) -> None:
+    """Show a table to be read: high enough that no scroll bar lies over a row.
+
+    Args:
+        frame: A pandas data frame.
+        columns: Names or configurations of its columns, as for `st.dataframe`.
+        alt: What it holds, for screen readers.
+    """
+    rows = min(len(frame), _MOST_ROWS) + 1
+    st.dataframe(
+        frame,
+        height=rows * _ROW_PX + _SCROLL_BAR_PX,
+        hide_index=True,
+        column_config=dict(columns or {}),
+        alt=alt,
     )
 
 

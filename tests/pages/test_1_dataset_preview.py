@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from terrainlib.data.dataset import Dataset
 from terrainlib.data.overlaps import Overlaps
-from terrainlib.data.palette import load_classes
+from terrainlib.data.palette import KAGGLE_CLASSES, load_classes
 from terrainlib.errors import ImageError, StoppedError
 from terrainlib.ui.datasets import overlaps as section
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
@@ -58,7 +58,7 @@ def test_the_embedded_sample_is_shown_without_any_choice() -> None:
         "With height": "all",
         "Problems": "0",
     }
-    assert len(page.get("image")) == 24  # twelve images and twelve masks
+    assert len(page.get("image")) == 48  # 24 images and 24 masks
     assert not page.error
     assert page.get("pagination")
 
@@ -304,14 +304,37 @@ def test_a_kaggle_set_that_cannot_be_reached_gives_one_sentence(
     assert errors(page) == ["me/land: Kaggle cannot be reached. Try later."]
 
 
-def test_the_order_can_follow_a_class(tiny_dataset: Path) -> None:
+def test_filters_show_the_pairs_that_fit_and_stand_in_the_address(
+    tmp_path: Path,
+) -> None:
+    folder = write_kaggle_dataset(tmp_path / "tiles", pairs=4, heights=False)
+    Image.new("RGB", (32, 32), KAGGLE_CLASSES[4].color).save(folder / "0002_i2.png")
+    page = open_folder(folder)
+    page.selectbox(key="preview_class").set_value("Desert").run()
+    assert opened(page)[0] == "0002"
+    page.selectbox(key="preview_class").set_value("All").run()
+    page.text_input(key="preview_find").set_value("3").run()
+    assert opened(page) == ["0003"]
+    page.query_params["preview_find"] = "2"  # a browser writes it there
+    page.query_params["preview_class"] = "Lava"  # there is none
+    assert opened(reload_page(page)) == ["0002"]
+
+
+def test_a_pair_is_shown_large_with_its_classes_as_switches(tiny_dataset: Path) -> None:
     page = open_folder(tiny_dataset)
-    box = next(box for box in page.selectbox if box.label == "Order")
-    assert "Most Water" in box.options
-    box.set_value("Water").run()
+    page.button(key="open_0001").click().run()
+    assert pictures(page) == ["Pair 0001 with its mask over it"]
+    page.pills[0].set_value([]).run()
+    page.toggle(key="preview_relief").set_value(True).run()
     assert not page.exception
-    captions = [item.value for item in page.caption if "·" in item.value]
-    assert len(captions) == 6
+    page = reload_page(page)
+    assert pictures(page) == ["Pair 0001 with its mask over it"]
+    page.button(key="preview_back").click().run()
+    assert len(opened(page)) == 6
+
+
+def opened(page: AppTest) -> list[str]:
+    return [str(b.key)[5:] for b in page.button if str(b.key).startswith("open_")]
 
 
 def texts(page: AppTest) -> str:
