@@ -176,6 +176,7 @@ def _pick_classes(pair: Pair, dataset: Dataset, key: str) -> tuple[int, ...]:
         "Classes shown",
         held,
         selection_mode="multi",
+        wrap=True,
         default=held,
         format_func=named,
         key=f"{key}_shown_{dataset.fingerprint}_{pair.id}",
