@@ -36,8 +36,8 @@ def craft_run(
     Args:
         data: Folder of its data set.
         name: Its name.
-        state: `starting`, `running`, `stopping`, `stopped`, `finished`, `failed`, or
-            `crashed` (a run whose worker is gone).
+        state: `waiting`, `starting`, `running`, `stopping`, `stopped`, `finished`,
+            `failed`, or `crashed` (a run whose worker is gone).
         epochs: Epochs that are complete.
         planned: Epochs that were asked for.
         preset: Its preset.
@@ -55,7 +55,7 @@ def craft_run(
         MetricsTable(path / "metrics.csv").rewrite(rows)
         _write_previews(path, epochs, seed)
     best = max(rows, key=lambda row: row["val_miou"]) if rows else None
-    active = state in ("starting", "running", "stopping")
+    active = state in ("waiting", "starting", "running", "stopping")
     if active:
         write_process(path, os.getpid())
     write_status(

@@ -139,6 +139,37 @@ def set_default(model_id: str) -> None:
     files.write_json(files.models_dir() / _DEFAULT_FILE, choice)
 
 
+def default_warning(chosen: ModelEntry, present: ModelEntry) -> str | None:
+    """Return what speaks against `chosen` as the default in place of `present`.
+
+    Returns:
+        A sentence; None where it is at least as good on the same validation pairs.
+    """
+    own, other = chosen.score("miou"), present.score("miou")
+    for entry, score in ((chosen, own), (present, other)):
+        if score is None:
+            return f"{entry.title} holds no scores, so that the two cannot be compared."
+    if own is None or other is None or (own >= other and _same_pairs(chosen, present)):
+        return None
+    values = f"mIoU {own:.3f} against {other:.3f}"
+    if not _same_pairs(chosen, present):
+        return (
+            f"It cannot be compared with {present.title}: the two were scored on "
+            f"different pairs ({values})."
+        )
+    return f"It is worse than {present.title} on the same pairs: {values}."
+
+
+def _same_pairs(one: ModelEntry, other: ModelEntry) -> bool:
+    """Return whether two models were judged on the same pairs and as many classes."""
+    judged = [
+        (r.dataset.get("fingerprint"), set((r.split or {}).get("validation", ())), n)
+        for entry in (one, other)
+        if (r := entry.record) is not None and (n := len(r.classes))
+    ]
+    return judged[0] == judged[-1] and bool(judged[0][0] and judged[0][1])
+
+
 def _embedded() -> list[ModelEntry]:
     return [
         _entry(word, "embedded", _EMBEDDED_TITLES[word], path)

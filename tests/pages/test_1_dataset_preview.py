@@ -1,6 +1,7 @@
 """The dataset preview page, as a person sees it."""
 
 import io
+import os
 import sys
 import time
 import zipfile
@@ -12,10 +13,14 @@ from PIL import Image
 from rasterio import Affine
 from streamlit.testing.v1 import AppTest
 
-from terrainlib.data.dataset import Dataset
-from terrainlib.data.overlaps import Overlaps
+from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.palette import KAGGLE_CLASSES, load_classes
-from terrainlib.errors import ImageError, StoppedError
+from terrainlib.errors import ImageError
+from terrainlib.runs.folder import create_search, list_searches
+from terrainlib.runs.process import utc_now, write_process
+from terrainlib.runs.searches.config import SearchConfig
+from terrainlib.runs.searches.search import run_search
+from terrainlib.runs.status import SEARCH, SearchStatus, write_status
 from terrainlib.ui.datasets import overlaps as section
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
 from tests.imagefiles import pattern, tiff
@@ -425,38 +430,64 @@ def test_without_shared_ground_one_line_says_so(tmp_path: Path) -> None:
 def test_a_large_set_is_searched_when_asked_and_the_search_can_be_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def search(
-        _dataset: Dataset,
-        *,
-        progress: Callable[[int, int], None],
-        should_stop: Callable[[], bool],
-    ) -> Overlaps:
-        progress(42, 100)
-        while not should_stop():
-            time.sleep(0.01)
-        raise StoppedError("stopped, as asked.")
+    def start(dataset: Dataset) -> None:
+        path = create_search(SearchConfig.of(dataset))
+        write_process(path, os.getpid())
+        now = utc_now()
+        write_status(path, SearchStatus("running", 0.42, None, now, now))
 
     monkeypatch.setattr(section, "SMALL_DATASET", 3)
-    monkeypatch.setattr(section, "find_overlaps", search)
+    monkeypatch.setattr(section, "start_search", start)
     page = open_folder(write_overlapping_dataset(tmp_path / "large"))
     assert "Compares all 7 patches" in texts(page)
     page.button(key="preview_look").click().run()
     assert not page.exception
-    page = until(page, lambda page: "preview_look_stop" in keys(page))
+    assert "Looking for shared ground: 42%" in progress(page)
+    page = open_folder(tmp_path / "large")  # in another tab
     assert "It goes on when this page is left" in texts(page)
     page.button(key="preview_look_stop").click().run()
-    page = until(page, lambda page: "Look for shared ground" in labels(page))
+    assert "Stopping …" in progress(page)
+    (search,) = list_searches()
+    write_status(search.path, SearchStatus("stopped", message=SEARCH.too_early))
+    page.run()
+    assert "Look for shared ground" in labels(page)
     assert "Stopped; nothing was kept" in texts(page)
 
 
-def keys(page: AppTest) -> list[str | None]:
-    return [button.key for button in page.button]
+def test_a_search_that_failed_says_why_and_can_be_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_overlapping_dataset(tmp_path / "large")
+    path = create_search(SearchConfig.of(open_dataset(folder)))
+    write_status(path, SearchStatus("failed", message="0001_t.png: cannot be read."))
+    page = open_folder(folder)
+    assert "0001_t.png: cannot be read." in errors(page)
+    assert "Look for shared ground" in labels(page)
+
+
+def test_a_small_set_that_takes_long_is_searched_beside_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(section, "QUICK_SECONDS", -1.0)
+    monkeypatch.setattr(section, "start_search", lambda data: started.append(data.name))
+    open_folder(write_overlapping_dataset(tmp_path / "slow"))
+    assert started == ["slow"]
+
+
+def progress(page: AppTest) -> list[str]:
+    return [bar.proto.text for bar in page.get("progress")]
 
 
 def test_a_search_that_ends_shows_what_it_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(section, "SMALL_DATASET", 3)
+    monkeypatch.setattr(
+        section,
+        "start_search",
+        lambda data: run_search(create_search(SearchConfig.of(data))),
+    )
     page = open_folder(write_overlapping_dataset(tmp_path / "large"))
     page.button(key="preview_look").click().run()
     page = until(page, lambda page: "Overlapping pairs" in metrics(page))

@@ -230,7 +230,7 @@ def test_start_hands_over_what_the_form_says_and_shows_the_run(
 ):
     asked: list[RunConfig] = []
 
-    def start(config: RunConfig) -> Path:
+    def start(config: RunConfig, *, wait: bool) -> Path:
         asked.append(config)
         return craft_run(data, name=config.name, state="starting", epochs=0)
 
@@ -257,20 +257,30 @@ def test_start_hands_over_what_the_form_says_and_shows_the_run(
     assert "starting" in texts(page)
 
 
-def test_while_one_trains_start_is_off_and_the_page_says_which(data: Path):
+def test_while_one_trains_the_next_is_put_into_the_queue(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+):
     craft_run(data, name="islands", state="running", epochs=3, planned=8)
 
-    page = open_page(view="New training")
+    def start(config: RunConfig, *, wait: bool) -> Path:
+        return craft_run(data, name="next", state="waiting" if wait else "failed")
 
-    assert page.button(key="training_start").disabled
+    monkeypatch.setattr(launcher, "start_run", start)
+    page = open_page(view="New training")
     assert "A training is running" in texts(page)
     assert "islands has the machine (epoch 4 of 8)" in texts(page)
+    assert page.button(key="training_start").label == "Start when the other one ends"
+
+    press(page, "training_start")
+
+    assert "Next in the queue, after islands (epoch 4 of 8)." in texts(page)
+    assert page.button(key="training_stop").label == "Take out of the queue"
 
 
 def test_a_start_in_spite_of_another_training_shows_the_launchers_sentence(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def start(config: RunConfig) -> Path:
+    def start(config: RunConfig, *, wait: bool) -> Path:
         raise RunError(
             "A training is already running: islands, epoch 3 of 8. Wait or stop it."
         )
@@ -439,7 +449,7 @@ def test_a_crashed_training_says_so_and_can_be_resumed(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ):
     resumed: list[Path] = []
-    monkeypatch.setattr(launcher, "resume", resumed.append)
+    monkeypatch.setattr(launcher, "resume", lambda path, **_: resumed.append(path))
     path = craft_run(data, state="crashed", epochs=2)
     page = open_page(run=path.name)
     assert "the training process is gone" in texts(page)

@@ -59,7 +59,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[JobConfig]:
     """What is asked to be predicted; nothing is, but its folder is made."""
     asked: list[JobConfig] = []
 
-    def start(config: JobConfig) -> Path:
+    def start(config: JobConfig, **_: bool) -> Path:
         asked.append(config)
         return create_job(config)
 

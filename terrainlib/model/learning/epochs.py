@@ -65,14 +65,16 @@ class Session:
         return self.earlier_seconds + time.monotonic() - self.started
 
     @property
-    def seconds_left(self) -> float:
-        """Seconds that a budget in minutes has left for epochs; infinite without one.
-
-        What it takes to judge and save the model afterwards is left out.
-        """
+    def budget_left(self) -> float:
+        """Seconds that a budget in minutes has left; infinite without one."""
         if self.config.minutes is None:
             return math.inf
-        return 60 * self.config.minutes - self.seconds - self.pace.end_seconds
+        return 60 * (self.hooks.minutes() or self.config.minutes) - self.seconds
+
+    @property
+    def seconds_left(self) -> float:
+        """The same for epochs: less what judging and saving the model will take."""
+        return self.budget_left - self.pace.end_seconds
 
     def fit_plan(self, *, first: bool = False) -> None:
         """Divide what is left of a budget in minutes into epochs."""
@@ -101,7 +103,7 @@ def _expected_rest(session: Session, step: int) -> float | None:
     """Return the seconds until the model is saved; None before they can be told."""
     config, plan, pace = session.config, session.plan, session.pace
     if config.minutes is not None:
-        return max(0.0, 60 * config.minutes - session.seconds)
+        return max(0.0, session.budget_left)
     if not pace.known:
         return None
     steps = plan.epochs_left * plan.steps - step
@@ -162,7 +164,6 @@ def _fingerprint(session: Session) -> str:
 
 _MEASURED_STEPS = 8
 _LAST_SCORE_SECONDS = 2.0
-MOST_PREPARATION_SHARE = 0.5  # of a budget in minutes
 
 
 def train(  # noqa: PLR0913 - the parts of a training are named by their callers
@@ -175,9 +176,8 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
     hooks: TrainingHooks | None = None,
     start: TerrainModel | None = None,
     resume: bool = False,
-    begun: float | None = None,
 ) -> TrainingResult:
-    """Train a U-Net within its budget.
+    """Train a U-Net within its budget, which begins to run when the network is built.
 
     Args:
         config: Network, budget and recipe.
@@ -188,8 +188,6 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
         hooks: What to call on the way.
         start: The model to start from; None for weights at random.
         resume: Go on from the newest checkpoint in the folder, if there is one.
-        begun: When a budget in minutes began to run, by `time.monotonic`; None for now.
-            What came before takes half of it at most.
 
     Returns:
         The network with the weights to keep, and how it went.
@@ -202,7 +200,6 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
         RunError: If the checkpoint is of another configuration or other data.
         StorageError: If a checkpoint cannot be written.
     """
-    started = _start(config, begun)
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -217,7 +214,7 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
         checkpoints,
         plan,
         Pace(_validation_batches(validation, config)),
-        started,
+        started=time.monotonic(),
     )
     if resume:
         restore(session)
@@ -241,13 +238,6 @@ def _validation_batches(validation: PairCache, config: TrainingConfig) -> float:
 
 class _NotFiniteError(TrainingError):
     """The loss is no number any more."""
-
-
-def _start(config: TrainingConfig, begun: float | None) -> float:
-    now = time.monotonic()
-    if begun is None or config.minutes is None:
-        return now
-    return max(begun, now - MOST_PREPARATION_SHARE * 60 * config.minutes)
 
 
 def _train_epoch(session: Session) -> bool:

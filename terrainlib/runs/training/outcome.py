@@ -26,8 +26,10 @@ from terrainlib.model.reading.writer import save_model
 from terrainlib.model.record import ModelRecord, class_list
 from terrainlib.runs.folder import MODEL_FILE, Run
 from terrainlib.runs.process import utc_now
+from terrainlib.runs.training.budget import minutes_given
 from terrainlib.runs.training.pixelscore import read_pixel_score
 from terrainlib.runs.training.start import started_from
+from terrainlib.types import Progress
 
 if TYPE_CHECKING:
     from terrainlib.model.learning.reports import TrainingResult
@@ -41,7 +43,7 @@ def save_outcome(
     run: Run,
     material: "Material",
     result: "TrainingResult",
-    progress: Callable[[int, int], None],
+    progress: Progress,
     before_last_save: Callable[[], None] = lambda: None,
 ) -> ModelRecord:
     """Save the model of a training, and judge it at the masks' own size.
@@ -154,6 +156,7 @@ def _record(run: Run, material: "Material", result: "TrainingResult") -> ModelRe
         },
         training={
             **training.to_dict(),
+            "minutes": minutes_given(run.path) or training.minutes,
             "epochs_done": result.epochs_done,
             "best_epoch": result.best_epoch,
             "stopped": result.stopped,

@@ -181,9 +181,9 @@ def _zip(key: str) -> str | None:
     known = st.session_state.get(UPLOAD) if there else None
     if upload is not None and upload.file_id != known:
         _remember("zip", None)
-        run = RUN_SLOT.active()
+        runs = filter(None, [RUN_SLOT.active(), *RUN_SLOT.waiting()])
         with errors_shown("This zip file cannot be opened"), st.spinner("Unpacking…"):
-            trained = [Path(run.config.data)] if run else []
+            trained = [Path(run.config.data) for run in runs]
             unpacked = unpack_upload(upload.getvalue(), upload.name, trained)
             _remember("zip", str(unpacked))
             st.session_state[UPLOAD] = upload.file_id

@@ -24,7 +24,7 @@ from terrainlib.ui.studio.overview import ImageOverview, picture_bytes, show_ima
 from terrainlib.ui.studio.result import pick_cleaning
 from terrainlib.ui.studio.uploads import path_of
 from terrainlib.ui.text import file_size, md_escape
-from terrainlib.ui.workers import JOB_PAGE, follow
+from terrainlib.ui.workers import JOB_PAGE, WHEN_FREE, follow
 
 _SCALE_HELP: Final = (
     "How many pixels the network sees for one pixel of the image. Smaller is faster "
@@ -216,16 +216,16 @@ def _ask_and_start(chosen: Chosen, entry: ModelEntry) -> None:
     active = JOB_SLOT.active()
     busy = active is not None
     started = st.button(
-        "Start the prediction",
+        f"Start {WHEN_FREE}" if busy else "Start the prediction",
         key="studio_job_start",
         type="primary",
-        icon=":material/play_arrow:",
-        disabled=busy or config is None,
+        icon=":material/schedule:" if busy else ":material/play_arrow:",
+        disabled=config is None,
         help="Another prediction has the machine." if busy else None,
     )
     # Not in a callback: it would be given the form as it was before the last change.
     if started and config is not None:
-        start_job(config)
+        start_job(config, wait=busy)
         st.rerun()
 
 

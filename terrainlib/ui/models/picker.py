@@ -21,7 +21,7 @@ from terrainlib.model.pixelclassifier import fit_pixel_classifier
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui import cached, state
 from terrainlib.ui.errors import errors_shown
-from terrainlib.ui.text import date_text, md_escape, plural
+from terrainlib.ui.text import date_text, md_escape, plural, told_apart
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
@@ -251,13 +251,12 @@ def pick_entry(key: str, *, label: str = "Model") -> ModelEntry | None:
         st.page_link(state.MODELS_PAGE, label="Add a model")
         return None
     _follow_link(key, entries)
-    titles = [entry.title for entry in entries.values()]
+    labels = model_labels(list(entries.values()), st.context.timezone)
 
     def named(model_id: str) -> str:
         if model_id == PIXEL_CLASSIFIER_ID:
             return PIXEL_CLASSIFIER_TITLE
-        entry = entries[model_id]
-        return model_label(entry, dated=titles.count(entry.title) > 1)
+        return model_line(entries[model_id], labels[model_id])
 
     chosen = st.selectbox(
         label,
@@ -275,12 +274,21 @@ def pick_entry(key: str, *, label: str = "Model") -> ModelEntry | None:
     )
 
 
-def model_label(entry: ModelEntry, *, dated: bool = False) -> str:
-    """Return one line that tells a model from the others: preset, data, mIoU."""
-    parts = [entry.title]
-    if dated:
-        parts.append(date_text(entry.created, st.context.timezone))
-    parts.append(entry.preset)
+def model_labels(entries: Sequence[ModelEntry], timezone: str | None) -> dict[str, str]:
+    """Return what models are called by their ids; no two of them are called the same.
+
+    Args:
+        entries: All the models that a person chooses from.
+        timezone: Name of the viewer's time zone.
+    """
+    facts = [(e.data, date_text(e.created, timezone), e.id) for e in entries]
+    labels = told_apart([entry.title for entry in entries], facts)
+    return dict(zip([entry.id for entry in entries], labels, strict=True))
+
+
+def model_line(entry: ModelEntry, label: str) -> str:
+    """Return what a box says of a model that is called so: preset, data, mIoU."""
+    parts = [label, entry.preset]
     if entry.data:
         parts.append(f"trained on {entry.data}")
     miou = entry.score("miou")

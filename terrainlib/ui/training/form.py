@@ -34,9 +34,11 @@ from terrainlib.ui.datasets.bands import show_bands
 from terrainlib.ui.datasets.picker import pick_dataset
 from terrainlib.ui.datasets.splits import show_split_of_training
 from terrainlib.ui.errors import errors_shown, show_error
+from terrainlib.ui.models.picker import model_labels
 from terrainlib.ui.page import pick_one
 from terrainlib.ui.text import md_escape, plural
 from terrainlib.ui.training.view import start_run
+from terrainlib.ui.workers import WHEN_FREE
 
 LIGHT_NOTE: Final = (
     "Shaded relief is lit from the north-west. Mirrored and turned images are lit from "
@@ -358,10 +360,11 @@ def _ask_preset() -> str:
 def _ask_start() -> ModelEntry | None:
     """Ask for the model to start from, if any."""
     known = {entry.id: entry for entry in list_models() if entry.record is not None}
+    labels = model_labels(list(known.values()), st.context.timezone)
     chosen = st.selectbox(
         "Start from",
         [None, *known],
-        format_func=lambda name: known[name].title if name else _FROM_NOTHING,
+        format_func=lambda name: labels[name] if name else _FROM_NOTHING,
         key=f"{KEY}_start_from",
         persist_state="session",
         help="Layers of a model that fit are taken over and learn on, at a third of "
@@ -486,16 +489,17 @@ def show_new_training(active: Run | None) -> None:
         config = ask_training(dataset)
     if active is not None:
         st.fragment(_show_busy, run_every=BUSY_SECONDS)(active.path.name)
+    busy = active is not None
     started = st.button(
-        "Start training",
+        f"Start {WHEN_FREE}" if busy else "Start training",
         key="training_start",
         type="primary",
-        icon=":material/play_arrow:",
-        disabled=active is not None or config is None,
+        icon=":material/schedule:" if busy else ":material/play_arrow:",
+        disabled=config is None,
     )
     # Not in a callback: it would be given the form as it was before the last change.
     if started and config is not None:
-        start_run(config)
+        start_run(config, wait=busy)
         st.rerun()
 
 
@@ -505,7 +509,8 @@ def _show_busy(drawn_for: str) -> None:
         st.rerun(scope="app")
     st.info(
         f"{md_escape(active.name)} has the machine ({active.place_text}). One training "
-        "goes on at a time: wait for it, or stop it under Watch.",
+        "goes on at a time: a new one waits, and begins by itself when those before it "
+        "have ended.",
         title="A training is running",
         icon=":material/model_training:",
     )

@@ -12,7 +12,7 @@ from terrainlib.runs.folder import Damaged, Run
 from terrainlib.runs.training.pixelscore import read_pixel_score
 from terrainlib.ui.datasets.splits import leak_note, run_split, show_note
 from terrainlib.ui.page import empty_state, pick_one
-from terrainlib.ui.text import parse_time, viewer_zone
+from terrainlib.ui.text import date_text, parse_time, told_apart, viewer_zone
 from terrainlib.ui.training.charts import (
     class_names,
     compare_spec,
@@ -184,9 +184,11 @@ def _curves(tables: list[pd.DataFrame]) -> dict[str, str]:
 
 
 def labels(runs: list[Run]) -> dict[str, Run]:
-    """Return the runs by name; those of equal names also carry their folder's."""
-    names = [run.name for run in runs]
-    return {
-        run.name if names.count(run.name) == 1 else f"{run.name} ({run.path.name})": run
+    """Return the runs by name; those of equal names with what tells them apart."""
+    zone = st.context.timezone
+    facts = [
+        (Path(run.config.data).name, date_text(moment, zone) if moment else "", name)
         for run in runs
-    }
+        for moment, name in [(parse_time(run.config.created), run.path.name)]
+    ]
+    return dict(zip(told_apart([run.name for run in runs], facts), runs, strict=True))
