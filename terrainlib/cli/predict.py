@@ -188,10 +188,10 @@ def predict(options: argparse.Namespace) -> int:
     wanted = _wanted(options, images)
     batch = _Batch()
     with progress_bar("Loading the model") as (count, rename):
-        from terrainlib.model.modelfile import load_model
+        from terrainlib.model.instant import load_any
         from terrainlib.runs.process import stop_requested_by_signals
 
-        model = load_model(options.model)
+        model = load_any(options.model)
         _check_height(options, model)
         work = _Work(model, options, wanted, Names(options, images, wanted), count)
         with stop_requested_by_signals() as asked:

@@ -222,7 +222,7 @@ def _say_end(run: Run, shown: Path) -> None:
     say(f"{shown}: {run.state} after epoch {status.epoch}. {run.message}")
     miou = _judged_miou(run)
     if miou is not None:
-        say(f"Validation mIoU {miou:.3f} at the masks' own size.")
+        say(f"Validation mIoU {miou:.3f} at the full size of the masks.")
     elif status.best_miou is not None:
         say(f"Validation mIoU {status.best_miou:.3f} at the working size.")
     pixel_score = read_pixel_score(run.path)

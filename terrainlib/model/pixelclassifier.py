@@ -9,6 +9,7 @@ scikit-learn is loaded when a classifier is fitted, no TensorFlow at all.
 
 import hashlib
 import os
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -135,8 +136,23 @@ _LEAF_PENALTY: Final = 10.0
 _ROWS: Final = 2**16
 
 
+class Classifier(ABC):
+    """What is fed bands and metres in place of a network.
+
+    Attributes:
+        digest: Names what it learnt.
+    """
+
+    __slots__ = ()
+    digest: str
+
+    @abstractmethod
+    def __call__(self, batch: FloatArray) -> FloatArray:
+        """Return class probabilities (N, H, W, K) of (N, H, W, C), both float32."""
+
+
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class PixelClassifier:
+class PixelClassifier(Classifier):
     """What stands in a `TerrainModel` in place of a network.
 
     Attributes:

@@ -100,7 +100,7 @@ def row_names(page: AppTest) -> list[str]:
 
 
 def part_box(page: AppTest) -> Any:
-    return next(b for b in page.segmented_control if b.label == "Pairs to judge it on")
+    return next(b for b in page.segmented_control if b.label == "Pairs to score it on")
 
 
 def part_labels(page: AppTest) -> list[str]:
@@ -178,7 +178,7 @@ def test_other_data_is_judged_as_a_whole_and_said_to_be_new(
 ) -> None:
     page = open_page(write_folders_dataset(tmp_path / "other", pairs=3))
     assert part_labels(page) == ["All pairs (3)"]
-    assert any("not trained on this data set" in item.value for item in page.caption)
+    assert any("never saw this data set" in item.value for item in page.caption)
     predict(page)
     assert metrics(page)["Images"] == "3"
     assert not any("leak" in item.value for item in page.markdown)

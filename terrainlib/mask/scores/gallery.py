@@ -34,7 +34,7 @@ from terrainlib.mask.scores.scoring import (
     read_truth,
     score_pairs,
 )
-from terrainlib.model.pixelclassifier import PixelClassifier
+from terrainlib.model.pixelclassifier import Classifier
 from terrainlib.types import Amount, Count, MaskArray, Share, checked
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _model_digest(model: "TerrainModel") -> str:
     if model.path is not None and model.path.is_file():
         with model.path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
-    if isinstance(model.network, PixelClassifier):
+    if isinstance(model.network, Classifier):
         return model.network.digest
     digest = hashlib.sha256(json.dumps(model.config.to_dict()).encode())
     for weight in model.network.weights:

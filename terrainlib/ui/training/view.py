@@ -246,6 +246,7 @@ def _show_numbers(run: Run, metrics: pd.DataFrame) -> None:
             "Best mIoU",
             best,
             ahead_text(status.best_miou, pixel_score),
+            delta_description=_ahead_or_behind(status.best_miou, pixel_score),
             help=_best_help(status.best_epoch, pixel_score),
             **_CARD,
         )
@@ -268,11 +269,17 @@ def ahead_text(best: float | None, pixel_score: PixelScore | None) -> str | None
     return f"{best - pixel_score.miou:+.3f}"
 
 
+def _ahead_or_behind(best: float | None, pixel_score: PixelScore | None) -> str | None:
+    if best is None or pixel_score is None:
+        return None
+    return "ahead" if best >= pixel_score.miou else "behind"
+
+
 def _best_help(best_epoch: int | None, pixel_score: PixelScore | None) -> str | None:
     """Return what stands behind the best score, if an epoch is complete."""
     if not best_epoch:
         return None
-    ahead = " Below it: against the pixel classifier." if pixel_score else ""
+    ahead = " Below it: how far from the pixel classifier." if pixel_score else ""
     return f"After epoch {best_epoch}.{ahead}"
 
 

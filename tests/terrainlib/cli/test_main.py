@@ -342,7 +342,7 @@ def test_train_writes_a_run_folder_that_the_other_commands_take(
     assert command("evaluate", out, tiny_dataset, *part) == 0
     scores = json.loads(command.out)
     assert scores["images"] == 1
-    assert f"mIoU {scores['miou']:.3f} at the masks' own size" in told
+    assert f"mIoU {scores['miou']:.3f} at the full size of the masks" in told
     assert command("models") == 0
     assert "first" not in command.out  # it lies outside the folder of the runs
 
