@@ -47,8 +47,9 @@ function createStage() {
     button("+", "Zoom in", () => zoomBy(1.5)),
     button("Fit", "Fit the whole picture", () => zoomTo(1))
   );
+  const caption = make("p", { class: "caption" });
   const note = make("p", { class: "note" });
-  const bar = make("div", { class: "bar" }, note, tools);
+  const bar = make("div", { class: "bar" }, make("div", { class: "words" }, caption, note), tools);
   const element = make("div", { class: "stage" }, area, bar);
   const state = { divider: 50, zoom: 1, x: 0, y: 0 };
   const observer = new ResizeObserver(place);
@@ -56,7 +57,7 @@ function createStage() {
   wire();
   place();
   const close = () => observer.disconnect();
-  return { element, mask, note, load, showLayer, setOpacity, close };
+  return { element, mask, caption, note, load, showLayer, setOpacity, close };
 
   function button(text, title, action) {
     const attributes = { type: "button", class: "button", title, "aria-label": title };

@@ -376,3 +376,32 @@ def test_longitudes_may_be_counted_by_another_turn(tmp_path, image_at, labels_at
     mask, _ = made(tmp_path, [labels], image=image)
 
     assert (mask == np.where(HALVES == 10, 0, 1)).all()
+
+
+def test_heights_of_any_grid_go_with_the_patches(tmp_path):
+    coarse = np.full((16, 16), 250, np.int16)
+    data = tiff(coarse, crs=UTM, transform=GRID @ Affine.scale(4))
+    labels = class_raster(tmp_path, HALVES)
+    out, heights = tmp_path / "set", write(tmp_path, "dem.tif", data)
+
+    make_patches(
+        [scene(tmp_path)], [labels], out, PatchOptions(size=32, heights=heights)
+    )
+
+    dataset = open_dataset(out)
+    assert dataset.has_heights
+    for pair in dataset.pairs:
+        loaded = read_pair(dataset, pair)
+        np.testing.assert_allclose(loaded.height, 250)
+
+
+def test_heights_that_fit_no_image_are_refused_with_a_sentence(tmp_path):
+    labels = class_raster(tmp_path, HALVES)
+    heights = write(tmp_path, "dem.tif", tiff(np.ones((8, 8), np.int16)))
+    image, out = scene(tmp_path), tmp_path / "set"
+
+    with pytest.raises(ImageError, match="8 x 8 px, the image has 64 x 64 px"):
+        make_patches([image], [labels], out, PatchOptions(heights=heights))
+    with pytest.raises(ConfigError, match="one height file cannot belong to 2"):
+        make_patches([image, image], [labels], out, PatchOptions(heights=heights))
+    assert not out.exists()
