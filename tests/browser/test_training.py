@@ -111,7 +111,7 @@ def test_a_training_is_started_watched_reloaded_stopped_and_resumed(
     assert (network.image_size, network.filters) == (16, (4, 8))
     assert run.config.training.batch_size == 64
     assert list(run.metrics["epoch"]) == list(range(1, run.status.epoch + 1))
-    page.get_by_role("link", name="All models").click()
+    page.get_by_role("link", name="See its card").click()
     see(page.get_by_role("heading", name="fast-sample"))
 
 

@@ -303,5 +303,8 @@ def _show_next_steps(run: Run) -> None:
         model_id = f"run/{run.path.name}"
         links_to_model(model_id, gallery="See the gallery", studio="Open in the studio")
         st.page_link(
-            state.MODELS_PAGE, label="All models", icon=":material/inventory_2:"
+            state.MODELS_PAGE,
+            label="See its card",
+            icon=":material/inventory_2:",
+            query_params={"model": model_id},
         )
