@@ -95,8 +95,7 @@ def _gallery(page: Page, data: Path) -> None:
     errors = page.get_by_role("img", name="Errors of pair").first
     errors.wait_for()
     wait_for_run(page)
-    page.get_by_role("heading", name="Images", exact=True).scroll_into_view_if_needed()
-    errors.scroll_into_view_if_needed()
+    errors.evaluate("picture => picture.scrollIntoView({block: 'center'})")
     _shot(page, "gallery")
 
 

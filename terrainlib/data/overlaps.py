@@ -9,6 +9,7 @@ every patch lies, that is used in place of the search.
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -202,7 +203,7 @@ def write_ready_made(dataset: Dataset) -> None:
         StorageError: If it cannot be written.
     """
     found = {"files": _contents(dataset), **_to_json(find_overlaps(dataset))}
-    files.write_json(READY_MADE, found)
+    files.write_bytes(READY_MADE, json.dumps(found, separators=(",", ":")).encode())
 
 
 def _contents(dataset: Dataset) -> str:

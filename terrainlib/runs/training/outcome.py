@@ -15,6 +15,7 @@ import numpy as np
 
 from terrainlib import __version__
 from terrainlib.errors import InputError, StoppedError
+from terrainlib.mask.pixelsize import dataset_statistics
 from terrainlib.mask.scores.evaluation import evaluate
 from terrainlib.mask.tiles.tilepass import run_network
 from terrainlib.metrics import scores as score
@@ -147,6 +148,7 @@ def _record(run: Run, material: "Material", result: "TrainingResult") -> ModelRe
         parameters=int(result.network.count_params()),
         statistics={
             **training_statistics(material.train),
+            **dataset_statistics(dataset),
             "class_shares": class_shares(material.train, names),
         },
         dataset={

@@ -16,6 +16,7 @@ from terrainlib.runs.slot import JOB_SLOT
 from terrainlib.ui import state
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.jobs.result import estimate_text, progress_text
+from terrainlib.ui.jobs.trial import show_trial
 from terrainlib.ui.jobs.view import start_job
 from terrainlib.ui.paths import results_folder
 from terrainlib.ui.studio.downloads import pick_pack_target, pick_smallest_area
@@ -149,6 +150,7 @@ def show_new_job(chosen: Chosen, entry: ModelEntry) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         _show_input(chosen)
+        ahead = st.container()
     with right, st.container(border=True):
         if entry.kind == "pixel classifier":
             st.info(
@@ -158,7 +160,13 @@ def show_new_job(chosen: Chosen, entry: ModelEntry) -> None:
                 icon=":material/bolt:",
             )
             return
-        _ask_and_start(chosen, entry)
+        scale = _ask_and_start(chosen, entry)
+    with ahead:
+        show_trial(chosen, entry, scale, _use_scale)
+
+
+def _use_scale(scale: float) -> None:
+    st.session_state[_key("scale")] = scale
 
 
 def show_active_strip() -> None:
@@ -196,7 +204,8 @@ def _show_input(chosen: Chosen) -> None:
             st.markdown("\n".join(listed))
 
 
-def _ask_and_start(chosen: Chosen, entry: ModelEntry) -> None:
+def _ask_and_start(chosen: Chosen, entry: ModelEntry) -> float | None:
+    """Ask what is made and start it on a click; return the scale asked for."""
     wanted = _ask_wanted(chosen, entry.record.scale if entry.record else None)
     folder = _ask_folder()
     config: JobConfig | None = None
@@ -227,6 +236,7 @@ def _ask_and_start(chosen: Chosen, entry: ModelEntry) -> None:
     if started and config is not None:
         start_job(config, wait=busy)
         st.rerun()
+    return wanted.scale
 
 
 def _show_estimate(config: JobConfig) -> None:

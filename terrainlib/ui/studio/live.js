@@ -69,6 +69,7 @@ function createView(parent, data) {
     const ready = layer?.pixels && layer.picture === picture.id;
     stage.showLayer(ready ? layer.pixels : null, settings.shown, picture.alt);
     if (!ready) drawMask();
+    stage.caption.textContent = inWords(settings, ready);
     root.dataset.drawn = JSON.stringify(settings);
   }
 
@@ -134,6 +135,17 @@ function createView(parent, data) {
   }
 
   return view;
+}
+
+/** Say what is shown, such as `Mask over the image, sharpened by 1.0`. */
+function inWords({ shown, amount, method, radius, snap }, layer) {
+  if (layer) return `${LAYER_LABELS[shown]} over the image`;
+  const by = amount.toFixed(2).replace(/0$/, "");
+  const how = method === "unsharp" ? ` (unsharp mask of ${radius.toFixed(1)} px)` : "";
+  const parts = ["Mask over the image"];
+  if (amount > 0) parts.push(`sharpened by ${by}${how}`);
+  if (snap) parts.push("snapped to classes");
+  return parts.join(", ");
 }
 
 /** Wait until the page has drawn and has nothing more to do, or half a second. */

@@ -8,6 +8,7 @@ Python.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, Self, TypeVar, get_args
 
@@ -64,7 +65,7 @@ class ViewSettings:
     method: Method = "laplacian"
     radius: float = 1.0
     snap: bool = False
-    opacity: float = 1.0
+    opacity: float = 0.6
     shown: Shown = "mask"
 
     @classmethod
@@ -84,6 +85,34 @@ class ViewSettings:
             opacity=_number(sent, "opacity", defaults.opacity),
             shown=_one_of(_SHOWN, sent.get("shown")),
         )
+
+    @classmethod
+    def from_address(cls, words: str) -> Self:
+        """Return settings from an address; whatever does not fit is left out.
+
+        Example:
+            >>> ViewSettings.from_address("amount:1.5,snap:yes,shown:nothing").amount
+            1.5
+        """
+        sent: dict[str, object] = {}
+        for word in words.split(","):
+            name, _, value = word.partition(":")
+            sent[name] = value == "yes" if name == "snap" else value
+            if name in LIMITS:
+                with suppress(ValueError):
+                    sent[name] = float(value)
+        return cls.from_browser(sent)
+
+    @property
+    def address(self) -> str:
+        """What differs from the first settings, for an address."""
+        plain = type(self)()
+        words = [
+            f"{name}:{'yes' if value is True else value}"
+            for name, value in self.to_dict().items()
+            if value != getattr(plain, name)
+        ]
+        return ",".join(words)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values."""
@@ -129,20 +158,24 @@ class ViewPictures:
     layers: tuple[ViewLayer, ...] = ()
 
 
-def live_view(pictures: ViewPictures, *, key: str, remembered: str) -> ViewSettings:
+def live_view(
+    pictures: ViewPictures, *, key: str, remembered: str, query: str | None = None
+) -> ViewSettings:
     """Show the live view and return its settings.
 
     Args:
         pictures: What it shows.
         key: Widget key.
         remembered: Session key under which the settings survive leaving the page.
+        query: Name in the address under which they survive a reload.
 
     Returns:
         The settings as they were when a control was last let go.
     """
     first = f"{remembered}_at_first"
     if key not in st.session_state or first not in st.session_state:
-        st.session_state[first] = dict(st.session_state.get(remembered, {}))
+        told = ViewSettings.from_address(st.query_params.get(query or "", ""))
+        st.session_state[first] = dict(st.session_state.get(remembered, told.to_dict()))
     initial = ViewSettings.from_browser(st.session_state[first])
     result = _component(
         key=key,
@@ -152,6 +185,8 @@ def live_view(pictures: ViewPictures, *, key: str, remembered: str) -> ViewSetti
     )
     settings = ViewSettings.from_browser(result.settings)
     st.session_state[remembered] = settings.to_dict()
+    if query and st.query_params.get(query, "") != settings.address:
+        st.query_params[query] = settings.address
     return settings
 
 

@@ -38,14 +38,15 @@ function createStage() {
     tag,
     handle
   );
+  const caption = make("p", { class: "caption" });
   const note = make("p", { class: "note" });
   let divider = 50;
   const zoom = createZoom([area], place, takes, follow);
-  const bar = make("div", { class: "bar" }, note, zoom.tools);
+  const bar = make("div", { class: "bar" }, make("div", { class: "words" }, caption, note), zoom.tools);
   const element = make("div", { class: "stage" }, area, bar);
   area.onkeydown = onKey;
   zoom.place();
-  return { element, mask, note, load, showLayer, setOpacity, close: zoom.close };
+  return { element, mask, caption, note, load, showLayer, setOpacity, close: zoom.close };
 
   function load(pixels, alt) {
     for (const canvas of canvases) {
