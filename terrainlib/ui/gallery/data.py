@@ -15,7 +15,7 @@ from terrainlib.ui.datasets.picker import pick_dataset, scanned
 from terrainlib.ui.paths import existing_path
 from terrainlib.ui.text import md_escape
 
-QUERY: Final = "data"  # in the address: the folder
+QUERY: Final = "dataset"  # in the address: the folder
 OTHER: Final = "other"
 _OF: Final = "gallery_data_of"  # str: the model whose data was brought last
 
