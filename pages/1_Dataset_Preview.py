@@ -4,7 +4,7 @@ import streamlit as st
 
 from terrainlib.ui import state
 from terrainlib.ui.datasets.bands import show_bands
-from terrainlib.ui.datasets.classes import show_class_form, show_meaning
+from terrainlib.ui.datasets.classes import show_class_form, show_meaning, unnamed
 from terrainlib.ui.datasets.overlaps import show_shared_ground
 from terrainlib.ui.datasets.pairs import show_pair_gallery
 from terrainlib.ui.datasets.picker import pick_dataset
@@ -29,19 +29,23 @@ if dataset is None:
         "with masks and heights.",
     )
 else:
-    show_counts(dataset)
-    show_problems(dataset)
-    show_notes(dataset)
-    show_meaning(dataset)
-    show_class_form(dataset, "preview")
-    show_bands(dataset, "preview")
+    if unnamed(dataset):
+        show_meaning(dataset)
+        show_class_form(dataset, "preview")
     if dataset.pairs:
-        show_classes(dataset)
-        show_shared_ground(dataset, "preview")
-        st.header("Pairs", anchor=False)
         show_pair_gallery(dataset, "preview")
         st.page_link(
             state.TRAINING_PAGE,
             label="Train a model on this data set",
             icon=":material/model_training:",
         )
+    show_counts(dataset)
+    show_problems(dataset)
+    show_notes(dataset)
+    if not unnamed(dataset):
+        show_meaning(dataset)
+        show_class_form(dataset, "preview")
+    show_bands(dataset, "preview")
+    if dataset.pairs:
+        show_classes(dataset)
+        show_shared_ground(dataset, "preview")

@@ -42,13 +42,14 @@ from terrainlib.runs.status import (
     write_status,
 )
 from terrainlib.runs.training.config import RunConfig
-from terrainlib.runs.training.metrics import read_numbers
+from terrainlib.runs.training.metrics import STEP_COLUMNS, read_numbers
 from terrainlib.types import read_record
 
 if TYPE_CHECKING:
     import pandas as pd
 
 METRICS_FILE = "metrics.csv"
+STEPS_FILE: Final = "steps.csv"
 MODEL_FILE = "model.keras"
 PIXEL_SCORE_FILE = "pixelclassifier.json"
 CHECKPOINTS = "checkpoints"
@@ -105,6 +106,14 @@ class Run(WorkerFolder):
     def metrics(self) -> "pd.DataFrame":
         """The epochs so far, read anew at each use; see `read_metrics`."""
         return read_metrics(self.path)
+
+    @property
+    def steps(self) -> "pd.DataFrame":
+        """What was noted within the epochs, by epoch and step; see `StepsTable`."""
+        import pandas as pd
+
+        rows = read_numbers(self.path / STEPS_FILE)
+        return pd.DataFrame(rows, columns=list(STEP_COLUMNS)).dropna()
 
     @property
     def model(self) -> Path | None:

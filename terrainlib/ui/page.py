@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePath
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -18,10 +18,12 @@ from terrainlib.ui.text import md_escape
 APP_NAME = "Terrain Mask Generator"
 SIDEBAR_PX: Final = 210
 # Streamlit writes what is chosen in the primary colour, which the dark page has dark
-# enough for white on it; there is no option for it.
+# enough for white on it; "Press Enter to submit form" lies over what is typed. There is
+# no option for either.
 _STYLE: Final = """<style>
 [data-testid="stButtonGroup"] button[aria-checked="true"]:not([data-disabled]),
 [data-testid="stSliderThumbValue"] { color: inherit !important; }
+[data-testid="stForm"] [data-testid="InputInstructions"] { display: none; }
 </style>"""
 _WAY = (
     (state.HOME_PAGE, "Home", ":material/landscape:"),
@@ -157,6 +159,31 @@ def offer_file(
         help=help,
         icon=":material/download:",
         on_click="ignore",
+    )
+
+
+_ROW_PX: Final = 35
+_SCROLL_BAR_PX: Final = 12
+_MOST_ROWS: Final = 10
+
+
+def show_table(
+    frame: Any, columns: Mapping[str, Any] | None = None, *, alt: str
+) -> None:
+    """Show a table to be read: high enough that no scroll bar lies over a row.
+
+    Args:
+        frame: A pandas data frame.
+        columns: Names or configurations of its columns, as for `st.dataframe`.
+        alt: What it holds, for screen readers.
+    """
+    rows = min(len(frame), _MOST_ROWS) + 1
+    st.dataframe(
+        frame,
+        height=rows * _ROW_PX + _SCROLL_BAR_PX,
+        hide_index=True,
+        column_config=dict(columns or {}),
+        alt=alt,
     )
 
 

@@ -1,5 +1,6 @@
 """Looking at data, and at what a model makes of it, in a real browser."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,15 +16,15 @@ pytestmark = pytest.mark.browser
 def test_a_typed_folder_is_opened_and_its_pairs_are_pictures(
     open_page: Callable[[str], Page], tmp_path: Path
 ) -> None:
-    folder = write_kaggle_dataset(tmp_path / "tiles", pairs=14)
+    folder = write_kaggle_dataset(tmp_path / "tiles", pairs=26)
     page = open_page("Dataset_Preview")
     page.get_by_role("radio", name="Folder").click()
     box = page.get_by_role("textbox", name="Folder on this machine")
     box.fill(str(folder))
     box.press("Enter")
-    expect(page.get_by_text("14 pairs")).to_be_visible()
+    expect(page.get_by_text("26 pairs")).to_be_visible()
     pictures = page.get_by_role("img", name="Mask of pair")
-    expect(pictures).to_have_count(12)
+    expect(pictures).to_have_count(24)
     page.get_by_role("button", name="Next").click()
     expect(pictures).to_have_count(2)
     page.get_by_role("radio", name="Overlay").click()
@@ -31,7 +32,7 @@ def test_a_typed_folder_is_opened_and_its_pairs_are_pictures(
     opacity.press("ArrowRight")
     wait_for_run(page)
     assert opacity.input_value() == "55"
-    width = page.get_by_role("img", name="Mask over the image of pair 0013").evaluate(
+    width = page.get_by_role("img", name="Mask over the image of pair 0025").evaluate(
         "image => image.complete ? image.naturalWidth : 0"
     )
     assert width == 512
@@ -48,6 +49,24 @@ def test_the_choice_of_data_is_still_there_on_the_next_page(
     expect(page.get_by_text("3 pairs").first).to_be_visible()
     page.get_by_role("link", name="Training").click()
     wait_for_run(page)
+    expect(page.get_by_text("3 pairs").first).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("3 pairs").first).to_be_visible()
+
+
+def test_a_reload_keeps_an_upload_and_the_pair_that_is_shown(
+    open_page: Callable[[str], Page], tmp_path: Path
+) -> None:
+    folder = write_kaggle_dataset(tmp_path / "tiles", pairs=3)
+    archive = shutil.make_archive(str(tmp_path / "mine"), "zip", folder)
+    page = open_page("Dataset_Preview?data=zip")
+    page.locator("input[type=file]").set_input_files(archive)
+    expect(page.get_by_text("3 pairs").first).to_be_visible()
+    page.get_by_role("button", name="0002 ·").click()
+    large = page.get_by_role("img", name="Pair 0002 with its mask over it")
+    expect(large).to_be_visible()
+    page.reload()
+    expect(large).to_be_visible()
     expect(page.get_by_text("3 pairs").first).to_be_visible()
 
 

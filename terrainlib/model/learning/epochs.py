@@ -84,18 +84,31 @@ class Session:
         fit(self.seconds_left, self.pace.step_seconds, self.pace.rest_seconds)
 
 
-def progress(session: Session, step: int) -> StepProgress:
-    """Return where the training is, with an estimate of what is left."""
+def progress(
+    session: Session, step: int, begun: float, scores: tuple[float, float]
+) -> StepProgress:
+    """Return where the training is, with an estimate of what is left.
+
+    Args:
+        session: The training.
+        step: Steps of the epoch that are done.
+        begun: When the epoch began, by `time.monotonic`.
+        scores: Loss and accuracy of the step.
+    """
     config, plan = session.config, session.plan
     done = len(session.history)
     known = config.epochs is not None or plan.fitted
+    seconds = session.seconds
     return StepProgress(
         epoch=done + 1,
         step=step,
         steps=plan.steps,
         epochs=done + plan.epochs_left if known else None,
-        seconds=session.seconds,
+        seconds=seconds,
         seconds_left=_expected_rest(session, step),
+        epoch_seconds=seconds - session.earlier_seconds + session.started - begun,
+        loss=scores[0],
+        accuracy=scores[1],
     )
 
 
@@ -243,7 +256,7 @@ class _NotFiniteError(TrainingError):
 def _train_epoch(session: Session) -> bool:
     """Train, validate and save one epoch; False if it was stopped on the way."""
     begun = time.monotonic()
-    steps = _train_steps(session)
+    steps = _train_steps(session, begun)
     if steps is None:
         return False
     losses, accuracies, rate = steps
@@ -261,7 +274,9 @@ def _train_epoch(session: Session) -> bool:
     return True
 
 
-def _train_steps(session: Session) -> tuple[list[float], list[float], float] | None:
+def _train_steps(
+    session: Session, begun: float
+) -> tuple[list[float], list[float], float] | None:
     """Train the steps of an epoch; None if it was stopped on the way."""
     config, plan = session.config, session.plan
     epoch = len(session.history) + 1
@@ -281,7 +296,7 @@ def _train_steps(session: Session) -> tuple[list[float], list[float], float] | N
         session.pace.step()
         if epoch == 1 and step == SLOW_STEPS + _MEASURED_STEPS:
             session.fit_plan(first=True)
-        session.hooks.on_step(progress(session, step))
+        session.hooks.on_step(progress(session, step, begun, (loss, share)))
         if step >= plan.steps or _time_is_over(session):
             break  # the plan may have made the epoch shorter
     return losses, accuracies, rate

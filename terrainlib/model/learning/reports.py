@@ -24,6 +24,9 @@ class StepProgress:
         epochs: Epochs planned, as far as it is known.
         seconds: Seconds trained so far, those before a resume included.
         seconds_left: Seconds to go, as far as it is known.
+        epoch_seconds: Seconds of the epoch under way.
+        loss: Of the step.
+        accuracy: Share of pixels right in the step.
     """
 
     epoch: int
@@ -32,6 +35,9 @@ class StepProgress:
     epochs: int | None
     seconds: float
     seconds_left: float | None
+    epoch_seconds: float
+    loss: float
+    accuracy: float
 
 
 @dataclass(frozen=True, slots=True)

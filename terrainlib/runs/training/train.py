@@ -2,7 +2,8 @@
 
 `worker` calls it in a process of its own, the command line in the foreground. All that
 it does can be read in the run folder while it does it: after each epoch a row of
-`metrics.csv`, previews and the status. What is learnt stands in `model.learning`.
+`metrics.csv`, previews and the status, within it rows of
+`steps.csv`. What is learnt stands in `model.learning`.
 """
 
 import importlib
@@ -23,13 +24,13 @@ from terrainlib.model.learning.reports import (
     TrainingHooks,
 )
 from terrainlib.model.machine import free_share, gpu_memory
-from terrainlib.runs.folder import CHECKPOINTS, METRICS_FILE, Run, read_run
+from terrainlib.runs.folder import CHECKPOINTS, METRICS_FILE, STEPS_FILE, Run, read_run
 from terrainlib.runs.report import Report, ending_in_words, last_words
 from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.runs.status import UNBEGUN, RunStatus, StoredState
 from terrainlib.runs.training.budget import minutes_given
 from terrainlib.runs.training.material import Material, read_material, require_memory
-from terrainlib.runs.training.metrics import MetricsTable
+from terrainlib.runs.training.metrics import MetricsTable, StepsTable
 from terrainlib.runs.training.pixelscore import score_pixel_classifier, seconds_needed
 from terrainlib.runs.training.previews import PreviewWriter
 from terrainlib.runs.training.stages import FIRST_EPOCH, PIXELS, TENSORFLOW, Stages
@@ -101,6 +102,7 @@ class _Training:
         self._asked = should_stop
         self._resume = resume
         self._table = MetricsTable(run.path / METRICS_FILE)
+        self._steps = StepsTable(run.path / STEPS_FILE)
         self._training = run.config.training
 
     def work(self, *, pixel_score: bool) -> None:
@@ -153,6 +155,7 @@ class _Training:
 
         def on_restore(history: Sequence[EpochLog]) -> None:
             self._repair_table(history, names)
+            self._steps = StepsTable(self._run.path / STEPS_FILE, len(history))
 
         start = load_start(self._run)
         self._stages.begin(FIRST_EPOCH)
@@ -173,9 +176,11 @@ class _Training:
             resume=self._resume,
         )
         self._repair_table(result.history, names)
+        self._steps.write()
         return result
 
     def _on_step(self, progress: StepProgress) -> None:
+        self._steps.add(progress)
         before = self._report.status
         self._report.update(
             state="stopping" if before.state == "stopping" else "running",

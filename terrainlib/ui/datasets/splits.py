@@ -70,6 +70,9 @@ def leak_note(leak: str) -> Note:
     Args:
         leak: What the split knows of shared ground, as in `Split.leak`.
     """
+    if leak.startswith(_FREE):
+        known = leak.partition(": ")[2]
+        return Note(_FREE, f"{known[:1].upper()}{known[1:]}. {FREE_HELP}", warns=False)
     if is_free(leak):
         return Note(leak, FREE_HELP, warns=False)
     return Note(leak, MAY_LEAK_HELP if leak == RANDOM_LEAK else LEAK_HELP)

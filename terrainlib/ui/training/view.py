@@ -30,6 +30,8 @@ from terrainlib.ui.datasets.splits import run_split, show_cost
 from terrainlib.ui.page import links_to_model, noticed
 from terrainlib.ui.text import duration, finish_time, md_escape, plural
 from terrainlib.ui.training.curves import (
+    Noted,
+    pick_look,
     show_class_colors,
     show_main_curves,
     show_more_curves,
@@ -145,17 +147,22 @@ def _show_live(path: str, drawn_state: str) -> None:
     metrics = run.metrics
     show_state(RUN_PAGE, run, progress_text(run, st.context.timezone))
     _show_budget(run)
-    _show_numbers(run, metrics)
-    if metrics.empty:
+    steps = run.steps
+    if metrics.empty and steps.empty:
         _show_stages(run)
     else:
-        show_main_curves(run, metrics)
+        curves = st.container()  # the picture first, then what it can be changed by
+        noted = Noted(run, metrics, steps, pick_look(steps=not steps.empty))
+        with curves:
+            show_main_curves(noted)
+    if not metrics.empty:
+        _show_numbers(run, metrics)
         with st.container(border=True):
             st.markdown("**Predictions on held-out images**")
             key = f"training_preview_{run.path.name}"
             show_previews(run.path, key=key, best_epoch=run.status.best_epoch)
             show_class_colors(run, metrics)
-        show_more_curves(run, metrics)
+        show_more_curves(noted)
     show_log(log_tail(run.path, LOG_BYTES), expanded=run.state in ("failed", "crashed"))
 
 
@@ -191,7 +198,7 @@ def _show_stages(run: Run) -> None:
     begun = [name in stages for name in STAGES]
     passed = max((place for place, yes in enumerate(begun) if yes), default=-1)
     if not run.active or passed < 0:
-        st.caption("The curves begin when the first epoch is complete.")
+        st.caption("The curves begin with the first steps of training.")
         return
     lines = []
     for place, (name, text) in enumerate(STAGES.items()):
@@ -296,5 +303,8 @@ def _show_next_steps(run: Run) -> None:
         model_id = f"run/{run.path.name}"
         links_to_model(model_id, gallery="See the gallery", studio="Open in the studio")
         st.page_link(
-            state.MODELS_PAGE, label="All models", icon=":material/inventory_2:"
+            state.MODELS_PAGE,
+            label="See its card",
+            icon=":material/inventory_2:",
+            query_params={"model": model_id},
         )

@@ -355,6 +355,29 @@ def test_sizes_have_bounds(size):
         PatchOptions(size=size)
 
 
+@pytest.mark.parametrize(("image_at", "labels_at"), [(190, -170), (-170, 190)])
+@pytest.mark.parametrize("kind", ["raster", "features"])
+def test_longitudes_may_be_counted_by_another_turn(tmp_path, image_at, labels_at, kind):
+    pixels = np.arange(64 * 64 * 3, dtype=np.uint16).reshape(64, 64, 3) + 1
+    place = Affine(0.01, 0, image_at, 0, -0.01, 10)
+    data = tiff(pixels, crs="EPSG:4326", transform=place)
+    image = write(tmp_path, "scene.tif", data)
+    there = Affine(0.01, 0, labels_at, 0, -0.01, 10)
+    if kind == "raster":
+        labels = class_raster(tmp_path, HALVES, crs="EPSG:4326", transform=there)
+    else:
+        halves = [
+            shapely.box(labels_at, low, labels_at + 0.64, low + 0.32)
+            for low in (9.68, 9.36)
+        ]
+        labels = tmp_path / "a.gpkg"
+        features(labels, halves, {"class": ["10", "70"]}, crs="EPSG:4326")
+
+    mask, _ = made(tmp_path, [labels], image=image)
+
+    assert (mask == np.where(HALVES == 10, 0, 1)).all()
+
+
 def test_heights_of_any_grid_go_with_the_patches(tmp_path):
     coarse = np.full((16, 16), 250, np.int16)
     data = tiff(coarse, crs=UTM, transform=GRID @ Affine.scale(4))
