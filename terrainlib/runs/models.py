@@ -5,6 +5,7 @@ is remembered in `models/default.json`; the words `default` and `default-height`
 command line always mean the embedded ones.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from terrainlib import files
-from terrainlib.data.sample import EMBEDDED_MODELS
-from terrainlib.errors import ModelFileError
+from terrainlib.data.sample import EMBEDDED_MODELS, SAMPLE_DIR
+from terrainlib.errors import ModelFileError, RunError
 from terrainlib.model.cardlimits import stored_leak
 from terrainlib.model.modelfile import read_record
 from terrainlib.model.record import ModelRecord
+from terrainlib.runs.folder import read_run
 
 ModelKind = Literal["embedded", "run", "added", "pixel classifier"]
 EMBEDDED_ID: Final = "default"
@@ -71,6 +73,11 @@ class ModelEntry:
         return self.record.dataset.get("name", "") if self.record else ""
 
     @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the data it was trained on, or an empty text."""
+        return self.record.dataset.get("fingerprint", "") if self.record else ""
+
+    @property
     def created(self) -> datetime:
         """When it was made, UTC; the file's own date where the record names none."""
         if self.record is None or not self.record.created:
@@ -115,6 +122,31 @@ def find_model(model_id: str) -> ModelEntry:
         if entry.id == model_id:
             return entry
     raise ModelFileError("This model is not there any more. Choose another one.")
+
+
+def training_folder(entry: ModelEntry, entries: Iterable[ModelEntry]) -> Path | None:
+    """Return the folder of the data set that a model was trained on, where it is known.
+
+    A run says it. A model that was added from a file knows the fingerprint of its data:
+    it may be that of a run. The folder may be gone meanwhile.
+
+    Args:
+        entry: The model.
+        entries: The models of this machine, as `list_models` returns them.
+    """
+    if entry.kind == "embedded":
+        return SAMPLE_DIR
+    if entry.kind == "pixel classifier":
+        return entry.path
+    if entry.kind == "run":
+        try:
+            return Path(read_run(entry.path.parent).config.data)
+        except RunError:
+            return None
+    same = [
+        e for e in entries if e.kind == "run" and e.fingerprint == entry.fingerprint
+    ]
+    return training_folder(same[0], ()) if same and entry.fingerprint else None
 
 
 def default_id(entries: list[ModelEntry]) -> str | None:

@@ -90,7 +90,7 @@ def spread(align: Literal["center", "bottom"] = "center") -> DeltaGenerator:
 _Option = TypeVar("_Option", bound=str)
 
 
-def pick_one(
+def pick_one(  # noqa: PLR0913 - the options are keywords
     label: str,
     options: Mapping[_Option, str],
     key: str,
@@ -98,6 +98,7 @@ def pick_one(
     default: _Option | None = None,
     hidden: bool = False,
     help: str | None = None,
+    query: str | None = None,
 ) -> _Option:
     """Show options side by side, one of which is always chosen, and return its key.
 
@@ -108,7 +109,10 @@ def pick_one(
         default: The first choice; the first option if None.
         hidden: Whether the label is for screen readers alone.
         help: A sentence behind the label.
+        query: Its name in the address, if it is to stand there.
     """
+    if query is not None:
+        state.follow_link(key, query, options)
     first = next(iter(options)) if default is None else default
     chosen = st.segmented_control(
         label,
@@ -120,6 +124,8 @@ def pick_one(
         persist_state="session",
         label_visibility="collapsed" if hidden else "visible",
         help=help,
+        on_change=None if query is None else state.keep_in_link,
+        args=(key, query),
     )
     return chosen if chosen in options else first
 

@@ -4,6 +4,7 @@ Session state holds plain values only (words, numbers, paths as text); images, m
 and results live in `ui.cached` and `ui.store`.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
 
@@ -108,3 +109,35 @@ def studio_request() -> StudioRequest | None:
 def take_studio_request() -> StudioRequest | None:
     """Return the pair that another page asked for, the first time only."""
     return studio_request() if st.session_state.pop(STUDIO_NEWS, False) else None
+
+
+def put_in_link(name: str, value: str | None) -> None:
+    """Let the address name what is chosen; nothing where nothing is."""
+    if value is None:
+        st.query_params.pop(name, None)
+    elif st.query_params.get(name) != value:
+        st.query_params[name] = value
+
+
+def follow_link(key: str, name: str, offered: Container[object]) -> None:
+    """Let the address choose the value of a widget once; afterwards the widget decides.
+
+    Args:
+        key: The widget's key.
+        name: The name in the address.
+        offered: What can be chosen; anything else is passed over, and let go of where
+            the widget stood at it.
+    """
+    seen, wanted = f"{key}_link", st.query_params.get(name)
+    if wanted in offered and st.session_state.get(seen) != wanted:
+        st.session_state[key] = st.session_state[seen] = wanted
+    if key in st.session_state and st.session_state[key] not in offered:
+        del st.session_state[key]
+
+
+def keep_in_link(key: str, name: str) -> None:
+    """Put the value of a widget into the address: a callback of its change."""
+    chosen = st.session_state.get(key)
+    if chosen is not None:
+        put_in_link(name, chosen)
+        st.session_state[f"{key}_link"] = chosen

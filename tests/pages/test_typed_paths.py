@@ -27,6 +27,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def open_page(page: str, **query: str) -> AppTest:
     app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
     app.switch_page(page)
+    app.query_params["dataset"] = "other"  # the gallery: a data set of one's own choice
     for name, value in query.items():
         app.query_params[name] = value
     app.run()

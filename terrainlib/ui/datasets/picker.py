@@ -233,8 +233,13 @@ def _ask(
     return text if sent else None
 
 
-def _open(folder: str, key: str) -> Dataset | None:
-    """Scan a folder behind a progress bar, or say why it is no data set."""
+def scanned(folder: str) -> Dataset:
+    """Return a data set, scanned behind a progress bar where it was not before.
+
+    Raises:
+        InputError: If it is outside of the allowed folders.
+        DatasetError: If the folder is no usable data set.
+    """
     bar = st.empty()
 
     def show(done: int, total: int) -> None:
@@ -244,8 +249,15 @@ def _open(folder: str, key: str) -> Dataset | None:
 
     try:
         return cached.dataset(folder, progress=show)
-    except UnknownNamesError as error:
+    finally:
         bar.empty()
+
+
+def _open(folder: str, key: str) -> Dataset | None:
+    """Scan a folder, or say why it is no data set."""
+    try:
+        return scanned(folder)
+    except UnknownNamesError as error:
         known = DatasetError(error.reason, file=error.file)
         show_error(known, "The names in this folder fit no rule")
         show_names(allowed_path(folder), error.groups, error.patterns, key)
@@ -253,8 +265,6 @@ def _open(folder: str, key: str) -> Dataset | None:
     except TerrainError as error:
         show_error(error, "This data set cannot be opened")
         return None
-    finally:
-        bar.empty()
 
 
 def _remembered(source: str) -> str | None:

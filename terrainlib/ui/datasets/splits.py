@@ -332,6 +332,7 @@ def pick_part(record: ModelRecord | None, dataset: Dataset, key: str) -> str:
         f"{key}_part_{'_'.join(parts)}",
         help="Held out: pairs that the model never trained on. Only they show how it "
         "does on new images.",
+        query="pairs",
     )
     if "validation" not in parts:
         st.caption(TRAINED_HERE if learnt_from(record, dataset) else NOT_TRAINED_HERE)

@@ -250,7 +250,7 @@ def pick_entry(key: str, *, label: str = "Model") -> ModelEntry | None:
         st.page_link(state.TRAINING_PAGE, label="Train a model")
         st.page_link(state.MODELS_PAGE, label="Add a model")
         return None
-    _follow_link(key, entries)
+    state.follow_link(key, QUERY_NAME, {*entries, PIXEL_CLASSIFIER_ID})
     labels = model_labels(list(entries.values()), st.context.timezone)
 
     def named(model_id: str) -> str:
@@ -263,8 +263,8 @@ def pick_entry(key: str, *, label: str = "Model") -> ModelEntry | None:
         [*entries, PIXEL_CLASSIFIER_ID],
         format_func=named,
         key=key,
-        on_change=_remember_in_link,
-        args=(key,),
+        on_change=state.keep_in_link,
+        args=(key, QUERY_NAME),
         persist_state="session",
     )
     return (
@@ -295,23 +295,3 @@ def model_line(entry: ModelEntry, label: str) -> str:
     if miou is not None:
         parts.append(f"mIoU {miou:.2f}")
     return " · ".join(parts)
-
-
-def _follow_link(key: str, entries: dict[str, ModelEntry]) -> None:
-    """Let a link choose the model once; afterwards the box decides."""
-    seen = f"{key}_link"
-    wanted = st.query_params.get(QUERY_NAME)
-    offered = [*entries, PIXEL_CLASSIFIER_ID]
-    if wanted in offered and st.session_state.get(seen) != wanted:
-        st.session_state[key] = wanted
-        st.session_state[seen] = wanted
-    if key in st.session_state and st.session_state[key] not in offered:
-        del st.session_state[key]
-
-
-def _remember_in_link(key: str) -> None:
-    """Put the choice into the address, so that a reload or a shared link keeps it."""
-    chosen = st.session_state.get(key)
-    if chosen is not None:
-        st.query_params[QUERY_NAME] = chosen
-        st.session_state[f"{key}_link"] = chosen
