@@ -255,4 +255,4 @@ def test_reset_leaves_the_picture_that_is_shown(view: Page):
 
     view.get_by_role("button", name="Reset").click()
 
-    drawn(view, shown="confidence", opacity=1)
+    drawn(view, shown="confidence", opacity=0.6)
