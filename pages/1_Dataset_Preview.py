@@ -4,7 +4,7 @@ import streamlit as st
 
 from terrainlib.ui import state
 from terrainlib.ui.datasets.bands import show_bands
-from terrainlib.ui.datasets.classes import show_class_form, show_meaning
+from terrainlib.ui.datasets.classes import show_class_form, show_meaning, unnamed
 from terrainlib.ui.datasets.overlaps import show_shared_ground
 from terrainlib.ui.datasets.pairs import show_pair_gallery
 from terrainlib.ui.datasets.picker import pick_dataset
@@ -28,21 +28,24 @@ if dataset is None:
         "Choose one above. The embedded sample is there at once: 320 satellite tiles "
         "with masks and heights.",
     )
-    st.stop()
-
-show_counts(dataset)
-show_problems(dataset)
-show_notes(dataset)
-show_meaning(dataset)
-show_class_form(dataset, "preview")
-show_bands(dataset, "preview")
-if dataset.pairs:
-    show_classes(dataset)
-    show_shared_ground(dataset, "preview")
-    st.subheader("Pairs", anchor=False)
-    show_pair_gallery(dataset, "preview")
-    st.page_link(
-        state.TRAINING_PAGE,
-        label="Train a model on this data set",
-        icon=":material/model_training:",
-    )
+else:
+    if unnamed(dataset):
+        show_meaning(dataset)
+        show_class_form(dataset, "preview")
+    if dataset.pairs:
+        show_pair_gallery(dataset, "preview")
+        st.page_link(
+            state.TRAINING_PAGE,
+            label="Train a model on this data set",
+            icon=":material/model_training:",
+        )
+    show_counts(dataset)
+    show_problems(dataset)
+    show_notes(dataset)
+    if not unnamed(dataset):
+        show_meaning(dataset)
+        show_class_form(dataset, "preview")
+    show_bands(dataset, "preview")
+    if dataset.pairs:
+        show_classes(dataset)
+        show_shared_ground(dataset, "preview")

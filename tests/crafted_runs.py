@@ -3,17 +3,19 @@
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from terrainlib.data.palette import KAGGLE_CLASSES, colorize
 from terrainlib.model.config import TrainingConfig
+from terrainlib.model.learning.reports import StepProgress
 from terrainlib.runs.folder import create_run
 from terrainlib.runs.process import read_process, utc_now, write_process
 from terrainlib.runs.status import RunStatus, write_status
 from terrainlib.runs.training.config import RunConfig
-from terrainlib.runs.training.metrics import MetricsTable
+from terrainlib.runs.training.metrics import MetricsTable, StepsTable
 from tests.synthetic import terrain
 
 CLASS_NAMES = tuple(item.name for item in KAGGLE_CLASSES)
@@ -30,32 +32,39 @@ def craft_run(
     days_ago: float = 0.0,
     message: str = "",
     seed: int = 0,
+    steps: int = 0,
+    **training: Any,
 ) -> Path:
     """Make a run folder that has come as far as `epochs`.
 
     Args:
         data: Folder of its data set.
         name: Its name.
-        state: `starting`, `running`, `stopping`, `stopped`, `finished`, `failed`, or
-            `crashed` (a run whose worker is gone).
+        state: `waiting`, `starting`, `running`, `stopping`, `stopped`, `finished`,
+            `failed`, or `crashed` (a run whose worker is gone).
         epochs: Epochs that are complete.
         planned: Epochs that were asked for.
         preset: Its preset.
         days_ago: How long ago it was made.
         message: What its worker said last.
         seed: Seed of curves and previews.
+        steps: Steps of each epoch that were noted; an epoch under way has half of them.
+        training: Other options of the training.
     """
-    training = TrainingConfig.preset(preset, epochs=planned)
+    options = {"epochs": planned} | training
+    config = TrainingConfig.preset(preset, **options)
     created = datetime.now(UTC) - timedelta(days=days_ago)
     path = create_run(
-        RunConfig(name, str(data), training, created.isoformat(timespec="milliseconds"))
+        RunConfig(name, str(data), config, created.isoformat(timespec="milliseconds"))
     )
     rows = _rows(epochs, planned, np.random.default_rng(seed))
     if rows:
         MetricsTable(path / "metrics.csv").rewrite(rows)
         _write_previews(path, epochs, seed)
+    if steps:
+        _write_steps(path, epochs, steps)
     best = max(rows, key=lambda row: row["val_miou"]) if rows else None
-    active = state in ("starting", "running", "stopping")
+    active = state in ("waiting", "starting", "running", "stopping")
     if active:
         write_process(path, os.getpid())
     write_status(
@@ -117,6 +126,19 @@ def _rows(
         }
         rows.append(row)
     return rows
+
+
+def _write_steps(path: Path, epochs: int, steps: int) -> None:
+    """Note every step of the epochs that are done, and half of the next one."""
+    table = StepsTable(path / "steps.csv")
+    for number in range(epochs * steps + steps // 2):
+        epoch, step = number // steps + 1, number % steps + 1
+        loss = 0.4 + 1.5 * float(np.exp(-number / (3 * steps)))
+        loss += 0.1 * float(np.sin(7 * number))
+        table.add(
+            StepProgress(epoch, step, steps, None, 1.0, None, step * 0.3, loss, 0.5)
+        )
+    table.write()
 
 
 def _write_previews(path: Path, epochs: int, seed: int) -> None:

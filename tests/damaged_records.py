@@ -12,7 +12,7 @@ from terrainlib.mask.products.records import Made
 from terrainlib.model.config import TrainingConfig
 from terrainlib.runs.folder import create_job, create_run
 from terrainlib.runs.jobs.config import InputImage, JobConfig, write_results
-from terrainlib.runs.status import JobStatus, RunStatus, write_status
+from terrainlib.runs.status import JobStatus, RunStatus, Stage, write_status
 from terrainlib.runs.training.config import RunConfig
 from terrainlib.runs.training.metrics import MetricsTable
 
@@ -67,6 +67,7 @@ RUN_RECORDS: Final = (
     "process.json",
     "pixelclassifier.json",
     "split.json",
+    "minutes.json",
     "files.json",
 )
 PREDICTION_RECORDS: Final = (
@@ -98,7 +99,12 @@ def whole_run(name: str = "whole", *, data: str = "/data") -> Path:
         ]
     )
     write_status(
-        path, RunStatus("finished", 2, 8, 0, 4, 2.0, None, 1, 0.4, MOMENT, MOMENT)
+        path,
+        RunStatus(
+            *("finished", 2, 8, 0, 4, 2.0, None, 1, 0.4, MOMENT, MOMENT),
+            stages=(Stage("files", MOMENT, 1.5), Stage("pairs", MOMENT, None, 0.5)),
+            free_share=0.5,
+        ),
     )
     iou = {"Water": 0.5, "Hills": None}
     pixel_score = {"miou": 0.3, "pixel_accuracy": 0.5, "boundary_f1": 0.2, "iou": iou}
@@ -108,6 +114,7 @@ def whole_run(name: str = "whole", *, data: str = "/data") -> Path:
     files.write_json(path / "pixelclassifier.json", pixel_score)
     files.write_json(path / "split.json", {"fingerprint": "f", "split": split})
     files.write_json(path / "files.json", {"1_t.png": "0" * 64})
+    files.write_json(path / "minutes.json", {"minutes": 7.0})
     files.write_json(path / "process.json", _PROCESS)
     return path
 

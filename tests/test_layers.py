@@ -147,6 +147,16 @@ def test_streamlit_is_imported_by_pages_and_ui_only() -> None:
     assert {m for m in found if part_of(m) not in MAY_IMPORT_STREAMLIT} == set()
 
 
+def test_no_page_ends_before_its_end() -> None:
+    """After `st.stop` Streamlit keeps the fragments of what was drawn before.
+
+    One that polls then writes at its old place, which the page may no longer have, and
+    the browser shows nothing at all any more.
+    """
+    texts = {path.name: path.read_text(encoding="utf-8") for path in sources()}
+    assert {name for name, text in texts.items() if "st.stop(" in text} == set()
+
+
 def test_pages_load_nothing_heavy_at_start() -> None:
     heavy = set(HEAVY) - {"streamlit"}
     for path in sources():

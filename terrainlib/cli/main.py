@@ -150,6 +150,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_check(commands)
     _add_patches(commands)
+    _add_label(commands)
     _add_train(commands)
     _add_evaluate(commands)
     _add_predict(commands)
@@ -204,6 +205,31 @@ def _add_patches(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "all are kept",
     )
     parser.set_defaults(command=("terrainlib.cli.patches", "patches"))
+
+
+def _add_label(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser(
+        "label",
+        help="make a mask of one image from labels on it",
+        description="Learn an instant classifier from labels on an image and write its "
+        "mask, the classes' areas and the classifier, which `predict` takes as MODEL.",
+    )
+    add = parser.add_argument
+    add("image", metavar="IMAGE", type=Path, help="TIFF of any size, PNG or JPEG")
+    add(
+        "--labels",
+        metavar="FILE",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="class rasters, or polygons, lines and points of GeoPackage, GeoJSON or "
+        "Shapefile; later ones lie over earlier ones",
+    )
+    add("--out", metavar="DIR", type=Path, required=True, help="folder for the files")
+    add("--field", metavar="NAME", help="field of the class, where it is not clear")
+    add("--bands", metavar="BANDS", type=bands, help="bands to use, by number or name")
+    add("--height-file", metavar="FILE", type=Path, help="heights of the image")
+    parser.set_defaults(command=("terrainlib.cli.label", "label"))
 
 
 def _add_train(commands: "argparse._SubParsersAction[_Parser]") -> None:

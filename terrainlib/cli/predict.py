@@ -1,7 +1,7 @@
 """The command `predict`."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,27 +26,33 @@ if TYPE_CHECKING:
     from terrainlib.runs.jobs.estimate import Estimate
 
 
-def find_images(paths: list[Path]) -> list[Path]:
-    """Return the image files that the arguments name, each of them once.
+def find_images(paths: list[Path]) -> dict[Path, Path | None]:
+    """Return the image files that the arguments name, each once, with their heights.
 
-    Of a folder hidden files and the results of earlier predictions are left out.
+    Of a folder hidden files and the results of earlier predictions are left out, and
+    heights, as `NAME_height.tif`, belong to the image beside them.
 
     Raises:
         InputError: If a folder holds no image.
     """
-    found: dict[Path, Path] = {}
+    found: dict[Path, tuple[Path, Path | None]] = {}
     for path in paths:
         inside: Sequence[Path] = [path]
+        heights: Mapping[Path, Path] = {}
         if path.is_dir():
             folder = folder_images(path)
-            inside = folder.images
+            inside, heights = folder.images, folder.heights
             if not inside:
                 raise InputError("holds no PNG, JPEG or TIFF image.", file=path.name)
             if folder.results:
                 note(_results_text(path, len(folder.results)))
+            if heights:
+                first, *more = (file.name for file in heights.values())
+                and_more = f" and {len(more):,} more" if more else ""
+                note(f"{path.name}: taken as heights of images: {first}{and_more}")
         for entry in inside:
-            found.setdefault(entry.resolve(), entry)
-    return list(found.values())
+            found.setdefault(entry.resolve(), (entry, heights.get(entry)))
+    return dict(found.values())
 
 
 def _results_text(folder: Path, count: int) -> str:
@@ -184,16 +190,22 @@ def predict(options: argparse.Namespace) -> int:
     Raises:
         InputError: If the options do not fit; nothing is written then.
     """
-    images = find_images(options.images)
+    found = find_images(options.images)
+    images = list(found)
     wanted = _wanted(options, images)
     batch = _Batch()
     with progress_bar("Loading the model") as (count, rename):
-        from terrainlib.model.modelfile import load_model
+        from terrainlib.model.instant import load_any
         from terrainlib.runs.process import stop_requested_by_signals
 
-        model = load_model(options.model)
-        _check_height(options, model)
-        work = _Work(model, options, wanted, Names(options, images, wanted), count)
+        model = load_any(options.model)
+        heights = found | (
+            {images[0]: options.height_file} if options.height_file else {}
+        )
+        _check_height(options, model, [path for path in heights.values() if path])
+        work = _Work(
+            model, options, wanted, Names(options, images, wanted), count, heights
+        )
         with stop_requested_by_signals() as asked:
             for number, path in enumerate(images, start=1):
                 if asked():
@@ -215,6 +227,7 @@ class _Work:
     wanted: Wanted
     names: Names
     count: Progress
+    heights: Mapping[Path, Path | None]
 
     def predict(self, path: Path, should_stop: Callable[[], bool]) -> Made:
         """Predict one image, and say what is to be known of it."""
@@ -226,7 +239,7 @@ class _Work:
             self.options.out,
             stem,
             self.wanted,
-            heights=self.options.height_file,
+            heights=self.heights[path],
             progress=self.count,
             should_stop=should_stop,
         )
@@ -324,10 +337,12 @@ def _wanted(options: argparse.Namespace, images: list[Path]) -> Wanted:
     )
 
 
-def _check_height(options: argparse.Namespace, model: "TerrainModel") -> None:
+def _check_height(
+    options: argparse.Namespace, model: "TerrainModel", heights: list[Path]
+) -> None:
     """Refuse a model that needs heights without any; say where they are of no use."""
-    require_heights(model.config, options.height_file, file=model.name)
-    if options.height_file is None or model.config.height:
+    require_heights(model.config, heights or None, file=model.name)
+    if not heights or model.config.height:
         return
     text = f"{model.name} does not use the height; "
     changes = "it goes into the pack only" if options.pack else "it changes nothing"

@@ -22,12 +22,14 @@ from terrainlib.runs.folder import MODEL_FILE, Run, create_run, formatter, read_
 from terrainlib.runs.launcher import mark_starting
 from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.runs.status import RUN, RunStatus
+from terrainlib.runs.training.budget import Shortage, shortage
 from terrainlib.runs.training.config import MAX_NAME_LETTERS, RunConfig
 from terrainlib.runs.training.material import (
     read_split,
     require_resumable,
     require_trainable,
 )
+from terrainlib.runs.training.pixelscore import read_pixel_score
 from terrainlib.runs.training.start import read_start
 from terrainlib.types import Progress
 
@@ -41,11 +43,19 @@ def train(options: argparse.Namespace) -> int:
         path = begin(options, count)
         rename("Starting")
 
+        minutes = read_run(path).config.training.minutes
+        told: list[Shortage] = []
+
         def show(status: RunStatus) -> None:
             share = status.share
             if share is not None:
                 count(round(_STEPS * share), _STEPS)
             rename(_title(status))
+            short = shortage(status, minutes) if not told else None
+            if short is not None and minutes is not None:
+                told.append(short)
+                whole = f"--minutes {minutes + short.more:g}"
+                note(f"{short.words} {whole} makes up for it, where it stays so busy.")
 
         from terrainlib.runs.process import stop_requested_by_signals
         from terrainlib.runs.training.train import run_training
@@ -212,9 +222,12 @@ def _say_end(run: Run, shown: Path) -> None:
     say(f"{shown}: {run.state} after epoch {status.epoch}. {run.message}")
     miou = _judged_miou(run)
     if miou is not None:
-        say(f"Validation mIoU {miou:.3f} at the masks' own size.")
+        say(f"Validation mIoU {miou:.3f} at the full size of the masks.")
     elif status.best_miou is not None:
         say(f"Validation mIoU {status.best_miou:.3f} at the working size.")
+    pixel_score = read_pixel_score(run.path)
+    if pixel_score is not None:
+        say(f"Pixel classifier on the same pairs: mIoU {pixel_score.miou:.3f}.")
     split = read_split(run.path)
     if split is not None:
         left_out = f", {len(split.left_out)} left out" if split.left_out else ""

@@ -326,6 +326,7 @@ def _sentence(error: Exception) -> str:
 MAX_KEPT_MB: Final = 10_000
 
 _FOLDER: Final = "uploads"
+_UPLOAD_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def unpack_upload(data: bytes, name: str, in_use: Collection[Path] = ()) -> Path:
@@ -360,6 +361,29 @@ def mark_used(folder: Path) -> bool:
         if upload is not None:
             os.utime(upload)
     return folder.is_dir()
+
+
+def upload_id(folder: Path) -> str:
+    """Return the id of the upload that a folder was unpacked from; empty for others."""
+    upload = _upload_of(folder)
+    return upload.name if upload else ""
+
+
+def kept_upload(name: str) -> Path | None:
+    """Return the folder of an upload that is still unpacked, None where it is gone.
+
+    Args:
+        name: Its id, as of `upload_id`: the start of the SHA-256 of its archive, which
+            nobody guesses. Anything else leads nowhere.
+    """
+    if _UPLOAD_ID.fullmatch(name) is None:
+        return None
+    try:
+        (unpacked,) = (files.cache_dir() / _FOLDER / name).iterdir()
+        folder = find_data_folder(unpacked)
+    except (OSError, ValueError, DatasetError):
+        return None
+    return folder if mark_used(folder) else None
 
 
 def _clear(in_use: Collection[Path]) -> None:

@@ -9,6 +9,7 @@ every patch lies, that is used in place of the search.
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,11 +24,13 @@ from terrainlib import files
 from terrainlib.data.dataset import Dataset
 from terrainlib.data.labels.places import read_places, shared_ground
 from terrainlib.data.overlap.geometry import Size, common_polygon, inverted
+from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.errors import StorageError
-from terrainlib.types import PathText, Progress, known_record
+from terrainlib.types import PathText, Progress, Text, known_record
 
 _VERSION: Final = 1  # of the search; a change of it makes what was found void
 _FOLDER: Final = "overlaps"
+READY_MADE: Final = SAMPLE_DIR.with_name("sample-overlaps.json")
 _Number = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 _Row = tuple[_Number, _Number, _Number]
 
@@ -117,6 +120,17 @@ _Stored = tuple[PathText, PathText, _Estimate, tuple[_Row, _Row]]
 
 
 @dataclass(frozen=True, slots=True)
+class _ReadyMade:
+    """What a search is that comes with the program.
+
+    Attributes:
+        files: Of which files.
+    """
+
+    files: Text
+
+
+@dataclass(frozen=True, slots=True)
 class _Form:
     """What is remembered of a search.
 
@@ -151,7 +165,7 @@ def find_overlaps(
     known = known_overlaps(dataset)
     if known is not None:
         return known
-    memory = files.cache_dir() / _FOLDER / f"{_key(dataset)}.json"
+    memory = files.cache_dir() / _FOLDER / f"{search_key(dataset)}.json"
     overlaps = _search(dataset, progress, should_stop)
     with suppress(StorageError):  # a full disk costs the next search time only
         files.write_json(memory, _to_json(overlaps))
@@ -161,13 +175,46 @@ def find_overlaps(
 def known_overlaps(dataset: Dataset) -> Overlaps | None:
     """Return what is known without a search, or None where nothing is.
 
-    That is what an earlier one found, or what the places of the patches say.
+    That is what an earlier one found, what the places of the patches say, or what comes
+    with the embedded sample.
     """
     placed = _placed(dataset)
     if placed is not None:
         return placed
-    memory: Path = files.cache_dir() / _FOLDER / f"{_key(dataset)}.json"
-    return _remembered(memory, dataset)
+    memory: Path = files.cache_dir() / _FOLDER / f"{search_key(dataset)}.json"
+    return _remembered(memory, dataset) or _ready_made(dataset)
+
+
+def _ready_made(dataset: Dataset) -> Overlaps | None:
+    """Return what comes with the embedded sample; None of any other data set."""
+    if dataset.folder != SAMPLE_DIR:
+        return None
+    form = known_record(READY_MADE, _ReadyMade, limit_bytes=files.MAX_JSON_BYTES)
+    with suppress(OSError):  # a file of it is gone
+        if form is not None and form.files == _contents(dataset):
+            return _remembered(READY_MADE, dataset)
+    return None
+
+
+def write_ready_made(dataset: Dataset) -> None:
+    """Write what is found on the embedded sample where every installation has it.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    found = {"files": _contents(dataset), **_to_json(find_overlaps(dataset))}
+    files.write_bytes(READY_MADE, json.dumps(found, separators=(",", ":")).encode())
+
+
+def _contents(dataset: Dataset) -> str:
+    """Return a hash of the search and of the names and sizes of all that it reads.
+
+    Unlike a fingerprint it is the same for every copy, whatever the time of change.
+    """
+    paths = [path for pair in dataset.pairs for path in (pair.image, pair.height)]
+    named = [f"{path.name} {path.stat().st_size}" for path in paths if path]
+    text = "\n".join([str(_VERSION), str(dataset.bands.keys), *dataset.ids, *named])
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _placed(dataset: Dataset) -> Overlaps | None:
@@ -248,8 +295,8 @@ def _can_turn(one: Overlap) -> bool:
     return abs(a * d - b * c) > 1e-9
 
 
-def _key(dataset: Dataset) -> str:
-    """Return the name of what is remembered: all that the search depends on."""
+def search_key(dataset: Dataset) -> str:
+    """Return a name, 32 hexadecimal digits, of all that a search depends on."""
     facts = [str(_VERSION), str(dataset.folder), dataset.fingerprint, *dataset.ids]
     if (used := dataset.band_set) is not None:
         facts.append(str(used.to_dict()))

@@ -428,6 +428,28 @@ def value_text(value: Value) -> str:
     return "#{:02X}{:02X}{:02X}".format(*value)
 
 
+def is_unnamed(item: TerrainClass) -> bool:
+    """Return whether a class has no name yet: it is called by its colour or code."""
+    return item.name == value_text(item.color) or item.name.isdecimal()
+
+
+def titles_of_values(path: Path) -> dict[str, str]:
+    """Return what a `classes.json` calls each code or colour, by its text.
+
+    Raises:
+        DatasetError: As `load_class_list`.
+    """
+    listed = load_class_list(path)
+    coded = any(listed.values)
+    titles: dict[str, str] = {}
+    for place, (item, given) in enumerate(
+        zip(listed.classes, listed.values, strict=True)
+    ):
+        for value in (*given, item.color, *(() if coded else (place,))):
+            titles.setdefault(value_text(value), item.name)
+    return titles
+
+
 def _name_and_color(path: Path, number: int, item: Any) -> tuple[str, Color | None]:
     if not isinstance(item, Mapping):
         raise _bad(path, f"class {number} has no name and color")

@@ -13,6 +13,7 @@ EMBEDDED_MODELS: Final = {  # by the word that stands for each
     "default": _ASSETS / "default.keras",  # for images alone
     "default-height": _ASSETS / "default-height.keras",  # for image and height
 }
+SAMPLE_PIXEL_METRES: Final = 7_400.0  # its tiles and scenes; the tiles do not say so
 
 _SCENE_TITLES: Final = {"europe": "Europe", "south_asia": "South Asia"}
 

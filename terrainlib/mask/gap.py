@@ -7,7 +7,7 @@ reason to expect a bad one. No TensorFlow.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import cv2
@@ -15,6 +15,7 @@ import numpy as np
 
 from terrainlib.data.formats.bands import is_colors
 from terrainlib.data.scene import Scene
+from terrainlib.mask.pixelsize import ground_length, size_factor, worth_trying
 from terrainlib.mask.tiles.feeding import Geometry, geometry_of
 from terrainlib.model.looks import (
     FEATURES,
@@ -192,6 +193,9 @@ MANY_FACTOR: Final = 0.9
 SAID_SHARE: Final = 0.005  # smaller shares round to nothing
 
 _DEFAULT_WINDOW_PX: Final = 256
+_ALIKE_MOSTLY: Final = "Like the training images, but for a part of it"
+_ALIKE_ROUGHLY: Final = "Like the training images, as far as the model file tells"
+_NO_ONE_WAY: Final = "its parts differ from them, each in another way"
 _TITLES: Final[dict[Level, str]] = {
     "alike": "Like the training images",
     "different": "Different from the training images: expect errors",
@@ -214,8 +218,9 @@ class Gap:
             have, 0 to 1; None where it is not known.
         windows: Number of windows that were compared.
         different_share: Share of them that look different, 0 to 1.
-        scale_factor: 0.5, 0.25 or 0.125 where the image, shrunk that much, is more like
-            the training images: what to multiply the scale by. Else None.
+        scale_factor: What to multiply the scale by so that a pixel covers as much
+            ground as in the training images; or 0.5, 0.25 or 0.125 where the image,
+            shrunk that much, looks more like them. Else None.
         rough: Whether the model file tells only mean colours and contrast.
     """
 
@@ -230,7 +235,9 @@ class Gap:
 
     @property
     def title(self) -> str:
-        """The level in words."""
+        """The level in words, which agree with the reasons."""
+        if self.level == "alike" and self.reasons:
+            return _ALIKE_ROUGHLY if self.rough else _ALIKE_MOSTLY
         return _TITLES[self.level]
 
 
@@ -315,6 +322,8 @@ def _gap(looks: Looks, known: Sequence[_MeasuredWindow]) -> Gap:
     if colored.any() and strange.mean() >= SAID_SHARE:
         foreign = "colours that the training images do not have"
         reasons.append(f"{foreign}: {strange.mean():.0%} of the pixels")
+    if different and not reasons:
+        reasons.append(_NO_ONE_WAY)
     factor = _better_scale(distances, limit) if different else None
     if factor is not None:
         better = f"at {factor:g} times this scale it looks more like them"
@@ -358,16 +367,44 @@ def scene_gap(
 ) -> Gap:
     """Compare an image of any size with the training images of a model.
 
+    Where it is known how much ground a pixel covers, here and there, that is compared
+    as well.
+
     Raises:
         ConfigError: If `scale` is out of bounds.
         ImageError: If the file turns out to be damaged.
     """
+    geometry = geometry_of(model, (scene.height, scene.width), scale)
     used = model.record.band_set()
     if used is not None and not is_colors(used):
-        return Gap("unknown", ("only images in red, green and blue are compared",))
-    geometry = geometry_of(model, (scene.height, scene.width), scale)
-    statistics = model.record.statistics
-    return judge_windows(statistics, _windows(scene, geometry, window_px(statistics)))
+        looks = Gap("unknown", ("only images in red, green and blue are compared",))
+    else:
+        statistics = model.record.statistics
+        windows = _windows(scene, geometry, window_px(statistics))
+        looks = judge_windows(statistics, windows)
+    sizes = size_factor(model.record, scene, geometry)
+    return looks if sizes is None else _other_size(looks, geometry, *sizes)
+
+
+def _other_size(
+    looks: Gap, geometry: Geometry, here: float, there: float, factor: float
+) -> Gap:
+    """Return the gap of an image whose pixels cover more or less than in training."""
+    covers = f"a pixel covers {ground_length(here)} of ground at this scale"
+    reasons = [f"{covers}, {ground_length(there)} in the training images"]
+    kept = list(looks.reasons[:-1] if looks.scale_factor else looks.reasons)
+    kept = kept if looks.level == "different" else []
+    fits = worth_trying(geometry, factor)
+    if fits:
+        kept.append(f"at {factor:.3g} times this scale it covers the same: try that")
+    else:
+        kept.append("no scale helps: the image would be a few pixels, or far too many")
+    return replace(
+        looks,
+        level="different",
+        reasons=(*reasons, *kept),
+        scale_factor=factor if fits else None,
+    )
 
 
 def _windows(

@@ -1,10 +1,13 @@
 """What this machine has for a training: memory, cores and a GPU. No TensorFlow."""
 
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +19,7 @@ from terrainlib.model.config import TrainingConfig, UNetConfig
 
 _MAX_INPUT_THREADS: Final = 8
 _CONTAINER: Final = Path("/sys/fs/cgroup")
+_HAS_AFFINITY: Final = hasattr(psutil.Process, "cpu_affinity")  # not on macOS
 _PROCESSOR: Final = Path("/proc/cpuinfo")
 _BFLOAT16_FLAGS: Final = frozenset({"avx512_bf16", "amx_bf16"})
 _GPU_TIMEOUT_S: Final = 60
@@ -60,6 +64,45 @@ def input_threads(cores: int | None = None) -> int:
     """
     cores = cores or os.cpu_count() or 1
     return min(_MAX_INPUT_THREADS, max(1, cores // 4))
+
+
+_PROBE_SECONDS: Final = 0.5
+_PROBE_BYTES: Final = 2**20  # hashed at a time, without Python's lock: 1 ms
+
+
+def free_share(seconds: float = _PROBE_SECONDS) -> float:
+    """Return the share of the processor that other programs leave to this process.
+
+    It has as many threads as there are cores to do with for a moment, and compares the
+    time that they were given with the time that passed: 1 where nobody else works.
+
+    Args:
+        seconds: How long to look.
+    """
+    cores, block = _usable_cores(), bytes(_PROBE_BYTES)
+    end = time.perf_counter() + seconds
+
+    def given(_number: int) -> float:
+        before = time.thread_time()
+        while time.perf_counter() < end:
+            hashlib.sha256(block)
+        return time.thread_time() - before
+
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(cores) as pool:
+        total = sum(pool.map(given, range(cores)))
+    return min(1.0, total / (cores * (time.perf_counter() - begun)))
+
+
+def _usable_cores() -> int:
+    """Return how many cores this process may keep busy at once, at least one."""
+    cores = len(psutil.Process().cpu_affinity() or ()) if _HAS_AFFINITY else 0
+    cores = cores or os.cpu_count() or 1
+    try:
+        quota, period = (_CONTAINER / "cpu.max").read_text().split()
+        return max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):  # no limit, "max", or no such file
+        return cores
 
 
 def address_space_limit() -> int | None:

@@ -23,13 +23,17 @@ from terrainlib.errors import RunError
 from terrainlib.mask.products.records import SHARES_FILE, Made
 from terrainlib.runs.jobs.config import JobConfig, Results, read_results
 from terrainlib.runs.process import utc_now
+from terrainlib.runs.searches.config import SearchConfig
 from terrainlib.runs.status import (
     ACTIVE,
     JOB,
     RUN,
+    SEARCH,
     STATUS_FILE,
+    AnyConfig,
     JobStatus,
     RunStatus,
+    SearchStatus,
     State,
     Work,
     crash_message,
@@ -38,13 +42,14 @@ from terrainlib.runs.status import (
     write_status,
 )
 from terrainlib.runs.training.config import RunConfig
-from terrainlib.runs.training.metrics import read_numbers
+from terrainlib.runs.training.metrics import STEP_COLUMNS, read_numbers
 from terrainlib.types import read_record
 
 if TYPE_CHECKING:
     import pandas as pd
 
 METRICS_FILE = "metrics.csv"
+STEPS_FILE: Final = "steps.csv"
 MODEL_FILE = "model.keras"
 PIXEL_SCORE_FILE = "pixelclassifier.json"
 CHECKPOINTS = "checkpoints"
@@ -65,8 +70,8 @@ class WorkerFolder:
     """
 
     path: Path
-    config: RunConfig | JobConfig
-    status: RunStatus | JobStatus
+    config: AnyConfig
+    status: RunStatus | JobStatus | SearchStatus
     state: State
     message: str
 
@@ -83,6 +88,10 @@ class WorkerFolder:
     @property
     def place_text(self) -> str:
         """Where it is, such as `epoch 3 of 50` or `image 2 of 5`."""
+        return "waiting for its turn" if self.state == "waiting" else self._at_text
+
+    @property
+    def _at_text(self) -> str:
         raise NotImplementedError
 
 
@@ -99,13 +108,21 @@ class Run(WorkerFolder):
         return read_metrics(self.path)
 
     @property
+    def steps(self) -> "pd.DataFrame":
+        """What was noted within the epochs, by epoch and step; see `StepsTable`."""
+        import pandas as pd
+
+        rows = read_numbers(self.path / STEPS_FILE)
+        return pd.DataFrame(rows, columns=list(STEP_COLUMNS)).dropna()
+
+    @property
     def model(self) -> Path | None:
         """The saved model, or None while there is none."""
         model = self.path / MODEL_FILE
         return model if model.is_file() else None
 
     @property
-    def place_text(self) -> str:
+    def _at_text(self) -> str:
         """Its epoch; without the total while that is not known."""
         of = f" of {self.status.epochs}" if self.status.epochs else ""
         running = self.status.epoch + (1 if self.active else 0)
@@ -141,9 +158,22 @@ class Job(WorkerFolder):
         return tuple(finished)
 
     @property
-    def place_text(self) -> str:
+    def _at_text(self) -> str:
         """Its image."""
         return f"image {max(1, self.status.image)} of {len(self.config.images)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Search(WorkerFolder):
+    """The folder of a search for overlaps; what it finds lies in the cache."""
+
+    config: SearchConfig
+    status: SearchStatus
+
+    @property
+    def _at_text(self) -> str:
+        """How much of it is done."""
+        return f"{self.status.share:.0%}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +191,7 @@ class Damaged:
     active: bool
 
 
-AnyFolder = TypeVar("AnyFolder", Run, Job)
+AnyFolder = TypeVar("AnyFolder", Run, Job, Search)
 
 
 def create_run(config: RunConfig, *, path: Path | None = None) -> Path:
@@ -205,6 +235,24 @@ def create_job(config: JobConfig, uploads: Mapping[str, bytes] | None = None) ->
     return folder
 
 
+def create_search(config: SearchConfig) -> Path:
+    """Make the folder of a new search, named by what it searches, and return it.
+
+    Raises:
+        RunError: If there is one already.
+        StorageError: If it cannot be written.
+    """
+    now, path = utc_now(), search_folder(config.key)
+    with _new_folder(path):
+        _write(path, SEARCH, config, SearchStatus(heartbeat=now, progressed=now))
+    return path
+
+
+def search_folder(key: str) -> Path:
+    """Return the folder of the search of a data set, by its `search_key`."""
+    return SEARCH.home() / key
+
+
 def read_run(path: Path) -> Run:
     """Return the training in the folder `path`, with its state as it is now.
 
@@ -238,6 +286,15 @@ def read_job(path: Path) -> Job:
     return Job(path, config, status, state, message, made, done.failures)
 
 
+def read_search(path: Path) -> Search:
+    """Return the search in the folder `path`, with its state as it is now.
+
+    Raises:
+        RunError: If it holds none, or its configuration cannot be used.
+    """
+    return Search(*_read(path, SEARCH))
+
+
 def list_runs(home: Path | None = None) -> list[Run]:
     """Return the readable trainings of `home` (default: `runs/`), newest first."""
     return _listed(RUN, read_run, home)
@@ -246,6 +303,11 @@ def list_runs(home: Path | None = None) -> list[Run]:
 def list_jobs(home: Path | None = None) -> list[Job]:
     """Return the readable predictions of `home` (default: theirs), newest first."""
     return _listed(JOB, read_job, home)
+
+
+def list_searches() -> list[Search]:
+    """Return the readable searches, newest first."""
+    return _listed(SEARCH, read_search, None)
 
 
 def damaged_folders(work: Work) -> list[Damaged]:
@@ -413,8 +475,8 @@ def _new_folder(path: Path) -> Iterator[None]:
 def _write(
     path: Path,
     work: Work,
-    config: RunConfig | JobConfig,
-    status: RunStatus | JobStatus,
+    config: AnyConfig,
+    status: RunStatus | JobStatus | SearchStatus,
 ) -> None:
     write_status(path, status)
     files.write_json(path / work.config_file, config.to_dict())

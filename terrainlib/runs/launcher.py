@@ -1,6 +1,6 @@
-"""Starting, stopping and clearing away trainings and predictions as processes.
+"""Starting, stopping and clearing away workers as processes.
 
-The process is put into a session of its own: it outlives the page, the tab and the
+A process is put into a session of its own: it outlives the page, the tab and the
 server that started it. Nothing here is remembered; the workers' folders are the truth.
 """
 
@@ -12,28 +12,32 @@ from pathlib import Path
 from typing import Any
 
 from terrainlib import files
-from terrainlib.data.dataset import open_dataset
+from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import InputError, RunError
 from terrainlib.mask.products.records import SHARES_FILE
 from terrainlib.model.inputs import require_heights
 from terrainlib.runs.folder import (
-    Job,
     Run,
+    WorkerFolder,
     create_job,
     create_run,
+    create_search,
     read_job,
     read_run,
     require_deletable,
+    search_folder,
 )
 from terrainlib.runs.jobs.config import JobConfig
 from terrainlib.runs.jobs.delivery import require_untaken
 from terrainlib.runs.jobs.estimate import model_outline
 from terrainlib.runs.process import PROCESS_FILE, kill_worker, spawn_worker, utc_now
-from terrainlib.runs.slot import JOB_SLOT, RUN_SLOT, Slot
+from terrainlib.runs.searches.config import SearchConfig
+from terrainlib.runs.slot import JOB_SLOT, RUN_SLOT, SEARCH_SLOT, Slot, slot_of
 from terrainlib.runs.status import (
     ACTIVE,
     JOB,
+    SEARCH,
     STOP_FILE,
     Work,
     observe,
@@ -44,47 +48,90 @@ from terrainlib.runs.training.config import RunConfig
 from terrainlib.runs.training.material import require_resumable, require_trainable
 
 
-def start_run(config: RunConfig) -> Path:
+def start_run(config: RunConfig, *, wait: bool = False) -> Path:
     """Start a training and return its new folder.
 
+    Args:
+        config: What to do.
+        wait: Let it wait in the queue where a training is already running.
+
     Raises:
-        RunError: If a training is already running.
+        RunError: If a training is already running, and it should not wait.
         DatasetError: If the data set cannot be used for this training.
         StorageError: If the folder cannot be written.
     """
-    RUN_SLOT.require_free()
+    if not wait:
+        RUN_SLOT.require_free()
     dataset = open_dataset(Path(config.data))
     require_trainable(dataset, config.training)
     config = replace(config, data=str(dataset.folder.resolve()))
-    return _launch(RUN_SLOT, lambda: create_run(config))
+    return _launch(RUN_SLOT, lambda: create_run(config), wait=wait)
 
 
-def start_job(config: JobConfig, uploads: Mapping[str, bytes] | None = None) -> Path:
+def start_job(
+    config: JobConfig,
+    uploads: Mapping[str, bytes] | None = None,
+    *,
+    wait: bool = False,
+) -> Path:
     """Start a prediction and return its new folder.
 
     Args:
         config: What to do.
         uploads: Files in memory, by the paths that the configuration gives them. They
             are kept in the prediction's folder.
+        wait: Let it wait in the queue where a prediction is already running.
 
     Raises:
-        RunError: If a prediction is already running.
+        RunError: If a prediction is already running, and it should not wait.
         ModelFileError: If the model is missing or none.
         InputError: If the model needs heights that are missing, or the results cannot
             go where they should.
         StorageError: If the folder cannot be written.
     """
-    JOB_SLOT.require_free()
+    if not wait:
+        JOB_SLOT.require_free()
     config = _checked(config, set(uploads or ()))
     files.sweep(files.predictions_dir())
-    return _launch(JOB_SLOT, lambda: create_job(config, uploads))
+    return _launch(JOB_SLOT, lambda: create_job(config, uploads), wait=wait)
 
 
-def resume(path: Path) -> Path:
-    """Continue a stopped, failed or crashed training; return its run folder.
+def start_search(dataset: Dataset) -> Path:
+    """Start the search for overlaps of a data set; return its folder.
+
+    One that goes on already is left at it. It waits where another data set is being
+    searched.
 
     Raises:
-        RunError: If it is running, has finished, or another training is running.
+        RunError: If others take too long to start one.
+        StorageError: If the folder cannot be written.
+    """
+    config = SearchConfig.of(dataset)
+    path = search_folder(config.key)
+    with SEARCH_SLOT.launching():
+        if observe(path, SEARCH)[1] not in ACTIVE:
+            for old in _ended_searches():
+                files.remove_folder(old)  # nothing in it is worth keeping
+            _spawn(SEARCH_SLOT, create_search(config))
+    return path
+
+
+def _ended_searches() -> list[Path]:
+    home = SEARCH.home()
+    folders = [path for path in home.glob("*") if path.is_dir()]
+    return [path for path in folders if observe(path, SEARCH)[1] not in ACTIVE]
+
+
+def resume(path: Path, *, wait: bool = False) -> Path:
+    """Continue a stopped, failed or crashed training; return its run folder.
+
+    Args:
+        path: The run folder.
+        wait: Let it wait in the queue where a training is already running.
+
+    Raises:
+        RunError: If it is running or has finished, or another training is running and
+            it should not wait.
         StorageError: If the run folder cannot be written.
     """
 
@@ -95,7 +142,7 @@ def resume(path: Path) -> Path:
         return run.path
 
     require_resumable(read_run(path))
-    return _launch(RUN_SLOT, make_ready, "--resume")
+    return _launch(RUN_SLOT, make_ready, "--resume", wait=wait)
 
 
 def mark_starting(run: Run) -> None:
@@ -143,8 +190,7 @@ def delete(path: Path, work: Work) -> None:
         StorageError: If it cannot be deleted.
     """
     path = Path(path)
-    slot: Slot[Any] = JOB_SLOT if work is JOB else RUN_SLOT
-    active = observe(path, work)[1] in ACTIVE or slot.is_held_by(path)
+    active = observe(path, work)[1] in ACTIVE or slot_of(work).is_held_by(path)
     require_deletable(path, work, active=active)
     _sweep_results(path)
     files.remove_folder(path)
@@ -155,12 +201,23 @@ def worker_command(path: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "terrainlib.runs.worker", str(path), *options]
 
 
-def _launch(slot: Slot[Any], make: Callable[[], Path], *options: str) -> Path:
+def _launch(
+    slot: Slot[Any], make: Callable[[], Path], *options: str, wait: bool
+) -> Path:
     with slot.launching():
-        slot.require_free()
+        if not wait:
+            slot.require_free()
         path = make()
-        spawn_worker(path, worker_command(path, *options), slot.work.log)
+        _spawn(slot, path, *options)
     return path
+
+
+def _spawn(slot: Slot[Any], path: Path, *options: str) -> None:
+    """Start the worker of a folder; its status says at once whether it has to wait."""
+    ahead = [one for one in slot.list() if one.active and one.path != path]
+    if ahead or not slot.is_free():
+        write_status(path, replace(slot.read(path).status, state="waiting"))
+    spawn_worker(path, worker_command(path, *options), slot.work.log)
 
 
 def _checked(config: JobConfig, uploads: set[str]) -> JobConfig:
@@ -194,11 +251,11 @@ def _require_folder(folder: Path, *, table: bool) -> None:
 
 
 def _read(path: Path) -> Any:
-    return read_job(path) if work_of(path) is JOB else read_run(path)
+    return slot_of(work_of(path)).read(path)
 
 
-def _require_active(path: Path) -> Run | Job:
-    folder: Run | Job = _read(path)
+def _require_active(path: Path) -> WorkerFolder:
+    folder: WorkerFolder = _read(path)
     if not folder.active:
         raise RunError(f"is not running (it is {folder.state}).", file=path.name)
     return folder

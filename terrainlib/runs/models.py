@@ -5,6 +5,7 @@ is remembered in `models/default.json`; the words `default` and `default-height`
 command line always mean the embedded ones.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from terrainlib import files
-from terrainlib.data.sample import EMBEDDED_MODELS
-from terrainlib.errors import ModelFileError
+from terrainlib.data.sample import EMBEDDED_MODELS, SAMPLE_DIR
+from terrainlib.errors import ModelFileError, RunError
 from terrainlib.model.cardlimits import stored_leak
 from terrainlib.model.modelfile import read_record
 from terrainlib.model.record import ModelRecord
+from terrainlib.runs.folder import read_run
 
 ModelKind = Literal["embedded", "run", "added", "pixel classifier"]
 EMBEDDED_ID: Final = "default"
@@ -71,6 +73,11 @@ class ModelEntry:
         return self.record.dataset.get("name", "") if self.record else ""
 
     @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the data it was trained on, or an empty text."""
+        return self.record.dataset.get("fingerprint", "") if self.record else ""
+
+    @property
     def created(self) -> datetime:
         """When it was made, UTC; the file's own date where the record names none."""
         if self.record is None or not self.record.created:
@@ -117,6 +124,31 @@ def find_model(model_id: str) -> ModelEntry:
     raise ModelFileError("This model is not there any more. Choose another one.")
 
 
+def training_folder(entry: ModelEntry, entries: Iterable[ModelEntry]) -> Path | None:
+    """Return the folder of the data set that a model was trained on, where it is known.
+
+    A run says it. A model that was added from a file knows the fingerprint of its data:
+    it may be that of a run. The folder may be gone meanwhile.
+
+    Args:
+        entry: The model.
+        entries: The models of this machine, as `list_models` returns them.
+    """
+    if entry.kind == "embedded":
+        return SAMPLE_DIR
+    if entry.kind == "pixel classifier":
+        return entry.path
+    if entry.kind == "run":
+        try:
+            return Path(read_run(entry.path.parent).config.data)
+        except RunError:
+            return None
+    same = [
+        e for e in entries if e.kind == "run" and e.fingerprint == entry.fingerprint
+    ]
+    return training_folder(same[0], ()) if same and entry.fingerprint else None
+
+
 def default_id(entries: list[ModelEntry]) -> str | None:
     """Return the id of the app's default among `entries`; the embedded one if unset."""
     stored = files.read_json(files.models_dir() / _DEFAULT_FILE)
@@ -137,6 +169,37 @@ def set_default(model_id: str) -> None:
     entry = find_model(model_id)
     choice = {"format": 1, "model": entry.id}
     files.write_json(files.models_dir() / _DEFAULT_FILE, choice)
+
+
+def default_warning(chosen: ModelEntry, present: ModelEntry) -> str | None:
+    """Return what speaks against `chosen` as the default in place of `present`.
+
+    Returns:
+        A sentence; None where it is at least as good on the same validation pairs.
+    """
+    own, other = chosen.score("miou"), present.score("miou")
+    for entry, score in ((chosen, own), (present, other)):
+        if score is None:
+            return f"{entry.title} holds no scores, so that the two cannot be compared."
+    if own is None or other is None or (own >= other and _same_pairs(chosen, present)):
+        return None
+    values = f"mIoU {own:.3f} against {other:.3f}"
+    if not _same_pairs(chosen, present):
+        return (
+            f"It cannot be compared with {present.title}: the two were scored on "
+            f"different pairs ({values})."
+        )
+    return f"It is worse than {present.title} on the same pairs: {values}."
+
+
+def _same_pairs(one: ModelEntry, other: ModelEntry) -> bool:
+    """Return whether two models were judged on the same pairs and as many classes."""
+    judged = [
+        (r.dataset.get("fingerprint"), set((r.split or {}).get("validation", ())), n)
+        for entry in (one, other)
+        if (r := entry.record) is not None and (n := len(r.classes))
+    ]
+    return judged[0] == judged[-1] and bool(judged[0][0] and judged[0][1])
 
 
 def _embedded() -> list[ModelEntry]:

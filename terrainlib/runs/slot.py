@@ -1,37 +1,45 @@
-"""One training and one prediction at a time: the slot that a worker holds for its life.
+"""One of each kind of work at a time: the slot that a worker holds for its life.
 
 The slot is a file lock, and the kernel frees it when its holder dies, however it dies.
-Whether the file exists therefore says nothing; only trying the lock does. The two slots
-are apart, so that a prediction may run beside a training.
+Whether the file exists therefore says nothing; only trying the lock does. Each kind of
+work has its own slot, so that a prediction may run beside a training. Workers that wait
+for it are the queue: processes that do nothing but try the lock, the oldest first.
 """
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Generic
 
 from filelock import FileLock, Timeout
 
 from terrainlib import files
-from terrainlib.errors import RunError
+from terrainlib.errors import RunError, StoppedError
 from terrainlib.runs.folder import (
     AnyFolder,
     Job,
     Run,
+    Search,
     list_jobs,
     list_runs,
+    list_searches,
     read_job,
     read_run,
+    read_search,
 )
-from terrainlib.runs.process import write_process
-from terrainlib.runs.status import JOB, RUN, Work, write_status
+from terrainlib.runs.process import read_process, write_process
+from terrainlib.runs.report import StatusReport
+from terrainlib.runs.status import JOB, RUN, SEARCH, Work, write_status
 from terrainlib.types import PathText, known_record
 
 _HOLD_WAIT_SECONDS: Final = 2.0  # others only try the lock for an instant
 _LAUNCH_WAIT_SECONDS: Final = 20.0
 _PROBE_SECONDS: Final = 0.2  # longer than another one's probe
+_TURN_SECONDS: Final = 1.0  # between two tries of one that waits
 _LAUNCH_LOCK: Final = ".launch.lock"
 
 
@@ -64,18 +72,33 @@ class Slot(Generic[AnyFolder]):
             yield
 
     @contextmanager
-    def working(self, folder: AnyFolder) -> Iterator[None]:
+    def working(
+        self,
+        folder: AnyFolder,
+        *,
+        wait: bool = False,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[None]:
         """Let this process be the folder's worker during the block.
 
         One that does not get the slot has failed, and its status says why.
 
+        Args:
+            folder: The folder.
+            wait: Wait in the queue while others have the slot; the status says so.
+            should_stop: Asked while it waits, beside the file `stop` in the folder.
+
         Raises:
             RunError: If another worker holds the slot.
+            StoppedError: If it was stopped while it waited; its status says so.
             StorageError: If the lock cannot be made.
         """
         with ExitStack() as stack:
             try:
-                stack.enter_context(self.held(folder.path))
+                if wait:
+                    self._enter_in_turn(folder, stack, should_stop)
+                else:
+                    stack.enter_context(self.held(folder.path))
             except RunError as error:
                 if not self._holder_is(folder.path):
                     status: Any = folder.status
@@ -85,6 +108,38 @@ class Slot(Generic[AnyFolder]):
             files.sweep(folder.path)
             write_process(folder.path)
             yield
+
+    def waiting(self) -> Sequence[AnyFolder]:
+        """Return those that wait for the slot, the next one first."""
+        found = [one for one in self.list() if one.state == "waiting"]
+        return sorted(found, key=lambda one: _waits_since(one.path))
+
+    def _enter_in_turn(
+        self, folder: AnyFolder, stack: ExitStack, should_stop: Callable[[], bool]
+    ) -> None:
+        """Enter the slot as soon as it is free and nobody has waited longer."""
+        write_process(folder.path)
+        if self._entered(folder, stack):
+            return
+        status: Any = replace(folder.status, state="waiting", message="")
+        with StatusReport(folder.path, status) as report:
+            while not self._entered(folder, stack):
+                if report.stop_asked(should_stop):
+                    report.end("stopped", self.work.too_early)
+                    raise StoppedError("stopped while it waited.")
+                time.sleep(_TURN_SECONDS)
+
+    def _entered(self, folder: AnyFolder, stack: ExitStack) -> bool:
+        """Take the slot if it is this folder's turn, and return whether it is."""
+        since = _waits_since(folder.path)
+        if not self.is_free() or any(
+            _waits_since(one.path) < since for one in self.waiting()
+        ):
+            return False
+        with suppress(RunError):  # another one was faster
+            stack.enter_context(self.held(folder.path))
+            return True
+        return False
 
     @contextmanager
     def launching(self) -> Iterator[None]:
@@ -126,15 +181,19 @@ class Slot(Generic[AnyFolder]):
         return self._holder_is(path) and not self.is_free()
 
     def active(self) -> AnyFolder | None:
-        """Return what is going on or just starting, wherever its folder lies."""
+        """Return what is going on or just starting, wherever its folder lies.
+
+        Where nothing is yet, it is the one that waits and comes next.
+        """
         path = self._last_holder()
         try:
             last = None if path is None else self.read(path)
         except RunError:
             last = None
-        if last is not None and last.active:
+        if last is not None and last.active and last.state != "waiting":
             return last
-        return next((one for one in self.list() if one.active), None)
+        going = (one for one in self.list() if one.active and one.state != "waiting")
+        return next(chain(going, self.waiting()), None)
 
     def require_free(self) -> None:
         """Refuse to start while a worker is at work.
@@ -182,5 +241,18 @@ class Slot(Generic[AnyFolder]):
             lock.release()
 
 
+def _waits_since(path: Path) -> float:
+    """Return when the process of a worker's folder began; infinity without one."""
+    record = read_process(path)
+    return float("inf") if record is None else record.create_time
+
+
 RUN_SLOT: Final[Slot[Run]] = Slot(RUN, read_run, list_runs)
 JOB_SLOT: Final[Slot[Job]] = Slot(JOB, read_job, list_jobs)
+SEARCH_SLOT: Final[Slot[Search]] = Slot(SEARCH, read_search, list_searches)
+
+
+def slot_of(work: Work) -> Slot[Any]:
+    """Return the slot of a kind of work."""
+    slots: tuple[Slot[Any], ...] = (RUN_SLOT, JOB_SLOT, SEARCH_SLOT)
+    return next(slot for slot in slots if slot.work is work)

@@ -1,8 +1,8 @@
 """What workers say about themselves in `status.json`, and whether it is so.
 
-There are two kinds of work, trainings and predictions; the table here says in what
-their folders differ. A worker stores one of six states; a reader who finds the worker
-gone or silent derives two more.
+There are three kinds of work, trainings, predictions and searches; the table here says
+in what their folders differ. A worker stores one of seven states; a reader who finds
+the worker gone or silent derives two more.
 """
 
 import os
@@ -15,13 +15,23 @@ from typing import Any, Final, Literal, TypeVar
 from terrainlib import files
 from terrainlib.runs.jobs.config import JobConfig
 from terrainlib.runs.process import find_process, read_process, seconds_since
+from terrainlib.runs.searches.config import SearchConfig
 from terrainlib.runs.training.config import RunConfig
-from terrainlib.types import Count, Moment, Seconds, Sentence, Share, read_record
+from terrainlib.types import (
+    Count,
+    Moment,
+    Seconds,
+    Sentence,
+    Share,
+    Text,
+    read_record,
+)
 
 StoredState = Literal[
-    "starting", "running", "stopping", "stopped", "finished", "failed"
+    "waiting", "starting", "running", "stopping", "stopped", "finished", "failed"
 ]
 State = Literal[
+    "waiting",
     "starting",
     "running",
     "stopping",
@@ -31,8 +41,9 @@ State = Literal[
     "stalled",
     "crashed",
 ]
+UNBEGUN: Final[frozenset[str]] = frozenset({"waiting", "starting"})
 ACTIVE: Final[frozenset[str]] = frozenset(
-    {"starting", "running", "stopping", "stalled"}
+    {"waiting", "starting", "running", "stopping", "stalled"}
 )
 TERMINAL: Final[frozenset[str]] = frozenset(
     {"stopped", "finished", "failed", "crashed"}
@@ -46,6 +57,23 @@ SILENCE_SECONDS = 30.0  # heartbeats come every 1.5 s
 CLOCKS_APART_SECONDS = 3600.0  # a heartbeat further in the future is none
 _MEMORY_EXIT_CODES = (-9, 137)
 _DAMAGED = f"{STATUS_FILE} is damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a training does before its first epoch is over, a part of it.
+
+    Attributes:
+        name: Which part.
+        begun: UTC ISO time at which it began.
+        seconds: What it took; None while it goes on.
+        share: How much of it is done, 0 to 1; None where nobody can tell.
+    """
+
+    name: Text
+    begun: Moment
+    seconds: Seconds | None = None
+    share: Share | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +93,9 @@ class RunStatus:
         heartbeat: UTC ISO time at which the worker was last seen alive.
         progressed: UTC ISO time at which the work last went on.
         message: One sentence for people; empty where there is nothing to say.
+        stages: What came before the first epoch, and that epoch.
+        free_share: Share of the processor, 0 to 1, that other programs left to it when
+            its budget in minutes began; None where nobody looked.
     """
 
     state: StoredState = "starting"
@@ -79,6 +110,8 @@ class RunStatus:
     heartbeat: Moment = ""
     progressed: Moment = ""
     message: Sentence = ""
+    stages: tuple[Stage, ...] = ()
+    free_share: Share | None = None
 
     @property
     def share(self) -> float | None:
@@ -124,12 +157,34 @@ class JobStatus:
     message: Sentence = ""
 
 
-AnyStatus = TypeVar("AnyStatus", RunStatus, JobStatus)
+@dataclass(frozen=True, slots=True)
+class SearchStatus:
+    """The contents of a search's `status.json`.
+
+    Attributes:
+        state: What the worker says it does.
+        share: Share of the search that is done, 0 to 1.
+        seconds_left: Expected rest, or None.
+        heartbeat: UTC ISO time at which the worker was last seen alive.
+        progressed: UTC ISO time at which the work last went on.
+        message: One sentence for people; empty where there is nothing to say.
+    """
+
+    state: StoredState = "starting"
+    share: Share = 0.0
+    seconds_left: Seconds | None = None
+    heartbeat: Moment = ""
+    progressed: Moment = ""
+    message: Sentence = ""
+
+
+AnyConfig = RunConfig | JobConfig | SearchConfig
+AnyStatus = TypeVar("AnyStatus", RunStatus, JobStatus, SearchStatus)
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A kind of work, and in what its folders and its words differ from the other's.
+    """A kind of work, and in what its folders and its words differ from the others'.
 
     Attributes:
         name: Its name, as in "the training process".
@@ -154,8 +209,8 @@ class Work:
     noun: str
     home: Callable[[], Path]
     config_file: str
-    config: type[RunConfig] | type[JobConfig]
-    status: type[RunStatus] | type[JobStatus]
+    config: type[AnyConfig]
+    status: type[RunStatus] | type[JobStatus] | type[SearchStatus]
     log: str
     lock: str
     standstill_seconds: float
@@ -204,11 +259,29 @@ JOB: Final = Work(
     ),
     after_loss="The images that were finished are kept; start the others again.",
 )
+SEARCH: Final = Work(
+    name="search",
+    noun="search",
+    home=lambda: files.cache_dir() / "searches",  # what is found lies beside them
+    config_file="search.json",
+    config=SearchConfig,
+    status=SearchStatus,
+    log="worker.log",
+    lock="search",
+    standstill_seconds=1800.0,  # the features of thousands of patches are matched
+    too_early="Stopped; nothing was kept.",
+    interrupted="Interrupted; nothing was kept.",
+    forced="Ended by force; nothing was kept.",
+    too_large="The memory is not enough to compare so many patches.",
+    after_kill="close other programs, then look again.",
+    after_loss="Look again.",
+)
 
 
 def work_of(path: Path) -> Work:
     """Return the kind of work that a worker's folder is for, by its files."""
-    return JOB if os.path.lexists(path / JOB.config_file) else RUN
+    known = (JOB, SEARCH)
+    return next((w for w in known if os.path.lexists(path / w.config_file)), RUN)
 
 
 def read_status(path: Path, work: Work = RUN) -> Any:
@@ -222,7 +295,7 @@ def read_status(path: Path, work: Work = RUN) -> Any:
         return work.status(message=f"{_DAMAGED}: {error}.")
 
 
-def write_status(path: Path, status: RunStatus | JobStatus) -> None:
+def write_status(path: Path, status: RunStatus | JobStatus | SearchStatus) -> None:
     """Write `status.json` of a worker's folder atomically.
 
     Raises:
@@ -248,13 +321,13 @@ def observe(path: Path, work: Work = RUN) -> tuple[Any, State]:
     silence = seconds_since(status.progressed)
     if state == "running" and silence > work.standstill_seconds:
         return status, "stalled"
-    if state in ("starting", "running") and (path / STOP_FILE).exists():
+    if state in {*UNBEGUN, "running"} and (path / STOP_FILE).exists():
         return status, "stopping"
     return status, state
 
 
 def _by_heartbeat(
-    status: RunStatus | JobStatus,
+    status: RunStatus | JobStatus | SearchStatus,
     otherwise: State,
     limit_seconds: float = SILENCE_SECONDS,
 ) -> State:

@@ -1,8 +1,9 @@
-"""The process that trains or predicts: `python -m terrainlib.runs.worker FOLDER`.
+"""The process of a worker: `python -m terrainlib.runs.worker FOLDER`.
 
 With `--resume` it goes on with a training from its last checkpoint. It is started by
-`launcher`, writes only into its folder (and that of a prediction's results), and ends
-when it is done, when the file `stop` appears there or when it gets SIGTERM.
+`launcher` and waits for its turn. It writes only into its folder, that of a
+prediction's results and the cache, and ends when it is done, when the file `stop`
+appears there or when it gets SIGTERM.
 """
 
 import argparse
@@ -16,9 +17,9 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from terrainlib.errors import TerrainError
-from terrainlib.runs.folder import Job, Run, formatter
+from terrainlib.runs.folder import WorkerFolder, formatter
 from terrainlib.runs.process import stop_requested_by_signals
-from terrainlib.runs.status import JOB, STOP_FILE, work_of
+from terrainlib.runs.status import JOB, SEARCH, STOP_FILE, work_of
 
 NICENESS: Final = 5
 _logger = logging.getLogger("terrainlib.runs.worker")
@@ -57,14 +58,19 @@ def _begin() -> None:
         os.nice(NICENESS)
 
 
-def _work(path: Path, asked: Callable[[], bool], *, resume: bool) -> Run | Job:
-    if work_of(path) is JOB:
+def _work(path: Path, asked: Callable[[], bool], *, resume: bool) -> WorkerFolder:
+    work = work_of(path)
+    if work is JOB:
         from terrainlib.runs.jobs.predict import run_job
 
-        return run_job(path, should_stop=asked)
+        return run_job(path, wait=True, should_stop=asked)
+    if work is SEARCH:
+        from terrainlib.runs.searches.search import run_search
+
+        return run_search(path, wait=True, should_stop=asked)
     from terrainlib.runs.training.train import run_training
 
-    return run_training(path, resume=resume, should_stop=asked)
+    return run_training(path, resume=resume, wait=True, should_stop=asked)
 
 
 def leave(code: int) -> NoReturn:

@@ -1,20 +1,22 @@
-"""What the pages keep between reruns: data sets and splits, models, results, uploads.
+"""What the pages keep between reruns: data sets and splits, models, results.
 
 Every key holds the file's date and size, so a retrained model or a changed file is
 seen. Every cache is bounded. TensorFlow is loaded by `model` only.
 """
 
-import hashlib
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import streamlit as st
 from numpy.typing import NDArray
+from streamlit.runtime import Runtime
 
 from terrainlib import files
 from terrainlib.data.dataset import Dataset, open_dataset
@@ -150,7 +152,6 @@ def encode_jpeg(rgb: NDArray[Any]) -> bytes:
 
 
 RESULTS_MB: Final = 512
-UPLOADS_PER_SESSION: Final = 4
 
 
 @dataclass(slots=True)
@@ -190,22 +191,16 @@ def results() -> BoundedStore:
     return BoundedStore(RESULTS_MB * 1_000_000)
 
 
-def keep_upload(data: bytes) -> str:
-    """Keep an uploaded file for this session; return its SHA-256."""
-    digest = hashlib.sha256(data).hexdigest()
-    kept = _uploads()
-    kept.pop(digest, None)
-    kept[digest] = data
-    while len(kept) > UPLOADS_PER_SESSION:
-        kept.pop(next(iter(kept)))
-    return digest
+@st.cache_resource(show_spinner=False)
+def load_ahead() -> None:
+    """Begin to load TensorFlow beside, so that the first prediction finds it there.
+
+    Once in the life of a server; call it when the page is drawn.
+    """
+    if st.runtime.exists() and type(st.runtime.get_instance()) is Runtime:  # no test
+        threading.Thread(target=import_module, args=("keras",), daemon=True).start()
 
 
-def kept_upload(digest: str) -> bytes | None:
-    """Return an uploaded file by its SHA-256, or None where it is gone."""
-    return _uploads().get(digest)
-
-
-@st.cache_resource(scope="session", show_spinner=False)
-def _uploads() -> dict[str, bytes]:
-    return {}
+def is_loaded() -> bool:
+    """Return whether TensorFlow is there, so that a prediction begins at once."""
+    return hasattr(sys.modules.get("keras"), "Model")

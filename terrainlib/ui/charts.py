@@ -78,12 +78,18 @@ def _class_values(
     return frame
 
 
-def show_confusion(confusion: NDArray[np.int64], names: Sequence[str]) -> None:
+def show_confusion(
+    confusion: NDArray[np.int64], names: Sequence[str], *, key: str
+) -> tuple[str, str] | None:
     """Draw where the pixels of each true class went, as shares of that class.
 
     Args:
         confusion: (K, K) pixels; rows are the truth, columns the prediction.
         names: Names of the K classes.
+        key: Widget key.
+
+    Returns:
+        The true and the predicted class of the cell that was pressed, if one is.
     """
     frame = confusion_frame(confusion, names)
     order = list(names)
@@ -99,16 +105,21 @@ def show_confusion(confusion: NDArray[np.int64], names: Sequence[str]) -> None:
     )
     dark = is_dark()
     ramp = ["#1d2420", "#7fc48b"] if dark else ["#f3f5f0", "#2f6b3a"]
-    cells = base.mark_rect(cornerRadius=2).encode(
-        color=alt.Color(
-            "share:Q", scale=alt.Scale(domain=[0, 1], range=ramp), legend=None
+    pressed = alt.selection_point("cell", fields=["truth", "prediction"])
+    cells = (
+        base.mark_rect(cornerRadius=2, cursor="pointer")
+        .add_params(pressed)
+        .encode(
+            color=alt.Color(
+                "share:Q", scale=alt.Scale(domain=[0, 1], range=ramp), legend=None
+            )
         )
     )
     chart = cells
     if len(order) <= MAX_CLASSES_WITH_NUMBERS:
         # the share where the other text colour becomes the one with more contrast
         turn = 0.56 if dark else 0.76
-        strong, plain = ("#121714", "#e6ebe6") if dark else ("#ffffff", "#1d2620")
+        strong, plain = ("#121714", "#e6ebe6") if dark else ("#ffffff", "#0f1612")
         chart = cells + base.mark_text(fontSize=12).encode(
             text="label:N",
             color=alt.condition(
@@ -116,7 +127,13 @@ def show_confusion(confusion: NDArray[np.int64], names: Sequence[str]) -> None:
             ),
         )
     chart = chart.properties(height=max(220, 44 * len(order)))
-    st.altair_chart(chart, alt=_confusion_in_words(frame))
+    shown = _confusion_in_words(frame)
+    found = st.altair_chart(chart, alt=shown, key=key, on_select="rerun")
+    cells_pressed = found["selection"]["cell"]
+    if not cells_pressed:
+        return None
+    one = cells_pressed[0]
+    return str(one.get("truth")), str(one.get("prediction"))
 
 
 def confusion_frame(confusion: NDArray[np.int64], names: Sequence[str]) -> pd.DataFrame:

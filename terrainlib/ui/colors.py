@@ -18,7 +18,7 @@ def is_dark() -> bool:
 
 def text_color() -> str:
     """Return the colour of text on the page's ground, light or dark."""
-    return "#e6ebe6" if is_dark() else "#1d2620"
+    return "#e6ebe6" if is_dark() else "#0f1612"
 
 
 def ground_color() -> str:

@@ -31,8 +31,8 @@ def errors_shown(title: str | None = None) -> Iterator[Outcome]:
 
         with errors_shown("The image cannot be read") as outcome:
             image = read_image(data)
-        if outcome.failed:
-            st.stop()
+        if not outcome.failed:
+            show(image)
 
     Args:
         title: What failed, in a few words of our own (it is shown as Markdown).

@@ -1,4 +1,4 @@
-r"""The parts of the home page: an example already predicted, the way, what is there.
+r"""The parts of the home page: ways in, an example already predicted, what is there.
 
 Nothing here loads TensorFlow. The example's soft mask is a file that ships with the
 project; this makes it again with the embedded model:
@@ -15,14 +15,16 @@ import streamlit as st
 from terrainlib import files
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.sample import SAMPLE_DIR, example_scenes
-from terrainlib.runs.folder import Run, damaged_folders, list_runs
+from terrainlib.runs.folder import Job, Run, damaged_folders, list_jobs, list_runs
 from terrainlib.runs.models import ModelEntry, list_models
-from terrainlib.runs.status import RUN
+from terrainlib.runs.status import JOB, RUN
 from terrainlib.ui import cached, state
-from terrainlib.ui.page import APP_NAME, page_card, page_header, show_legend
+from terrainlib.ui.page import APP_NAME, page_header, show_legend
 from terrainlib.ui.studio.live import ViewPictures, live_view
 from terrainlib.ui.studio.masks import PictureFile, picture_preview
+from terrainlib.ui.studio.uploads import want_mask
 from terrainlib.ui.text import duration, md_escape, plural
+from terrainlib.ui.workers import JOB_PAGE, RUN_PAGE, WorkerPage
 
 EXAMPLE_MASK: Final = SAMPLE_DIR.parent / "home" / "europe_soft.png"
 REFRESH_SECONDS: Final = 2.0
@@ -36,27 +38,50 @@ _STATE_ICONS: Final = {
 
 
 def show_home() -> None:
-    """Show what this is, an example to try at once, the way, and what is there."""
+    """Show what this is, three ways in, an example, and what is going on."""
     page_header(
         APP_NAME,
-        "Turn satellite images into terrain masks with a U-Net that you train, judge "
-        "and apply in the browser.",
+        "Satellite image in, terrain mask out: which pixel is water, forest, desert.",
     )
-    st.subheader("Try it now", anchor=False)
-    st.markdown(
-        "Drag the divider to compare image and mask. Drag **Sharpening** and watch the "
-        "mask change."
-    )
+    _show_ways()
     _show_example()
-    st.page_link(
-        state.STUDIO_PAGE,
-        label="**Use your own image in the mask studio**",
-        icon=":material/arrow_forward:",
-    )
-    st.subheader("The way through", anchor=False)
-    _show_way()
-    st.subheader("What is here", anchor=False)
     _show_inventory()
+
+
+def _show_ways() -> None:
+    """Show the three things that people come for, as buttons."""
+    mask, train, example = st.columns(3, gap="small")
+    with mask:
+        if st.button(
+            "Mask an image",
+            key="home_mask",
+            icon=":material/tune:",
+            type="primary",
+            width="stretch",
+        ):
+            st.session_state[state.STUDIO_SOURCE] = "upload"
+            st.switch_page(state.STUDIO_PAGE)
+        st.caption("Upload yours. The model that comes with the app does the rest.")
+    with train:
+        if st.button(
+            "Train on my images",
+            key="home_train",
+            icon=":material/model_training:",
+            width="stretch",
+        ):
+            st.switch_page(state.DATASET_PAGE)
+        st.caption("Open your images and masks, and watch a U-Net learn from them.")
+    with example:
+        if st.button(
+            "See an example",
+            key="home_example",
+            icon=":material/landscape:",
+            width="stretch",
+        ):
+            st.session_state[state.STUDIO_SOURCE] = "example"
+            want_mask()
+            st.switch_page(state.STUDIO_PAGE)
+        st.caption("Make the mask below yourself, with everything one can do with it.")
 
 
 def _show_example() -> None:
@@ -73,8 +98,9 @@ def _show_example() -> None:
             image=jpeg,
             mask=EXAMPLE_MASK.read_bytes(),
             classes=KAGGLE_CLASSES,
-            note=f"{scene.title}, {width} × {height} px at 7.4 km a pixel, "
-            "predicted by the embedded model. Image: NASA Blue Marble.",
+            note="Drag the divider to compare image and mask, and Sharpening to make "
+            f"the mask crisper. {scene.title}, {width} × {height} px at 7.4 km a "
+            "pixel, NASA Blue Marble; mask by the model that comes with the app.",
             name=scene.title,
         ),
         key=state.HOME_VIEW,
@@ -82,68 +108,58 @@ def _show_example() -> None:
     )
 
 
-def _show_way() -> None:
-    """Show the pages in the order in which one needs them."""
-    cards = (
-        (state.DATASET_PAGE, "1 · Data", ":material/photo_library:",
-         "Pairs of image and mask, their problems, the shares of the classes."),
-        (state.TRAINING_PAGE, "2 · Train", ":material/model_training:",
-         "Start a U-Net, watch its curves and pictures, stop and resume."),
-        (state.GALLERY_PAGE, "3 · Judge", ":material/compare:",
-         "Prediction beside truth on held-out pairs, worst first, with scores."),
-        (state.STUDIO_PAGE, "4 · Apply", ":material/tune:",
-         "Upload an image, sharpen its mask while you watch, download it."),
-        (state.MODELS_PAGE, "5 · Keep", ":material/inventory_2:",
-         "All models on disk: scores, the default, export, delete."),
-    )  # fmt: skip
-    with st.grid(min_column_width=150, gap="small"):
-        for page, label, icon, text in cards:
-            page_card(page, label, text, icon=icon)
-
-
 def _show_inventory() -> None:
-    """Show what is there: data, trainings and models; live while a training runs."""
-    live = any(run.active for run in _runs())
+    """Show what is going on, live, and what is there."""
+    live = bool(_at_work())
     st.fragment(_inventory, run_every=REFRESH_SECONDS if live else None)(live=live)
 
 
 def _inventory(*, live: bool) -> None:
-    runs = _runs()
-    if live and not any(run.active for run in runs):
-        st.rerun()  # the last training has ended: no more refreshing
-    data, trainings, models = st.columns(3, gap="medium")
-    with data, st.container(border=True, height="stretch"):
-        _show_data()
+    at_work = _at_work()
+    if live and not at_work:
+        st.rerun()  # the last one has ended: no more refreshing
+    if at_work:
+        st.header("Going on now", anchor=False)
+    for item in at_work:
+        left = item.status.seconds_left
+        rest = f", {duration(left)} left" if left is not None else ""
+        text = f"{md_escape(item.name)}: {item.place_text}{rest}"
+        st.progress(item.status.share or 0.0, text)
+        _link(item, "Watch it")
+    st.header("What is here", anchor=False)
+    trainings, models = st.columns(2, gap="medium")
     with trainings, st.container(border=True, height="stretch"):
-        _show_runs(runs)
+        _show_runs([run for run in _runs() if not run.active])
     with models, st.container(border=True, height="stretch"):
         _show_models(list_models())
+        _show_data()
+
+
+def _link(item: Run | Job, label: str) -> None:
+    page: WorkerPage = RUN_PAGE if isinstance(item, Run) else JOB_PAGE
+    place = state.TRAINING_PAGE if isinstance(item, Run) else state.STUDIO_PAGE
+    st.page_link(place, label=label, query_params={page.query: item.path.name})
 
 
 def _show_data() -> None:
     st.markdown("**:material/photo_library: Data**")
     count = sum(1 for _ in SAMPLE_DIR.glob("*_t.png"))
-    st.markdown(f"Embedded sample: {plural(count, 'pair')} of real satellite tiles")
+    st.markdown(f"The sample: {plural(count, 'pair')} of satellite image and mask")
     chosen = st.session_state.get(state.DATASET_FOLDER)
     if chosen and Path(chosen) != SAMPLE_DIR:
         st.markdown(f"Chosen: {md_escape(Path(chosen).name)}")
 
 
-def _show_runs(runs: list[Run]) -> None:
-    st.markdown("**:material/model_training: Trainings**")
+def _show_runs(ended: list[Run]) -> None:
+    st.markdown("**:material/model_training: Recent trainings**")
     damaged = damaged_folders(RUN)
-    if not runs and not damaged:
+    if not ended and not damaged:
         st.markdown("None yet. The sample and two minutes are enough to see one.")
-    for run in [run for run in runs if run.active]:
-        left = run.status.seconds_left
-        rest = f", {duration(left)} left" if left is not None else ""
-        text = f"{md_escape(run.name)}: {run.place_text}{rest}"
-        st.progress(run.status.share or 0.0, text)
-    for run in [run for run in runs if not run.active][:RECENT_RUNS]:
+    for run in ended[:RECENT_RUNS]:
         icon = _STATE_ICONS.get(run.state, ":material/info:")
         best = run.status.best_miou
         score = f", mIoU {best:.2f}" if best is not None else ""
-        st.markdown(f"{icon} {md_escape(run.name)}: {run.state}{score}")
+        _link(run, f"{icon} {md_escape(run.name)}: {run.state}{score}")
     if damaged:
         folders = plural(len(damaged), "damaged folder")
         st.markdown(f":material/broken_image: {folders}, see Training")
@@ -156,11 +172,17 @@ def _show_models(models: list[ModelEntry]) -> None:
         return
     first = models[0]
     miou = first.score("miou")
-    leak = f" ({first.leak})" if first.leak else ""
-    score = f", mIoU {miou:.2f}{leak}" if miou is not None else ""
+    score = f", mIoU {miou:.2f}" if miou is not None else ""
     st.markdown(f"In use: {md_escape(first.title)}{md_escape(score)}")
     if len(models) > 1:
         st.markdown(f"{plural(len(models), 'model')} on this machine")
+
+
+def _at_work() -> list[Run | Job]:
+    found: list[Run | Job] = [*_runs()]
+    if JOB.home().is_dir():
+        found += list_jobs()
+    return [item for item in found if item.active]
 
 
 def _runs() -> list[Run]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePath
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -16,6 +16,15 @@ from terrainlib.ui import state
 from terrainlib.ui.text import md_escape
 
 APP_NAME = "Terrain Mask Generator"
+SIDEBAR_PX: Final = 210
+# Streamlit writes what is chosen in the primary colour, which the dark page has dark
+# enough for white on it; "Press Enter to submit form" lies over what is typed. There is
+# no option for either.
+_STYLE: Final = """<style>
+[data-testid="stButtonGroup"] button[aria-checked="true"]:not([data-disabled]),
+[data-testid="stSliderThumbValue"] { color: inherit !important; }
+[data-testid="stForm"] [data-testid="InputInstructions"] { display: none; }
+</style>"""
 _WAY = (
     (state.HOME_PAGE, "Home", ":material/landscape:"),
     (state.DATASET_PAGE, "Dataset preview", ":material/photo_library:"),
@@ -32,13 +41,16 @@ def page_header(title: str, intro: str, *, icon: str = ":material/landscape:") -
         page_title=title if title == APP_NAME else f"{title} · {APP_NAME}",
         page_icon=icon,
         layout="wide",
+        initial_sidebar_state=SIDEBAR_PX,
     )
     _sweep_once()
+    st.html(_STYLE)
     with st.sidebar:  # Streamlit's own list would call home by its file's name
         for page, label, page_icon in _WAY:
             st.page_link(page, label=label, icon=page_icon)
-    st.title(title, anchor=False)
-    st.markdown(f":gray[{intro}]")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.title(title, anchor=False, width="content")
+        st.markdown(f":gray[{intro}]", width="content")
 
 
 @st.cache_resource(show_spinner=False)
@@ -60,13 +72,6 @@ def empty_state(title: str, body: str, *, icon: str = ":material/info:") -> None
     st.info(body, title=title, icon=icon)
 
 
-def page_card(page: str, label: str, text: str, *, icon: str) -> None:
-    """Show a bordered card that leads to another page."""
-    with st.container(border=True, height="stretch"):
-        st.page_link(page, label=f"**{label}**", icon=icon)
-        st.markdown(f":gray[{text}]")
-
-
 def links_to_model(model_id: str, *, gallery: str, studio: str) -> None:
     """Show links that open the gallery and the studio with a model."""
     link = {"model": model_id}
@@ -85,7 +90,7 @@ def spread(align: Literal["center", "bottom"] = "center") -> DeltaGenerator:
 _Option = TypeVar("_Option", bound=str)
 
 
-def pick_one(
+def pick_one(  # noqa: PLR0913 - the options are keywords
     label: str,
     options: Mapping[_Option, str],
     key: str,
@@ -93,6 +98,7 @@ def pick_one(
     default: _Option | None = None,
     hidden: bool = False,
     help: str | None = None,
+    query: str | None = None,
 ) -> _Option:
     """Show options side by side, one of which is always chosen, and return its key.
 
@@ -103,7 +109,10 @@ def pick_one(
         default: The first choice; the first option if None.
         hidden: Whether the label is for screen readers alone.
         help: A sentence behind the label.
+        query: Its name in the address, if it is to stand there.
     """
+    if query is not None:
+        state.follow_link(key, query, options)
     first = next(iter(options)) if default is None else default
     chosen = st.segmented_control(
         label,
@@ -115,6 +124,8 @@ def pick_one(
         persist_state="session",
         label_visibility="collapsed" if hidden else "visible",
         help=help,
+        on_change=None if query is None else state.keep_in_link,
+        args=(key, query),
     )
     return chosen if chosen in options else first
 
@@ -154,6 +165,31 @@ def offer_file(
         help=help,
         icon=":material/download:",
         on_click="ignore",
+    )
+
+
+_ROW_PX: Final = 35
+_SCROLL_BAR_PX: Final = 12
+_MOST_ROWS: Final = 10
+
+
+def show_table(
+    frame: Any, columns: Mapping[str, Any] | None = None, *, alt: str
+) -> None:
+    """Show a table to be read: high enough that no scroll bar lies over a row.
+
+    Args:
+        frame: A pandas data frame.
+        columns: Names or configurations of its columns, as for `st.dataframe`.
+        alt: What it holds, for screen readers.
+    """
+    rows = min(len(frame), _MOST_ROWS) + 1
+    st.dataframe(
+        frame,
+        height=rows * _ROW_PX + _SCROLL_BAR_PX,
+        hide_index=True,
+        column_config=dict(columns or {}),
+        alt=alt,
     )
 
 

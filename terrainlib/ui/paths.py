@@ -109,12 +109,14 @@ class Found:
         folder: The folder that they were found in; None where a file was typed.
         links: How many links in the folder were left out.
         results: How many results of earlier predictions in it were left out.
+        heights: How many files in it are heights of an image beside them.
     """
 
     images: tuple[Path, ...]
     folder: Path | None = None
     links: int = 0
     results: int = 0
+    heights: int = 0
 
 
 def find_images(typed: str) -> Found:
@@ -151,7 +153,7 @@ def find_images(typed: str) -> Found:
             f"{MAX_IMAGES:,}. Split it."
         )
     links = len(inside.images) - len(images)
-    return Found(tuple(images), path, links, len(inside.results))
+    return Found(tuple(images), path, links, len(inside.results), len(inside.heights))
 
 
 def find_file(typed: str) -> Path:

@@ -22,6 +22,7 @@ from terrainlib.mask.tiles.resampling import shrink
 from terrainlib.ui.cached import Stamp, encode_jpeg, file_stamp
 
 THUMBNAIL_PX: Final = 512
+LARGE_PX: Final = 1024
 
 
 def image_picture(pair: Pair, dataset: Dataset) -> bytes:
@@ -71,6 +72,41 @@ def overlay_picture(pair: Pair, dataset: Dataset, opacity: float) -> bytes:
     image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     blended = cv2.addWeighted(mask, opacity, image, 1 - opacity, 0)
     return encode_jpeg(np.asarray(blended, np.uint8))
+
+
+def large_picture(
+    pair: Pair,
+    dataset: Dataset,
+    shown: tuple[int, ...],
+    opacity: float,
+    *,
+    relief: bool = False,
+) -> bytes:
+    """Return a pair large as JPEG, some classes of its mask laid over it.
+
+    Args:
+        pair: The pair.
+        dataset: Its data set.
+        shown: Indices of the classes that are laid over it.
+        opacity: 0 shows what lies below alone, 1 these classes alone.
+        relief: Whether its heights lie below, in place of its image.
+
+    Raises:
+        ImageError: If a file cannot be read any more.
+    """
+    below = relief_picture(pair) if relief else None
+    if below is None:
+        below = image_thumbnail(pair.image, bands=dataset.band_set, longest_px=LARGE_PX)
+    rgb = _decode(below)
+    factor = max(1, LARGE_PX // max(rgb.shape[:2]))
+    size = (rgb.shape[1] * factor, rgb.shape[0] * factor)
+    rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    mask = read_pair_mask(dataset, pair)
+    mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    colors = colorize(mask, dataset.classes)
+    laid = np.isin(mask, shown)[..., None]
+    blended = cv2.addWeighted(colors, opacity, rgb, 1 - opacity, 0)
+    return encode_jpeg(np.where(laid, blended, rgb).astype(np.uint8))
 
 
 def relief_picture(pair: Pair) -> bytes | None:

@@ -4,7 +4,9 @@ Session state holds plain values only (words, numbers, paths as text); images, m
 and results live in `ui.cached` and `ui.store`.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
+from typing import Final
 
 import streamlit as st
 
@@ -12,6 +14,7 @@ import streamlit as st
 DATASET_FOLDER = "shared_dataset_folder"  # str: the data set chosen last
 STUDIO_REQUEST = "studio_request"  # dict: a pair that another page wants opened
 STUDIO_NEWS = "studio_request_is_new"  # bool: the studio has not turned to it yet
+ADDRESS = "shared_address"  # dict: what this session wrote into the address, by name
 
 # Widgets of the pages; named `page_thing`.
 HOME_VIEW = "home_view"
@@ -39,6 +42,37 @@ TRAINING_PAGE = "pages/3_Training.py"
 GALLERY_PAGE = "pages/4_Prediction_Gallery.py"
 STUDIO_PAGE = "pages/5_Mask_Studio.py"
 MODELS_PAGE = "pages/6_Models.py"
+
+MAX_ADDRESS_CHARACTERS: Final = 4_096
+
+
+def asked_by_address(*names: str) -> tuple[str, ...] | None:
+    """Return what a link or a reload asks for under some names of the address.
+
+    None where it asks for nothing, or for what this session wrote there itself. What
+    comes back is anybody's text: look it up among what there is, or hold it against
+    `ui.paths`. Write the choice that came of it with `write_address`.
+    """
+    said = {name: st.query_params.get(name, "") for name in names}
+    known = st.session_state.get(ADDRESS, {})
+    new = any(known.get(name, "") != value for name, value in said.items())
+    if not any(said.values()) or not new:
+        return None
+    return tuple(value[:MAX_ADDRESS_CHARACTERS] for value in said.values())
+
+
+def write_address(**values: str) -> None:
+    """Put choices into the address, so that a reload or a shared link keeps them.
+
+    Args:
+        values: What stands under each name; an empty text takes the name away.
+    """
+    st.session_state[ADDRESS] = st.session_state.get(ADDRESS, {}) | values
+    for name, value in values.items():
+        if value and st.query_params.get(name) != value:
+            st.query_params[name] = value
+        elif not value:
+            st.query_params.pop(name, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +109,35 @@ def studio_request() -> StudioRequest | None:
 def take_studio_request() -> StudioRequest | None:
     """Return the pair that another page asked for, the first time only."""
     return studio_request() if st.session_state.pop(STUDIO_NEWS, False) else None
+
+
+def put_in_link(name: str, value: str | None) -> None:
+    """Let the address name what is chosen; nothing where nothing is."""
+    if value is None:
+        st.query_params.pop(name, None)
+    elif st.query_params.get(name) != value:
+        st.query_params[name] = value
+
+
+def follow_link(key: str, name: str, offered: Container[object]) -> None:
+    """Let the address choose the value of a widget once; afterwards the widget decides.
+
+    Args:
+        key: The widget's key.
+        name: The name in the address.
+        offered: What can be chosen; anything else is passed over, and let go of where
+            the widget stood at it.
+    """
+    seen, wanted = f"{key}_link", st.query_params.get(name)
+    if wanted in offered and st.session_state.get(seen) != wanted:
+        st.session_state[key] = st.session_state[seen] = wanted
+    if key in st.session_state and st.session_state[key] not in offered:
+        del st.session_state[key]
+
+
+def keep_in_link(key: str, name: str) -> None:
+    """Put the value of a widget into the address: a callback of its change."""
+    chosen = st.session_state.get(key)
+    if chosen is not None:
+        put_in_link(name, chosen)
+        st.session_state[f"{key}_link"] = chosen

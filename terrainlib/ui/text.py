@@ -1,6 +1,8 @@
 """Text from outside (file names, error sentences, class names) made safe to show."""
 
 import re
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -47,6 +49,33 @@ def plural(count: int, word: str, words: str | None = None) -> str:
         ('1 class', '1,200 pairs')
     """
     return f"{count:,} {word if count == 1 else words or word + 's'}"
+
+
+def told_apart(names: Sequence[str], facts: Sequence[Sequence[str]]) -> list[str]:
+    """Return names; those that occur twice with what tells them apart, in brackets.
+
+    Args:
+        names: N names.
+        facts: What else is known of each, N lists of the same kinds of facts; what
+            people look at first stands first, and only what helps is taken.
+
+    Example:
+        >>> told_apart(["a", "b", "a"], [["x", "May"], ["x", "May"], ["x", "June"]])
+        ['a (May)', 'b', 'a (June)']
+    """
+    places = defaultdict(list)
+    for place, name in enumerate(names):
+        places[name].append(place)
+    labels = list(names)
+    for same in places.values():
+        apart: list[tuple[str, ...]] = [()] * len(same)
+        for column in zip(*(facts[place] for place in same), strict=True):
+            wider = [(*known, fact) for known, fact in zip(apart, column, strict=True)]
+            if len(set(wider)) > len(set(apart)):
+                apart = wider
+        for place, known in zip(same, apart, strict=True):
+            labels[place] += f" ({', '.join(known)})" if known else ""
+    return labels
 
 
 def duration(seconds: float) -> str:

@@ -14,7 +14,14 @@ import streamlit as st
 
 from terrainlib.errors import RunError
 from terrainlib.runs import launcher
-from terrainlib.runs.folder import AnyFolder, Damaged, Job, Run, damaged_folders
+from terrainlib.runs.folder import (
+    AnyFolder,
+    Damaged,
+    Job,
+    Run,
+    WorkerFolder,
+    damaged_folders,
+)
 from terrainlib.runs.slot import JOB_SLOT, RUN_SLOT, Slot
 from terrainlib.runs.status import ACTIVE
 from terrainlib.ui import state
@@ -22,6 +29,7 @@ from terrainlib.ui.page import ask, leave_notice, noticed, spread
 from terrainlib.ui.text import date_text, md_escape, parse_time, plural
 
 LOG_HEIGHT_PX: Final = 260
+WHEN_FREE: Final = "when the other one ends"  # behind the word of a button
 BadgeColor = Literal["blue", "green", "orange", "red", "gray"]
 
 
@@ -67,6 +75,8 @@ RUN_PAGE: Final = WorkerPage(
     query="run",
     session="training_followed_link",
     meanings={
+        "waiting": "It begins by itself when those before it have ended, also when "
+        "this page is left or closed.",
         "starting": "The data are being read and the network is being built.",
         "running": "The training goes on, also when this page is left or closed.",
         "stopping": "The training ends after this step and saves its model.",
@@ -80,7 +90,7 @@ RUN_PAGE: Final = WorkerPage(
         "went off. Resume goes on from its last saved epoch.",
     },
     stop_help="Ends after the current step and keeps the model.",
-    forceable=ACTIVE,
+    forceable=ACTIVE - {"waiting"},
     force_body="is ended at once. What it learnt since its last saved epoch is lost; "
     "Resume goes on from there. Stop is the gentler way.",
     delete_body="curves, previews, checkpoints and the model are deleted from the "
@@ -95,6 +105,8 @@ JOB_PAGE: Final = WorkerPage(
     query="job",
     session=state.STUDIO_JOB,
     meanings={
+        "waiting": "It begins by itself when those before it have ended, also when "
+        "this page is left or closed.",
         "starting": "The model is being loaded and the image opened.",
         "running": "It goes on, also when this page is left or closed.",
         "stopping": "It ends after this batch of tiles and keeps the finished rows.",
@@ -127,6 +139,7 @@ class StateText:
 
 
 _BADGES: Final[dict[str, tuple[BadgeColor, str]]] = {
+    "waiting": ("gray", ":material/schedule:"),
     "starting": ("blue", ":material/hourglass_top:"),
     "running": ("green", ":material/play_arrow:"),
     "stopping": ("orange", ":material/hourglass_bottom:"),
@@ -247,7 +260,7 @@ def _ask_force_stop(page: WorkerPage, folder: Run | Job) -> None:
 def titled(title: str) -> Iterator[None]:
     """Show a title; the buttons of the block stand at its right."""
     with spread():
-        st.subheader(md_escape(title), anchor=False, width="content")
+        st.header(md_escape(title), anchor=False, width="content")
         with st.container(horizontal=True, width="content"):
             yield
 
@@ -263,11 +276,12 @@ def show_buttons(page: WorkerPage, folder: Run | Job) -> None:
         ):
             ask_delete(page, [folder])
         return
+    waits = folder.state == "waiting"
     st.button(
-        "Stop",
+        "Take out of the queue" if waits else "Stop",
         key=f"{page.key}_stop",
         icon=":material/stop:",
-        help=page.stop_help,
+        help=None if waits else page.stop_help,
         disabled=folder.state == "stopping",
         on_click=stop,
         args=(page, folder.path.name),
@@ -283,28 +297,45 @@ def show_buttons(page: WorkerPage, folder: Run | Job) -> None:
 
 
 def show_facts(folder: Run | Job, facts: Sequence[str]) -> None:
-    """Show a line of facts, the last of which is when it was started."""
+    """Show a line of facts, the last of which is when it was asked for."""
     moment = parse_time(folder.config.created)
     zone = st.context.timezone
-    started = [f"started {date_text(moment, zone)}"] if moment else []
+    verb = "queued" if folder.state == "waiting" else "started"
+    started = [f"{verb} {date_text(moment, zone)}"] if moment else []
     st.caption(md_escape(" · ".join([*facts, *started])))
 
 
 def read_again(
-    read: Callable[[Path], AnyFolder], path: str, drawn_state: str
+    read: Callable[[Path], AnyFolder], path: Path | str, drawn_state: str | None = None
 ) -> AnyFolder:
     """Return a folder as it is now, for a fragment that shows what changes.
 
     Where its state is another by now, or it was deleted, the whole page is drawn anew,
     so that the buttons fit.
+
+    Args:
+        read: Reads the folder.
+        path: The folder.
+        drawn_state: Its state when the page was drawn; None for any but an end.
     """
     try:
         folder = read(Path(path))
     except RunError:
         st.rerun(scope="app")
-    if folder.state != drawn_state:
+    if folder.state != drawn_state if drawn_state else not folder.active:
         st.rerun(scope="app")
     return folder
+
+
+def queue_text(page: WorkerPage, folder: WorkerFolder) -> str:
+    """Return what one that waits is waiting for: its place, and who has the machine."""
+    line = [one.path for one in page.slot.waiting()]
+    place = line.index(folder.path) + 1 if folder.path in line else 1
+    first = page.slot.active()
+    text = "Next in the queue" if place == 1 else f"Number {place} in the queue"
+    if first is None or first.path in line:
+        return f"{text}."
+    return f"{text}, after {first.name} ({first.place_text})."
 
 
 def show_state(page: WorkerPage, folder: Run | Job, progress: str) -> None:
@@ -313,7 +344,9 @@ def show_state(page: WorkerPage, folder: Run | Job, progress: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.badge(words.label, icon=words.icon, color=words.color)
         st.markdown(f":gray[{words.meaning}]", width="content")
-    if folder.active:
+    if folder.state == "waiting":
+        st.markdown(md_escape(queue_text(page, folder)))
+    elif folder.active:
         st.progress(folder.status.share or 0.0, text=md_escape(progress))
     elif folder.message and folder.state in ("failed", "crashed"):
         st.error(md_escape(folder.message), icon=":material/error:")

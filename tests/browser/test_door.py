@@ -4,6 +4,7 @@ import asyncio
 import re
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from queue import SimpleQueue
@@ -239,7 +240,8 @@ def test_the_browser_opens_the_app_at_its_start(
         async with door.browser_opened(None):
             pass
 
-    asyncio.run(start())
+    with ThreadPoolExecutor() as pool:  # Playwright's loop may run in this thread
+        pool.submit(asyncio.run, start()).result()
 
     if address is None:
         assert opened.empty()

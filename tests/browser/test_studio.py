@@ -166,6 +166,7 @@ def test_cleaning_shows_the_class_mask_that_is_downloaded(open_page: OpenPage):
     before = download(page, "Class mask (PNG)")
     soft = download(page, "Soft mask (PNG)")
 
+    page.get_by_role("button", name="Clean").click()
     page.get_by_role("slider", name="Sieve, px").press("End")
 
     expect(page.get_by_text("Cleaning changed")).to_be_visible(timeout=PREDICTION_MS)

@@ -1,6 +1,7 @@
 """Start a training, watch it grow, reload, stop and resume it, and find its model."""
 
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,9 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from terrainlib.runs.folder import list_runs
+from terrainlib.runs.training.metrics import MetricsTable, read_rows
 from tests.browser.conftest import ROOT, Server, end_workers, serve
+from tests.crafted_runs import craft_run
 
 pytestmark = pytest.mark.browser
 
@@ -82,7 +85,7 @@ def test_a_training_is_started_watched_reloaded_stopped_and_resumed(
     wait_for_epoch(second_tab, first + 1)
     second_tab.get_by_text("New training", exact=True).click()
     see(second_tab.get_by_text("A training is running"))
-    expect(second_tab.get_by_role("button", name="Start training")).to_be_disabled()
+    see(second_tab.get_by_role("button", name="Start when the other one ends"))
     second_tab.close()
 
     before = epochs_done(page)
@@ -108,5 +111,39 @@ def test_a_training_is_started_watched_reloaded_stopped_and_resumed(
     assert (network.image_size, network.filters) == (16, (4, 8))
     assert run.config.training.batch_size == 64
     assert list(run.metrics["epoch"]) == list(range(1, run.status.epoch + 1))
-    page.get_by_role("link", name="All models").click()
+    page.get_by_role("link", name="See its card").click()
     see(page.get_by_role("heading", name="fast-sample"))
+
+
+def test_a_zoom_stays_while_the_training_goes_on_and_a_double_click_ends_it(
+    app: Server, page: Page, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TERRAINLIB_HOME", str(app.home))
+    run = craft_run(app.home, state="running", epochs=9)
+    page.goto(f"{app.url}/Training?run={run.name}")
+    loss = page.get_by_test_id("stVegaLiteChart").first
+    ticks = loss.locator(".role-axis-label text")
+    expect(ticks.filter(has_text=re.compile("^9$"))).to_have_count(1)
+
+    box = loss.bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] <= 900, "the curve is on the first screen"
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(*middle)
+    expect(page.locator("#vg-tooltip-element")).to_contain_text("validation")
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -600)
+    page.keyboard.up("Control")
+    expect(ticks.filter(has_text=re.compile("^9$"))).to_have_count(0)
+
+    ninth = read_rows(run / "metrics.csv")[-1]
+    MetricsTable(run / "metrics.csv").append(ninth | {"epoch": "10", "loss": "0.123"})
+    others = page.get_by_test_id("stVegaLiteChart").nth(1)
+    tenth = re.compile("^10$")
+    expect(
+        others.locator(".role-axis-label text").filter(has_text=tenth)
+    ).to_have_count(1)
+    expect(ticks.filter(has_text=tenth)).to_have_count(0)
+    page.mouse.dblclick(*middle)
+    expect(ticks.filter(has_text=tenth)).to_have_count(1)
+    shutil.rmtree(run)

@@ -1,6 +1,7 @@
 """The dataset preview page, as a person sees it."""
 
 import io
+import os
 import sys
 import time
 import zipfile
@@ -12,10 +13,14 @@ from PIL import Image
 from rasterio import Affine
 from streamlit.testing.v1 import AppTest
 
-from terrainlib.data.dataset import Dataset
-from terrainlib.data.overlaps import Overlaps
-from terrainlib.data.palette import load_classes
-from terrainlib.errors import ImageError, StoppedError
+from terrainlib.data.dataset import Dataset, open_dataset
+from terrainlib.data.palette import KAGGLE_CLASSES, load_classes
+from terrainlib.errors import ImageError
+from terrainlib.runs.folder import create_search, list_searches
+from terrainlib.runs.process import utc_now, write_process
+from terrainlib.runs.searches.config import SearchConfig
+from terrainlib.runs.searches.search import run_search
+from terrainlib.runs.status import SEARCH, SearchStatus, write_status
 from terrainlib.ui.datasets import overlaps as section
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
 from tests.imagefiles import pattern, tiff
@@ -52,13 +57,14 @@ def errors(page: AppTest) -> list[str]:
 
 def test_the_embedded_sample_is_shown_without_any_choice() -> None:
     page = open_page()
-    assert metrics(page) == {
-        "Pairs": "320",
-        "Image size": "128 px",
-        "With height": "all",
-        "Problems": "0",
+    assert metrics(page).items() >= {
+        ("Pairs", "320"),
+        ("Image size", "128 px"),
+        ("With height", "all"),
+        ("Problems", "0"),
     }
-    assert len(page.get("image")) == 24  # twelve images and twelve masks
+    shown = [alt for alt in pictures(page) if "of pair" in alt]
+    assert len(shown) == 48  # 24 images and 24 masks
     assert not page.error
     assert page.get("pagination")
 
@@ -239,6 +245,40 @@ def test_a_zip_is_unpacked_and_shown(tiny_dataset: Path) -> None:
     assert metrics(page)["Pairs"] == "6"
 
 
+def reload_page(page: AppTest) -> AppTest:
+    """Open the address of a page in a new session, as F5 does."""
+    app = str(ROOT / "streamlit_app.py")
+    new = AppTest.from_file(app, default_timeout=PAGE_TIMEOUT_S).switch_page(PAGE)
+    for name, values in page.query_params.items():
+        new.query_params[name] = values
+    new.run()
+    assert not new.exception
+    return new
+
+
+def test_a_reload_keeps_a_folder(tiny_dataset: Path) -> None:
+    page = reload_page(open_folder(tiny_dataset))
+    assert metrics(page)["Pairs"] == "6"
+    assert page.text_input(key="preview_folder").value == str(tiny_dataset)
+
+
+def test_a_reload_keeps_an_upload_and_names_no_path(tiny_dataset: Path) -> None:
+    page = open_page("zip")
+    upload = page.file_uploader(key="preview_zip")
+    upload.upload("my tiles.zip", _zip(tiny_dataset), "application/zip").run()
+    assert "/" not in "".join(page.query_params["at"])
+    assert metrics(reload_page(page))["Pairs"] == "6"
+
+
+@pytest.mark.parametrize("place", ["../../..", "0" * 32, "/etc", "*"])
+def test_an_address_leads_to_no_upload_that_is_not_there(place: str) -> None:
+    page = open_page()
+    page.query_params["data"], page.query_params["at"] = "zip", place
+    page = reload_page(page)
+    assert not page.metric
+    assert "not kept any more" in page.warning[0].value
+
+
 @pytest.mark.parametrize("data", [b"", b"no zip at all", b"PK\x03\x04 cut off"])
 def test_a_zip_that_is_none_gives_one_sentence(
     data: bytes, terrainlib_home: Path
@@ -270,14 +310,37 @@ def test_a_kaggle_set_that_cannot_be_reached_gives_one_sentence(
     assert errors(page) == ["me/land: Kaggle cannot be reached. Try later."]
 
 
-def test_the_order_can_follow_a_class(tiny_dataset: Path) -> None:
+def test_filters_show_the_pairs_that_fit_and_stand_in_the_address(
+    tmp_path: Path,
+) -> None:
+    folder = write_kaggle_dataset(tmp_path / "tiles", pairs=4, heights=False)
+    Image.new("RGB", (32, 32), KAGGLE_CLASSES[4].color).save(folder / "0002_i2.png")
+    page = open_folder(folder)
+    page.selectbox(key="preview_class").set_value("Desert").run()
+    assert opened(page)[0] == "0002"
+    page.selectbox(key="preview_class").set_value("All").run()
+    page.text_input(key="preview_find").set_value("3").run()
+    assert opened(page) == ["0003"]
+    page.query_params["preview_find"] = "2"  # a browser writes it there
+    page.query_params["preview_class"] = "Lava"  # there is none
+    assert opened(reload_page(page)) == ["0002"]
+
+
+def test_a_pair_is_shown_large_with_its_classes_as_switches(tiny_dataset: Path) -> None:
     page = open_folder(tiny_dataset)
-    box = next(box for box in page.selectbox if box.label == "Order")
-    assert "Most Water" in box.options
-    box.set_value("Water").run()
+    page.button(key="open_0001").click().run()
+    assert pictures(page) == ["Pair 0001 with its mask over it"]
+    page.pills[0].set_value([]).run()
+    page.toggle(key="preview_relief").set_value(True).run()
     assert not page.exception
-    captions = [item.value for item in page.caption if "·" in item.value]
-    assert len(captions) == 6
+    page = reload_page(page)
+    assert pictures(page) == ["Pair 0001 with its mask over it"]
+    page.button(key="preview_back").click().run()
+    assert len(opened(page)) == 6
+
+
+def opened(page: AppTest) -> list[str]:
+    return [str(b.key)[5:] for b in page.button if str(b.key).startswith("open_")]
 
 
 def texts(page: AppTest) -> str:
@@ -368,38 +431,64 @@ def test_without_shared_ground_one_line_says_so(tmp_path: Path) -> None:
 def test_a_large_set_is_searched_when_asked_and_the_search_can_be_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def search(
-        _dataset: Dataset,
-        *,
-        progress: Callable[[int, int], None],
-        should_stop: Callable[[], bool],
-    ) -> Overlaps:
-        progress(42, 100)
-        while not should_stop():
-            time.sleep(0.01)
-        raise StoppedError("stopped, as asked.")
+    def start(dataset: Dataset) -> None:
+        path = create_search(SearchConfig.of(dataset))
+        write_process(path, os.getpid())
+        now = utc_now()
+        write_status(path, SearchStatus("running", 0.42, None, now, now))
 
     monkeypatch.setattr(section, "SMALL_DATASET", 3)
-    monkeypatch.setattr(section, "find_overlaps", search)
+    monkeypatch.setattr(section, "start_search", start)
     page = open_folder(write_overlapping_dataset(tmp_path / "large"))
     assert "Compares all 7 patches" in texts(page)
     page.button(key="preview_look").click().run()
     assert not page.exception
-    page = until(page, lambda page: "preview_look_stop" in keys(page))
+    assert "Looking for shared ground: 42%" in progress(page)
+    page = open_folder(tmp_path / "large")  # in another tab
     assert "It goes on when this page is left" in texts(page)
     page.button(key="preview_look_stop").click().run()
-    page = until(page, lambda page: "Look for shared ground" in labels(page))
+    assert "Stopping …" in progress(page)
+    (search,) = list_searches()
+    write_status(search.path, SearchStatus("stopped", message=SEARCH.too_early))
+    page.run()
+    assert "Look for shared ground" in labels(page)
     assert "Stopped; nothing was kept" in texts(page)
 
 
-def keys(page: AppTest) -> list[str | None]:
-    return [button.key for button in page.button]
+def test_a_search_that_failed_says_why_and_can_be_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_overlapping_dataset(tmp_path / "large")
+    path = create_search(SearchConfig.of(open_dataset(folder)))
+    write_status(path, SearchStatus("failed", message="0001_t.png: cannot be read."))
+    page = open_folder(folder)
+    assert "0001_t.png: cannot be read." in errors(page)
+    assert "Look for shared ground" in labels(page)
+
+
+def test_a_small_set_that_takes_long_is_searched_beside_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(section, "QUICK_SECONDS", -1.0)
+    monkeypatch.setattr(section, "start_search", lambda data: started.append(data.name))
+    open_folder(write_overlapping_dataset(tmp_path / "slow"))
+    assert started == ["slow"]
+
+
+def progress(page: AppTest) -> list[str]:
+    return [bar.proto.text for bar in page.get("progress")]
 
 
 def test_a_search_that_ends_shows_what_it_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(section, "SMALL_DATASET", 3)
+    monkeypatch.setattr(
+        section,
+        "start_search",
+        lambda data: run_search(create_search(SearchConfig.of(data))),
+    )
     page = open_folder(write_overlapping_dataset(tmp_path / "large"))
     page.button(key="preview_look").click().run()
     page = until(page, lambda page: "Overlapping pairs" in metrics(page))

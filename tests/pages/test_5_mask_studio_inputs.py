@@ -15,6 +15,7 @@ from terrainlib.data.imagery import read_image
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.sample import example_scenes
 from terrainlib.mask.cleaning import PostProcessing
+from terrainlib.mask.gap import Gap
 from terrainlib.mask.ground.areas import area_table
 from terrainlib.mask.products.records import Made, Wanted
 from terrainlib.runs.folder import create_job, read_job
@@ -59,7 +60,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[JobConfig]:
     """What is asked to be predicted; nothing is, but its folder is made."""
     asked: list[JobConfig] = []
 
-    def start(config: JobConfig) -> Path:
+    def start(config: JobConfig, **_: bool) -> Path:
         asked.append(config)
         return create_job(config)
 
@@ -204,6 +205,57 @@ def test_the_path_is_still_there_after_another_page(home: Path):
     assert not page.exception
     assert page.text_input(key=f"{state.STUDIO_PATH}_text").value.endswith("scene.tif")
     assert page.get("download_button")
+
+
+def test_a_link_opens_an_image_of_this_machine_and_one_outside_stays_closed(
+    home: Path,
+) -> None:
+    path = scene(home)
+    page = visit(image=f"machine:{path}")
+    assert page.text_input(key=f"{state.STUDIO_PATH}_text").value == str(path)
+    assert "Make the mask" in labels(page, "button")
+
+    assert "outside of the allowed folders" in seen(
+        visit(image="machine:/etc/hostname")
+    )
+
+
+def test_an_upload_is_still_there_after_a_reload_or_asked_for_again(home: Path):
+    page = visit()
+    page.segmented_control(key=state.STUDIO_SOURCE).set_value("upload").run()
+    box = page.file_uploader(key=state.STUDIO_UPLOAD)
+    box.upload("land.png", encode(terrain(48, seed=5)[0]), "image/png").run()
+    words = page.query_params["image"]
+    words = words if isinstance(words, str) else words[0]
+
+    page = visit(image=words)
+    assert "land.png" in seen(page)
+    assert page.get("download_button")
+
+    page = visit(image="upload:../../secret.png")
+    assert "not here any more" in seen(page)
+    assert page.file_uploader(key=state.STUDIO_UPLOAD)
+
+
+@pytest.mark.usefixtures("small_limit")
+def test_before_a_long_prediction_the_fitting_scale_is_one_click_away(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def ahead(_picture: object, _entry: object, scale: float | None) -> Gap:
+        fits = Gap("alike", ())
+        return fits if scale else Gap("different", ("finer",), scale_factor=0.5)
+
+    monkeypatch.setattr("terrainlib.ui.jobs.trial.gap_ahead", ahead)
+    page = open_path(scene(home))
+    assert "finer" in seen(page)
+    assert "A look ahead" in seen(page)
+    pictures = len(page.get("imgs"))
+
+    press(page, "Work at 0.5 working pixels per image pixel")
+
+    assert page.number_input(key=f"{state.STUDIO_JOB}_scale").value == 0.5
+    assert "Like the training images" in seen(page)
+    assert len(page.get("imgs")) == pictures
 
 
 def test_four_bands_ask_for_their_colours_and_the_mask_follows(
@@ -363,7 +415,7 @@ def test_a_prediction_that_goes_on_is_found_again(home: Path):
     press(page, "Watch")
 
     assert page.query_params["job"] == path.name
-    assert "scene.tif" in [title.value.replace("\\", "") for title in page.subheader]
+    assert "scene.tif" in [title.value.replace("\\", "") for title in page.header]
     assert "Stop" in labels(page, "button")
     assert "Make the mask" not in labels(page, "button")
 

@@ -11,14 +11,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from terrainlib import files
-from terrainlib.data.palette import KAGGLE_CLASSES
+from terrainlib.data.palette import KAGGLE_CLASSES, save_classes, value_text
 from terrainlib.errors import ModelFileError
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.modelfile import read_record
+from terrainlib.model.reading.writer import rename_classes
 from terrainlib.model.record import ModelRecord, class_list
 from terrainlib.runs import models
-from terrainlib.ui.models import cards as model_actions
-from terrainlib.ui.models.picker import PIXEL_CLASSIFIER_TITLE, model_label
+from terrainlib.ui.models import actions
+from terrainlib.ui.models.picker import PIXEL_CLASSIFIER_TITLE
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
 from tests.crafted_models import archive, members_of
 from tests.crafted_runs import craft_run
@@ -32,7 +33,7 @@ RECORD = ModelRecord(
     classes=class_list(KAGGLE_CLASSES),
     name="coast model",
     scale=1.0,
-    split={"leak": "random: may leak"},
+    split={"leak": "random: may leak", "validation": ["1", "2"]},
     scores={
         "images": 48,
         "pixel_accuracy": 0.7104,
@@ -94,9 +95,11 @@ def _renamed(path: Path, name: str, *, miou: float) -> bytes:
     return target.read_bytes()
 
 
-def open_page() -> AppTest:
+def open_page(model: str = "") -> AppTest:
     app = str(ROOT / "streamlit_app.py")
     page = AppTest.from_file(app, default_timeout=PAGE_TIMEOUT_S).switch_page(PAGE)
+    if model:
+        page.query_params["model"] = model
     page.run()
     assert not page.exception
     return page
@@ -115,14 +118,21 @@ def upload(page: AppTest, name: str, data: bytes) -> AppTest:
 
 
 def texts(page: AppTest) -> str:
-    parts: list[Any] = [*page.markdown, *page.caption, *page.subheader]
-    parts += [*page.info, *page.error, *page.success]
+    parts: list[Any] = [*page.markdown, *page.caption, *page.header]
+    parts += [*page.info, *page.error, *page.success, *page.warning]
     titles = [str(item.proto.title) for item in (*page.info, *page.error)]
     return "\n".join([*(str(part.value) for part in parts), *titles]).replace("\\", "")
 
 
-def titles(page: AppTest) -> list[str]:
-    return [item.value.replace("\\", "") for item in page.subheader]
+def names(page: AppTest) -> list[str]:
+    """Return the names in the table."""
+    return list(page.dataframe[0].value["Name"]) if page.dataframe else []
+
+
+def shown(page: AppTest) -> str:
+    """Return the title of the card."""
+    (title,) = page.header
+    return title.value.replace("\\", "")
 
 
 def files_of_home() -> set[Path]:
@@ -133,18 +143,30 @@ def test_without_any_model_the_page_says_what_to_do():
     page = open_page()
 
     assert "No model yet" in texts(page)
-    assert "Train one, or add one from a file below." in texts(page)
+    assert "Train one, or add one from a file above." in texts(page)
 
 
-def test_a_model_shows_preset_data_date_size_and_scores(trained: Path):
+def test_a_model_is_a_row_with_scores_and_a_card_beside_it(trained: Path):
     page = open_page()
 
-    seen = texts(page)
     size = (trained / "model.keras").stat().st_size
-    assert titles(page) == ["coast model"]
+    assert page.dataframe[0].value.iloc[0].astype(str).to_dict() == {
+        "Name": "coast model",
+        "Default": "",
+        "mIoU": "0.5432",
+        "Boundary F1": "0.3821",
+        "Data": "coast",
+        "From": "trained here",
+        "Preset": "fast",
+        "Input": "RGB",
+        "Classes": "7",
+        "Date": "2026-05-01 12:00:00",
+        "Size": str(size),
+    }
+    seen = texts(page)
+    assert shown(page) == "coast model"
     assert f"fast · coast, 320 pairs · 2026-05-01 12:00 UTC · {size / 1000:.0f}" in seen
-    shown = {item.label: item.value for item in page.metric}
-    assert shown == {
+    assert {item.label: item.value for item in page.metric} == {
         "mIoU": "0.543",
         "Pixel accuracy": "0.710",
         "Boundary F1": "0.382",
@@ -153,6 +175,29 @@ def test_a_model_shows_preset_data_date_size_and_scores(trained: Path):
     }
     for words in ("Water", "0.900", "Mountain", "0.400", "random: may leak"):
         assert words in seen
+
+
+def test_a_row_that_is_chosen_stands_in_the_address_and_a_link_opens_it(
+    embedded: Path, trained: Path
+):
+    page = open_page()
+    assert (shown(page), page.query_params["model"]) == ("Embedded default", "default")
+
+    linked = open_page(f"run/{trained.name}")
+    assert shown(linked) == "coast model"
+    assert linked.session_state["models_table"]["selection"]["rows"] == [1]
+    assert "not on this machine" in texts(open_page("run/../../etc"))
+
+
+def test_the_search_finds_names_and_data_sets(embedded: Path, trained: Path):
+    page = open_page()
+
+    page.text_input(key="models_search").set_value("COAST m").run()
+    assert (names(page), shown(page)) == (["coast model"], "coast model")
+
+    page.text_input(key="models_search").set_value("sea").run()
+    assert names(page) == []
+    assert "No model or data set is called so." in texts(page)
 
 
 def test_a_model_without_scores_says_where_they_come_from(saved: tuple[Path, Path]):
@@ -175,14 +220,15 @@ def test_the_embedded_model_comes_first_and_cannot_be_deleted(
 ):
     page = open_page()
 
-    assert titles(page) == ["Embedded default", "coast model"]
+    assert names(page) == ["Embedded default", "coast model"]
+    assert list(page.dataframe[0].value["Default"]) == ["★", ""]
     assert "the app's default" in texts(page)
-    assert [button.label for button in page.button].count("Delete") == 1
+    assert "Delete" not in [button.label for button in page.button]
 
 
 def test_the_embedded_model_is_not_deleted_by_any_other_way(embedded: Path):
     def script() -> None:
-        from terrainlib.ui.models.cards import delete_model
+        from terrainlib.ui.models.actions import delete_model
         from terrainlib.ui.page import show_notice
 
         delete_model("default")
@@ -193,14 +239,59 @@ def test_the_embedded_model_is_not_deleted_by_any_other_way(embedded: Path):
     assert embedded.exists()
 
 
-def test_another_model_becomes_the_apps_default(embedded: Path, trained: Path):
-    page = press(open_page(), "Make default")
+def test_another_model_becomes_the_apps_default_and_one_click_undoes_it(
+    embedded: Path, trained: Path
+):
+    page = press(open_page(f"run/{trained.name}"), "Make default")
 
-    assert titles(page) == ["coast model", "Embedded default"]
-    assert "The app now begins with coast model." in texts(page)
+    assert names(page) == ["coast model", "Embedded default"]
+    assert page.success[0].value == "The app now begins with coast model."
     stored = json.loads((files.models_dir() / "default.json").read_text())
     assert stored == {"format": 1, "model": f"run/{trained.name}"}
-    assert titles(open_page()) == ["coast model", "Embedded default"]
+    assert names(open_page()) == ["coast model", "Embedded default"]
+
+    press(page, "Undo: begin with Embedded default")
+
+    assert names(page) == ["Embedded default", "coast model"]
+    assert page.success[0].value == "The app begins with Embedded default again."
+    assert not [b for b in page.button if b.label.startswith("Undo")]
+
+
+def test_a_default_that_is_worse_or_cannot_be_compared_comes_with_a_warning(
+    embedded: Path, trained: Path
+):
+    models.set_default(f"run/{trained.name}")
+
+    page = press(open_page("default"), "Make default")
+
+    (warning,) = page.warning
+    assert "worse than coast model on the same pairs: mIoU 0.501 against 0.543" in (
+        warning.value.replace("\\", "")
+    )
+
+
+def test_models_are_compared_on_the_same_pairs_only(trained: Path):
+    (entry,) = models.list_models()
+    assert entry.record is not None
+
+    def other(**changes: Any) -> models.ModelEntry:
+        return replace(entry, title="B", record=replace(RECORD, **changes))
+
+    better = other(scores={"miou": 0.6})
+    assert models.default_warning(better, entry) is None
+    assert "worse" in (models.default_warning(entry, better) or "")
+    for changes in (
+        {"split": {"validation": ["other"]}, "scores": {"miou": 0.6}},
+        {"dataset": {"fingerprint": "1"}, "scores": {"miou": 0.6}},
+        {"split": None},
+    ):
+        told = models.default_warning(other(**changes), entry)
+        assert told == (
+            "It cannot be compared with coast model: the two were scored on different "
+            f"pairs (mIoU {0.6 if 'scores' in changes else 0.543:.3f} against 0.543)."
+        )
+    for one, two in ((other(scores=None), entry), (entry, other(scores=None))):
+        assert "B holds no scores" in (models.default_warning(one, two) or "")
 
 
 def test_a_default_that_is_gone_gives_way_to_the_embedded_one(
@@ -208,16 +299,21 @@ def test_a_default_that_is_gone_gives_way_to_the_embedded_one(
 ):
     files.write_json(files.models_dir() / "default.json", {"model": "run/gone"})
 
-    assert titles(open_page())[0] == "Embedded default"
+    assert names(open_page())[0] == "Embedded default"
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_our_own_files_are_added(saved: tuple[Path, Path], number: int):
-    page = upload(open_page(), "my coast.h5", saved[number].read_bytes())
+def test_our_own_files_are_added_and_chosen(
+    embedded: Path, saved: tuple[Path, Path], number: int
+):
+    page = open_page("default")
+    page.text_input(key="models_search").set_value("embedded").run()
+    upload(page, "my coast.h5", saved[number].read_bytes())
 
-    assert "my-coast was added." in texts(page)
-    assert titles(page) == ["my-coast"]
-    assert "added from a file" in texts(page)
+    assert "my-coast was added." in page.success[0].value.replace("\\", "")
+    assert names(page) == ["Embedded default", "my-coast"]
+    assert shown(page) == "my-coast"
+    assert "uploaded" in texts(page)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +340,7 @@ def test_a_file_that_is_no_model_gives_one_sentence_and_changes_nothing(
     assert page.error[0].proto.title == "This file was not added"
     assert page.error[0].value.replace("\\", "").startswith(words)
     assert files_of_home() == before
-    assert titles(page) == []
+    assert names(page) == []
 
 
 def test_a_trained_model_is_deleted_after_a_question_and_its_curves_stay(
@@ -260,21 +356,49 @@ def test_a_trained_model_is_deleted_after_a_question_and_its_curves_stay(
     assert not (trained / "model.keras").exists()
     assert not (trained / "TerrainMaskGenerator.h5").exists()
     assert (trained / "metrics.csv").exists()
-    assert titles(page) == []
+    assert names(page) == []
+    assert "coast model was deleted." in texts(page)
 
 
 def test_the_classes_of_a_trained_model_are_renamed_in_both_files(trained: Path):
-    page = press(open_page(), "Classes")
+    page = open_page()
+    boxes = [box for box in page.text_input if box.label.startswith("Name of ")]
+    boxes[0].set_value("Forest")
+    press(page, "Save the classes")
+    assert "two classes are called Forest" in page.error[0].value
+
     boxes = [box for box in page.text_input if box.label.startswith("Name of ")]
     boxes[0].set_value("Sea")
-    press(page, "Save")
+    press(page, "Save the classes")
 
-    assert not page.exception
     assert "were saved" in page.success[0].value
     for name in ("model.keras", "TerrainMaskGenerator.h5"):
         record = read_record(trained / name)
         assert record is not None
         assert record.terrain_classes()[0].name == "Sea"
+
+
+def test_classes_without_names_are_told_and_take_those_of_the_data_set(trained: Path):
+    data = trained.parents[1] / "coast"
+    data.mkdir()
+    found = tuple(replace(c, name=value_text(c.color)) for c in KAGGLE_CLASSES)
+    rename_classes(trained / "model.keras", found)
+    page = open_page()
+    assert "The classes of this model have no names yet." in page.warning[0].value
+    boxes = [box for box in page.text_input if box.label.startswith("Name of ")]
+    assert {box.value for box in boxes} == {""}
+
+    save_classes(data / "classes.json", KAGGLE_CLASSES)
+    page = open_page()
+    boxes = [box for box in page.text_input if box.label.startswith("Name of ")]
+    assert [box.value for box in boxes] == NAMES
+    boxes[6].set_value("")
+    press(page, "Save the classes")
+
+    assert "1 of the 7 classes has no name yet: #C1BEAF" in texts(page)
+    record = read_record(trained / "model.keras")
+    assert record is not None
+    assert [item.name for item in record.terrain_classes()] == [*NAMES[:6], "#C1BEAF"]
 
 
 def test_a_damaged_file_is_named_and_can_only_be_deleted(saved: tuple[Path, Path]):
@@ -286,6 +410,7 @@ def test_a_damaged_file_is_named_and_can_only_be_deleted(saved: tuple[Path, Path
     assert "This file is damaged" in texts(page)
     assert [button.label for button in page.button] == ["Delete"]
     assert page.get("download_button") == []
+    assert names(page) == ["broken"]
 
 
 def test_odd_files_of_others_leave_the_page_whole_and_can_be_deleted(
@@ -297,7 +422,7 @@ def test_odd_files_of_others_leave_the_page_whole_and_can_be_deleted(
         "year-9999": ("2026-05-01T12:00:00+00:00", "9999-12-31T23:59:59-14:00"),
         "huge": ("0.5432", "1" + "0" * 400),
         "deep": ("0.5432", "[" * 5000 + "]" * 5000),
-        "text": ('{"leak": "random: may leak"}', '"x"'),
+        "text": ('["1", "2"]', '"x"'),
         "a b": ("coast", "good"),
         "a-b": ("coast", "good"),
         "a\udcff": ("coast", "good"),
@@ -308,17 +433,17 @@ def test_odd_files_of_others_leave_the_page_whole_and_can_be_deleted(
         os.utime(path, (0, 2**36))
 
     page = open_page()
+    assert sorted(names(page)) == sorted(["a?", *list(odd)[:-1]])
+    for entry in models.list_models():
+        page = open_page(entry.id)
+        assert shown(page) == entry.title
+        assert len(page.error) == (entry.record is None)
 
-    assert sorted(titles(page)) == sorted(["a?", *list(odd)[:-1]])
-    assert len(page.error) == 5
-    assert [button.label for button in page.button].count("Delete") == len(odd)
-
-    page.button(key="models_delete_added/year-1.keras").click().run()
+    page = press(open_page("added/year-1.keras"), "Delete")
     page.button(key="models_question_yes").click().run()
 
     assert not page.exception
-    assert "year-1" not in titles(page)
-    assert len(page.error) == 4
+    assert "year-1" not in names(page)
     assert not (files.models_dir() / "year-1.keras").exists()
 
 
@@ -329,9 +454,9 @@ def test_an_odd_record_is_refused_by_one_sentence_when_it_is_uploaded(
 
     page = upload(open_page(), "huge.keras", data)
 
-    (shown,) = page.error
-    assert shown.value.replace("\\", "").startswith("huge.keras: the model description")
-    assert titles(page) == []
+    (error,) = page.error
+    assert error.value.replace("\\", "").startswith("huge.keras: the model description")
+    assert names(page) == []
 
 
 def _reworded(path: Path, old: str, new: str) -> bytes:
@@ -349,9 +474,9 @@ def test_both_formats_are_made_on_demand_and_hold_the_record(
     assert not embedded.with_name("TerrainMaskGenerator.h5").exists()
 
     exported = tmp_path / "export.h5"
-    exported.write_bytes(model_actions.hdf5_bytes(entry))
+    exported.write_bytes(actions.hdf5_bytes(entry))
 
-    assert model_actions.keras_bytes(entry) == embedded.read_bytes()
+    assert actions.keras_bytes(entry) == embedded.read_bytes()
     assert exported.read_bytes()[1:4] == b"HDF"
     record = read_record(exported)
     assert record is not None
@@ -432,8 +557,17 @@ def test_damaged_files_are_not_offered(embedded: Path):
     ]
 
 
-def test_models_of_one_name_are_told_apart_by_their_dates(trained: Path):
-    entry = models.list_models()[0]
+def test_models_of_one_name_are_told_apart_wherever_one_is_chosen(
+    tmp_path: Path, trained: Path
+):
+    later = craft_run(tmp_path / "coast", name="coast model", epochs=2)
+    data = _reworded(trained / "model.keras", "2026-05-01", "2026-06-02")
+    (later / "model.keras").write_bytes(data)
+    expected = [
+        "coast model (2026-06-02 12:00 UTC)",
+        "coast model (2026-05-01 12:00 UTC)",
+    ]
 
-    assert "2026-05-01 12:00 UTC" in model_label(entry, dated=True)
-    assert "2026-05-01" not in model_label(entry)
+    assert names(open_page()) == expected
+    offered = pick().selectbox[0].options[:2]
+    assert [option.partition(" · ")[0] for option in offered] == expected

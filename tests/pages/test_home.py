@@ -10,9 +10,10 @@ from streamlit.testing.v1 import AppTest
 
 from terrainlib import files
 from terrainlib.model.config import TrainingConfig
-from terrainlib.runs.folder import create_run
+from terrainlib.runs.folder import create_job, create_run
+from terrainlib.runs.jobs.config import JobConfig, input_images
 from terrainlib.runs.process import write_process
-from terrainlib.runs.status import RunStatus, write_status
+from terrainlib.runs.status import JobStatus, RunStatus, write_status
 from terrainlib.runs.training.config import RunConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +41,7 @@ def test_it_says_what_this_is_and_shows_an_example():
     page = visit()
 
     assert page.title[0].value == "Terrain Mask Generator"
-    assert "satellite images" in seen(page)
+    assert "terrain mask" in seen(page)
     assert page.get("bidi_component") or page.get("imgs")
 
 
@@ -74,17 +75,41 @@ def test_a_running_training_shows_how_far_it_is():
     assert "1 min 30 s left" in bar.proto.text
 
 
+def test_a_running_prediction_shows_how_far_it_is():
+    path = create_job(JobConfig("default", input_images([Path("coast.tif")])))
+    write_process(path)
+    now = datetime.now(UTC).isoformat()
+    status = JobStatus("running", 1, 1, share=0.4, heartbeat=now, progressed=now)
+    write_status(path, status)
+
+    [bar] = visit().get("progress")
+
+    assert bar.proto.value == 40
+    assert "coast" in bar.proto.text
+
+
+def test_to_mask_an_image_leads_to_the_box_for_uploads():
+    page = visit()
+
+    page.button(key="home_mask").click().run()
+
+    assert page.title[0].value == "Mask studio"
+    assert page.session_state["studio_source"] == "upload"
+
+
 @pytest.mark.parametrize("state", ["finished", "stopped", "failed"])
 def test_an_ended_training_shows_its_state_and_score(state: str):
     a_run("old", RunStatus(state, 8, 8, best_epoch=6, best_miou=0.514))
 
-    assert f"old: {state}, mIoU 0.51" in seen(visit())
+    links = [link.proto.label for link in visit().get("page_link")]
+    assert any(f"old: {state}, mIoU 0.51" in label for label in links)
 
 
 def test_names_from_the_disk_are_shown_as_they_are():
     a_run("*:red[x]*", RunStatus("finished", 8, 8))
 
-    assert r"\*\:red\[x\]\*" in seen(visit())
+    links = [link.proto.label for link in visit().get("page_link")]
+    assert any(r"\*\:red\[x\]\*" in label for label in links)
 
 
 def test_the_home_page_loads_no_tensorflow():

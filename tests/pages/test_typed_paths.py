@@ -27,6 +27,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def open_page(page: str, **query: str) -> AppTest:
     app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
     app.switch_page(page)
+    app.query_params["dataset"] = "other"  # the gallery: a data set of one's own choice
     for name, value in query.items():
         app.query_params[name] = value
     app.run()
@@ -35,7 +36,7 @@ def open_page(page: str, **query: str) -> AppTest:
 
 
 def seen(page: AppTest) -> str:
-    kinds = ("markdown", "error", "info", "caption", "title", "subheader", "code")
+    kinds = ("markdown", "error", "info", "caption", "title", "header", "code")
     elements = [element for kind in kinds for element in page.get(kind)]
     return "\n".join(str(element.value) for element in elements).replace("\\", "")
 

@@ -127,3 +127,30 @@ def test_masks_of_different_sizes_are_refused():
 def test_an_index_without_a_class_is_refused():
     with pytest.raises(InputError, match=r"class index 7; with 2 classes .* is 1"):
         metrics.confusion_matrix(np.array([7]), np.array([0]), 2)
+
+
+def test_a_difference_on_images_that_agree_is_clear():
+    one = np.tile([[8, 0], [0, 8]], (12, 1, 1))
+    other = np.tile([[6, 2], [2, 6]], (12, 1, 1))
+    ahead = metrics.miou_difference(one, other)
+    assert (ahead.value, ahead.low, ahead.high) == pytest.approx((0.4,) * 3)
+    assert str(ahead) == "clearly ahead by 0.40 (0.40 to 0.40)"
+    behind = metrics.miou_difference(other, one)
+    assert str(behind) == "clearly behind by 0.40 (0.40 to 0.40)"
+
+
+def test_a_difference_of_two_images_is_drawn_as_it_is_counted_by_hand():
+    # drawn with replacement: one image twice (1 in 4 each) or both (1 in 2)
+    good, bad = [[4, 0], [0, 4]], [[2, 2], [2, 2]]
+    found = metrics.miou_difference(np.array([good, bad]), np.array([bad, good]))
+    assert found.value == 0
+    assert (found.low, found.high) == pytest.approx((-2 / 3, 2 / 3))
+    assert str(found) == "no clear difference (\u22120.67 to +0.67)"
+
+
+def test_a_difference_needs_two_images_and_the_same_ones():
+    counts = np.ones((2, 3, 3), np.int64)
+    assert metrics.miou_difference(counts[:1], counts[:1]) is None
+    assert metrics.miou_difference(counts * 0, counts * 0) is None
+    with pytest.raises(InputError, match="same images"):
+        metrics.miou_difference(counts, counts[:1])

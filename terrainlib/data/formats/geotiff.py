@@ -277,6 +277,16 @@ def read_marks(source: OpenSource) -> tuple[list[Marks], str]:
         return _marks(tiff), str(tiff.data.dtypes[0])
 
 
+def read_bands(source: OpenSource) -> FileBands:
+    """Return what bands a file has, of which no pixel is read."""
+    with open_tiff(source, in_parts=True) as tiff, faults(lambda: damaged(source.name)):
+        return _file_bands(tiff)
+
+
+def _file_bands(tiff: OpenTiff) -> FileBands:
+    return FileBands.of(_marks(tiff), str(tiff.data.dtypes[0]), _maximum(tiff.data))
+
+
 def check_intact(source: OpenSource) -> tuple[Grid, FileBands]:
     """Read all blocks once.
 
@@ -291,8 +301,7 @@ def check_intact(source: OpenSource) -> tuple[Grid, FileBands]:
         for window in _strips(tiff, len(bands)):
             tiff.read(bands, window)
         with faults(lambda: damaged(source.name)):
-            dtype, maximum = str(tiff.data.dtypes[0]), _maximum(tiff.data)
-            return _grid(tiff), FileBands.of(_marks(tiff), dtype, maximum)
+            return _grid(tiff), _file_bands(tiff)
 
 
 def decode(source: OpenSource, bands: BandChoice = None) -> Raster:

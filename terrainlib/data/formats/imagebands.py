@@ -10,7 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -174,6 +174,37 @@ def require_found(bands: ImageBands, wanted: BandChoice, name: str) -> None:
     """
     if bands.example is not None:
         choose(bands.example.marks, wanted, name)
+
+
+def bands_of_image(path: Path, chosen: Sequence[BandKey] | None) -> BandSet | None:
+    """Return the bands of a single image with their scaling.
+
+    Args:
+        path: The image, of any size.
+        chosen: The bands that were chosen, by number or name; None without a choice.
+
+    Returns:
+        None for red, green and blue as the file has them.
+
+    Raises:
+        ImageError: If it has no such bands, or they must be chosen and are not.
+    """
+    with open_source(path, None, in_parts=True) as opened:
+        tiff = opened.kind == "TIFF"
+        one = geotiff.read_bands(opened) if tiff else pngjpeg.check_intact(opened)[1]
+    bands = settle([one], chosen)
+    if bands.problems:
+        raise ImageError(bands.problems[0][1], file=path.name)
+    if bands.question is not None:
+        raise ImageError(
+            f"it has {len(one.numbers)} bands, and does not say which are red, green "
+            "and blue. Give the bands to use with --bands, such as 3,2,1.",
+            file=path.name,
+        )
+    bands = replace(bands, images=(path,), files=(one,))
+    facts = path.stat()
+    state = f"{facts.st_size} {facts.st_mtime_ns}"
+    return scaled_set(path.parent.resolve(), state, bands)
 
 
 @lru_cache(maxsize=16)

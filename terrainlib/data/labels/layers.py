@@ -6,7 +6,7 @@ over earlier ones of the same file; where none says anything, the class is no da
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
@@ -32,6 +32,8 @@ from terrainlib.types import MaskArray, Size, Window
 MAX_WIDTH_PX: Final = 1000
 _STRIP_PIXELS: Final = 8_000_000
 _NO_CODE: Final = -1
+_TURN: Final = 360.0  # degrees
+_TURNS: Final = (0, -1, 1)
 _EDGES: Final = 64  # pieces that the edge of a feature or a raster is cut into
 _THIN: Final = 2.0  # px; what is thinner is drawn without its width
 _SYSTEM_ADVICE: Final = "Save both with one."
@@ -207,11 +209,30 @@ class RasterLabels:
             return _RasterLayer(self.scene, indices, None, (0, size[0], 0, size[1]))
         corners = _outline(*size)
         x, y = _applied(own.transform, corners[:, 0], corners[:, 1])
+        if one_system(own, other) and _in_degrees(other):
+            return self._turned(indices, *grids, scene)
         if not one_system(own, other):
             systems = own.crs_wkt, other.crs_wkt
             x, y = _transformer(*systems, self.name, scene.name).transform(x, y)
         places = np.stack(_applied(_inverse(other.transform), x, y), axis=1)
         return _RasterLayer(self.scene, indices, grids, _clipped(places, scene))
+
+    def _turned(
+        self, indices: dict[int, int], own: Grid, image: Grid, scene: StoredScene
+    ) -> Layer:
+        """Return its layer by longitudes, which may be counted by another turn."""
+        layers = []
+        for turn in _TURNS:
+            grid = _turned_grid(own, turn)
+            if grid.place is None or image.place is None:
+                continue
+            corners = _outline(own.height, own.width).T
+            x, y = _applied(grid.place.transform, *corners)
+            inverse = _inverse(image.place.transform)
+            box = _clipped(np.stack(_applied(inverse, x, y), axis=1), scene)
+            if box is not None:
+                layers.append(_RasterLayer(self.scene, indices, (grid, image), box))
+        return layers[0] if len(layers) == 1 else _Layers(tuple(layers))
 
 
 def _codes(scene: StoredScene, window: Window) -> NDArray[np.int64]:
@@ -287,6 +308,28 @@ class _RasterLayer:
         return found.astype(np.uint8)
 
 
+@dataclass(frozen=True, slots=True)
+class _Layers:
+    """Several layers as one: a class raster, some of it a turn of the Earth away."""
+
+    layers: tuple[_RasterLayer, ...]
+
+    @property
+    def box(self) -> Box | None:
+        """The part of the image that they may lie in together."""
+        boxes = np.array([layer.box for layer in self.layers], np.int64)
+        if not len(boxes):
+            return None
+        top, left = (int(boxes[:, side].min()) for side in (0, 2))
+        end, right = (int(boxes[:, side].max()) for side in (1, 3))
+        return top, end, left, right
+
+    def lay(self, window: Window, mask: MaskArray) -> None:
+        """Write the class indices of each into the mask of a window."""
+        for layer in self.layers:
+            layer.lay(window, mask)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class VectorLabels:
     """Features of a file.
@@ -324,8 +367,9 @@ class VectorLabels:
         widths = np.where(
             np.isnan(self.features.widths), self.width, self.features.widths
         ).clip(0, MAX_WIDTH_PX)
-        placed, index = placed[usable], index[usable]
-        drawn = _with_width(placed, widths[usable])
+        placed, index, widths = placed[usable], index[usable], widths[usable]
+        placed, kept = _all_turns(placed, scene)
+        index, drawn = index[kept], _with_width(placed, widths[kept])
         box = None
         if len(drawn):
             low_x, low_y, high_x, high_y = shapely.total_bounds(drawn)
@@ -386,6 +430,52 @@ def _in_pixels(features: Features, scene: StoredScene) -> NDArray[np.object_]:
 
     placed: NDArray[np.object_] = shapely.transform(geometry, pixels)
     return placed
+
+
+def _all_turns(
+    placed: NDArray[np.object_], scene: StoredScene
+) -> tuple[NDArray[np.object_], NDArray[np.intp]]:
+    """Return features and those that a turn of the Earth brings onto the image.
+
+    Longitudes of -170 and 190 are one place. Which feature each one is comes second.
+    """
+    import shapely
+
+    numbers = np.arange(len(placed))
+    place = scene.georeference
+    if place is None or not _in_degrees(place):
+        return placed, numbers
+    step = np.array(_inverse(place.transform))[[0, 3]] * _TURN
+    bounds = shapely.bounds(placed)
+    found, kept = [placed], [numbers]
+    for turn in _TURNS[1:]:
+        moved = bounds + np.tile(turn * step, 2)
+        meets = (moved[:, :2] < (scene.width, scene.height)).all(axis=1)
+        meets &= (moved[:, 2:] > 0).all(axis=1)
+        shift = turn * step
+        found.append(shapely.transform(placed[meets], lambda xy, by=shift: xy + by))
+        kept.append(numbers[meets])
+    order = np.argsort(np.concatenate(kept), kind="stable")  # later ones stay on top
+    return np.concatenate(found)[order], np.concatenate(kept)[order]
+
+
+def _turned_grid(grid: Grid, turn: int) -> Grid:
+    if not turn or grid.place is None:
+        return grid
+    a, b, c, d, e, f = grid.place.transform
+    moved = replace(grid.place, transform=(a, b, c + turn * _TURN, d, e, f))
+    return replace(grid, place=moved)
+
+
+def _in_degrees(place: Georeference) -> bool:
+    """Return whether a system of places counts longitudes in degrees."""
+    from pyproj import CRS
+    from pyproj.exceptions import ProjError
+
+    try:
+        return bool(place.crs_wkt) and CRS.from_user_input(place.crs_wkt).is_geographic
+    except ProjError:
+        return False
 
 
 def _with_width(

@@ -19,6 +19,8 @@ import numpy as np
 from terrainlib import files
 from terrainlib.data.choices import BandKeys, Choices, save_choices
 from terrainlib.data.formats.bands import Marks, find_numbers, picture_marks
+from terrainlib.data.formats.heights import Heights, open_heights
+from terrainlib.data.formats.raster import Grid
 from terrainlib.data.labels.layers import Box, LabelFile, Layer, classes_of, open_labels
 from terrainlib.data.labels.places import PATCHES_FILE, Place, crs_name, write_places
 from terrainlib.data.labels.scenes import (
@@ -32,6 +34,7 @@ from terrainlib.data.palette import NO_DATA, Classes, save_classes
 from terrainlib.errors import (
     ConfigError,
     DatasetError,
+    ImageError,
     StoppedError,
     require_number,
 )
@@ -84,12 +87,14 @@ class PatchOptions:
         size: Side of a patch in px, 16 to 4096; None takes what fits.
         width: Width in px of lines and points without a `width_px`.
         bands: Bands that trainings use, by name or number; all are kept.
+        heights: File of the heights of the one image, on its grid or with a place.
     """
 
     field: str | None = None
     size: int | None = None
     width: float = DEFAULT_WIDTH_PX
     bands: BandKeys | None = None
+    heights: Path | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -130,18 +135,24 @@ def make_patches(
         DatasetError: If the labels cannot be used, or lie on no image.
         ImageError: If an image or a class raster cannot be read, or an image has no
             such bands.
-        ConfigError: If there is something in `out`.
+        ConfigError: If there is something in `out`, or heights come with many images.
         StoppedError: If `should_stop` said so.
         StorageError: If the disk is full, read-only or failing.
     """
     options = options or PatchOptions()
     out = Path(out)
     _require_new(out)
+    if options.heights is not None and len(images) != 1:
+        raise ConfigError(
+            f"one height file cannot belong to {len(images)} images. Give one image."
+        )
     with ExitStack() as stack:
         opened = open_labels(labels, stack, field=options.field, width=options.width)
         classes = classes_of(opened)
         plans = _plans(images, opened, classes, options)
         work = _Work(classes, opened, plans, progress, should_stop)
+        if options.heights is not None:
+            work.heights = stack.enter_context(open_heights(options.heights))
         with files.atomic_folder(out) as folder:
             places = work.write(folder)
             if not places:
@@ -297,16 +308,19 @@ class _Work:
         self._done = 0
         self._progress = progress
         self._should_stop: Callable[[], bool] = should_stop or (lambda: False)
+        self.heights: Heights | None = None
 
     def write(self, folder: Path) -> list[Place]:
-        """Write `images/` and `masks/`; return where the patches lie."""
+        """Write `images/`, `masks/`, `heights/`; return where the patches lie."""
         places: list[Place] = []
         try:
-            for part in ("images", "masks"):
+            for part in ("images", "masks", *(["heights"] if self.heights else [])):
                 (folder / part).mkdir()
             for plan in self._plans:
                 with open_stored(plan.path) as scene:
                     layers = [file.on(scene, self.classes) for file in self._labels]
+                    if self.heights is not None:
+                        self.heights = _heights_on(self.heights, scene)
                     places += self._scene(folder, plan, scene, layers)
         except OSError as error:
             raise files.storage_error(folder, error) from error
@@ -364,4 +378,21 @@ class _Work:
         )
         path = folder / "masks" / f"{name}.tif"
         write_part(path, mask[np.newaxis], place, nodata=NO_DATA)
+        if self.heights is not None:
+            metres = self.heights.read(window)[np.newaxis]
+            path = folder / "heights" / f"{name}.tif"
+            write_part(path, metres, place, nodata=math.nan)
         return True
+
+
+def _heights_on(heights: Heights, scene: StoredScene) -> Heights:
+    """Return heights on the grid of an image; those of another size are refused."""
+    found = heights.on(Grid(scene.height, scene.width, scene.georeference))
+    if (found.height, found.width) != (scene.height, scene.width):
+        raise ImageError(
+            f"the heights have {found.width} x {found.height} px, the image has "
+            f"{scene.width} x {scene.height} px, and one of them has no place on the "
+            "Earth. Give heights of the image's size.",
+            file=heights.name,
+        )
+    return found

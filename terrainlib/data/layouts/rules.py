@@ -45,6 +45,20 @@ def part_of_folder(name: str) -> Part | None:
     return _FOLDERS.get(_word(name))
 
 
+def part_of_name(stem: str) -> tuple[Part, str]:
+    """Return what a file is by its name, an image without any rule, and the bare name.
+
+    Example:
+        >>> part_of_name("coast_dem"), part_of_name("coast_h"), part_of_name("coast")
+        (('heights', 'coast'), ('heights', 'coast'), ('images', 'coast'))
+    """
+    if ending := _ENDING.fullmatch(stem):
+        return _ENDINGS[ending["word"].lower()], ending["bare"]
+    if kaggle := _KAGGLE_NAME.fullmatch(stem):
+        return _KAGGLE_PARTS[kaggle["part"].lower()], kaggle["id"]
+    return "images", stem
+
+
 def may_hold_parts(parents: tuple[str, ...]) -> bool:
     """Return whether the rules look into a folder, named with those around it."""
     if len(parents) == 1:

@@ -35,6 +35,11 @@ _NO_ERRORS: Final = (
     "The model file holds no errors on validation images of its own: the areas are "
     "those of the mask, and how far off they are is not known."
 )
+_UNLIKE: Final = (
+    "The image is unlike the training images, so that the errors on validation images "
+    "say nothing of those here: the areas are those of the mask, and how far off they "
+    "are is not known."
+)
 
 
 _AboutAShare = Annotated[  # as it was rounded
@@ -177,9 +182,19 @@ class AreaTally:
             ]
         )
 
-    def table(self, validation: Validation | None) -> AreaTable:
-        """Return the areas with their intervals, see `area_table`."""
-        return area_table(self._names, self.pixels, validation, self.square_metres)
+    def table(
+        self, validation: Validation | None, *, unlike: bool = False
+    ) -> AreaTable:
+        """Return the areas with their intervals, see `area_table`.
+
+        Args:
+            validation: What is known of the model's errors.
+            unlike: Whether the image is unlike the training images: there is no
+                interval then, and a note says why.
+        """
+        known = None if unlike else validation
+        table = area_table(self._names, self.pixels, known, self.square_metres)
+        return replace(table, notes=(_UNLIKE,)) if unlike and table.notes else table
 
 
 def area_table(

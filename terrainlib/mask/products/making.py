@@ -288,7 +288,9 @@ def _made(task: Task, done: _Done, extras: _Extras, gap: Gap, seconds: float) ->
             name: int(count) / max(1, known)
             for name, count in zip(names, counts, strict=True)
         },
-        areas=done.areas.table(validation_of(task.model.record)).to_dict(),
+        areas=done.areas.table(
+            validation_of(task.model.record), unlike=gap.level == "different"
+        ).to_dict(),
         gap=_plain({**asdict(gap), "title": gap.title}),
         unsure_share=report.unsure / max(1, known),
         notes=(*notes, *extras.notes, *extras.missing),

@@ -7,12 +7,13 @@ writes it, and a field of `Wanted`.
 """
 
 import re
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Final
 
 from terrainlib.data.layout import IMAGE_SUFFIXES
+from terrainlib.data.layouts.rules import part_of_name
 from terrainlib.files import is_hidden, natural_key
 from terrainlib.mask.rasters.geotiff import (
     ClassRasterSink,
@@ -323,14 +324,16 @@ class FolderImages:
     Attributes:
         images: What can be predicted; hidden files are passed by.
         results: What an earlier prediction has made of images beside it.
+        heights: The heights that lie beside an image, as `NAME_height`, by the image.
     """
 
     images: tuple[Path, ...]
     results: tuple[Path, ...]
+    heights: Mapping[Path, Path]
 
 
 def folder_images(folder: Path) -> FolderImages:
-    """Return the images of a folder, and apart from them the results among them.
+    """Return the images of a folder, and apart from them results and heights.
 
     A result is called after an image beside it and has the ending of a product.
 
@@ -349,8 +352,23 @@ def folder_images(folder: Path) -> FolderImages:
     )
     stems = {path.stem.lower() for path in found}
     results = tuple(path for path in found if _is_result(path.name.lower(), stems))
-    images = tuple(path for path in found if path not in set(results))
-    return FolderImages(images, results)
+    heights = _heights([path for path in found if path not in set(results)])
+    others = {*results, *heights.values()}
+    images = tuple(path for path in found if path not in others)
+    return FolderImages(images, results, heights)
+
+
+def _heights(paths: Sequence[Path]) -> dict[Path, Path]:
+    """Return the heights of each image that has some, by the rules of data sets."""
+    images: dict[str, Path] = {}
+    heights: dict[str, Path] = {}
+    for path in paths:
+        part, bare = part_of_name(path.stem)
+        if part == "images":
+            images.setdefault(bare.lower(), path)
+        elif part == "heights":
+            heights.setdefault(bare.lower(), path)
+    return {images[bare]: path for bare, path in heights.items() if bare in images}
 
 
 def _is_result(name: str, stems: Container[str]) -> bool:

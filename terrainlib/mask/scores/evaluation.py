@@ -78,6 +78,12 @@ class Evaluation:
             for confusion, border in zip(self.confusions, self.boundary_f1, strict=True)
         )
 
+    def image_values(self, of_class: int | None) -> NDArray[np.float64]:
+        """Return the mIoU of each image, or the IoU of a class in it, NaN for none."""
+        if of_class is None:
+            return self.image_mious
+        return np.array([metrics.iou(c)[of_class] for c in self.confusions])
+
     @property
     def image_mious(self) -> NDArray[np.float64]:
         """(N,) float64, the mIoU of each image alone; NaN where nothing is scored."""

@@ -23,7 +23,7 @@ from terrainlib.data.dataset import Dataset
 from terrainlib.data.layout import Problem
 from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.errors import ConfigError, InputError, StoppedError
-from terrainlib.mask.rasters.png import index_png
+from terrainlib.mask.rasters.png import encode_png, index_png
 from terrainlib.mask.scores.evaluation import Evaluation, collect
 from terrainlib.mask.scores.reliability import Reliability
 from terrainlib.mask.scores.scoring import (
@@ -34,16 +34,20 @@ from terrainlib.mask.scores.scoring import (
     read_truth,
     score_pairs,
 )
-from terrainlib.model.pixelclassifier import PixelClassifier
-from terrainlib.types import Amount, Count, MaskArray, Share, checked
+from terrainlib.mask.tiles.resampling import shrink
+from terrainlib.model.pixelclassifier import Classifier
+from terrainlib.types import Amount, ByteArray, Count, MaskArray, Share, checked
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
 FOLDER: Final = "predictions"
 INDEX_FILE: Final = "index.json"
-_FORMAT: Final = 3
+_FORMAT: Final = 4
 _COUNTS: Final = "terrain-counts"
+_CONFIDENCE: Final = "confidence"
+_CONFIDENCE_PX: Final = 1024
+_CONFIDENCE_STEP: Final = 17  # of 255: a third of what is unsure, for small files
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,80}")
 
 
@@ -70,11 +74,14 @@ class PredictionStore:
 
     def read_mask(self, identifier: str) -> MaskArray | None:
         """Return the predicted mask, (H, W) uint8; None where it is not there."""
-        try:
-            with PillowImage.open(self._path(identifier)) as picture:
-                return np.array(picture, np.uint8)
-        except (OSError, SyntaxError, ValueError):
-            return None
+        return _read_png(self._path(identifier))
+
+    def read_margins(self, identifier: str) -> ByteArray | None:
+        """Return how sure the model was, in 255ths, (h, w) uint8, at most 1024 px.
+
+        None where it gives colours: their confidence means nothing.
+        """
+        return _read_png(self.path(identifier, _CONFIDENCE, "sure.png"))
 
     def read_counts(self, identifier: str) -> PairScore | None:
         """Return what was counted on an image; None where it is not there."""
@@ -107,6 +114,11 @@ class PredictionStore:
         data = index_png(
             result.prediction, self.classes, texts={_COUNTS: json.dumps(counts)}
         )
+        if result.margins is not None:
+            small = shrink(result.margins, _CONFIDENCE_PX, nearest=True)
+            rough = small // _CONFIDENCE_STEP * _CONFIDENCE_STEP
+            path = self.path(result.score.id, _CONFIDENCE, "sure.png")
+            files.write_bytes(path, encode_png(rough))
         files.write_bytes(self._path(result.score.id), data)
 
     def path(self, identifier: str, subfolder: str, suffix: str) -> Path:
@@ -123,6 +135,14 @@ class PredictionStore:
 
     def _path(self, identifier: str) -> Path:
         return self.path(identifier, "", "png")
+
+
+def _read_png(path: Path) -> ByteArray | None:
+    try:
+        with PillowImage.open(path) as picture:
+            return np.array(picture, np.uint8)
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 def open_store(model: "TerrainModel", dataset: Dataset) -> PredictionStore:
@@ -159,7 +179,7 @@ def _model_digest(model: "TerrainModel") -> str:
     if model.path is not None and model.path.is_file():
         with model.path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
-    if isinstance(model.network, PixelClassifier):
+    if isinstance(model.network, Classifier):
         return model.network.digest
     digest = hashlib.sha256(json.dumps(model.config.to_dict()).encode())
     for weight in model.network.weights:
@@ -243,8 +263,12 @@ class Gallery:
         """Ids of the images, sorted."""
         return self.evaluation.ids
 
-    def order(self, order: Order = "worst") -> tuple[str, ...]:
-        """Return the ids by the mIoU of each image; those without scores come last.
+    def order(
+        self, order: Order = "worst", *, of_class: int | None = None
+    ) -> tuple[str, ...]:
+        """Return the ids by the mIoU of each image, or by the IoU of a class in it.
+
+        Those without scores come last.
 
         Raises:
             ConfigError: If there is no such order.
@@ -254,7 +278,7 @@ class Gallery:
                 f"the order must be one of {', '.join(ORDERS)}, not {order!r}. "
                 "Choose one of them."
             )
-        values = self.evaluation.image_mious
+        values = self.evaluation.image_values(of_class)
         keys = values if order == "worst" else -values
         return tuple(self.ids[n] for n in np.argsort(keys, kind="stable"))
 
@@ -273,6 +297,29 @@ class Gallery:
                 file=self.dataset.name,
             )
         return mask
+
+    def margins(self, identifier: str) -> ByteArray | None:
+        """Return how sure the model was, (h, w) uint8 in 255ths, at most 1024 px.
+
+        None for a model that gives colours.
+
+        Raises:
+            InputError: If there is no such image.
+        """
+        self._position(identifier)
+        return self._store.read_margins(identifier)
+
+    def mistakes(self, truth: int, taken_for: int, limit: int) -> tuple[str, ...]:
+        """Return the images with most pixels of one class taken for another.
+
+        Args:
+            truth: Index of the true class.
+            taken_for: Index of the predicted class.
+            limit: How many at most; images without such a pixel are left out.
+        """
+        pixels = self.evaluation.confusions[:, truth, taken_for]
+        most = np.argsort(-pixels, kind="stable")[:limit]
+        return tuple(self.ids[n] for n in most if pixels[n])
 
     def row(self, identifier: str) -> Row:
         """Return everything about one image.
@@ -342,7 +389,7 @@ def open_gallery(
     total = len(pairs)
     if progress is not None:
         progress(len(results), total)
-    for chunk in score_pairs(model, dataset, tuple(missing)):
+    for chunk in score_pairs(model, dataset, tuple(missing), margins=True):
         for pair, result in zip(missing[: len(chunk)], chunk, strict=True):
             results[pair.id] = _kept(store, result)
         del missing[: len(chunk)]

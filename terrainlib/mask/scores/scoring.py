@@ -23,7 +23,7 @@ from terrainlib.errors import ConfigError, DatasetError, ImageError, InputError
 from terrainlib.mask.prediction import predict_images
 from terrainlib.mask.scores.reliability import Reliability, count_reliability
 from terrainlib.mask.tiles.result import Prediction
-from terrainlib.types import MaskArray
+from terrainlib.types import ByteArray, MaskArray
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
@@ -61,10 +61,13 @@ class ScoredPair:
     Attributes:
         score: What was counted.
         prediction: (H, W) uint8 class indices of the model; 255 = no data.
+        margins: (H, W) uint8, how sure the model is, in 255ths; None where nobody
+            asked, or the model gives colours.
     """
 
     score: PairScore
     prediction: MaskArray
+    margins: ByteArray | None = None
 
 
 def pairs_of(model: "TerrainModel", dataset: Dataset, part: str) -> tuple[Pair, ...]:
@@ -154,7 +157,11 @@ def read_truth(
 
 
 def score_pairs(
-    model: "TerrainModel", dataset: Dataset, pairs: Iterable[Pair]
+    model: "TerrainModel",
+    dataset: Dataset,
+    pairs: Iterable[Pair],
+    *,
+    margins: bool = False,
 ) -> Iterator[list[ScoredPair | Problem]]:
     """Predict and count pairs, a chunk at a time.
 
@@ -162,6 +169,7 @@ def score_pairs(
         model: The model.
         dataset: The data set of the pairs.
         pairs: What to score.
+        margins: Whether to tell how sure the model is of each pixel.
 
     Yields:
         The results of some pairs, in their order; a `Problem` for a pair whose files
@@ -170,7 +178,8 @@ def score_pairs(
     Raises:
         InputError: If the classes of model and data set do not match.
     """
-    return predict_pairs(model, dataset, pairs, partial(_score, model=model))
+    work = partial(_score, model=model, margins=margins)
+    return predict_pairs(model, dataset, pairs, work)
 
 
 def predict_pairs(
@@ -274,7 +283,12 @@ def _read_or_problem(
 
 
 def _score(
-    identifier: str, truth: MaskArray, predicted: Prediction, *, model: "TerrainModel"
+    identifier: str,
+    truth: MaskArray,
+    predicted: Prediction,
+    *,
+    model: "TerrainModel",
+    margins: bool,
 ) -> ScoredPair:
     """Count one pair: its id, its true mask and what was predicted."""
     mask, confidence = predicted.most_probable()
@@ -286,4 +300,7 @@ def _score(
         boundary_f1=metrics.boundary_f1(truth, mask, count),
         reliability=None if colors else count_reliability(truth, mask, confidence),
     )
-    return ScoredPair(score, mask)
+    asked = margins and not colors
+    return ScoredPair(
+        score, mask, predicted.classes_and_margins()[1] if asked else None
+    )

@@ -23,7 +23,7 @@ from terrainlib.model.inputs import (
     require_bands,
     require_heights,
 )
-from terrainlib.model.pixelclassifier import PixelClassifier, classifier_input
+from terrainlib.model.pixelclassifier import Classifier, classifier_input
 from terrainlib.model.tiling import round_up
 from terrainlib.types import BoolArray, FloatArray, Size
 
@@ -184,7 +184,7 @@ class Feed:
         self, bands: FloatArray, metres: FloatArray | None
     ) -> FloatArray:
         config = self._model.config
-        if isinstance(self._model.network, PixelClassifier):
+        if isinstance(self._model.network, Classifier):
             return classifier_input(bands, metres, use_height=config.height)
         return network_input(bands, metres, config)
 

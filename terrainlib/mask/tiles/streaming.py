@@ -24,7 +24,7 @@ from terrainlib.mask.tiles.feeding import PIXELS_AT_ONCE, Feed, Geometry, mirror
 from terrainlib.mask.tiles.finishing import BAND_PX, Finisher
 from terrainlib.mask.tiles.tilepass import Block, TilePass, Watch, batch_size
 from terrainlib.model.machine import activation_values
-from terrainlib.model.pixelclassifier import PixelClassifier
+from terrainlib.model.pixelclassifier import Classifier
 from terrainlib.model.tiling import Grid, Span, exact_grid, round_up
 from terrainlib.types import BoolArray, FloatArray, Progress, ShouldStop, Size
 
@@ -349,7 +349,7 @@ def memory_bytes(
 ) -> int:
     """Return what predicting a large image takes above the loaded model, about."""
     tile = grid.tile[0] * grid.tile[1]
-    if isinstance(model.network, PixelClassifier):
+    if isinstance(model.network, Classifier):
         network: float = _CLASSIFIER_BYTES * model.config.bands
     else:
         side = 16 * model.config.size_multiple

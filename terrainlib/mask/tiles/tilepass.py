@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.mask.tiles.result import planes_of
-from terrainlib.model.pixelclassifier import PixelClassifier
+from terrainlib.model.pixelclassifier import Classifier
 from terrainlib.model.tiling import Grid, Span
 from terrainlib.types import FloatArray, Progress, ShouldStop, Size
 
@@ -59,14 +59,14 @@ def run_network(network: Any, batch: FloatArray) -> FloatArray:
 
     Args:
         network: `keras.Model` from (N, H, W, C) to (N, H, W, O), or a
-            `PixelClassifier`, which needs no TensorFlow.
+            `Classifier`, which needs no TensorFlow.
         batch: (N, H, W, C) float32, H and W multiples of the network's size multiple.
 
     Returns:
         (N, H, W, O) float32.
     """
     with _LOCK:
-        if isinstance(network, PixelClassifier):
+        if isinstance(network, Classifier):
             return network(batch)
         built = _BUILT.get(network)
         if built is None or not built.fits(network):

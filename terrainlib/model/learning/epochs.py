@@ -65,14 +65,16 @@ class Session:
         return self.earlier_seconds + time.monotonic() - self.started
 
     @property
-    def seconds_left(self) -> float:
-        """Seconds that a budget in minutes has left for epochs; infinite without one.
-
-        What it takes to judge and save the model afterwards is left out.
-        """
+    def budget_left(self) -> float:
+        """Seconds that a budget in minutes has left; infinite without one."""
         if self.config.minutes is None:
             return math.inf
-        return 60 * self.config.minutes - self.seconds - self.pace.end_seconds
+        return 60 * (self.hooks.minutes() or self.config.minutes) - self.seconds
+
+    @property
+    def seconds_left(self) -> float:
+        """The same for epochs: less what judging and saving the model will take."""
+        return self.budget_left - self.pace.end_seconds
 
     def fit_plan(self, *, first: bool = False) -> None:
         """Divide what is left of a budget in minutes into epochs."""
@@ -82,18 +84,31 @@ class Session:
         fit(self.seconds_left, self.pace.step_seconds, self.pace.rest_seconds)
 
 
-def progress(session: Session, step: int) -> StepProgress:
-    """Return where the training is, with an estimate of what is left."""
+def progress(
+    session: Session, step: int, begun: float, scores: tuple[float, float]
+) -> StepProgress:
+    """Return where the training is, with an estimate of what is left.
+
+    Args:
+        session: The training.
+        step: Steps of the epoch that are done.
+        begun: When the epoch began, by `time.monotonic`.
+        scores: Loss and accuracy of the step.
+    """
     config, plan = session.config, session.plan
     done = len(session.history)
     known = config.epochs is not None or plan.fitted
+    seconds = session.seconds
     return StepProgress(
         epoch=done + 1,
         step=step,
         steps=plan.steps,
         epochs=done + plan.epochs_left if known else None,
-        seconds=session.seconds,
+        seconds=seconds,
         seconds_left=_expected_rest(session, step),
+        epoch_seconds=seconds - session.earlier_seconds + session.started - begun,
+        loss=scores[0],
+        accuracy=scores[1],
     )
 
 
@@ -101,7 +116,7 @@ def _expected_rest(session: Session, step: int) -> float | None:
     """Return the seconds until the model is saved; None before they can be told."""
     config, plan, pace = session.config, session.plan, session.pace
     if config.minutes is not None:
-        return max(0.0, 60 * config.minutes - session.seconds)
+        return max(0.0, session.budget_left)
     if not pace.known:
         return None
     steps = plan.epochs_left * plan.steps - step
@@ -162,7 +177,6 @@ def _fingerprint(session: Session) -> str:
 
 _MEASURED_STEPS = 8
 _LAST_SCORE_SECONDS = 2.0
-MOST_PREPARATION_SHARE = 0.5  # of a budget in minutes
 
 
 def train(  # noqa: PLR0913 - the parts of a training are named by their callers
@@ -175,9 +189,8 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
     hooks: TrainingHooks | None = None,
     start: TerrainModel | None = None,
     resume: bool = False,
-    begun: float | None = None,
 ) -> TrainingResult:
-    """Train a U-Net within its budget.
+    """Train a U-Net within its budget, which begins to run when the network is built.
 
     Args:
         config: Network, budget and recipe.
@@ -188,8 +201,6 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
         hooks: What to call on the way.
         start: The model to start from; None for weights at random.
         resume: Go on from the newest checkpoint in the folder, if there is one.
-        begun: When a budget in minutes began to run, by `time.monotonic`; None for now.
-            What came before takes half of it at most.
 
     Returns:
         The network with the weights to keep, and how it went.
@@ -202,7 +213,6 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
         RunError: If the checkpoint is of another configuration or other data.
         StorageError: If a checkpoint cannot be written.
     """
-    started = _start(config, begun)
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -217,7 +227,7 @@ def train(  # noqa: PLR0913 - the parts of a training are named by their callers
         checkpoints,
         plan,
         Pace(_validation_batches(validation, config)),
-        started,
+        started=time.monotonic(),
     )
     if resume:
         restore(session)
@@ -243,17 +253,10 @@ class _NotFiniteError(TrainingError):
     """The loss is no number any more."""
 
 
-def _start(config: TrainingConfig, begun: float | None) -> float:
-    now = time.monotonic()
-    if begun is None or config.minutes is None:
-        return now
-    return max(begun, now - MOST_PREPARATION_SHARE * 60 * config.minutes)
-
-
 def _train_epoch(session: Session) -> bool:
     """Train, validate and save one epoch; False if it was stopped on the way."""
     begun = time.monotonic()
-    steps = _train_steps(session)
+    steps = _train_steps(session, begun)
     if steps is None:
         return False
     losses, accuracies, rate = steps
@@ -271,7 +274,9 @@ def _train_epoch(session: Session) -> bool:
     return True
 
 
-def _train_steps(session: Session) -> tuple[list[float], list[float], float] | None:
+def _train_steps(
+    session: Session, begun: float
+) -> tuple[list[float], list[float], float] | None:
     """Train the steps of an epoch; None if it was stopped on the way."""
     config, plan = session.config, session.plan
     epoch = len(session.history) + 1
@@ -291,7 +296,7 @@ def _train_steps(session: Session) -> tuple[list[float], list[float], float] | N
         session.pace.step()
         if epoch == 1 and step == SLOW_STEPS + _MEASURED_STEPS:
             session.fit_plan(first=True)
-        session.hooks.on_step(progress(session, step))
+        session.hooks.on_step(progress(session, step, begun, (loss, share)))
         if step >= plan.steps or _time_is_over(session):
             break  # the plan may have made the epoch shorter
     return losses, accuracies, rate

@@ -24,6 +24,9 @@ class StepProgress:
         epochs: Epochs planned, as far as it is known.
         seconds: Seconds trained so far, those before a resume included.
         seconds_left: Seconds to go, as far as it is known.
+        epoch_seconds: Seconds of the epoch under way.
+        loss: Of the step.
+        accuracy: Share of pixels right in the step.
     """
 
     epoch: int
@@ -32,6 +35,9 @@ class StepProgress:
     epochs: int | None
     seconds: float
     seconds_left: float | None
+    epoch_seconds: float
+    loss: float
+    accuracy: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +95,15 @@ class TrainingHooks:
         should_stop: Asked before each step; the training then ends in order.
         on_restore: With the logs of all epochs that a resumed training has behind it,
             before it goes on.
+        minutes: Asked at every look at a budget in minutes: what it is by now, None for
+            what it was at first.
     """
 
     on_step: Callable[[StepProgress], None] = lambda _progress: None
     on_epoch: Callable[[EpochLog, Predict], None] = lambda _log, _predict: None
     should_stop: Callable[[], bool] = lambda: False
     on_restore: Callable[[Sequence[EpochLog]], None] = lambda _history: None
+    minutes: Callable[[], float | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +119,7 @@ class TrainingResult:
         stopped: Whether it was stopped before its budget was used up.
         history: The log of each epoch.
         confusion: (K, K) int64 of the kept weights on the validation pairs.
-        seconds: Wall clock used of the budget, what came before a resume included.
+        seconds: Wall clock used of the budget, that before a resume included.
         failure: Why it could not go on, one sentence; None where it ended in order.
     """
 

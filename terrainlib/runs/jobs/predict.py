@@ -7,6 +7,7 @@ the prediction's folder while it does it.
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -35,7 +36,7 @@ from terrainlib.runs.report import (
     unexpected,
 )
 from terrainlib.runs.slot import JOB_SLOT
-from terrainlib.runs.status import JOB, JobStatus, StoredState
+from terrainlib.runs.status import JOB, UNBEGUN, JobStatus, StoredState
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
@@ -45,11 +46,14 @@ _NAMED: Final = 5
 _UNKNOWN_PX: Final = 1  # for an image whose header cannot be read
 
 
-def run_job(path: Path, *, should_stop: Callable[[], bool] = lambda: False) -> Job:
+def run_job(
+    path: Path, *, wait: bool = False, should_stop: Callable[[], bool] = lambda: False
+) -> Job:
     """Predict as the configuration in a prediction's folder says.
 
     Args:
         path: A folder made by `create_job`.
+        wait: Wait in the queue while another prediction is at work.
         should_stop: Asked before each batch of tiles, beside the file `stop` in the
             folder.
 
@@ -60,11 +64,12 @@ def run_job(path: Path, *, should_stop: Callable[[], bool] = lambda: False) -> J
         TerrainError: As the folder's status then says.
     """
     job = read_job(path)
-    if job.status.state != "starting":
+    if job.status.state not in UNBEGUN:
         raise RunError("was at work before. Start a new one.", file=job.path.name)
-    begin = replace(job.status, message="Starting")
+    begin = replace(job.status, state="starting", message="Starting")
     with (
-        JOB_SLOT.working(job),
+        suppress(StoppedError),  # while it waited
+        JOB_SLOT.working(job, wait=wait, should_stop=should_stop),
         StatusReport(job.path, begin) as report,
         ending_in_words(report, JOB),
     ):
@@ -100,7 +105,8 @@ class _Batch:
         from terrainlib.model.modelfile import load_model  # TensorFlow, at last
 
         model = load_model(config.model)
-        remember_start(time.time() - psutil.Process().create_time())
+        if self._job.status.state != "waiting":
+            remember_start(time.time() - psutil.Process().create_time())
         self._begun = time.monotonic()
         for number, image in enumerate(config.images, start=1):
             if self._should_stop():

@@ -26,7 +26,7 @@ from terrainlib.errors import (
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.machine import address_space_limit, training_bytes
 from terrainlib.runs.folder import Run
-from terrainlib.runs.report import Report
+from terrainlib.runs.training.stages import FILES, OVERLAPS, PAIRS, Stages
 from terrainlib.types import (
     PathText,
     Progress,
@@ -167,13 +167,13 @@ class StoredSplit:
 
 
 def read_material(
-    run: Run, report: Report, should_stop: ShouldStop, *, resume: bool
+    run: Run, stages: Stages, should_stop: ShouldStop, *, resume: bool
 ) -> Material:
     """Read the data set of a run.
 
     Args:
         run: The run.
-        report: Told how far the reading is.
+        stages: Told how far the reading is.
         should_stop: Asked between files and between steps.
         resume: Use the division that was made when the run began.
 
@@ -182,21 +182,17 @@ def read_material(
         DatasetError: If the data set cannot be used.
         RunError: If it has changed since the run began.
     """
-    report.update(message="Checking the data set")
+    show = stages.begin(FILES)
     dataset = open_dataset(
-        Path(run.config.data),
-        bands=run.config.bands,
-        progress=_scan(report, should_stop),
+        Path(run.config.data), bands=run.config.bands, progress=_scan(show, should_stop)
     )
     require_trainable(dataset, run.config.training)
-    listed = list_files(
-        dataset, progress=report.counter("Reading files"), should_stop=should_stop
-    )
+    listed = list_files(dataset, progress=show, should_stop=should_stop)
     split = _stored_split(run, dataset, listed) if resume else None
     if split is None:
         store_files(run.path, listed)
-        split = _new_split(run, dataset, report, should_stop)
-    cache = _cache(run, dataset, report, should_stop)
+        split = _new_split(run, dataset, stages.begin(OVERLAPS), should_stop)
+    cache = _cache(run, dataset, stages.begin(PAIRS), should_stop)
     left_out = (*dataset.problems, *cache.skipped)
     for problem in left_out:
         _logger.warning("left out: %s: %s", problem.file, problem.problem)
@@ -237,9 +233,8 @@ def stored_split(run_dir: Path) -> StoredSplit | None:
         ) from error
 
 
-def _scan(report: Report, should_stop: ShouldStop) -> Callable[[int, int], None]:
+def _scan(show: Progress, should_stop: ShouldStop) -> Progress:
     """Return the progress of a scan, which it also ends when that is asked for."""
-    show = report.counter("Checking files")
 
     def watch(done: int, total: int) -> None:
         show(done, total)
@@ -250,14 +245,14 @@ def _scan(report: Report, should_stop: ShouldStop) -> Callable[[int, int], None]
 
 
 def _cache(
-    run: Run, dataset: Dataset, report: Report, should_stop: ShouldStop
+    run: Run, dataset: Dataset, show: Progress, should_stop: ShouldStop
 ) -> PairCache:
     network = run.config.training.network
     return build_cache(
         dataset,
         network.image_size,
         whole=network.resize == "whole",
-        progress=report.counter("Reading pairs"),
+        progress=show,
         should_stop=should_stop,
     )
 
@@ -284,15 +279,10 @@ def _stored_split(run: Run, dataset: Dataset, listed: Manifest) -> Split | None:
 
 
 def _new_split(
-    run: Run, dataset: Dataset, report: Report, should_stop: ShouldStop
+    run: Run, dataset: Dataset, show: Progress, should_stop: ShouldStop
 ) -> Split:
     """Divide the data set so that no shared ground is on both sides, and store it."""
-    overlaps = find_overlaps(
-        dataset,
-        progress=report.counter("Looking for shared ground"),
-        should_stop=should_stop,
-    )
-    report.update(message="Choosing validation pairs")
+    overlaps = find_overlaps(dataset, progress=show, should_stop=should_stop)
     counts = {pair.id: pair.counts for pair in dataset.pairs}
     split = leak_free_split(
         dataset.ids,

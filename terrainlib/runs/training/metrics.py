@@ -1,18 +1,24 @@
-"""`metrics.csv`: one row an epoch, added so that no crash leaves a torn table.
+"""`metrics.csv`, one row an epoch, and `steps.csv`, what the steps within them gave.
 
-A row is appended and forced to the disk. Whoever continues the table first drops a last
-line without its line end, and rows of epochs that are trained again.
+A row of an epoch is appended and forced to the disk, so that no crash leaves a torn
+table. Whoever continues it first drops a last line without its line end, and rows of
+epochs that are trained again. The steps are few rows, however long a training is, and
+are written as a whole now and then.
 """
 
 import csv
 import io
 import math
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from statistics import fmean
 from typing import Final
 
 from terrainlib import files
 from terrainlib.errors import StorageError
+from terrainlib.model.learning.reports import StepProgress
 
 Row = Mapping[str, object]
 
@@ -110,6 +116,65 @@ class MetricsTable:
         columns = list(rows[-1]) if rows else []
         text = _lines(columns, [dict(zip(columns, columns, strict=True))])
         files.write_bytes(self._path, (text + _lines(columns, rows)).encode())
+
+
+MAX_STEP_ROWS: Final = 600
+STEPS_WRITTEN_EVERY_SECONDS: Final = 1.0
+STEP_COLUMNS: Final = ("epoch", "step", "steps", "seconds", "loss", "accuracy")
+StepRow = tuple[float, ...]
+
+
+class StepsTable:
+    """The table of the steps of one run, for its single writer.
+
+    A row is the mean of so many steps, at first one. Whenever the table is full, its
+    rows are joined by twos, and a row is the mean of twice as many from then on. What
+    the disk refuses is written the next time.
+
+    Args:
+        path: The file `steps.csv`.
+        epochs: Epochs that are done; rows of later ones are dropped.
+    """
+
+    def __init__(self, path: Path, epochs: int = 0) -> None:
+        self._path = path
+        known = [
+            tuple(r.get(c, math.nan) for c in STEP_COLUMNS) for r in read_numbers(path)
+        ]
+        self._rows: list[StepRow] = [row for row in known if row[0] <= epochs]
+        self._open: list[StepRow] = []
+        self._steps_a_row = 1
+        self._written = -math.inf
+
+    def add(self, progress: StepProgress) -> None:
+        """Add one step, and write the table where that is a while ago."""
+        place = (progress.epoch, progress.step, progress.steps)
+        scores = (progress.epoch_seconds, progress.loss, progress.accuracy)
+        self._open.append((*place, *scores))
+        if len(self._open) < self._steps_a_row:
+            return
+        self._rows.append(_joined(self._open))
+        self._open = []
+        if len(self._rows) > MAX_STEP_ROWS:
+            pairs = range(0, len(self._rows), 2)
+            self._rows = [_joined(self._rows[first : first + 2]) for first in pairs]
+            self._steps_a_row *= 2
+        if time.monotonic() - self._written > STEPS_WRITTEN_EVERY_SECONDS:
+            self.write()
+
+    def write(self) -> None:
+        """Write the table as it is now."""
+        self._written = time.monotonic()
+        lines = [",".join(STEP_COLUMNS)]
+        lines += [",".join(f"{value:.6g}" for value in row) for row in self._rows]
+        with suppress(StorageError):
+            files.write_bytes(self._path, ("\n".join(lines) + "\n").encode())
+
+
+def _joined(rows: list[StepRow]) -> StepRow:
+    """Return the mean scores of some rows, at the place of the last one."""
+    losses, accuracies = zip(*(row[4:] for row in rows), strict=True)
+    return (*rows[-1][:4], fmean(losses), fmean(accuracies))
 
 
 def _cells(text: str) -> Iterator[list[str]]:

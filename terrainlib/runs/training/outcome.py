@@ -15,6 +15,7 @@ import numpy as np
 
 from terrainlib import __version__
 from terrainlib.errors import InputError, StoppedError
+from terrainlib.mask.pixelsize import dataset_statistics
 from terrainlib.mask.scores.evaluation import evaluate
 from terrainlib.mask.tiles.tilepass import run_network
 from terrainlib.metrics import scores as score
@@ -26,8 +27,10 @@ from terrainlib.model.reading.writer import save_model
 from terrainlib.model.record import ModelRecord, class_list
 from terrainlib.runs.folder import MODEL_FILE, Run
 from terrainlib.runs.process import utc_now
+from terrainlib.runs.training.budget import minutes_given
 from terrainlib.runs.training.pixelscore import read_pixel_score
 from terrainlib.runs.training.start import started_from
+from terrainlib.types import Progress
 
 if TYPE_CHECKING:
     from terrainlib.model.learning.reports import TrainingResult
@@ -41,7 +44,7 @@ def save_outcome(
     run: Run,
     material: "Material",
     result: "TrainingResult",
-    progress: Callable[[int, int], None],
+    progress: Progress,
     before_last_save: Callable[[], None] = lambda: None,
 ) -> ModelRecord:
     """Save the model of a training, and judge it at the masks' own size.
@@ -145,6 +148,7 @@ def _record(run: Run, material: "Material", result: "TrainingResult") -> ModelRe
         parameters=int(result.network.count_params()),
         statistics={
             **training_statistics(material.train),
+            **dataset_statistics(dataset),
             "class_shares": class_shares(material.train, names),
         },
         dataset={
@@ -154,6 +158,7 @@ def _record(run: Run, material: "Material", result: "TrainingResult") -> ModelRe
         },
         training={
             **training.to_dict(),
+            "minutes": minutes_given(run.path) or training.minutes,
             "epochs_done": result.epochs_done,
             "best_epoch": result.best_epoch,
             "stopped": result.stopped,

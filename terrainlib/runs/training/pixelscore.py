@@ -1,43 +1,49 @@
-"""The score of the pixel classifier beside a run, measured on the run's own split.
+"""The score of the pixel classifier, measured on a run's own split.
 
-`python -m terrainlib.runs.training.pixelscore RUN_DIR` fits it and writes
-`pixelclassifier.json` into the run folder. A worker starts it as a child. What was
-measured is remembered: the next run on the same data and split has it at once. No
-TensorFlow.
+It is written into the run folder before the training, where that is short, so that it
+stands beside the curve from the first epoch on; else after it. While the network learns
+it has the processor for itself. What was measured is remembered: the next run on the
+same data and split has it at once. No TensorFlow.
 """
 
-import argparse
 import hashlib
 import logging
-import os
-import sys
-import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Self
-
-import cv2
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from terrainlib import files
 from terrainlib.data.cache import build_cache
-from terrainlib.data.dataset import Dataset, open_dataset
+from terrainlib.data.dataset import Dataset
 from terrainlib.data.splits import Split
-from terrainlib.errors import RunError, TerrainError
+from terrainlib.errors import DatasetError, StoppedError, StorageError, TerrainError
 from terrainlib.mask.scores.evaluation import evaluate
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.pixelclassifier import FIT_VERSION, fit_pixel_classifier
 from terrainlib.model.record import StoredScores
-from terrainlib.runs.folder import PIXEL_SCORE_FILE, formatter, read_run
-from terrainlib.runs.process import find_process, read_process
-from terrainlib.runs.training.material import stored_split
-from terrainlib.types import Amount, Count, Share, Text, checked
+from terrainlib.runs.folder import PIXEL_SCORE_FILE, Run
+from terrainlib.types import (
+    Amount,
+    Count,
+    Progress,
+    Share,
+    ShouldStop,
+    Text,
+    checked,
+)
 
+if TYPE_CHECKING:
+    from terrainlib.data.cache import PairCache
+    from terrainlib.runs.training.material import Material
+
+MIN_TRAINING_PAIRS: Final = 24  # fewer tell nothing
+MAX_JUDGED: Final = 2**25  # px times classes, at the working size
+_JUDGE_SECONDS: Final = 1e-6  # for each of them, measured on one core
+_FIT_SECONDS: Final = 5.0  # its library loaded
 _OLD_FILE: Final = "yardstick.json"  # of older runs
-NICENESS: Final = 19
-WATCH_SECONDS: Final = 1.0
-_logger = logging.getLogger("terrainlib.runs.training.pixelscore")
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,84 +109,104 @@ def keep(run_dir: Path, pixel_score: PixelScore) -> None:
     files.write_json(run_dir / PIXEL_SCORE_FILE, pixel_score.scores)
 
 
-def measure(run_dir: Path) -> PixelScore:
-    """Fit the pixel classifier on the training part of a run, and judge it.
+def score_pixel_classifier(
+    run: Run, material: "Material", show: Progress, should_stop: ShouldStop
+) -> None:
+    """Leave the score in the folder of a run: what is known, else what is measured now.
+
+    A failure is logged, and the training does without.
 
     Raises:
-        RunError: If the run has no division yet, or its data have changed since.
+        StoppedError: If `should_stop` said so.
+    """
+    if not seconds_needed(run, material):
+        return
+    network = run.config.training.network
+    try:
+        found = measure(material.dataset, material.split, network, show, should_stop)
+        keep(run.path, found)
+        _logger.info("pixel classifier: mIoU %.4f", found.miou)
+    except StoppedError:
+        raise
+    except (TerrainError, OSError, MemoryError) as error:
+        _logger.warning("no score of the pixel classifier: %s", error)
+
+
+def seconds_needed(run: Run, material: "Material") -> float:
+    """Return about what measuring takes with one core; 0 where nothing is to be done.
+
+    Too few pairs are not measured. What is remembered is put into the run folder.
+    """
+    if len(material.train.ids) < MIN_TRAINING_PAIRS:
+        return 0.0
+    found, split = read_pixel_score(run.path), material.split
+    if found is not None and found.split == split.hash:
+        return 0.0
+    known = remembered(material.dataset, split, run.config.training.network)
+    if known is not None:
+        with suppress(StorageError):
+            keep(run.path, known)
+        return 0.0
+    pixels = sum(mask.size for mask in material.validation.masks)
+    judged = min(MAX_JUDGED, pixels * len(material.dataset.classes))
+    return _FIT_SECONDS + judged * _JUDGE_SECONDS
+
+
+def measure(
+    dataset: Dataset,
+    split: Split,
+    network: UNetConfig,
+    show: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> PixelScore:
+    """Fit the pixel classifier on the training part of a split, and judge it.
+
+    Of very many validation pairs some are judged, spread evenly.
+
+    Args:
+        dataset: The data set.
+        split: Its division.
+        network: What the classifier is compared with: its image size and heights count.
+        show: Called with the numbers of pairs judged and in all.
+        should_stop: Asked between pairs.
+
+    Raises:
+        StoppedError: If `should_stop` said so.
         TerrainError: If the data cannot be used.
     """
-    config = read_run(run_dir).config
-    network = config.training.network
-    dataset = open_dataset(Path(config.data), bands=config.bands)
-    split = _split(run_dir, dataset)
-    known = remembered(dataset, split, network)
-    if known is not None:
-        return known
     start = time.perf_counter()
-    train = build_cache(dataset, network.image_size).subset(split.train)
-    model = fit_pixel_classifier(train, dataset.classes, height=network.height)
-    model = replace(model, record=replace(model.record, split=split.to_dict()))
-    judged = evaluate(model, dataset, split="validation").to_json(confidence=True)
-    values = {**judged, "seconds": round(time.perf_counter() - start, 3)}
-    found = PixelScore.from_dict({**values, "split": split.hash})
+    pairs = build_cache(dataset, network.image_size, should_stop=should_stop)
+    model = fit_pixel_classifier(
+        pairs.subset(split.train),
+        dataset.classes,
+        height=network.height,
+        should_stop=should_stop,
+    )
+    seen = _spread(pairs.subset(split.validation), len(dataset.classes))
+    division = {**split.to_dict(), "validation": seen}
+    model = replace(model, record=replace(model.record, split=division))
+    judged = evaluate(
+        model, dataset, split="validation", progress=show, should_stop=should_stop
+    )
+    values = {
+        **judged.to_json(confidence=True),
+        "seconds": round(time.perf_counter() - start, 3),
+        "split": split.hash,
+    }
+    found = PixelScore.from_dict(values)
     if found is None:
-        raise RunError("the pixel classifier could not be scored on its split.")
+        raise DatasetError("nothing could be scored on its split.", file=dataset.name)
     files.write_json(_memory(dataset, split, network), found.scores)
     return found
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Score the pixel classifier beside the run named on the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m terrainlib.runs.training.pixelscore"
-    )
-    parser.add_argument("run_dir", type=Path, help="folder of a run")
-    parser.add_argument(
-        "--with-worker",
-        action="store_true",
-        help="take only what the run's worker leaves, and end when it ends",
-    )
-    options = parser.parse_args(arguments)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    if options.with_worker:
-        _give_way_to_worker(options.run_dir)
-    try:
-        found = measure(options.run_dir)
-        keep(options.run_dir, found)
-    except TerrainError as error:
-        _logger.warning("no score of the pixel classifier: %s", error)
-        return error.exit_status
-    _logger.info("pixel classifier: mIoU %.4f", found.miou)
-    return 0
+def _spread(pairs: "PairCache", classes: int) -> list[str]:
+    """Return the ids of the pairs to judge: all, or every so many where they are many.
 
-
-def _give_way_to_worker(run_dir: Path) -> None:
-    """Take the lowest priority, and end when the process that trains is gone."""
-    with suppress(OSError, AttributeError):  # Windows has no such priorities
-        os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
-    cv2.setNumThreads(1)
-    record = read_process(run_dir)
-
-    def watch() -> None:
-        while find_process(record) is not None:
-            time.sleep(WATCH_SECONDS)
-        os._exit(0)  # nobody waits for the result any more
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _split(run_dir: Path, dataset: Dataset) -> Split:
-    stored = stored_split(run_dir)
-    if stored is None or stored.fingerprint != dataset.fingerprint:
-        raise RunError(
-            "it holds no division of these data into training and validation. Start "
-            "a new run.",
-            file=run_dir.name,
-        )
-    return stored.split
+    Trees look at each pixel once for each class.
+    """
+    pixels = sum(mask.size for mask in pairs.masks)
+    return list(pairs.ids[:: max(1, -(-pixels * classes // MAX_JUDGED))])
 
 
 def _memory(dataset: Dataset, split: Split, network: UNetConfig) -> Path:
@@ -197,7 +223,3 @@ def _memory(dataset: Dataset, split: Split, network: UNetConfig) -> Path:
     text = "\n".join(facts).encode("utf-8", "surrogateescape")
     key = hashlib.sha256(text).hexdigest()[:32]
     return files.cache_dir() / "pixelscores" / f"{key}.json"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -54,6 +54,11 @@ class ValueRow:
     listed: bool = True
 
 
+def unnamed(dataset: Dataset) -> bool:
+    """Return whether some values of the masks wait for a name."""
+    return dataset.classes_source == "found" or bool(dataset.unlisted)
+
+
 def show_meaning(dataset: Dataset) -> None:
     """Say what the masks hold, and what is to be known of that."""
     names = [item.name for item in dataset.classes]
@@ -69,10 +74,9 @@ def show_class_form(dataset: Dataset, key: str) -> None:
         dataset: The data set.
         key: Start of the widgets' keys, one a page.
     """
-    unnamed = dataset.classes_source == "found" or bool(dataset.unlisted)
     with st.expander(
         "Name, merge, recolour or leave out classes",
-        expanded=unnamed,
+        expanded=unnamed(dataset),
         icon=":material/label:",
     ):
         rows = value_rows(dataset)

@@ -5,13 +5,15 @@ this machine, where it stays.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any, Final
 
 import streamlit as st
 
 from terrainlib import files
+from terrainlib.data.choices import BandKeys
 from terrainlib.data.labels.patches import SIZES, Made, PatchOptions, make_patches
 from terrainlib.data.labels.vectors import is_vector, list_fields
 from terrainlib.errors import InputError, TerrainError
@@ -31,6 +33,10 @@ _LABELS_HELP: Final = (
     "A class raster on any grid, or polygons, lines and points: GeoPackage, GeoJSON or "
     "Shapefile with all its files. What is not labelled is left out of training."
 )
+_HEIGHTS_HELP: Final = (
+    "A file of one band in metres for the one image: of its size, or with a place on "
+    "the Earth."
+)
 
 
 def make_of_scene(key: str) -> str | None:
@@ -39,11 +45,15 @@ def make_of_scene(key: str) -> str | None:
     Args:
         key: Start of the widgets' keys.
     """
-    left, right = st.columns(2)
+    left, middle, right = st.columns(3)
     with left:
         images = _pick(f"{key}_image", "Image", _IMAGES, "An image of any size.")
-    with right:
+    with middle:
         labels = _pick(f"{key}_labels", "Labels", _LABELS, _LABELS_HELP)
+    with right:
+        heights = _pick(
+            f"{key}_heights", "Heights, if there are any", _IMAGES, _HEIGHTS_HELP
+        )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         field = _pick_field(key, labels)
         size = st.selectbox(
@@ -51,6 +61,12 @@ def make_of_scene(key: str) -> str | None:
             [None, *SIZES],
             format_func=lambda side: f"{side} px" if side else "What fits",
             key=f"{key}_size",
+        )
+        bands = st.text_input(
+            "Bands to train on",
+            placeholder="4,3,2 or red,nir",
+            help="Numbers or names. All are kept: choose others at any time.",
+            key=f"{key}_bands",
         )
         out = st.text_input(
             "Folder for the data set",
@@ -65,12 +81,19 @@ def make_of_scene(key: str) -> str | None:
         if not images or not labels:
             raise InputError("An image and its labels are needed. Name or upload both.")
         folder = results_folder(out.strip() or str(_default_folder(images)))
-        made = _make(key, images, labels, folder, PatchOptions(field, size))
+        options = PatchOptions(field, size, bands=_band_keys(bands))
+        made = _make(key, (images, labels, heights), folder, options)
         for note in made.notes:
             st.caption(md_escape(note))
         st.toast(f"{plural(made.patches, 'patch', 'patches')} made")
         return str(made.folder)
     return None
+
+
+def _band_keys(text: str) -> BandKeys | None:
+    """Return bands as they were typed, by number or name; None for no choice."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    return tuple(int(word) if word.isdecimal() else word for word in words) or None
 
 
 def _pick(key: str, label: str, endings: Sequence[str], help_text: str) -> list[Any]:
@@ -152,8 +175,7 @@ def _file_name(name: str) -> str:
 
 def _make(
     key: str,
-    images: Sequence[Any],
-    labels: Sequence[Any],
+    sources: tuple[Sequence[Any], Sequence[Any], Sequence[Any]],
     folder: Path,
     options: PatchOptions,
 ) -> Made:
@@ -167,7 +189,13 @@ def _make(
         bar.progress(done / max(total, 1), f"Cutting patches: {done:,} of {total:,}")
 
     try:
-        with _on_disk(images) as pictures, _on_disk(labels) as labelled:
-            return make_patches(pictures, labelled, folder, options, progress=show)
+        with ExitStack() as stack:
+            images, labels, heights = (
+                stack.enter_context(_on_disk(source)) for source in sources
+            )
+            if len(heights) > 1:
+                raise InputError("More than one height file was given. Give one.")
+            options = replace(options, heights=heights[0] if heights else None)
+            return make_patches(images, labels, folder, options, progress=show)
     finally:
         place.empty()

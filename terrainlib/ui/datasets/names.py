@@ -24,6 +24,7 @@ from terrainlib.errors import DatasetError
 from terrainlib.files import natural_key
 from terrainlib.ui import cached
 from terrainlib.ui.errors import errors_shown, show_error
+from terrainlib.ui.page import show_table
 from terrainlib.ui.text import plural
 
 SHOWN_PAIRS: Final = 6
@@ -89,10 +90,9 @@ def _show_groups(groups: Sequence[NameGroup]) -> None:
         (group.pattern, group.count, ", ".join(group.examples))
         for group in groups[:_SHOWN_GROUPS]
     ]
-    st.dataframe(
+    show_table(
         pd.DataFrame(rows, columns=["pattern", "files", "examples"]),
-        hide_index=True,
-        column_config={
+        {
             "pattern": st.column_config.TextColumn("Names found"),
             "files": st.column_config.NumberColumn("Files", format="localized"),
             "examples": st.column_config.TextColumn("For example"),
@@ -167,9 +167,7 @@ def _show_pairs(layout: Layout) -> None:
     frame = pd.DataFrame(rows, columns=["Pair", "Image", "Mask", "Height"])
     if not any(one.height for one in ordered):
         frame = frame.drop(columns="Height")
-    st.dataframe(
-        frame, hide_index=True, alt="Table of the first pairs with their files"
-    )
+    show_table(frame, alt="Table of the first pairs with their files")
     if found > SHOWN_PAIRS:
         st.caption(f"and {plural(found - SHOWN_PAIRS, 'more pair')}")
 

@@ -1,16 +1,13 @@
 """Shared ground on the preview page: looked for, counted, drawn as a map and as pairs.
 
-The search runs in a thread of the server: it outlives page and tab. Sessions that look
-at the same data set see the same search, and one search has the machine at a time. What
-is found lies in the cache on the disk; nothing is lost when the server ends.
+The search of all but small data sets is a process of its own: it outlives page, tab and
+server, and all who look at the same data set see the same one.
 """
 
-import os
-import sys
-import threading
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -18,16 +15,18 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from terrainlib import files
 from terrainlib.data.dataset import Dataset
 from terrainlib.data.imagery import BandChoice, read_image
 from terrainlib.data.layout import Pair
-from terrainlib.data.overlaps import Overlap, Overlaps, find_overlaps
+from terrainlib.data.overlaps import Overlap, Overlaps, find_overlaps, search_key
 from terrainlib.data.splits import Split, random_split
-from terrainlib.errors import ImageError, StoppedError, TerrainError
+from terrainlib.errors import ImageError, RunError, StoppedError
 from terrainlib.mask.overlapmap import Part, draw_map, draw_pair, lay_out
 from terrainlib.mask.tiles.bands import to_bytes
 from terrainlib.mask.tiles.resampling import shrink
+from terrainlib.runs import launcher
+from terrainlib.runs.folder import Search, read_search, search_folder
+from terrainlib.runs.launcher import start_search
 from terrainlib.ui import cached
 from terrainlib.ui.datasets.splits import (
     cost_sentence,
@@ -35,14 +34,14 @@ from terrainlib.ui.datasets.splits import (
     search_time,
     show_parts,
 )
-from terrainlib.ui.errors import errors_shown, show_error
+from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.page import offer_file, pick_one, spread
 from terrainlib.ui.text import md_escape, plural, safe_csv
+from terrainlib.ui.workers import read_again
 
 SMALL_DATASET: Final = 24  # pairs: searched without asking
 QUICK_SECONDS: Final = 5.0  # that the page waits for a small search
 TICK_SECONDS: Final = 1.0
-KEPT_SEARCHES: Final = 32
 MAX_MAP_PATCHES: Final = 600
 MAP, PAIRS = "Map", "Side by side"
 LEAK_HELP: Final = "Share of its validation patches that share ground with training."
@@ -50,102 +49,27 @@ _TABLE_PX: Final = 420
 _PATCH_PX: Final = 256  # of a patch on the map, before it is brought to its place
 _BACKGROUNDS: Final = {"light": (255, 255, 255), "dark": (18, 23, 20)}
 _MISSING: Final = 128  # grey of a patch that can no longer be read
-_NICENESS: Final = 5
-_TURN_SECONDS: Final = 0.2
-
-
-@dataclass(slots=True)
-class Search:
-    """A search that goes on, or how it ended."""
-
-    share: float = 0.0  # how much of it is done, 0 to 1
-    waiting: bool = True  # whether another search has the machine
-    found: Overlaps | None = None
-    error: TerrainError | None = None  # why it found nothing
-    stopping: threading.Event = field(default_factory=threading.Event)  # set to end it
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def running(self) -> bool:
-        """Whether it goes on or waits for its turn."""
-        return not self.ended.is_set()
-
-
-_GUARD: Final = threading.Lock()
-_TURN: Final = threading.Lock()  # of the search that has the machine
 
 
 def search_of(dataset: Dataset) -> Search | None:
     """Return the search of a data set that goes on or ended last, if there is one."""
-    return _searches().get(_key(dataset))
-
-
-def start_search(dataset: Dataset) -> Search:
-    """Start the search of a data set, or return the one that goes on."""
-    searches, own = _searches(), _key(dataset)
-    with _GUARD:
-        known = searches.pop(own, None)
-        search = known if known is not None and known.running else Search()
-        searches[own] = search
-        if search is known:
-            return search
-        over = [key for key, one in searches.items() if not one.running]
-        for key in over[: max(0, len(searches) - KEPT_SEARCHES)]:
-            del searches[key]
-    threading.Thread(target=_work, args=(search, dataset), daemon=True).start()
-    return search
-
-
-def _work(search: Search, dataset: Dataset) -> None:
-    """Wait for the turn and search; the body of the thread."""
-
-    def show(done: int, total: int) -> None:
-        search.share = done / max(total, 1)
-
-    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
-        with suppress(OSError):  # let the pages go before this thread and its own
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-    try:
-        while not _TURN.acquire(timeout=_TURN_SECONDS):
-            if search.stopping.is_set():
-                return
-        try:
-            search.waiting = False
-            should_stop = search.stopping.is_set
-            search.found = find_overlaps(
-                dataset, progress=show, should_stop=should_stop
-            )
-        finally:
-            _TURN.release()
-    except StoppedError:
-        pass
-    except TerrainError as error:
-        search.error = error
-    finally:
-        search.ended.set()
-
-
-def _key(dataset: Dataset) -> str:
-    return f"{files.cache_dir()}|{dataset.folder}|{dataset.fingerprint}"
-
-
-@st.cache_resource(show_spinner=False)
-def _searches() -> dict[str, Search]:
-    return {}
+    with suppress(RunError):
+        return read_search(search_folder(search_key(dataset)))
+    return None
 
 
 def show_shared_ground(dataset: Dataset, key: str) -> None:
     """Show which patches share ground, or offer to look; nothing for a single pair."""
     if len(dataset.pairs) < 2:
         return
-    st.subheader("Shared ground", anchor=False)
+    st.header("Shared ground", anchor=False)
     st.markdown(
         ":gray[Patches cut from one map may overlap. A random split then trains and "
         "validates on the same ground, and its scores are too good: it leaks.]"
     )
     overlaps = _known(dataset)
     if overlaps is None:
-        _show_search(dataset, search_of(dataset), key)
+        _show_search(dataset, key)
     elif not overlaps.pairs:
         _show_nothing_found(dataset, overlaps)
     else:
@@ -154,52 +78,71 @@ def show_shared_ground(dataset: Dataset, key: str) -> None:
 
 def _known(dataset: Dataset) -> Overlaps | None:
     """Return what is known; look at once where that is quick."""
-    overlaps = cached.overlaps(dataset)
+    known = cached.overlaps(dataset)
+    small = len(dataset.pairs) <= SMALL_DATASET
+    if known is None and small and search_of(dataset) is None:
+        over = time.monotonic() + QUICK_SECONDS
+        with (
+            errors_shown("Shared ground could not be looked for"),
+            st.spinner("Looking for shared ground …"),
+        ):
+            try:
+                return find_overlaps(
+                    dataset, should_stop=lambda: time.monotonic() > over
+                )
+            except StoppedError:
+                start_search(dataset)
+    return known
+
+
+def _show_search(dataset: Dataset, key: str) -> None:
     search = search_of(dataset)
-    if overlaps is None and search is None and len(dataset.pairs) <= SMALL_DATASET:
-        search = start_search(dataset)
-        with st.spinner("Looking for shared ground …"):
-            search.ended.wait(QUICK_SECONDS)
-    return overlaps or (search.found if search else None)
-
-
-def _show_search(dataset: Dataset, search: Search | None, key: str) -> None:
-    if search is not None and search.running:
-        st.fragment(_watch, run_every=TICK_SECONDS)(dataset, key)
+    if search is not None and search.active:
+        st.fragment(_watch, run_every=TICK_SECONDS)(search.path, key)
         return
-    if search is not None and search.error is not None:
-        show_error(search.error, "Shared ground could not be looked for")
-    if st.button(
-        "Look for shared ground", key=f"{key}_look", icon=":material/join_inner:"
-    ):
-        start_search(dataset)
-        st.rerun()
-    stopped = "Stopped; nothing was kept. " if search and not search.error else ""
+    if search is not None and search.state in ("failed", "crashed"):
+        st.error(
+            md_escape(search.message),
+            title="Shared ground could not be looked for",
+            icon=":material/error:",
+        )
+    with errors_shown("The search was not started"):
+        if st.button(
+            "Look for shared ground", key=f"{key}_look", icon=":material/join_inner:"
+        ):
+            start_search(dataset)
+            st.rerun()
+    stopped = f"{search.message} " if search and search.state == "stopped" else ""
     st.caption(
-        f"{stopped}Compares all {len(dataset.pairs):,} patches by their pixels: "
-        f"{search_time(dataset)} on two cores. It is done once; the result is kept."
+        f"{md_escape(stopped)}Compares all {len(dataset.pairs):,} patches by their "
+        f"pixels: {search_time(dataset)} on two cores. It is done once; the result is "
+        "kept."
     )
 
 
-def _watch(dataset: Dataset, key: str) -> None:
+def _watch(path: Path, key: str) -> None:
     """Show how far a search is; the body of the fragment."""
-    search = search_of(dataset)
-    if search is None or not search.running:
-        st.rerun(scope="app")
-    text = f"Looking for shared ground: {search.share:.0%}"
-    if search.waiting:
-        text = "Another data set is being searched; this one is next"
-    elif search.stopping.is_set():
+    search = read_again(read_search, path)
+    text = f"Looking for shared ground: {search.place_text}"
+    if search.state == "waiting":
+        text = "Another data set is being searched; this one begins after it"
+    elif search.state == "stopping":
         text = "Stopping …"
-    st.progress(min(search.share, 1.0), text)
+    st.progress(search.status.share, text)
     st.button(
         "Stop",
         key=f"{key}_look_stop",
         icon=":material/stop:",
-        disabled=search.stopping.is_set(),
-        on_click=search.stopping.set,
+        disabled=search.state == "stopping",
+        on_click=_stop,
+        args=(path,),
     )
-    st.caption("It goes on when this page is left, and in all other tabs.")
+    st.caption("It goes on when this page is left or closed.")
+
+
+def _stop(path: Path) -> None:
+    with suppress(RunError):  # it has just ended
+        launcher.stop(path)
 
 
 def _show_nothing_found(dataset: Dataset, overlaps: Overlaps) -> None:

@@ -2,7 +2,8 @@
 
 Five ways lead to one: the embedded sample, a folder on this machine, an uploaded zip, a
 labelled scene and a Kaggle data set by its name. The choice is shared by the pages and
-survives leaving them. Use it outside of forms: it holds one itself.
+survives leaving them. The address holds it, so that a reload and a shared link keep it:
+`data` is the source, `at` the folder or the id of the upload. Use it outside of forms.
 """
 
 from collections.abc import Callable
@@ -15,14 +16,17 @@ from terrainlib.data.dataset import Dataset
 from terrainlib.data.fetch import (
     KAGGLE_DATASET,
     download_kaggle,
+    kept_upload,
     mark_used,
     unpack_upload,
+    upload_id,
 )
 from terrainlib.data.layouts.find import UnknownNamesError
 from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.errors import DatasetError, TerrainError
 from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.ui import cached, state
+from terrainlib.ui.browse import browse
 from terrainlib.ui.datasets.labelled import make_of_scene
 from terrainlib.ui.datasets.names import show_chosen_names, show_names
 from terrainlib.ui.errors import errors_shown, show_error
@@ -57,8 +61,10 @@ def pick_dataset(key: str) -> Dataset | None:
         used; the page has then said so in one sentence.
     """
     with st.container(border=True, height="stretch"):
+        _follow_address(key)
         source = _pick_source(key)
         folder = _INPUTS[source](key)
+        _write_address(source, folder)
         dataset = None if folder is None else _open(folder, key)
         st.session_state[state.DATASET_FOLDER] = (
             str(dataset.folder) if dataset else None
@@ -91,14 +97,41 @@ def sizes(dataset: Dataset) -> str:
     return f"{texts[0]} px" if len(texts) == 1 else f"{texts[0]} to {texts[-1]} px"
 
 
+def _follow_address(key: str) -> None:
+    """Turn to the data set that a link or a reload asks for."""
+    source, place = state.asked_by_address("data", "at") or ("", "")
+    if source not in SOURCES:
+        return
+    folder: str | None = place or None
+    if source == "zip":
+        upload = kept_upload(place)
+        folder = str(upload) if upload else None
+        if place and upload is None:
+            st.warning("This upload is not kept any more. Upload it again.")
+    _remember(source, folder)
+    st.session_state[SOURCE] = st.session_state[f"{key}_source"] = source
+    if source == "folder":
+        st.session_state[f"{key}_folder"] = place
+
+
+def _write_address(source: str, folder: str | None) -> None:
+    place = folder or ""
+    if source == "zip" and folder:
+        place = upload_id(Path(folder))
+    if source == "sample":
+        source = place = ""
+    state.write_address(data=source, at=place)
+
+
 def _pick_source(key: str) -> str:
     widget = f"{key}_source"
     remembered = st.session_state.get(SOURCE)
+    first = remembered if remembered in SOURCES else "sample"
+    st.session_state.setdefault(widget, first)
     chosen = st.segmented_control(
         "Data set",
         list(SOURCES),
         format_func=SOURCES.__getitem__,
-        default=remembered if remembered in SOURCES else "sample",
         required=True,
         key=widget,
     )
@@ -113,19 +146,27 @@ def _sample(key: str) -> str | None:
 
 
 def _folder(key: str) -> str | None:
-    typed = _ask(
-        f"{key}_folder",
-        "Folder on this machine",
-        "Open",
-        value=_remembered("folder") or "",
-        placeholder="/home/me/terrain",
-        help_text=LAYOUT_HELP,
-    )
+    widget = f"{key}_folder"
+
+    def take(path: str) -> None:
+        _remember("folder", path)
+        st.session_state[widget] = path
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        typed = _ask(
+            widget,
+            "Folder on this machine",
+            "Open",
+            value=_remembered("folder") or "",
+            placeholder="/home/me/terrain",
+            help_text=LAYOUT_HELP,
+        )
+        browse(widget, take, suffixes=(), take="Open this folder")
     if typed is not None:
         _remember("folder", typed.strip().strip("\"'") or None)
     folder = _remembered("folder")
     if folder is None:
-        st.caption(f"Type or paste the path of a folder. {LAYOUT_HELP}")
+        st.caption(f"Browse for a folder, or type its path. {LAYOUT_HELP}")
     return folder
 
 
@@ -140,9 +181,9 @@ def _zip(key: str) -> str | None:
     known = st.session_state.get(UPLOAD) if there else None
     if upload is not None and upload.file_id != known:
         _remember("zip", None)
-        run = RUN_SLOT.active()
+        runs = filter(None, [RUN_SLOT.active(), *RUN_SLOT.waiting()])
         with errors_shown("This zip file cannot be opened"), st.spinner("Unpacking…"):
-            trained = [Path(run.config.data)] if run else []
+            trained = [Path(run.config.data) for run in runs]
             unpacked = unpack_upload(upload.getvalue(), upload.name, trained)
             _remember("zip", str(unpacked))
             st.session_state[UPLOAD] = upload.file_id
@@ -182,19 +223,23 @@ def _ask(
     key: str, label: str, action: str, *, value: str, placeholder: str, help_text: str
 ) -> str | None:
     """Show a line of text with its button; return the text when it was sent."""
+    st.session_state.setdefault(key, value)
     with (
         st.form(f"{key}_form", border=False),
         st.container(horizontal=True, vertical_alignment="bottom"),
     ):
-        text = st.text_input(
-            label, value, placeholder=placeholder, help=help_text, key=key
-        )
+        text = st.text_input(label, placeholder=placeholder, help=help_text, key=key)
         sent = st.form_submit_button(action, key=f"{key}_send", type="primary")
     return text if sent else None
 
 
-def _open(folder: str, key: str) -> Dataset | None:
-    """Scan a folder behind a progress bar, or say why it is no data set."""
+def scanned(folder: str) -> Dataset:
+    """Return a data set, scanned behind a progress bar where it was not before.
+
+    Raises:
+        InputError: If it is outside of the allowed folders.
+        DatasetError: If the folder is no usable data set.
+    """
     bar = st.empty()
 
     def show(done: int, total: int) -> None:
@@ -204,8 +249,15 @@ def _open(folder: str, key: str) -> Dataset | None:
 
     try:
         return cached.dataset(folder, progress=show)
-    except UnknownNamesError as error:
+    finally:
         bar.empty()
+
+
+def _open(folder: str, key: str) -> Dataset | None:
+    """Scan a folder, or say why it is no data set."""
+    try:
+        return scanned(folder)
+    except UnknownNamesError as error:
         known = DatasetError(error.reason, file=error.file)
         show_error(known, "The names in this folder fit no rule")
         show_names(allowed_path(folder), error.groups, error.patterns, key)
@@ -213,8 +265,6 @@ def _open(folder: str, key: str) -> Dataset | None:
     except TerrainError as error:
         show_error(error, "This data set cannot be opened")
         return None
-    finally:
-        bar.empty()
 
 
 def _remembered(source: str) -> str | None:

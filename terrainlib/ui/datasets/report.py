@@ -7,7 +7,7 @@ import streamlit as st
 from terrainlib.data.dataset import Dataset
 from terrainlib.ui.charts import show_class_bars
 from terrainlib.ui.datasets.picker import sizes
-from terrainlib.ui.page import offer_file
+from terrainlib.ui.page import offer_file, show_table
 from terrainlib.ui.text import plural, safe_csv
 
 RARE_SHARE = 0.01
@@ -37,7 +37,7 @@ def show_problems(dataset: Dataset) -> None:
     """List the files that are not used, with their reasons; nothing without any."""
     if not dataset.problems:
         return
-    st.subheader("Problems", anchor=False)
+    st.header("Problems", anchor=False)
     st.markdown(
         f"{plural(len(dataset.problems), 'file')} cannot be used as they are; the rest "
         "of the data set is. Mend or remove them and open the data set again."
@@ -46,10 +46,9 @@ def show_problems(dataset: Dataset) -> None:
         "remove it and open the data set again."
     )
     frame = _problems_frame(dataset)
-    st.dataframe(
+    show_table(
         frame,
-        hide_index=True,
-        column_config={
+        {
             "file": st.column_config.TextColumn("File", width="medium"),
             "problem": st.column_config.TextColumn("What is wrong", width="large"),
         },
@@ -66,10 +65,9 @@ def show_notes(dataset: Dataset) -> None:
     about = plural(len({item.file for item in notes}), "file")
     with st.expander(f"Notes on {about} that are used", icon=":material/info:"):
         rows = [(item.file, item.note) for item in notes]
-        st.dataframe(
+        show_table(
             pd.DataFrame(rows, columns=["file", "note"]),
-            hide_index=True,
-            column_config={
+            {
                 "file": st.column_config.TextColumn("File", width="medium"),
                 "note": st.column_config.TextColumn("Note", width="large"),
             },
@@ -79,7 +77,7 @@ def show_notes(dataset: Dataset) -> None:
 
 def show_classes(dataset: Dataset) -> None:
     """Show the share of each class as a chart, and in how many pairs it occurs."""
-    st.subheader("Class shares", anchor=False)
+    st.header("Class shares", anchor=False)
     chart, table = st.columns([3, 2], gap="large")
     with chart:
         show_class_bars(
@@ -90,10 +88,9 @@ def show_classes(dataset: Dataset) -> None:
         )
     with table:
         frame = _classes_frame(dataset)
-        st.dataframe(
+        show_table(
             frame.assign(share=frame["share"] * 100),
-            hide_index=True,
-            column_config={
+            {
                 "class": st.column_config.TextColumn("Class"),
                 "share": st.column_config.NumberColumn("Pixels", format="%.1f %%"),
                 "pairs": st.column_config.NumberColumn("In pairs", format="localized"),

@@ -28,8 +28,8 @@ FREE_HELP: Final = (
 )
 MAY_LEAK_HELP: Final = (
     "Training and held-out patches were drawn at random, and nobody looked whether "
-    "they share ground. Where they do, the network has seen parts of what it is asked, "
-    "and its scores are too good."
+    "they share ground. Where they do, the network has seen parts of the answers, and "
+    "its scores are too good."
 )
 LEAK_HELP: Final = (
     "Training and held-out patches were drawn at random, and so many of those held out "
@@ -70,6 +70,9 @@ def leak_note(leak: str) -> Note:
     Args:
         leak: What the split knows of shared ground, as in `Split.leak`.
     """
+    if leak.startswith(_FREE):
+        known = leak.partition(": ")[2]
+        return Note(_FREE, f"{known[:1].upper()}{known[1:]}. {FREE_HELP}", warns=False)
     if is_free(leak):
         return Note(leak, FREE_HELP, warns=False)
     return Note(leak, MAY_LEAK_HELP if leak == RANDOM_LEAK else LEAK_HELP)
@@ -260,19 +263,19 @@ SEEN_HELP: Final = (
     "remembers, not how well it does on new ground."
 )
 NOT_TRAINED_HERE: Final = (
-    "This model was not trained on this data set, as far as its file says: all pairs "
-    "are judged."
+    "As far as its file says, this model never saw this data set: it is scored on all "
+    "pairs."
 )
 TRAINED_HERE: Final = (
-    "This model was trained on this data set, and no pair was held out: all pairs are "
-    "judged."
+    "This model was trained on this data set, and no pair was held out: the scores of "
+    "all pairs say how well it remembers."
 )
 HELD_OUT_BEFORE: Final = "Held out at first"  # and trained on in the end
 _SPLIT_PARTS: Final = ("validation", "train")
 
 
 def parts_of(record: ModelRecord | None, dataset: Dataset) -> dict[str, int]:
-    """Return the parts that a model can be judged on, with their numbers of pairs.
+    """Return the parts that a model can be scored on, with their numbers of pairs.
 
     The held-out part comes first. It is offered only where the data set is the one that
     the model was trained with: every id of its split, and no other.
@@ -324,10 +327,12 @@ def pick_part(record: ModelRecord | None, dataset: Dataset, key: str) -> str:
     if record is not None and record.final is not None:
         labels["validation"] = HELD_OUT_BEFORE
     chosen = pick_one(
-        "Pairs to judge it on",
+        "Pairs to score it on",
         {part: f"{labels[part]} ({count:,})" for part, count in parts.items()},
         f"{key}_part_{'_'.join(parts)}",
-        help="Held out: pairs that the model did not train on, the honest test.",
+        help="Held out: pairs that the model never trained on. Only they show how it "
+        "does on new images.",
+        query="pairs",
     )
     if "validation" not in parts:
         st.caption(TRAINED_HERE if learnt_from(record, dataset) else NOT_TRAINED_HERE)

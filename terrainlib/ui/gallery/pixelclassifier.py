@@ -12,6 +12,7 @@ import streamlit as st
 
 from terrainlib.data.dataset import Dataset
 from terrainlib.mask.scores.evaluation import Evaluation, evaluate
+from terrainlib.metrics import Difference, miou_difference
 from terrainlib.model.card import class_scores, overall_scores
 from terrainlib.model.record import ModelRecord
 from terrainlib.ui.datasets.splits import parts_of
@@ -33,6 +34,10 @@ NO_TRAINING_PAIRS: Final = (
     "It cannot be compared here: the pairs that this model was trained on are not "
     "those of this data set."
 )
+INTERVAL: Final = (
+    "In brackets: the 95 % interval, from drawing the images anew many times, the same "
+    "ones for both."
+)
 _MAX_JUDGED: Final = 8
 
 
@@ -44,8 +49,11 @@ def show_pixel_classifier(wanted: Wanted, evaluation: Evaluation, key: str) -> N
     with st.container(border=True):
         st.markdown("**Against the pixel classifier**")
         scores = stored_scores(record, wanted.part)
-        if scores is None:
-            scores = _on_demand(wanted, record, key)
+        known = scores is not None
+        fitted_now = _on_demand(wanted, record, key, known=known)
+        if fitted_now is not None:
+            scores = fitted_now.to_json(confidence=True)
+            _show_difference(wanted.key, evaluation, fitted_now)
         if scores is not None:
             own = evaluation.to_json(confidence=True)
             classes = class_scores(own, scores)
@@ -82,16 +90,42 @@ def training_ids(record: ModelRecord, dataset: Dataset) -> tuple[str, ...]:
     return tuple(name for name in dataset.ids if name in known)
 
 
-def _on_demand(wanted: Wanted, record: ModelRecord, key: str) -> dict[str, Any] | None:
+@st.cache_data(max_entries=_MAX_JUDGED, show_spinner=False)
+def _difference(key: str, _one: Evaluation, _other: Evaluation) -> Difference | None:
+    del key  # names model, data and part
+    both = [name for name in _one.ids if name in set(_other.ids)]
+    places = ([one.ids.index(name) for name in both] for one in (_one, _other))
+    return miou_difference(
+        *(e.confusions[at] for e, at in zip((_one, _other), places, strict=True))
+    )
+
+
+def _show_difference(key: str, one: Evaluation, other: Evaluation) -> None:
+    found = _difference(key, one, other)
+    if found is not None:
+        st.markdown(f"In mIoU: **{found}**.", help=INTERVAL)
+
+
+def _on_demand(
+    wanted: Wanted, record: ModelRecord, key: str, *, known: bool
+) -> Evaluation | None:
+    """Return the classifier's scores of each image, once somebody asked for them."""
     dataset = wanted.dataset
     ids = training_ids(record, dataset)
     if not ids:
-        st.caption(NO_TRAINING_PAIRS)
+        if not known:
+            st.caption(NO_TRAINING_PAIRS)
         return None
     if wanted.key not in st.session_state.get(ASKED, []):
+        fits = (
+            f"fitted in memory on the {len(ids):,} pairs that the model was trained on"
+        )
         st.caption(
-            f"It was not scored on these pairs yet. It is fitted in memory on the "
-            f"{len(ids):,} pairs that the model was trained on: a minute at most."
+            f"Is the difference more than chance? To tell, it is {fits}: a minute at "
+            "most."
+            if known
+            else f"It was not scored on these pairs yet. It is {fits}: a minute at "
+            "most."
         )
         st.button(
             "Fit and compare",
@@ -123,8 +157,8 @@ def _judged(
     _dataset: Dataset,
     _split: dict[str, Any] | None,
     _part: str,
-) -> dict[str, Any]:
+) -> Evaluation:
     """Return the scores of a fitted classifier on the pairs of a model's split."""
     del key  # names model, data and part
     model = replace(_model, record=replace(_model.record, split=_split))
-    return evaluate(model, _dataset, split=_part).to_json(confidence=True)
+    return evaluate(model, _dataset, split=_part)

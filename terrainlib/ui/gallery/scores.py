@@ -9,15 +9,19 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from terrainlib.data.palette import Classes
 from terrainlib.mask.scores.evaluation import Evaluation
 from terrainlib.mask.scores.figures import reliability_png
+from terrainlib.mask.scores.gallery import Gallery
 from terrainlib.mask.scores.reliability import Reliability
 from terrainlib.metrics import OVERALL, Scores
+from terrainlib.ui import state
 from terrainlib.ui.charts import show_class_bars, show_confusion
-from terrainlib.ui.datasets.splits import Note, is_free, show_note
+from terrainlib.ui.datasets.splits import Note, caution, has_seen, is_free, show_note
+from terrainlib.ui.gallery.images import show_mistakes
+from terrainlib.ui.gallery.pixelclassifier import show_pixel_classifier
+from terrainlib.ui.gallery.predictions import Wanted
 from terrainlib.ui.page import offer_file, spread
-from terrainlib.ui.text import safe_csv
+from terrainlib.ui.text import plural, safe_csv
 
 MEANING: Final = (
     "Of the pixels that the model is 70% sure of, 70 in 100 should be right: a bar "
@@ -26,6 +30,7 @@ MEANING: Final = (
 NO_CONFIDENCE: Final = (
     "This model gives colours and no probabilities: there is no confidence to check."
 )
+MISTAKE: Final = "mistake"  # in the address: `Forest taken for Grassland`
 _HEIGHT_PX: Final = 260
 _LINE_GREY: Final = "#8a938c"
 
@@ -102,32 +107,71 @@ def _in_words(reliability: Reliability, frame: pd.DataFrame) -> str:
     return f"Reliability diagram, calibration error {error:.1%}: {listed}"
 
 
-def show_score_report(
-    evaluation: Evaluation, classes: Classes, caution: tuple[str, str]
-) -> None:
-    """Show the scores over all images, of each class, and the tables behind them.
-
-    Beside them stands a caution, as `ui.datasets.splits` gives it.
-    """
-    scores = evaluation.scores
-    names = evaluation.class_names
+def show_summary(gallery: Gallery, wanted: Wanted) -> None:
+    """Say in one line how good the model is, and what that is worth."""
+    record, part = wanted.entry.record, wanted.part
+    seen = has_seen(record, wanted.dataset, part)
+    text, meaning = caution(part, wanted.entry.leak, seen=seen)
+    scores = gallery.evaluation.scores
+    numbers = [f"{k.label} {percent(scores.overall[k.key])}" for k in OVERALL[:3]]
+    numbers.append(plural(len(gallery.ids), "image"))
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("Scores", anchor=False, width="content")
-        if caution[0]:
-            show_note(Note(*caution, warns=not is_free(caution[0])))
-    _show_numbers(evaluation, scores)
+        st.markdown("  ·  ".join(numbers), width="content")
+        show_note_of(text, meaning)
+
+
+def show_note_of(text: str, meaning: str) -> None:
+    """Show what scores are worth, as `caution` says it; nothing for an empty text."""
+    if text:
+        show_note(Note(text, meaning, warns=not is_free(text)))
+
+
+def show_scores(gallery: Gallery, wanted: Wanted, key: str) -> None:
+    """Show the scores over all images, of each class, and the tables behind them."""
+    evaluation = gallery.evaluation
+    _show_numbers(evaluation, evaluation.scores)
+    _show_classes(gallery, wanted, key)
+    show_pixel_classifier(wanted, evaluation, key)
+    _show_reliability(evaluation.reliability)
+    _show_tables(evaluation, evaluation.scores)
+
+
+@st.fragment
+def _show_classes(gallery: Gallery, wanted: Wanted, key: str) -> None:
+    """Show the score of each class, and what it was taken for: press to see where."""
+    evaluation = gallery.evaluation
+    ious, names = evaluation.scores.classes["iou"], evaluation.class_names
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**IoU of each class**")
-        values = dict(zip(names, map(float, scores.classes["iou"]), strict=True))
-        show_class_bars(values, classes, what="IoU", longest=1.0)
-        if np.isnan(scores.classes["iou"]).any():
+        values = dict(zip(names, map(float, ious), strict=True))
+        show_class_bars(values, gallery.classes, what="IoU", longest=1.0)
+        if np.isnan(ious).any():
             st.caption("A dash: neither in the true nor in the predicted masks.")
     with right:
         st.markdown("**What the pixels of each class were taken for, in per cent**")
-        show_confusion(evaluation.confusion, names)
-    _show_reliability(evaluation.reliability)
-    _show_tables(evaluation, scores)
+        pressed = show_confusion(evaluation.confusion, names, key=f"{key}_confusion")
+        st.caption("Press a field to see the places.")
+    chosen = chosen_mistake(names, pressed)
+    if chosen is not None:
+        show_mistakes(gallery, wanted, *chosen, key)
+
+
+def chosen_mistake(
+    names: Sequence[str], pressed: tuple[str, str] | None
+) -> tuple[int, int] | None:
+    """Return true and predicted class of a mistake, by their indices.
+
+    What was pressed goes into the address; else the address says it.
+    """
+    known = {
+        f"{truth} taken for {other}": (i, j)
+        for i, truth in enumerate(names)
+        for j, other in enumerate(names)
+    }
+    if pressed is not None and " taken for ".join(pressed) in known:
+        state.put_in_link(MISTAKE, " taken for ".join(pressed))
+    return known.get(st.query_params.get(MISTAKE, ""))
 
 
 def _show_numbers(evaluation: Evaluation, scores: Scores) -> None:

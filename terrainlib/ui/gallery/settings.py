@@ -45,19 +45,17 @@ _DASHES: Final = ([1, 0], [6, 2], [2, 2], [8, 3, 2, 3])  # apart without their c
 
 def show_settings(gallery: Gallery, wanted: Wanted, key: str) -> None:
     """Show what settings score, or offer to find out."""
-    with st.container(border=True):
-        st.markdown(f"**{TITLE}**")
-        with errors_shown("The settings cannot be scored"):
-            scores = _stored(f"{wanted.key}|{gallery.ids}", gallery, wanted)
-            if scores is not None:
-                st.fragment(_show)(scores, key)
-                return
-            box = st.empty()
+    with errors_shown("The settings cannot be scored"):
+        scores = _stored(f"{wanted.key}|{gallery.ids}", gallery, wanted)
+        if scores is not None:
+            st.fragment(_show)(scores, key)
+            return
+        box = st.empty()
+        with box.container():
+            clicked = _ask(len(gallery.ids), key)
+        if clicked:
             with box.container():
-                clicked = _ask(len(gallery.ids), key)
-            if clicked:
-                with box.container():
-                    _compute(gallery, wanted, key)
+                _compute(gallery, wanted, key)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -142,7 +140,7 @@ def settings_chart(scores: SettingScores, score: Score, kind: Kind) -> Any:
     )
     plain = pd.DataFrame({"value": [scores.plain(score)]}).dropna()
     rule = alt.Chart(plain).mark_rule(
-        color=_LINE_GREY, strokeDash=[3, 4], strokeWidth=1.6
+        aria=False, color=_LINE_GREY, strokeDash=[3, 4], strokeWidth=1.6
     )
     ring = base.transform_filter("datum.best").mark_point(
         size=190, strokeWidth=2.4, color=text_color(), filled=False

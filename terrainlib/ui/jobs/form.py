@@ -16,6 +16,7 @@ from terrainlib.runs.slot import JOB_SLOT
 from terrainlib.ui import state
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.jobs.result import estimate_text, progress_text
+from terrainlib.ui.jobs.trial import show_trial
 from terrainlib.ui.jobs.view import start_job
 from terrainlib.ui.paths import results_folder
 from terrainlib.ui.studio.downloads import pick_pack_target, pick_smallest_area
@@ -24,7 +25,7 @@ from terrainlib.ui.studio.overview import ImageOverview, picture_bytes, show_ima
 from terrainlib.ui.studio.result import pick_cleaning
 from terrainlib.ui.studio.uploads import path_of
 from terrainlib.ui.text import file_size, md_escape
-from terrainlib.ui.workers import JOB_PAGE, follow
+from terrainlib.ui.workers import JOB_PAGE, WHEN_FREE, follow
 
 _SCALE_HELP: Final = (
     "How many pixels the network sees for one pixel of the image. Smaller is faster "
@@ -149,6 +150,7 @@ def show_new_job(chosen: Chosen, entry: ModelEntry) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         _show_input(chosen)
+        ahead = st.container()
     with right, st.container(border=True):
         if entry.kind == "pixel classifier":
             st.info(
@@ -158,7 +160,13 @@ def show_new_job(chosen: Chosen, entry: ModelEntry) -> None:
                 icon=":material/bolt:",
             )
             return
-        _ask_and_start(chosen, entry)
+        scale = _ask_and_start(chosen, entry)
+    with ahead:
+        show_trial(chosen, entry, scale, _use_scale)
+
+
+def _use_scale(scale: float) -> None:
+    st.session_state[_key("scale")] = scale
 
 
 def show_active_strip() -> None:
@@ -196,7 +204,8 @@ def _show_input(chosen: Chosen) -> None:
             st.markdown("\n".join(listed))
 
 
-def _ask_and_start(chosen: Chosen, entry: ModelEntry) -> None:
+def _ask_and_start(chosen: Chosen, entry: ModelEntry) -> float | None:
+    """Ask what is made and start it on a click; return the scale asked for."""
     wanted = _ask_wanted(chosen, entry.record.scale if entry.record else None)
     folder = _ask_folder()
     config: JobConfig | None = None
@@ -216,17 +225,18 @@ def _ask_and_start(chosen: Chosen, entry: ModelEntry) -> None:
     active = JOB_SLOT.active()
     busy = active is not None
     started = st.button(
-        "Start the prediction",
+        f"Start {WHEN_FREE}" if busy else "Start the prediction",
         key="studio_job_start",
         type="primary",
-        icon=":material/play_arrow:",
-        disabled=busy or config is None,
+        icon=":material/schedule:" if busy else ":material/play_arrow:",
+        disabled=config is None,
         help="Another prediction has the machine." if busy else None,
     )
     # Not in a callback: it would be given the form as it was before the last change.
     if started and config is not None:
-        start_job(config)
+        start_job(config, wait=busy)
         st.rerun()
+    return wanted.scale
 
 
 def _show_estimate(config: JobConfig) -> None:

@@ -145,7 +145,7 @@ def _show_files(paths: tuple[Path, ...]) -> None:
         st.info("The files are not in their folder any more.")
         return
     st.markdown("**Files**")
-    st.code(str(there[0].parent), language=None)
+    st.code(str(there[0].parent), language=None, wrap_lines=True)
     listed = (
         f"- {md_escape(path.name)} :gray[{file_size(path.stat().st_size)}]"
         for path in there

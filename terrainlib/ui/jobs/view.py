@@ -19,7 +19,7 @@ from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.runs.status import JOB
 from terrainlib.ui.errors import explained, show_failures
 from terrainlib.ui.jobs.result import progress_text, show_made, show_source, show_table
-from terrainlib.ui.models.picker import QUERY_NAME
+from terrainlib.ui.models.picker import QUERY_NAME, model_labels
 from terrainlib.ui.page import empty_state, noticed, offer_file, show_legend, spread
 from terrainlib.ui.text import date_text, file_size, md_escape, parse_time, plural
 from terrainlib.ui.workers import (
@@ -61,10 +61,10 @@ def watched_name() -> str | None:
     return name or None
 
 
-def start_job(config: JobConfig) -> None:
-    """Start a prediction and show it when the page is drawn next."""
+def start_job(config: JobConfig, *, wait: bool) -> None:
+    """Start a prediction, or let it wait, and show it when the page is drawn next."""
     with noticed("The prediction was not started"):
-        follow(JOB_PAGE, launcher.start_job(config).name)
+        follow(JOB_PAGE, launcher.start_job(config, wait=wait).name)
 
 
 def show_watched(name: str) -> None:
@@ -115,8 +115,10 @@ def _facts(job: Job) -> list[str]:
         "pack": wanted.pack is not None,
     }
     masks = ", ".join(["class mask", *(name for name in made if made[name])])
-    entry = _entry(job)
-    title = Path(job.config.model).stem if entry is None else entry.title
+    models, entry = list_models(), _entry(job)
+    title = Path(job.config.model).stem
+    if entry is not None:
+        title = model_labels(models, st.context.timezone).get(entry.id, title)
     return [f"model: {title}", masks]
 
 
@@ -160,14 +162,14 @@ def _show_results(job: Job) -> None:
     st.caption("Choose a row to see its mask.")
     chosen = show_table(job, choose=True)
     st.markdown("**Folder of the results**")
-    st.code(str(job.folder), language=None)
+    st.code(str(job.folder), language=None, wrap_lines=True)
     if chosen is not None:
         _show_chosen(job, chosen, classes)
 
 
 def _show_chosen(job: Job, name: str, classes: Classes) -> None:
     """Show one image of a batch: its result, or why there is none."""
-    st.subheader(md_escape(name), anchor=False)
+    st.header(md_escape(name), anchor=False)
     if name in job.failures:
         st.error(md_escape(job.failures[name]), icon=":material/error:")
     for made in job.made:

@@ -1,47 +1,24 @@
-"""The models on disk, one card each: what it is, how good it is, what one can do."""
+"""The card of a model: what it is and how good it is."""
 
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import streamlit as st
 
-from terrainlib import files
-from terrainlib.data.palette import (
-    KAGGLE_CLASSES,
-    MAX_NAME_CHARACTERS,
-    Classes,
-    TerrainClass,
-    value_text,
-)
-from terrainlib.errors import ModelFileError
+from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.metrics import OVERALL
 from terrainlib.model.card import ModelCard, Score, Section, card_markdown, model_card
-from terrainlib.model.modelfile import install_model, load_model
-from terrainlib.model.reading.writer import (
-    HDF5_FILE,
-    KERAS_FILE,
-    rename_classes,
-    save_model,
-)
 from terrainlib.model.record import ModelRecord
-from terrainlib.runs.models import ModelEntry, find_model, set_default
+from terrainlib.runs.models import ModelEntry
 from terrainlib.ui.datasets.splits import leak_note, show_note
+from terrainlib.ui.models.actions import show_buttons, show_class_form, show_delete
 from terrainlib.ui.models.comparison import (
     WHAT_IT_IS,
     class_table,
     score_table,
     show_class_chart,
 )
-from terrainlib.ui.page import (
-    ask,
-    leave_notice,
-    links_to_model,
-    noticed,
-    offer_file,
-    swatch,
-)
+from terrainlib.ui.page import offer_file, swatch
 from terrainlib.ui.text import date_text, file_size, md_escape, slug
 
 _RIGHT: Final = ("Split", "Training")
@@ -52,7 +29,7 @@ def show_card(
     record: ModelRecord, colors: Mapping[str, tuple[int, int, int]], key: str
 ) -> None:
     """Show what a model is, learnt, scores, and is not good for."""
-    with st.expander("Model card", icon=":material/badge:"):
+    with st.expander("Everything about this model", icon=":material/badge:"):
         card = model_card(record)
         _show_scores(card, colors)
         if card.limits:
@@ -113,180 +90,30 @@ def _listed(sentences: tuple[str, ...]) -> str:
     return "\n".join(f"- {md_escape(sentence)}" for sentence in sentences)
 
 
-def _make_default(model_id: str) -> None:
-    """Let the pages begin with this model."""
-    with noticed("The default was not changed"):
-        set_default(model_id)
-        title = md_escape(find_model(model_id).title)
-        leave_notice(f"The app now begins with {title}.")
-
-
-def add_model(data: bytes, name: str) -> None:
-    """Check an uploaded file and put it among the models; change nothing if refused."""
-    with noticed("This file was not added"):
-        path = install_model(data, name)
-        leave_notice(f"{md_escape(path.stem)} was added.")
-
-
-def delete_model(model_id: str) -> None:
-    """Delete a model's files; never an embedded one."""
-    with noticed("The model was not deleted"):
-        entry = find_model(model_id)
-        if entry.kind == "embedded":
-            raise ModelFileError("An embedded model is part of the app and stays.")
-        doomed = [entry.path]
-        if entry.kind == "run":
-            doomed.append(entry.path.with_name(HDF5_FILE))
-        for path in doomed:
-            _unlink(path)
-        leave_notice(f"{md_escape(entry.title)} was deleted.")
-
-
-def keras_bytes(entry: ModelEntry) -> bytes:
-    """Return the model as a `.keras` file: the one on disk, or made on demand.
-
-    Raises:
-        ModelFileError: If the file cannot be read any more.
-    """
-    if entry.path.suffix == ".keras":
-        return _read(entry.path)
-    return _converted(entry, KERAS_FILE)
-
-
-def hdf5_bytes(entry: ModelEntry) -> bytes:
-    """Return the model as `TerrainMaskGenerator.h5`: from disk, or made on demand.
-
-    Raises:
-        ModelFileError: If the file cannot be read any more.
-    """
-    if entry.path.suffix != ".keras":
-        return _read(entry.path)
-    beside = entry.path.with_name(HDF5_FILE)
-    if entry.kind == "run" and beside.is_file():
-        return _read(beside)
-    return _converted(entry, HDF5_FILE)
-
-
-def ask_delete(entry: ModelEntry) -> None:
-    """Ask before a model is deleted."""
-    stays = " The curves of its training stay." if entry.kind == "run" else ""
-    model_id = entry.id
-    ask(
-        "Delete this model?",
-        f"**{md_escape(entry.title)}** is deleted from the disk.{stays} This cannot "
-        "be undone.",
-        "Delete",
-        lambda: delete_model(model_id),
-        key="models_question",
-    )
-
-
-def save_classes(model_id: str, classes: Classes) -> None:
-    """Give the classes of a model other names and colours, in all files it has."""
-    with noticed("The classes were not saved"):
-        entry = find_model(model_id)
-        if entry.kind == "embedded":
-            raise ModelFileError("An embedded model is part of the app and stays.")
-        beside = entry.path.with_name(HDF5_FILE)
-        more = [beside] if entry.kind == "run" and beside.is_file() else []
-        for path in (entry.path, *more):
-            rename_classes(path, classes)
-        leave_notice(f"The classes of {md_escape(entry.title)} were saved.")
-
-
-def ask_classes(entry: ModelEntry, record: ModelRecord) -> None:
-    """Open the form with names and colours of a model's classes."""
-    key = f"models_classes_{entry.id}"
-    fixed = record.config.get("output") == "colors"
-    known = record.terrain_classes()
-
-    def save() -> None:
-        pairs = enumerate(known)
-        save_classes(entry.id, tuple(_sent(item, f"{key}_{n}") for n, item in pairs))
-
-    @st.dialog("Classes of this model")
-    def form() -> None:
-        st.markdown(
-            "What the classes are called and how they are shown; what the model has "
-            "learnt stays as it is. " + (_FIXED if fixed else "")
-        )
-        with st.form(key, border=False):
-            for number, item in enumerate(known):
-                _ask_class(item, f"{key}_{number}", fixed=fixed)
-            sent = st.form_submit_button("Save", type="primary", on_click=save)
-        if sent:
-            st.rerun()
-
-    form()
-
-
-_FIXED: Final = "It predicts their colours, so that these cannot be changed."
-
-
-def _ask_class(item: TerrainClass, key: str, *, fixed: bool) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.color_picker(
-            f"Colour of {item.name}",
-            value_text(item.color),
-            key=f"{key}_color",
-            label_visibility="collapsed",
-            disabled=fixed,
-        )
-        st.text_input(
-            f"Name of {item.name}",
-            item.name,
-            max_chars=MAX_NAME_CHARACTERS,
-            key=f"{key}_name",
-            label_visibility="collapsed",
-        )
-
-
-def _sent(item: TerrainClass, key: str) -> TerrainClass:
-    """Return a class as it stands in the form."""
-    name = str(st.session_state.get(f"{key}_name", item.name)).strip()
-    color = str(st.session_state.get(f"{key}_color", value_text(item.color)))
-    red, green, blue = bytes.fromhex(color.removeprefix("#"))
-    return TerrainClass(name, (red, green, blue))
-
-
-def _converted(entry: ModelEntry, name: str) -> bytes:
-    """Return a model saved anew in both formats: the file called `name`."""
-    model = load_model(entry.path)
-    with tempfile.TemporaryDirectory() as folder:
-        save_model(model.network, model.record, Path(folder))
-        return (Path(folder) / name).read_bytes()
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelFileError("cannot be read any more.", file=path.name) from error
-
-
-def _unlink(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise files.storage_error(path, error) from error
-
-
 AHEAD_HELP: Final = (
     "Below it: how far that is ahead of the pixel classifier on the same pairs."
 )
 KINDS: Final = {
-    "embedded": ("comes with the app", ":material/landscape:"),
+    "embedded": ("shipped with the app", ":material/landscape:"),
     "run": ("trained here", ":material/model_training:"),
-    "added": ("added from a file", ":material/upload_file:"),
+    "added": ("uploaded", ":material/upload_file:"),
 }
 
 
-def show_model_card(entry: ModelEntry, *, is_default: bool) -> None:
-    """Show one model."""
+def show_model_card(
+    entry: ModelEntry, models: Sequence[ModelEntry], default: str | None
+) -> None:
+    """Show one of the models.
+
+    Args:
+        entry: The model.
+        models: All models.
+        default: Id of the app's default.
+    """
     with st.container(border=True, key=f"models_card_{entry.id}"):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader(md_escape(entry.title), anchor=False, width="content")
-            if is_default:
+        st.header(md_escape(entry.title), anchor=False)
+        with st.container(horizontal=True):
+            if entry.id == default:
                 st.badge("the app's default", icon=":material/star:", color="green")
             words, icon = KINDS[entry.kind]
             st.badge(words, icon=icon, color="gray")
@@ -295,11 +122,36 @@ def show_model_card(entry: ModelEntry, *, is_default: bool) -> None:
             st.error(
                 "This file is damaged and cannot be used.", icon=":material/error:"
             )
-            _show_delete(entry)
+            show_delete(entry)
             return
+        show_buttons(entry, {model.id: model for model in models}, default)
+        show_class_form(entry, entry.record)
         _show_scores_cards(entry)
+        _show_classes(entry, entry.record)
+        _show_origin(entry.record)
+
+
+def show_details(entry: ModelEntry) -> None:
+    """Show the whole card of a model, folded, where its file can be read."""
+    if entry.record is not None:
         show_card(entry.record, _colors(entry), entry.id)
-        _show_buttons(entry, is_default=is_default)
+
+
+_ORIGIN: Final = ("Input", "Works at", "Budget", "Best epoch", "Started from")
+
+
+def _show_origin(record: ModelRecord) -> None:
+    """Show what a model takes, how it was trained and where it started from."""
+    facts = {
+        name: text for part in model_card(record).sections for name, text in part.facts
+    }
+    if record.training and "Started from" not in facts:
+        facts["Started from"] = "nothing, weights at random"
+    _show_section(
+        Section(
+            "Input and training", tuple((n, facts[n]) for n in _ORIGIN if n in facts)
+        )
+    )
 
 
 def _facts(entry: ModelEntry) -> list[str]:
@@ -337,17 +189,22 @@ def _show_scores_cards(entry: ModelEntry) -> None:
                 help=f"{kind.meaning} {AHEAD_HELP}" if lead else kind.meaning,
             )
         st.metric("Held-out images", f"{images:,.0f}" if images is not None else "–")
-    colors = _colors(entry)
-    parts = [
-        swatch(colors.get(name, (128, 128, 128)), name, _share(value))
-        for name, value in entry.class_scores.items()
-    ]
-    st.markdown("IoU of each class:\u2003" + "\u2003 ".join(parts))
     if entry.leak:
         first, _, rest = entry.leak.partition("; ")  # long badges are cut off
         show_note(leak_note(first))
         if rest:
             st.caption(md_escape(f"{rest[:1].upper()}{rest[1:]}."))
+
+
+def _show_classes(entry: ModelEntry, record: ModelRecord) -> None:
+    """Show the classes in their colours, with the IoU of each where it is known."""
+    scores = entry.class_scores
+    parts = [
+        swatch(item.color, item.name, _share(scores[item.name]) if scores else "")
+        for item in record.terrain_classes()
+    ]
+    title = "Classes and their IoU" if scores else "Classes"
+    st.markdown(f"**{title}**\n\n" + "\u2003 ".join(parts))
 
 
 def _ahead(entry: ModelEntry) -> str | None:
@@ -366,89 +223,3 @@ def _colors(entry: ModelEntry) -> dict[str, tuple[int, int, int]]:
 
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
-
-
-def _show_buttons(entry: ModelEntry, *, is_default: bool) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if not is_default:
-            st.button(
-                "Make default",
-                key=f"models_default_{entry.id}",
-                icon=":material/star:",
-                help="The pages begin with it. The word default on the command line "
-                "keeps meaning the embedded model.",
-                on_click=_make_default,
-                args=(entry.id,),
-            )
-        _show_downloads(entry)
-        links_to_model(entry.id, gallery="Gallery", studio="Studio")
-        _show_renaming(entry)
-        _show_delete(entry)
-
-
-def _show_downloads(entry: ModelEntry) -> None:
-    """Offer both files of a model; the second is made on demand."""
-    offer_file(
-        KERAS_FILE,
-        lambda: keras_bytes(entry),
-        f"{slug(entry.title)}.keras",
-        key=f"models_keras_{entry.id}",
-        help="Keras' own format; opens here and in plain Keras.",
-    )
-    offer_file(
-        HDF5_FILE,
-        lambda: hdf5_bytes(entry),
-        HDF5_FILE,
-        key=f"models_h5_{entry.id}",
-        help="HDF5, the original notebook's format. Made when it is asked for.",
-    )
-
-
-def _show_renaming(entry: ModelEntry) -> None:
-    """Show the button that opens the form of the classes; embedded models have none."""
-    record = entry.record
-    if (
-        entry.kind != "embedded"
-        and record is not None
-        and st.button(
-            "Classes",
-            key=f"models_rename_{entry.id}",
-            icon=":material/label:",
-            type="tertiary",
-            help="Rename or recolour the classes of this model.",
-        )
-    ):
-        ask_classes(entry, record)
-
-
-def _show_delete(entry: ModelEntry) -> None:
-    """Show the button that asks before it deletes; embedded models have none."""
-    if entry.kind != "embedded" and st.button(
-        "Delete",
-        key=f"models_delete_{entry.id}",
-        icon=":material/delete:",
-        type="tertiary",
-    ):
-        ask_delete(entry)
-
-
-def show_model_upload() -> None:
-    """Show the box and its button."""
-    with st.container(border=True):
-        st.markdown("**Add a model from a file**")
-        st.caption(
-            "A `.keras` or `.h5` file saved by this app, or the original notebook's "
-            "`TerrainMaskGenerator.h5`. Files are read as data; nothing in them is run."
-        )
-        upload = st.file_uploader(
-            "Model file",
-            key="models_upload",
-            label_visibility="collapsed",
-        )
-        if upload is None:
-            return
-        if st.button(
-            "Add this model", key="models_add", type="primary", icon=":material/add:"
-        ):
-            add_model(upload.getvalue(), upload.name)
-            st.rerun()

@@ -21,7 +21,7 @@ from terrainlib.model.pixelclassifier import fit_pixel_classifier
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui import cached, state
 from terrainlib.ui.errors import errors_shown
-from terrainlib.ui.text import date_text, md_escape, plural
+from terrainlib.ui.text import date_text, md_escape, plural, told_apart
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
@@ -250,22 +250,21 @@ def pick_entry(key: str, *, label: str = "Model") -> ModelEntry | None:
         st.page_link(state.TRAINING_PAGE, label="Train a model")
         st.page_link(state.MODELS_PAGE, label="Add a model")
         return None
-    _follow_link(key, entries)
-    titles = [entry.title for entry in entries.values()]
+    state.follow_link(key, QUERY_NAME, {*entries, PIXEL_CLASSIFIER_ID})
+    labels = model_labels(list(entries.values()), st.context.timezone)
 
     def named(model_id: str) -> str:
         if model_id == PIXEL_CLASSIFIER_ID:
             return PIXEL_CLASSIFIER_TITLE
-        entry = entries[model_id]
-        return model_label(entry, dated=titles.count(entry.title) > 1)
+        return model_line(entries[model_id], labels[model_id])
 
     chosen = st.selectbox(
         label,
         [*entries, PIXEL_CLASSIFIER_ID],
         format_func=named,
         key=key,
-        on_change=_remember_in_link,
-        args=(key,),
+        on_change=state.keep_in_link,
+        args=(key, QUERY_NAME),
         persist_state="session",
     )
     return (
@@ -275,35 +274,24 @@ def pick_entry(key: str, *, label: str = "Model") -> ModelEntry | None:
     )
 
 
-def model_label(entry: ModelEntry, *, dated: bool = False) -> str:
-    """Return one line that tells a model from the others: preset, data, mIoU."""
-    parts = [entry.title]
-    if dated:
-        parts.append(date_text(entry.created, st.context.timezone))
-    parts.append(entry.preset)
+def model_labels(entries: Sequence[ModelEntry], timezone: str | None) -> dict[str, str]:
+    """Return what models are called by their ids; no two of them are called the same.
+
+    Args:
+        entries: All the models that a person chooses from.
+        timezone: Name of the viewer's time zone.
+    """
+    facts = [(e.data, date_text(e.created, timezone), e.id) for e in entries]
+    labels = told_apart([entry.title for entry in entries], facts)
+    return dict(zip([entry.id for entry in entries], labels, strict=True))
+
+
+def model_line(entry: ModelEntry, label: str) -> str:
+    """Return what a box says of a model that is called so: preset, data, mIoU."""
+    parts = [label, entry.preset]
     if entry.data:
         parts.append(f"trained on {entry.data}")
     miou = entry.score("miou")
     if miou is not None:
         parts.append(f"mIoU {miou:.2f}")
     return " · ".join(parts)
-
-
-def _follow_link(key: str, entries: dict[str, ModelEntry]) -> None:
-    """Let a link choose the model once; afterwards the box decides."""
-    seen = f"{key}_link"
-    wanted = st.query_params.get(QUERY_NAME)
-    offered = [*entries, PIXEL_CLASSIFIER_ID]
-    if wanted in offered and st.session_state.get(seen) != wanted:
-        st.session_state[key] = wanted
-        st.session_state[seen] = wanted
-    if key in st.session_state and st.session_state[key] not in offered:
-        del st.session_state[key]
-
-
-def _remember_in_link(key: str) -> None:
-    """Put the choice into the address, so that a reload or a shared link keeps it."""
-    chosen = st.session_state.get(key)
-    if chosen is not None:
-        st.query_params[QUERY_NAME] = chosen
-        st.session_state[f"{key}_link"] = chosen

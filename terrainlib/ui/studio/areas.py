@@ -140,8 +140,10 @@ def _chart(table: AreaTable, classes: Classes) -> alt.LayerChart | alt.FacetChar
     )
     known = base.transform_filter("isValid(datum.low)")
     ends = {"x": alt.X("low:Q"), "x2": alt.X2("high:Q")}
-    halo = known.mark_rule(color=ground_color(), strokeWidth=6).encode(**ends)
-    line = known.mark_rule(color=text_color(), strokeWidth=2).encode(**ends)
+    halo = known.mark_rule(aria=False, color=ground_color(), strokeWidth=6).encode(
+        **ends
+    )
+    line = known.mark_rule(aria=False, color=text_color(), strokeWidth=2).encode(**ends)
     point = known.mark_point(
         filled=True,
         size=70,

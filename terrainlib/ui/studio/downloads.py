@@ -34,6 +34,7 @@ from terrainlib.mask.products.products import (
     offered_files,
 )
 from terrainlib.mask.rasters import png
+from terrainlib.mask.rasters.geotiff import SoftRasterSink
 from terrainlib.mask.rasters.rasterfile import RasterSink
 from terrainlib.mask.sharpen import sharpen
 from terrainlib.mask.tiles.bands import Band, Plane
@@ -152,7 +153,7 @@ class Download:
 
 def show_downloads(made: MadeMask, view: ViewSettings) -> None:
     """Show a button for each file, in three groups; nothing is made before a click."""
-    st.subheader("Downloads", anchor=False)
+    st.header("Downloads", anchor=False)
     pictures, gis, engines = st.columns(3, gap="medium")
     with pictures:
         st.markdown("**Pictures**")
@@ -160,7 +161,7 @@ def show_downloads(made: MadeMask, view: ViewSettings) -> None:
         st.caption(f"Sharpened mask and overlay follow the view: {describe(view)}.")
     with gis:
         st.markdown("**For GIS**")
-        _show_gis(made)
+        _show_gis(made, view)
     with engines:
         st.markdown("**For game engines**")
         height, width = made.predicted.shape
@@ -199,9 +200,18 @@ def picture_downloads(made: MadeMask, view: ViewSettings) -> list[Download]:
     ]
 
 
-def raster_downloads(made: MadeMask) -> list[Download]:
+def raster_downloads(made: MadeMask, view: ViewSettings) -> list[Download]:
     """Return the rasters on offer for an image with a place."""
-    return _offered(made, ".tif", _raster, {})
+    kind, mime = FORMATS[".tif"]
+    sharpened = Download(
+        f"Sharpened mask ({kind})",
+        f"{made.stem}_sharpened.tif",
+        mime,
+        "The soft mask sharpened, and snapped, as in the view, on the grid of the "
+        "image.",
+        partial(sharpened_tif, made, view),
+    )
+    return [*_offered(made, ".tif", _raster, {}), sharpened]
 
 
 def vector_downloads(made: MadeMask, smallest: SmallestArea) -> list[Download]:
@@ -260,12 +270,12 @@ def pack_download(made: MadeMask, target: PackTarget) -> Download:
     )
 
 
-def _show_gis(made: MadeMask) -> None:
+def _show_gis(made: MadeMask, view: ViewSettings) -> None:
     """Show the files that keep the image's place, where it has one."""
     if made.georeference is None:
         st.caption(NOWHERE)
         return
-    _buttons(made, raster_downloads(made))
+    _buttons(made, raster_downloads(made, view))
     on_earth = made.areas.square_metres is not None
     smallest = pick_smallest_area(state.STUDIO_SMALLEST, on_earth=on_earth)
     _buttons(made, vector_downloads(made, smallest))
@@ -302,6 +312,11 @@ def sharpened_png(made: MadeMask, view: ViewSettings) -> bytes:
     if view.snap:
         return png.mask_png(_snapped(made, sharp), made.classes)
     return png.encode_png(sharp)
+
+
+def sharpened_tif(made: MadeMask, view: ViewSettings) -> bytes:
+    """Return the sharpened mask as GeoTIFF on the image's grid."""
+    return _raster(replace(made, soft=sharpened(made, view)), SoftRasterSink)
 
 
 def overlay_png(made: MadeMask, view: ViewSettings) -> bytes:

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import streamlit as st
@@ -14,12 +15,19 @@ from terrainlib.data.scene import list_bands
 from terrainlib.errors import BandsError, ImageError
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui import cached, state
+from terrainlib.ui.browse import browse
 from terrainlib.ui.errors import errors_shown, show_error
 from terrainlib.ui.models.picker import PixelChoice, choose_pixel_classifier
 from terrainlib.ui.paths import find_file, find_images
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.studio.overview import ImageOverview, image_overview
-from terrainlib.ui.studio.uploads import pick_uploads, want_mask
+from terrainlib.ui.studio.uploads import (
+    find_uploads,
+    kept_uploads,
+    pick_uploads,
+    uploads_in_words,
+    want_mask,
+)
 from terrainlib.ui.text import md_escape, plural
 
 
@@ -31,9 +39,9 @@ def pick_on_machine() -> tuple[PictureFile, ...]:
         "/home/me/scene.tif",
         "A GeoTIFF may be of any size: it is read in parts. Of a folder all PNG, JPEG "
         "and TIFF files directly in it are taken.",
+        take="Take the images of this folder",
     )
     if not typed:
-        st.caption("Type or paste the path of an image of any size, or of a folder.")
         return ()
     with errors_shown("The path cannot be opened") as outcome:
         found = find_images(typed)
@@ -43,6 +51,8 @@ def pick_on_machine() -> tuple[PictureFile, ...]:
         left = f"; {plural(found.links, 'link')} skipped" if found.links else ""
         if found.results:
             left += f"; {plural(found.results, 'earlier result')} left out"
+        if found.heights:
+            left += f"; {plural(found.heights, 'file')} with heights left out"
         st.markdown(
             f":material/folder: {plural(len(found.images), 'image')} in "
             f"**{md_escape(found.folder.name)}**{left}"
@@ -66,29 +76,33 @@ def pick_height_on_machine() -> PictureFile | None:
     return None if outcome.failed else PictureFile.on_disk(path)
 
 
-def _ask_path(key: str, label: str, example: str, help_text: str) -> str:
-    """Show a line for a path with its button; return the path opened last."""
+def _ask_path(
+    key: str, label: str, example: str, help_text: str, *, take: str | None = None
+) -> str:
+    """Show a line for a path, and a way to browse; return the path opened last."""
     widget = f"{key}_text"
-    with (
-        st.form(f"{key}_form", border=False),
-        st.container(horizontal=True, vertical_alignment="bottom"),
-    ):
-        st.text_input(
-            label,
-            st.session_state.get(key, ""),
-            placeholder=example,
-            help=help_text,
-            key=widget,
-        )
-        st.form_submit_button(
-            "Open", key=f"{key}_open", on_click=_remember, args=(key, widget)
-        )
+    st.session_state.setdefault(widget, st.session_state.get(key, ""))
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        with (
+            st.form(f"{key}_form", border=False, width="stretch"),
+            st.container(horizontal=True, vertical_alignment="bottom", gap="small"),
+        ):
+            st.text_input(label, placeholder=example, help=help_text, key=widget)
+            st.form_submit_button(
+                "Open", key=f"{key}_open", on_click=_remember, args=(key, widget)
+            )
+        browse(key, partial(_picked, key, widget), take=take)
     return str(st.session_state.get(key, ""))
 
 
 def _remember(key: str, widget: str) -> None:
     st.session_state[key] = str(st.session_state.get(widget, "")).strip()
     want_mask()
+
+
+def _picked(key: str, widget: str, path: str) -> None:
+    st.session_state[widget] = path
+    _remember(key, widget)
 
 
 _COLORS: Final = ("Red", "Green", "Blue")
@@ -276,9 +290,52 @@ def pick_source() -> str:
         format_func=SOURCES.__getitem__,
         key=state.STUDIO_SOURCE,
         required=True,
+        on_change=want_mask,
         persist_state="session",
     )
     return str(chosen)
+
+
+_QUERY: Final = "image"  # what is looked at, as `example:europe`, in the address
+
+
+def follow_address() -> None:
+    """Take up what the address names when a session begins: a reload, or a link."""
+    kind, _, words = st.query_params.get(_QUERY, "").partition(":")
+    if not words or state.STUDIO_SOURCE in st.session_state:
+        return
+    if kind == "example" and words in {scene.name for scene in example_scenes()}:
+        st.session_state[state.STUDIO_SCENE] = words
+    elif kind == "machine":
+        st.session_state[state.STUDIO_PATH] = words
+    elif kind == "gallery":
+        folder, _, pair = words.rpartition(":")
+        st.session_state[state.STUDIO_REQUEST] = {
+            "dataset_folder": folder,
+            "pair_id": pair,
+            "model_path": "",
+        }
+    elif kind != "upload" or not find_uploads("image", words):
+        if kind == "upload":
+            st.session_state[state.STUDIO_SOURCE] = kind
+            st.info("The upload is not here any more. Choose the file again.")
+        return
+    st.session_state[state.STUDIO_SOURCE] = kind
+
+
+def _leave_in_address(source: str) -> None:
+    """Let a reload, or a link, come back to what is looked at."""
+    request = state.studio_request()
+    words = {
+        "example": str(st.session_state.get(state.STUDIO_SCENE, "")),
+        "machine": str(st.session_state.get(state.STUDIO_PATH, "")),
+        "upload": uploads_in_words("image") if kept_uploads("image") else "",
+        "gallery": f"{request.dataset_folder}:{request.pair_id}" if request else "",
+    }[source]
+    if words:
+        st.query_params[_QUERY] = f"{source}:{words}"
+    else:
+        st.query_params.pop(_QUERY, None)
 
 
 def pick_input(
@@ -301,6 +358,7 @@ def pick_input(
         files = _pick_on_machine(needs_height=needs_height)
     else:
         files = _requested_pair() if source == "gallery" else _pick_scene()
+    _leave_in_address(source)
     return None if files is None else _look_at(*files, bands)
 
 

@@ -6,7 +6,6 @@
 
 const COMMIT_DELAY_MS = 200;
 const IDLE_WAIT_MS = 500;
-const MAX_ZOOM = 16;
 const views = new WeakMap();
 
 export default function ({ data, parentElement, setStateValue }) {
@@ -22,16 +21,6 @@ export default function ({ data, parentElement, setStateValue }) {
     view.close();
     views.delete(parentElement);
   };
-}
-
-/** Make an element: `make("p", {class: "note"}, "text", child)`. Text is never HTML. */
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
 }
 
 function createView(parent, data) {
@@ -80,6 +69,7 @@ function createView(parent, data) {
     const ready = layer?.pixels && layer.picture === picture.id;
     stage.showLayer(ready ? layer.pixels : null, settings.shown, picture.alt);
     if (!ready) drawMask();
+    stage.caption.textContent = inWords(settings, ready);
     root.dataset.drawn = JSON.stringify(settings);
   }
 
@@ -147,6 +137,17 @@ function createView(parent, data) {
   return view;
 }
 
+/** Say what is shown, such as `Mask over the image, sharpened by 1.0`. */
+function inWords({ shown, amount, method, radius, snap }, layer) {
+  if (layer) return `${LAYER_LABELS[shown]} over the image`;
+  const by = amount.toFixed(2).replace(/0$/, "");
+  const how = method === "unsharp" ? ` (unsharp mask of ${radius.toFixed(1)} px)` : "";
+  const parts = ["Mask over the image"];
+  if (amount > 0) parts.push(`sharpened by ${by}${how}`);
+  if (snap) parts.push("snapped to classes");
+  return parts.join(", ");
+}
+
 /** Wait until the page has drawn and has nothing more to do, or half a second. */
 function idle() {
   return new Promise((resume) => {
@@ -156,10 +157,8 @@ function idle() {
 }
 
 /** Decode one of the files, the rows of an Arrow table, into exactly its pixels. */
-async function pixels({ files }, name) {
-  const column = (title) => [...files.getChild(title)];
-  const row = column("name").indexOf(name);
-  const blob = new Blob([files.getChild("content").get(row)], { type: column("type")[row] });
+async function pixels(data, name) {
+  const blob = fileOf(data, name);
   const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   const context = canvas.getContext("2d", { willReadFrequently: true });

@@ -2,17 +2,17 @@
 
 Beside the mask it can show the class mask and how sure the model is. The component
 itself is plain JavaScript in `live_arithmetic.js`, `live_stage.js`, `live_controls.js`
-and `live.js`. This module hands it the pictures and gives back its settings, which
-change when a control is let go; dragging needs no word from Python.
+and `live.js`, on the zoom of `ui.gallery`. This module hands it the pictures and gives
+back its settings, which change when a control is let go; dragging needs no word from
+Python.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
@@ -29,24 +29,21 @@ from terrainlib.mask.sharpen import METHODS, Method
 from terrainlib.mask.tiles.resampling import shrink
 from terrainlib.types import ByteArray
 from terrainlib.ui.cached import encode_jpeg
+from terrainlib.ui.gallery.viewer import file_table, picture_component
 
 Shown = Literal["mask", "classes", "confidence"]
 _SHOWN: Final[tuple[Shown, ...]] = get_args(Shown)
 LIMITS: Final = {"amount": (0.0, 3.0), "radius": (0.5, 5.0), "opacity": (0.0, 1.0)}
 PREVIEW_PX = 1024
 
-_PNG: Final = "image/png"
-_FOLDER = Path(__file__).parent
 _SCRIPTS = (
     "live_arithmetic.js",
     "live_stage.js",
     "live_controls.js",
     "live.js",
 )
-_component = st.components.v2.component(
-    "terrainlib_live_view",
-    css=(_FOLDER / "live.css").read_text(encoding="utf-8"),
-    js="\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS),
+_component = picture_component(
+    "terrainlib_live_view", "live.css", *_SCRIPTS, beside=__file__
 )
 
 
@@ -68,7 +65,7 @@ class ViewSettings:
     method: Method = "laplacian"
     radius: float = 1.0
     snap: bool = False
-    opacity: float = 1.0
+    opacity: float = 0.6
     shown: Shown = "mask"
 
     @classmethod
@@ -88,6 +85,34 @@ class ViewSettings:
             opacity=_number(sent, "opacity", defaults.opacity),
             shown=_one_of(_SHOWN, sent.get("shown")),
         )
+
+    @classmethod
+    def from_address(cls, words: str) -> Self:
+        """Return settings from an address; whatever does not fit is left out.
+
+        Example:
+            >>> ViewSettings.from_address("amount:1.5,snap:yes,shown:nothing").amount
+            1.5
+        """
+        sent: dict[str, object] = {}
+        for word in words.split(","):
+            name, _, value = word.partition(":")
+            sent[name] = value == "yes" if name == "snap" else value
+            if name in LIMITS:
+                with suppress(ValueError):
+                    sent[name] = float(value)
+        return cls.from_browser(sent)
+
+    @property
+    def address(self) -> str:
+        """What differs from the first settings, for an address."""
+        plain = type(self)()
+        words = [
+            f"{name}:{'yes' if value is True else value}"
+            for name, value in self.to_dict().items()
+            if value != getattr(plain, name)
+        ]
+        return ",".join(words)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values."""
@@ -133,20 +158,24 @@ class ViewPictures:
     layers: tuple[ViewLayer, ...] = ()
 
 
-def live_view(pictures: ViewPictures, *, key: str, remembered: str) -> ViewSettings:
+def live_view(
+    pictures: ViewPictures, *, key: str, remembered: str, query: str | None = None
+) -> ViewSettings:
     """Show the live view and return its settings.
 
     Args:
         pictures: What it shows.
         key: Widget key.
         remembered: Session key under which the settings survive leaving the page.
+        query: Name in the address under which they survive a reload.
 
     Returns:
         The settings as they were when a control was last let go.
     """
     first = f"{remembered}_at_first"
     if key not in st.session_state or first not in st.session_state:
-        st.session_state[first] = dict(st.session_state.get(remembered, {}))
+        told = ViewSettings.from_address(st.query_params.get(query or "", ""))
+        st.session_state[first] = dict(st.session_state.get(remembered, told.to_dict()))
     initial = ViewSettings.from_browser(st.session_state[first])
     result = _component(
         key=key,
@@ -156,6 +185,8 @@ def live_view(pictures: ViewPictures, *, key: str, remembered: str) -> ViewSetti
     )
     settings = ViewSettings.from_browser(result.settings)
     st.session_state[remembered] = settings.to_dict()
+    if query and st.query_params.get(query, "") != settings.address:
+        st.query_params[query] = settings.address
     return settings
 
 
@@ -170,9 +201,11 @@ def _nothing() -> None:
 
 def _data(pictures: ViewPictures, initial: ViewSettings) -> dict[str, Any]:
     """Return the component's data: the same until a picture changes."""
+    files = {"image": pictures.image, "mask": pictures.mask}
+    files |= {layer.name: layer.png for layer in pictures.layers}
     return {
         "picture": pictures.id,
-        "files": _files(pictures),
+        "files": file_table(files),
         "colors": color_table(pictures.classes).tolist(),
         "note": pictures.note,
         "layers": [{"name": layer.name, "id": layer.id} for layer in pictures.layers],
@@ -191,13 +224,6 @@ def _data(pictures: ViewPictures, initial: ViewSettings) -> dict[str, Any]:
         "defaults": ViewSettings().to_dict(),
         "limits": LIMITS,
     }
-
-
-def _files(pictures: ViewPictures) -> pd.DataFrame:
-    """Return the files as a table: in it they reach the browser as bytes."""
-    table = [("image", "image/jpeg", pictures.image), ("mask", _PNG, pictures.mask)]
-    table += [(layer.name, _PNG, layer.png) for layer in pictures.layers]
-    return pd.DataFrame(table, columns=["name", "type", "content"])
 
 
 def _number(sent: Mapping[str, object], name: str, otherwise: float) -> float:

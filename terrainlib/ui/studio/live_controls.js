@@ -33,7 +33,7 @@ function createControls(settings, data, changed, released) {
   const snapHelp = make("p", { class: "note" }, "Every pixel takes the nearest class colour.");
   const snapping = make("div", {}, snapLabel, snapHelp);
   const legend = confidenceLegend(data.confidence);
-  const hint = make("p", { class: "note" }, "The most probable class of every pixel, cleaned as set below.");
+  const hint = make("p", { class: "note" }, "The most probable class of every pixel, cleaned as set.");
 
   const reset = make("button", { type: "button", class: "button" }, "Reset");
   reset.onclick = () => {
@@ -103,8 +103,8 @@ function createControls(settings, data, changed, released) {
   const element = make(
     "div",
     { class: "controls", role: "group", "aria-label": "Sharpening and display" },
-    shown.element,
     amount.element,
+    shown.element,
     method.element,
     radius.element,
     snapping,

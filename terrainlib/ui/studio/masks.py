@@ -195,7 +195,7 @@ class MadeMask:
         names = [item.name for item in self.classes]
         tally = AreaTally(self.georeference, width, names)
         tally.write(Band(slice(0, height), self.index))
-        return tally.table(self.validation)
+        return tally.table(self.validation, unlike=self.gap.level == "different")
 
     @cached_property
     def layer(self) -> ViewLayer:
@@ -318,7 +318,12 @@ def _predicted(
     progress(0.0, "Reading the image")
     image = picture.read()
     metres, notes = _metres(height, image)
-    progress(_READ_SHARE, "Loading the model (a few seconds the first time)")
+    progress(
+        _READ_SHARE,
+        "Loading the model"
+        if cached.is_loaded()
+        else "Loading TensorFlow: some seconds, once after the start of the app",
+    )
     loaded = model_of(model)
 
     def tiles(done: int, total: int) -> None:

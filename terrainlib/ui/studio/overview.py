@@ -15,7 +15,7 @@ import streamlit as st
 from terrainlib.data.formats.bands import Bands
 from terrainlib.data.formats.raster import Georeference
 from terrainlib.data.scene import Scene, list_bands, open_scene
-from terrainlib.mask.ground.equalarea import mean_area
+from terrainlib.mask.pixelsize import ground_length, scene_pixel_metres
 from terrainlib.mask.rasters.png import encode_png
 from terrainlib.ui import cached
 from terrainlib.ui.cached import encode_jpeg, file_stamp
@@ -69,7 +69,7 @@ class ImageOverview:
             self.place or "no reference system",
         ]
         if self.metres is not None:
-            parts.append(f"about {_metres(self.metres)} a pixel")
+            parts.append(f"about {ground_length(self.metres)} a pixel")
         parts.append(file_size(self.size_bytes))
         return " · ".join(parts)
 
@@ -148,7 +148,6 @@ def megapixels(pixels: float) -> str:
 def _overview(scene: Scene, bands: Bands, size_bytes: int) -> ImageOverview:
     small = scene.overview(OVERVIEW_PX)
     place = scene.georeference
-    area = mean_area(place, scene.height, scene.width)
     return ImageOverview(
         encode_jpeg(small.rgb),
         scene.height,
@@ -158,7 +157,7 @@ def _overview(scene: Scene, bands: Bands, size_bytes: int) -> ImageOverview:
         small.notes,
         _place_name(place),
         place is not None,
-        None if area is None else area**0.5,
+        scene_pixel_metres(scene),
     )
 
 
@@ -167,10 +166,3 @@ def _place_name(place: Georeference | None) -> str:
         return ""
     named = _CRS_NAME.match(place.crs_wkt)
     return named.group(1) if named else "a reference system without a name"
-
-
-def _metres(metres: float) -> str:
-    """Return a length as text: `7.4 km`, `10 m`, `25 cm`."""
-    if metres >= 1000:
-        return f"{metres / 1000:.3g} km"
-    return f"{metres:.3g} m" if metres >= 1 else f"{metres * 100:.2g} cm"

@@ -42,7 +42,7 @@ def _show_gap(made: MadeMask) -> None:
             f"Predict at {better:.3g} working pixels per image pixel",
             key="studio_better_scale",
             icon=":material/photo_size_select_small:",
-            on_click=_use,
+            on_click=use_scale,
             args=(made.scale.subject, better),
         )
 
@@ -70,7 +70,7 @@ def _pick_scale(made: MadeMask) -> None:
     st.session_state[key] = scale.chosen
     height, width = made.predicted.shape
     most = min(MAX_SCALE, (MAX_WORKING_MEGAPIXELS * 1e6 / (height * width)) ** 0.5)
-    with st.expander("Advanced: the scale to work at", icon=":material/zoom_in:"):
+    with st.popover("Scale", icon=":material/zoom_in:"):
         st.number_input(
             "Working pixels per image pixel",
             min_value=MIN_SCALE,
@@ -101,10 +101,11 @@ def own_in_words(scale: WorkingScale) -> str:
 
 
 def _use_box(subject: str, key: str) -> None:
-    _use(subject, st.session_state[key])
+    use_scale(subject, st.session_state[key])
 
 
-def _use(subject: str, scale: float | None) -> None:
+def use_scale(subject: str, scale: float | None) -> None:
+    """Predict at another scale, as a callback."""
     choose_scale(subject, scale)
     want_mask()
 
@@ -113,18 +114,23 @@ def show_result(made: MadeMask) -> None:
     """Show a mask with everything that can be done with it; call it in a fragment."""
     if chosen_scale(made.scale.subject) != made.scale.chosen:
         st.rerun()  # the whole page: another scale was chosen than that of the mask
-    _show_gap(made)
-    show_legend(made.classes)
-    place = st.container()  # the view shows what the sliders below it give
-    made = _pick_clean_mask(made)
+    if made.gap.level == "different":
+        _show_gap(made)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.container(width="content"):
+            show_legend(made.classes)
+        made = _pick_clean_mask(made)
+        _pick_scale(made)
     pictures = made.pictures
-    with place:
-        view = live_view(
-            replace(pictures, layers=(made.layer, *pictures.layers)),
-            key=state.STUDIO_VIEW,
-            remembered=state.STUDIO_SETTINGS,
-        )
-    st.subheader("Areas", anchor=False)
+    view = live_view(
+        replace(pictures, layers=(made.layer, *pictures.layers)),
+        key=state.STUDIO_VIEW,
+        remembered=state.STUDIO_SETTINGS,
+        query="view",
+    )
+    if made.gap.level != "different":
+        _show_gap(made)
+    st.header("Areas", anchor=False)
     st.markdown(_unsure_in_words(made))
     show_areas(
         made.areas,
@@ -133,7 +139,6 @@ def show_result(made: MadeMask) -> None:
         key="studio_download_areas",
     )
     show_downloads(made, view)
-    _pick_scale(made)
     if made.notes:
         notes = "; ".join(made.notes)
         st.caption(f"How the image was read: {md_escape(notes)}")
@@ -141,17 +146,22 @@ def show_result(made: MadeMask) -> None:
 
 def _pick_clean_mask(made: MadeMask) -> MadeMask:
     """Show the sliders of the cleaning, and return the mask cleaned as they stand."""
-    with st.container(border=True):
+    with st.popover("Clean", icon=":material/cleaning_services:"):
         st.markdown("**Clean the class mask**")
-        settings = pick_cleaning(state.STUDIO_CLEANING)
+        settings = pick_cleaning(state.STUDIO_CLEANING, in_address=True)
         with st.spinner("Cleaning the class mask", show_time=True):
             clean = clean_mask(made, settings)
         st.caption(cleaning_in_words(clean))
     return clean
 
 
-def pick_cleaning(key: str) -> PostProcessing:
-    """Show a slider for each way of cleaning; they stay as they are for the session."""
+def pick_cleaning(key: str, *, in_address: bool = False) -> PostProcessing:
+    """Show a slider for each way of cleaning; they stay as they are for the session.
+
+    Args:
+        key: Start of the sliders' keys.
+        in_address: Whether a reload finds them as they were.
+    """
     grid = st.grid(len(STEPS), min_column_width=220)
     sizes = {}
     for step in STEPS:
@@ -159,6 +169,7 @@ def pick_cleaning(key: str) -> PostProcessing:
             "label": f"{step.label}, px",
             "key": f"{key}_{step.name}",
             "persist_state": "session",
+            "bind": "query-params" if in_address else None,
             "help": step.about,
         }
         offered = step.offered

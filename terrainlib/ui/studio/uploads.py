@@ -1,7 +1,7 @@
-"""Boxes for uploaded images that are still there after a visit to another page.
+"""Boxes for uploaded images that are still there after another page, or a reload.
 
-Streamlit's own box forgets its files then. One file stays in the memory of the session;
-several, and what a prediction of its own needs, go to the disk, under names of ours.
+Streamlit's own box forgets its files then. They go to the disk, under names of ours,
+and the address names them by their content.
 
 How large an upload may be says `maxUploadSize` in `.streamlit/config.toml`, for all
 boxes of the app. What is in it has the limits of `data.formats.source` (images),
@@ -21,23 +21,30 @@ import streamlit as st
 
 from terrainlib import files
 from terrainlib.data.layout import IMAGE_SUFFIXES
-from terrainlib.ui import cached
+from terrainlib.ui.page import noticed
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.text import md_escape, plural
 
 UPLOADED: Final = "studio_uploaded"  # dict: role -> list of {"name", "sha", "path"}
-WANTED: Final = "studio_wanted"  # bool: somebody chose something, so predict
+WANTED: Final = "studio_wanted"  # str: predict what is chosen; what was asked about
 KEPT_DAYS: Final = 7
+_NAME_SUFFIX: Final = ".name"  # of the file beside an upload: what it was called
+_MAX_NAMED: Final = 20  # uploads in an address
 
 
-def want_mask() -> None:
-    """Remember that somebody asked for a mask; from now on choices predict at once."""
-    st.session_state[WANTED] = True
+def want_mask(subject: str = "") -> None:
+    """Remember that somebody asked for a mask; from now on choices predict at once.
+
+    Args:
+        subject: Image and model, where somebody was asked about them first.
+    """
+    st.session_state[WANTED] = subject
 
 
-def mask_wanted() -> bool:
-    """Whether a mask may be predicted without asking first."""
-    return bool(st.session_state.get(WANTED))
+def mask_wanted(subject: str | None = None) -> bool:
+    """Whether a mask may be predicted; with a subject, whether of it as it is."""
+    wanted = st.session_state.get(WANTED)
+    return wanted is not None and subject in (None, wanted)
 
 
 def pick_uploads(
@@ -48,20 +55,51 @@ def pick_uploads(
     Returns:
         Its files, or those kept from an earlier visit.
     """
-    box = st.file_uploader(
+    pictures = kept_uploads(role)
+    if pictures:
+        _show_kept(role, key, label, pictures, several=several)
+    else:
+        _show_box(role, key, label, several=several)
+    return pictures
+
+
+def kept_uploads(role: str) -> tuple[PictureFile, ...]:
+    """Return the uploads of a role that are still there."""
+    listed = st.session_state.get(UPLOADED, {}).get(role, [])
+    kept = (_opened(entry) for entry in listed)
+    return tuple(picture for picture in kept if picture is not None)
+
+
+def uploads_in_words(role: str) -> str:
+    """Return what names the uploads of a role in an address."""
+    listed = st.session_state.get(UPLOADED, {}).get(role, [])
+    return ",".join(Path(entry["path"]).name for entry in listed)
+
+
+def find_uploads(role: str, words: str) -> bool:
+    """Take up the uploads that an address names; return whether one is there."""
+    folder = _folder()
+    there = {path.name: path for path in folder.iterdir()} if folder.is_dir() else {}
+    found = []
+    for word in words.split(",")[:_MAX_NAMED]:
+        name = there.get(f"{word}{_NAME_SUFFIX}")
+        if word in there and name is not None:
+            shown = PurePath(name.read_text("utf-8", "replace")[:200]).name or word
+            sha = PurePath(word).stem
+            found.append({"name": shown, "sha": sha, "path": str(there[word])})
+    if found:
+        st.session_state[UPLOADED] = st.session_state.get(UPLOADED, {}) | {role: found}
+    return bool(found)
+
+
+def _show_box(role: str, key: str, label: str, *, several: bool) -> None:
+    st.file_uploader(
         label,
         accept_multiple_files=several,
         key=key,
         on_change=_on_upload,
         args=(role, key),
     )
-    kept = [
-        _opened(entry) for entry in st.session_state.get(UPLOADED, {}).get(role, [])
-    ]
-    pictures = tuple(picture for picture in kept if picture is not None)
-    if pictures and not box:
-        _show_kept(role, key, pictures)
-    return pictures
 
 
 def path_of(picture: PictureFile) -> Path:
@@ -72,24 +110,30 @@ def path_of(picture: PictureFile) -> Path:
     """
     if isinstance(picture.source, Path):
         return picture.source
-    return _on_disk(picture.source, picture.name, picture.key.partition("|")[0])
+    return _on_disk(picture.source, picture.name)
 
 
 def _opened(entry: dict[str, str]) -> PictureFile | None:
     """Return a kept file, None where it is gone."""
-    if "path" in entry:
-        path = Path(entry["path"])
-        return PictureFile(entry["name"], entry["sha"], path) if path.exists() else None
-    data = cached.kept_upload(entry["sha"])
-    return None if data is None else PictureFile(entry["name"], entry["sha"], data)
+    path = Path(entry["path"])
+    return PictureFile(entry["name"], entry["sha"], path) if path.exists() else None
 
 
-def _show_kept(role: str, key: str, pictures: tuple[PictureFile, ...]) -> None:
+def _show_kept(
+    role: str,
+    key: str,
+    label: str,
+    pictures: tuple[PictureFile, ...],
+    *,
+    several: bool,
+) -> None:
     name = md_escape(pictures[0].name)
     if len(pictures) > 1:
         name = f"{plural(len(pictures), 'file')}, the first one {name}"
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f":material/image: {name}")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f":material/image: **{name}**", width="content")
+        with st.popover("Another", icon=":material/upload:"):
+            _show_box(role, f"{key}_again", label, several=several)
         st.button(
             "Remove",
             key=f"{key}_remove",
@@ -108,32 +152,35 @@ def _on_upload(role: str, key: str) -> None:
     if not dropped:
         _forget(role)
         return
-    if len(dropped) == 1:
-        data = dropped[0].getvalue()
-        kept = [{"name": str(dropped[0].name), "sha": cached.keep_upload(data)}]
-    else:
+    with noticed("The upload was not kept"):
         kept = [_kept_on_disk(str(item.name), item.getvalue()) for item in dropped]
-    st.session_state[UPLOADED] = st.session_state.get(UPLOADED, {}) | {role: kept}
-    want_mask()
+        st.session_state[UPLOADED] = st.session_state.get(UPLOADED, {}) | {role: kept}
+        want_mask()
 
 
 def _kept_on_disk(name: str, data: bytes) -> dict[str, str]:
-    digest = hashlib.sha256(data).hexdigest()
-    return {"name": name, "sha": digest, "path": str(_on_disk(data, name, digest))}
+    path = _on_disk(data, name)
+    return {"name": name, "sha": path.stem, "path": str(path)}
 
 
-def _on_disk(data: bytes, name: str, digest: str) -> Path:
+def _on_disk(data: bytes, name: str) -> Path:
     """Write an upload under a name of ours, once; old ones are cleared away."""
+    digest = hashlib.sha256(data).hexdigest()[:32]
     ending = PurePath(name).suffix.lower()
-    folder = files.cache_dir() / "uploads" / "images"
     ending = ending if ending in IMAGE_SUFFIXES else ""
-    path = folder / f"{digest[:32]}{ending}"
-    _clear_old(folder)
+    path = _folder() / f"{digest}{ending}"
+    _clear_old(_folder())
     if path.is_file() and path.stat().st_size == len(data):
         path.touch()
     else:
         files.write_bytes(path, data)
+    named = path.with_name(f"{path.name}{_NAME_SUFFIX}")
+    files.write_bytes(named, name.encode("utf-8", "replace"))
     return path
+
+
+def _folder() -> Path:
+    return files.cache_dir() / "uploads" / "images"
 
 
 def _clear_old(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The charts of one training, each with its name and one line of explanation."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -30,30 +31,74 @@ COLORS_LOSS: Final = (
     "not even for a perfect mask, because most colours are no pure 0 or 1."
 )
 
+MAX_SMOOTHING: Final = 0.95
 LAST_KEPT: Final = (
     "Overlap of prediction and truth on the held-out images, averaged over the "
     "classes: 1 is perfect. As in the original, the last epoch is the one that is kept."
 )
 
 
-def show_main_curves(run: Run, metrics: pd.DataFrame) -> None:
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What a run has noted so far, read once for all its charts."""
+
+    run: Run
+    metrics: pd.DataFrame
+    steps: pd.DataFrame
+    look: charts.Look
+
+
+def pick_look(*, steps: bool) -> charts.Look:
+    """Ask how curves are drawn; the answer is kept for the session.
+
+    Args:
+        steps: Whether steps were noted, so that curves can be drawn against them.
+    """
+    axes = {axis: name for axis, name in charts.AXES.items() if steps or axis != "step"}
+    with st.container(
+        horizontal=True, vertical_alignment="bottom", gap="medium", key="curves_look"
+    ):
+        axis = pick_one("Curves against", axes, "training_axis")
+        smoothing = st.slider(
+            "Smoothing",
+            0.0,
+            MAX_SMOOTHING,
+            step=0.05,
+            key="training_smoothing",
+            persist_state="session",
+            width=170,
+            help="The mean of a curve with what came before; the curve itself stays "
+            "faint behind it.",
+        )
+        log = st.toggle(
+            "Log loss",
+            key="training_log",
+            persist_state="session",
+            help="Losses and rates on a logarithmic scale.",
+        )
+    st.caption(charts.ZOOM_WORDS)
+    return charts.Look(axis, min(max(float(smoothing), 0.0), MAX_SMOOTHING), log)
+
+
+def show_main_curves(noted: Noted) -> None:
     """Show loss and mean IoU: whether it learns, and how well."""
+    original = _original(noted.run)
     with st.grid(2, min_column_width=300):
-        _show_chart(run, metrics, charts.LOSS, COLORS_LOSS if _original(run) else "")
-        _show_chart(run, metrics, charts.MIOU, LAST_KEPT if _original(run) else "")
+        _show_chart(noted, charts.LOSS, COLORS_LOSS if original else "")
+        _show_chart(noted, charts.MIOU, LAST_KEPT if original else "")
 
 
-def show_more_curves(run: Run, metrics: pd.DataFrame) -> None:
+def show_more_curves(noted: Noted) -> None:
     """Show a score of each class, and below it what explains the rest."""
-    names = charts.class_names(metrics)
-    colors = curve_colors(names, known_colors(run.config.data))
+    names = charts.class_names(noted.metrics)
+    colors = curve_colors(names, known_colors(noted.run.config.data))
     texts = [charts.class_chart_text(kind, names) for kind in OF_CLASSES]
-    text = _pick([one for one in texts if one.curves and one.curves[0][0] in metrics])
-    _show_chart(run, metrics, text or texts[0], colors=colors)
+    found = [t for t in texts if t.curves and t.curves[0][0] in noted.metrics]
+    _show_chart(noted, _pick(found) or texts[0], colors=colors)
     with st.grid(3, min_column_width=240):
-        _show_chart(run, metrics, charts.ACCURACY)
-        _show_chart(run, metrics, charts.LEARNING_RATE)
-        _show_chart(run, metrics, charts.SECONDS)
+        _show_chart(noted, charts.ACCURACY)
+        _show_chart(noted, charts.LEARNING_RATE)
+        _show_chart(noted, charts.SECONDS)
 
 
 def _pick(texts: list[charts.ChartText]) -> charts.ChartText | None:
@@ -87,46 +132,64 @@ def known_colors(data_folder: str) -> Mapping[str, tuple[int, int, int]]:
 
 
 def _show_chart(
-    run: Run,
-    metrics: pd.DataFrame,
+    noted: Noted,
     text: charts.ChartText,
     meaning: str = "",
     *,
     colors: tuple[tuple[str, str], ...] = (),
 ) -> None:
+    run, look = noted.run, noted.look
     pixel_score = read_pixel_score(run.path) if text.ruled else None
-    rows = charts.long_table(
-        metrics,
+    scale = charts.scale_of(noted.metrics, noted.steps, look.axis)
+    rows = charts.chart_rows(
+        [
+            charts.curve_of(name, column, noted.metrics, noted.steps, scale)
+            for column, name in text.curves
+        ],
+        look,
         text,
-        best_epoch=run.status.best_epoch,
-        pixel_score=pixel_score.miou if pixel_score else None,
+        best=scale.end(run.status.best_epoch),
+        rule=pixel_score.miou if pixel_score else None,
     )
     with st.container(border=True, height="stretch"):
         split = run_split(run.path) if text.scored else None
         note = leak_note(split.leak) if split else None
         warning = f" {inline(note)}" if note and note.warns else ""
         st.markdown(f"**{text.title}**{warning}", help=note.help if note else None)
-        st.caption(meaning or text.meaning)
-        st.vega_lite_chart(
-            charts.filled(charts.line_spec(text, colors), rows),
-            width="stretch",
-            alt=describe(rows, text),
+        # Smoothing is in the rows alone: another description would end a zoom.
+        drawn = charts.line_spec(
+            text, replace(look, smoothing=0.0), colors, classes=bool(colors)
         )
+        st.vega_lite_chart(
+            charts.filled(drawn, rows),
+            width="stretch",
+            alt=describe(rows, text, look.axis, live=run.active),
+        )
+        st.caption(meaning or text.meaning)
 
 
-def describe(rows: pd.DataFrame, text: charts.ChartText) -> str:
-    """Return what a chart shows, for those who cannot see it."""
-    ruled = "".join(f" {label}." for label in rows["rule"] if label)
-    rows = rows[rows["rule"] == ""]
+def describe(
+    rows: pd.DataFrame, text: charts.ChartText, axis: str = "epoch", *, live: bool
+) -> str:
+    """Return what a chart shows, for those who cannot see it.
+
+    While it is live that names no values: they stand above it, and other words would
+    make the browser draw the chart anew and forget a zoom.
+    """
+    against = charts.AXES[axis].lower()
+    if live:
+        return f"{text.title} against {against}, growing while the training goes on."
+    ruled = "".join(f" {label}." for label in rows["label"][rows["part"] == "rule"])
+    rows = rows[rows["part"] == "line"]
     if rows.empty:
         return f"{text.title}: no values yet.{ruled}"
-    last = rows[rows["epoch"] == rows["epoch"].max()]
+    end = rows[axis].max()
+    last = rows[rows[axis] == end]
     values = ", ".join(
         f"{curve} {value:{text.digits}}"
         for curve, value in zip(last["curve"], last["value"], strict=True)
     )
-    epoch = int(last["epoch"].iloc[0])
-    return f"{text.title} against epochs. Epoch {epoch}: {values}.{ruled}"
+    return f"{text.title} against {against}. At {end:.4g}: {values}.{ruled}"
 
 
 PANEL_PX: Final = 256

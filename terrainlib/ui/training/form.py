@@ -34,9 +34,11 @@ from terrainlib.ui.datasets.bands import show_bands
 from terrainlib.ui.datasets.picker import pick_dataset
 from terrainlib.ui.datasets.splits import show_split_of_training
 from terrainlib.ui.errors import errors_shown, show_error
+from terrainlib.ui.models.picker import model_labels
 from terrainlib.ui.page import pick_one
 from terrainlib.ui.text import md_escape, plural
 from terrainlib.ui.training.view import start_run
+from terrainlib.ui.workers import WHEN_FREE
 
 LIGHT_NOTE: Final = (
     "Shaded relief is lit from the north-west. Mirrored and turned images are lit from "
@@ -107,14 +109,14 @@ def _ask_variety(defaults: TrainingConfig, key: str) -> dict[str, Any]:
             persist_state="session",
         )
         jitter = st.slider(
-            "Brightness and contrast jitter",
+            "Change brightness and contrast by up to",
             0.0,
             0.5,
             defaults.jitter,
             0.05,
             key=f"{key}_jitter",
             persist_state="session",
-            help="Largest random change; 0 leaves the images as they are.",
+            help="At random for each image; 0 leaves them as they are.",
         )
     st.caption(LIGHT_NOTE)
     return {"flips": flips, "quarter_turns": turns, "jitter": jitter}
@@ -158,7 +160,8 @@ def _ask_network(defaults: TrainingConfig, key: str) -> dict[str, Any]:
             0.01,
             key=f"{key}_dropout",
             persist_state="session",
-            help="Share of features left out at random, against learning by heart.",
+            help="Share of the features left out at random, so that the network "
+            "does not learn the images by heart.",
         )
         stem = st.toggle(
             "Work at half resolution",
@@ -183,13 +186,14 @@ def _ask_learning(defaults: TrainingConfig, key: str) -> dict[str, Any]:
 def _ask_pace(defaults: TrainingConfig, key: str) -> dict[str, Any]:
     """Ask what is held out, how fast it learns and from which loss."""
     share = st.slider(
-        "Held out to validate",
+        "Images held out",
         2,
         50,
         round(defaults.validation_share * 100),
         format="%d %%",
         key=f"{key}_validation_share",
         persist_state="session",
+        help="The network never trains on these; its scores come from them.",
     )
     schedule = st.selectbox(
         "Learning rate over time",
@@ -245,7 +249,7 @@ def _ask_weights(defaults: TrainingConfig, key: str) -> dict[str, Any]:
 
 
 KEY: Final = "training"
-_FROM_NOTHING: Final = "Nothing: weights at random"
+_FROM_NOTHING: Final = "Nothing: learn from scratch"
 _DEFAULT_EPOCHS: Final = 30
 
 
@@ -358,15 +362,15 @@ def _ask_preset() -> str:
 def _ask_start() -> ModelEntry | None:
     """Ask for the model to start from, if any."""
     known = {entry.id: entry for entry in list_models() if entry.record is not None}
+    labels = model_labels(list(known.values()), st.context.timezone)
     chosen = st.selectbox(
         "Start from",
         [None, *known],
-        format_func=lambda name: known[name].title if name else _FROM_NOTHING,
+        format_func=lambda name: labels[name] if name else _FROM_NOTHING,
         key=f"{KEY}_start_from",
         persist_state="session",
-        help="Layers of a model that fit are taken over and learn on, at a third of "
-        "the learning rate. That takes fewer labels and less time where the new images "
-        "are like those that it knows.",
+        help="What an earlier model has learnt is taken over where it fits. That takes "
+        "fewer labels and less time where the new images are like those it knows.",
     )
     return known.get(chosen) if chosen else None
 
@@ -375,12 +379,12 @@ def _ask_budget(preset: str, defaults: TrainingConfig) -> dict[str, Any]:
     """Ask how long to train: a number of minutes or of epochs."""
     in_epochs = defaults.epochs is not None
     unit = pick_one(
-        "Budget in",
+        "Train for",
         {"minutes": "minutes", "epochs": "epochs"},
         f"{KEY}_unit_{preset}",
         default="epochs" if in_epochs else "minutes",
-        help="With minutes the learning rate's schedule is fitted to what this machine "
-        "does, and the training ends in time.",
+        help="Minutes end the training in time, however fast this machine is. An epoch "
+        "is one pass over all training images.",
     )
     if unit == "epochs":
         epochs = st.number_input(
@@ -402,7 +406,7 @@ def _ask_budget(preset: str, defaults: TrainingConfig) -> dict[str, Any]:
         format="%g",
         key=f"{KEY}_minutes_{preset}",
         persist_state="session",
-        help="Wall clock, from the first step to the last.",
+        help="From the first step to the last, by the clock.",
     )
     return {"minutes": float(minutes)}
 
@@ -412,11 +416,11 @@ def _ask_height(dataset: Dataset, preset: str) -> bool:
     if not dataset.has_heights:
         return False
     return st.toggle(
-        "Use the height as a fourth channel",
+        "Use the heights too",
         key=f"{KEY}_height_{preset}",
         persist_state="session",
-        help="Tells hills from plains better, but the model then needs a height file "
-        "for every image it is used on.",
+        help="The network tells hills from plains better, but needs a height file for "
+        "every image that it is used on later.",
     )
 
 
@@ -486,16 +490,17 @@ def show_new_training(active: Run | None) -> None:
         config = ask_training(dataset)
     if active is not None:
         st.fragment(_show_busy, run_every=BUSY_SECONDS)(active.path.name)
+    busy = active is not None
     started = st.button(
-        "Start training",
+        f"Start {WHEN_FREE}" if busy else "Start training",
         key="training_start",
         type="primary",
-        icon=":material/play_arrow:",
-        disabled=active is not None or config is None,
+        icon=":material/schedule:" if busy else ":material/play_arrow:",
+        disabled=config is None,
     )
     # Not in a callback: it would be given the form as it was before the last change.
     if started and config is not None:
-        start_run(config)
+        start_run(config, wait=busy)
         st.rerun()
 
 
@@ -505,7 +510,8 @@ def _show_busy(drawn_for: str) -> None:
         st.rerun(scope="app")
     st.info(
         f"{md_escape(active.name)} has the machine ({active.place_text}). One training "
-        "goes on at a time: wait for it, or stop it under Watch.",
+        "goes on at a time: a new one waits, and begins by itself when those before it "
+        "have ended.",
         title="A training is running",
         icon=":material/model_training:",
     )

@@ -1,5 +1,7 @@
 """All trainings in one table; the curves of those chosen lie over each other."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -11,17 +13,48 @@ from terrainlib.metrics import OF_CLASSES, class_columns
 from terrainlib.runs.folder import Damaged, Run
 from terrainlib.runs.training.pixelscore import read_pixel_score
 from terrainlib.ui.datasets.splits import leak_note, run_split, show_note
-from terrainlib.ui.page import empty_state, pick_one
-from terrainlib.ui.text import parse_time, viewer_zone
+from terrainlib.ui.page import empty_state
+from terrainlib.ui.text import date_text, parse_time, told_apart, viewer_zone
 from terrainlib.ui.training.charts import (
+    AXES,
+    COMPARE_HEIGHT_PX,
+    ChartText,
+    chart_rows,
     class_names,
-    compare_spec,
-    compare_table,
+    curve_of,
     filled,
+    line_spec,
+    scale_of,
 )
+from terrainlib.ui.training.curves import pick_look
 from terrainlib.ui.training.view import show_in_view
 from terrainlib.ui.workers import RUN_PAGE, ask_delete, show_damaged, state_text
 
+RUN_COLORS: Final = (  # each is clear on white and on the dark ground
+    "#2f7fd0",
+    "#d9622b",
+    "#2e9460",
+    "#c04a97",
+    "#8b6fd6",
+    "#a8841c",
+    "#1b93a3",
+    "#d1495b",
+    "#7c8589",
+    "#6a941f",
+)
+UNBOUNDED: Final = ("val_loss", "loss", "learning_rate", "seconds")
+SCORES: Final = ("Best mIoU", "Accuracy", "Validation loss", "Epochs done", "Minutes")
+SETTINGS: Final = {  # what people call them; others are called by their keys
+    "preset_name": "Preset",
+    "height": "Uses the height",
+    "image_size": "Image size in px",
+    "crop_size": "Crop size in px",
+    "minutes": "Budget in minutes",
+    "epochs": "Budget in epochs",
+    "learning_rate": "Learning rate",
+    "validation_share": "Held-out share",
+    "start_from": "Starts from",
+}
 METRICS: Final = {
     "val_miou": "Validation mIoU",
     "val_loss": "Validation loss",
@@ -43,7 +76,7 @@ def show_runs(runs: list[Run], damaged: list[Damaged]) -> None:
             "Start one under New training; it is listed here from then on.",
         )
     if damaged:
-        st.subheader("Damaged folders", anchor=False)
+        st.header("Damaged folders", anchor=False)
         show_damaged(RUN_PAGE, damaged)
 
 
@@ -67,7 +100,7 @@ def _show_table(runs: list[Run]) -> None:
     if not chosen:
         return
     _show_buttons(chosen)
-    _show_comparison(chosen)
+    _show_comparison(chosen, run_colors(runs))
 
 
 def runs_frame(runs: list[Run], timezone: str | None) -> pd.DataFrame:
@@ -146,29 +179,150 @@ def _show_buttons(chosen: list[Run]) -> None:
             ask_delete(RUN_PAGE, chosen)
 
 
-def _show_comparison(chosen: list[Run]) -> None:
+def _show_comparison(chosen: list[Run], colors: Mapping[str, str]) -> None:
+    """Show the scores of some runs, in what settings they differ, and their curves."""
+    named = labels(chosen)
+    tables = {name: run.metrics for name, run in named.items()}
+    steps = {name: run.steps for name, run in named.items()}
+    runs_colors = tuple((name, colors[run.path.name]) for name, run in named.items())
     with st.container(border=True):
-        tables = {name: run.metrics for name, run in labels(chosen).items()}
-        curves = _curves(list(tables.values()))
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            column = st.selectbox(
-                "Curve",
-                list(curves),
-                format_func=curves.__getitem__,
-                key="training_compare_curve",
-                persist_state="session",
-                width=260,
-            )
-            units = {"epochs": "epochs", "minutes": "minutes"}
-            against = pick_one("Against", units, "training_compare_against")
-        rows = compare_table(tables, column, against=against)
+        titles = _curves(list(tables.values()))
+        column = st.selectbox(
+            "Curve",
+            list(titles),
+            format_func=titles.__getitem__,
+            key="training_compare_curve",
+            persist_state="session",
+            width=260,
+        )
+        look = pick_look(steps=any(len(one) for one in steps.values()))
+        text = ChartText(
+            titles[column],
+            "",
+            ((column, titles[column]),),
+            share=column not in UNBOUNDED,
+            steep=column in UNBOUNDED,
+            digits=".4g",
+        )
+        drawn = [
+            curve_of(name, column, table, steps[name], scale)
+            for name, table in tables.items()
+            for scale in [scale_of(table, steps[name], look.axis)]
+        ]
+        rows = chart_rows(drawn, look, text)
         if rows.empty:
             st.caption("No epoch is complete yet.")
-            return
-        share = column not in ("val_loss", "loss", "learning_rate", "seconds")
-        spec = compare_spec(curves[column], against, share=share)
-        alt = f"{curves[column]} against {against} of {', '.join(tables)}"
-        st.vega_lite_chart(filled(spec, rows), width="stretch", alt=alt)
+        else:
+            spec = line_spec(
+                text,
+                replace(look, smoothing=0.0),
+                runs_colors,
+                height=COMPARE_HEIGHT_PX + 24 * len(chosen),
+            )
+            alt = (
+                f"{text.title} against {AXES[look.axis].lower()} of {', '.join(tables)}"
+            )
+            st.vega_lite_chart(filled(spec, rows), width="stretch", alt=alt)
+    if len(chosen) > 1:
+        _show_differences(named, dict(runs_colors))
+
+
+def _show_differences(named: Mapping[str, Run], colors: Mapping[str, str]) -> None:
+    """Show one row a run: its colour, its scores, and the settings that differ."""
+    frame = comparison_frame(named)
+    swatches = [f"color: {colors[name]}" for name in frame["Run"]]
+    frame.insert(0, "Colour", "\u25a0")
+    st.dataframe(
+        frame.style.apply(lambda _: swatches, subset=["Colour"]),
+        hide_index=True,
+        placeholder="–",
+        column_config={
+            "Colour": st.column_config.TextColumn("", width=30),
+            **{
+                name: st.column_config.NumberColumn(format="%.3f")
+                for name in ("Best mIoU", "Accuracy", "Validation loss")
+            },
+            "Minutes": st.column_config.NumberColumn(format="%.1f"),
+        },
+        alt=f"Scores and settings of {', '.join(named)}",
+    )
+    if len(frame.columns) == 2 + len(SCORES):
+        st.caption("They were trained with the same settings.")
+
+
+def comparison_frame(named: Mapping[str, Run]) -> pd.DataFrame:
+    """Return one row a run: its name, its scores, and the settings that differ.
+
+    The scores are those of the best epoch.
+    """
+    return pd.DataFrame(
+        [
+            {"Run": name, **_scores(run), **settings}
+            for (name, run), settings in zip(
+                named.items(), different_settings(list(named.values())), strict=True
+            )
+        ]
+    )
+
+
+def _scores(run: Run) -> dict[str, float | None]:
+    """Return the values of `SCORES`."""
+    metrics, status = run.metrics, run.status
+    best = pd.Series(dtype=float)
+    if len(metrics) and (metrics["epoch"] == status.best_epoch).any():
+        best = metrics[metrics["epoch"] == status.best_epoch].iloc[0]
+    values = (
+        status.best_miou,
+        best.get("val_accuracy"),
+        best.get("val_loss"),
+        status.epoch,
+        status.seconds / 60,
+    )
+    return dict(zip(SCORES, values, strict=True))
+
+
+def different_settings(runs: list[Run]) -> list[dict[str, str]]:
+    """Return for each run the settings in which they differ, by what people call them.
+
+    One that a run does not have is a dash.
+    """
+    every = [_settings(run) for run in runs]
+    names = dict.fromkeys(name for one in every for name in one)
+    differ = [name for name in names if len({one.get(name) for one in every}) > 1]
+    return [{name: one.get(name, "–") for name in differ} for one in every]
+
+
+def _settings(run: Run) -> dict[str, str]:
+    """Return all that a run was asked to do, in words."""
+    values = run.config.to_dict()
+    training = values.pop("training")
+    network = training.pop("network")
+    del values["name"], values["created"]
+    words = {}
+    for key, value in {**network, **values, **training}.items():
+        if value is None:
+            continue
+        shown = str(value)
+        if isinstance(value, bool):
+            shown = "yes" if value else "no"
+        elif isinstance(value, list | tuple):
+            shown = ", ".join(map(str, value))
+        elif key in ("data", "start_from"):
+            shown = Path(value).name
+        words[SETTINGS.get(key, key.replace("_", " ").capitalize())] = shown
+    return words
+
+
+def run_colors(runs: list[Run]) -> dict[str, str]:
+    """Return the colour of each run by its folder's name.
+
+    They are given by age, so that a new run changes none.
+    """
+    by_age = sorted(runs, key=lambda run: (run.config.created, run.path.name))
+    return {
+        run.path.name: RUN_COLORS[number % len(RUN_COLORS)]
+        for number, run in enumerate(by_age)
+    }
 
 
 def _curves(tables: list[pd.DataFrame]) -> dict[str, str]:
@@ -184,9 +338,11 @@ def _curves(tables: list[pd.DataFrame]) -> dict[str, str]:
 
 
 def labels(runs: list[Run]) -> dict[str, Run]:
-    """Return the runs by name; those of equal names also carry their folder's."""
-    names = [run.name for run in runs]
-    return {
-        run.name if names.count(run.name) == 1 else f"{run.name} ({run.path.name})": run
+    """Return the runs by name; those of equal names with what tells them apart."""
+    zone = st.context.timezone
+    facts = [
+        (Path(run.config.data).name, date_text(moment, zone) if moment else "", name)
         for run in runs
-    }
+        for moment, name in [(parse_time(run.config.created), run.path.name)]
+    ]
+    return dict(zip(told_apart([run.name for run in runs], facts), runs, strict=True))

@@ -13,13 +13,25 @@ import streamlit as st
 from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
 from terrainlib.runs import launcher
 from terrainlib.runs.folder import Run, log_tail, read_run
+from terrainlib.runs.process import seconds_since
+from terrainlib.runs.slot import RUN_SLOT
+from terrainlib.runs.status import RunStatus, Stage
+from terrainlib.runs.training.budget import (
+    give_minutes,
+    minutes_given,
+    minutes_of,
+    shortage,
+)
 from terrainlib.runs.training.config import RunConfig
 from terrainlib.runs.training.pixelscore import PixelScore, read_pixel_score
+from terrainlib.runs.training.stages import FIRST_EPOCH, STAGES, StageText
 from terrainlib.ui import state
 from terrainlib.ui.datasets.splits import run_split, show_cost
 from terrainlib.ui.page import links_to_model, noticed
-from terrainlib.ui.text import duration, finish_time
+from terrainlib.ui.text import duration, finish_time, md_escape, plural
 from terrainlib.ui.training.curves import (
+    Noted,
+    pick_look,
     show_class_colors,
     show_main_curves,
     show_more_curves,
@@ -27,6 +39,7 @@ from terrainlib.ui.training.curves import (
 )
 from terrainlib.ui.workers import (
     RUN_PAGE,
+    WHEN_FREE,
     follow,
     path_of,
     read_again,
@@ -44,11 +57,12 @@ PAST: Final = "All trainings"
 VIEWS: Final = (WATCH, NEW, PAST)
 _TURN: Final = "training_turn_to"  # str: the view of the next drawing
 PIXEL_CLASSIFIER_HELP: Final = (
-    "mIoU of a classifier of single pixels on the same split, fitted beside the "
+    "mIoU of a classifier of single pixels on the same split, fitted before the "
     "training: a network should be clearly ahead of it."
 )
 _CARD: Final[dict[str, Any]] = {"border": True, "height": "stretch"}
 TICK_SECONDS: Final = 2.0
+LEAST_SHARE: Final = 0.1  # of a stage, from which on the rest can be told
 LOG_BYTES: Final = 8192
 
 
@@ -69,16 +83,16 @@ def choose_view(name: str | None, *, has_active: bool) -> None:
         st.session_state[VIEW] = WATCH if has_active or name else NEW
 
 
-def start_run(config: RunConfig) -> None:
-    """Start a training and show it when the page is drawn next."""
+def start_run(config: RunConfig, *, wait: bool) -> None:
+    """Start a training, or let it wait, and show it when the page is drawn next."""
     with noticed("The training was not started"):
-        show_in_view(launcher.start_run(config).name)
+        show_in_view(launcher.start_run(config, wait=wait).name)
 
 
-def resume_run(name: str) -> None:
-    """Go on with a training where it ended."""
+def resume_run(name: str, *, wait: bool) -> None:
+    """Go on with a training where it ended, or let it wait for that."""
     with noticed("The training was not resumed"):
-        launcher.resume(path_of(RUN_PAGE, name))
+        launcher.resume(path_of(RUN_PAGE, name), wait=wait)
         show_in_view(name)
 
 
@@ -100,7 +114,7 @@ def _facts(run: Run) -> list[str]:
     if training.epochs is not None:
         budget = f"{training.epochs} epochs"
     else:
-        budget = duration((training.minutes or 0) * 60)
+        budget = duration((minutes_of(run) or 0) * 60)
     return [
         network.preset_name,
         f"data: {Path(run.config.data).name}",
@@ -113,14 +127,16 @@ def _facts(run: Run) -> list[str]:
 
 def _show_buttons(run: Run) -> None:
     if not run.active and run.state != "finished":
+        busy = RUN_SLOT.active() is not None
         st.button(
-            "Resume",
+            f"Resume {WHEN_FREE}" if busy else "Resume",
             key="training_resume",
             type="primary",
-            icon=":material/play_arrow:",
+            icon=":material/schedule:" if busy else ":material/play_arrow:",
             help="Goes on where it ended, as if it had never stopped.",
             on_click=resume_run,
             args=(run.path.name,),
+            kwargs={"wait": busy},
         )
     show_buttons(RUN_PAGE, run)
 
@@ -130,18 +146,86 @@ def _show_live(path: str, drawn_state: str) -> None:
     run = read_again(read_run, path, drawn_state)
     metrics = run.metrics
     show_state(RUN_PAGE, run, progress_text(run, st.context.timezone))
-    _show_numbers(run, metrics)
-    if metrics.empty:
-        st.caption("The curves begin when the first epoch is complete.")
+    _show_budget(run)
+    steps = run.steps
+    if metrics.empty and steps.empty:
+        _show_stages(run)
     else:
-        show_main_curves(run, metrics)
+        curves = st.container()  # the picture first, then what it can be changed by
+        noted = Noted(run, metrics, steps, pick_look(steps=not steps.empty))
+        with curves:
+            show_main_curves(noted)
+    if not metrics.empty:
+        _show_numbers(run, metrics)
         with st.container(border=True):
             st.markdown("**Predictions on held-out images**")
             key = f"training_preview_{run.path.name}"
             show_previews(run.path, key=key, best_epoch=run.status.best_epoch)
             show_class_colors(run, metrics)
-        show_more_curves(run, metrics)
+        show_more_curves(noted)
     show_log(log_tail(run.path, LOG_BYTES), expanded=run.state in ("failed", "crashed"))
+
+
+def _show_budget(run: Run) -> None:
+    """Say what a busy machine leaves of a budget in minutes, and offer more of them."""
+    given, first = minutes_given(run.path), run.config.training.minutes
+    if given is not None:
+        whole, was = duration(60 * given), duration(60 * (first or 0))
+        st.caption(f"Its budget is {whole} by now; it was {was} at first.")
+    elif run.state == "running" and (short := shortage(run.status, first)):
+        st.warning(
+            f"{short.words} Give it time, or end what else runs here.",
+            title="The machine is busy",
+            icon=":material/hourglass_bottom:",
+        )
+        st.button(
+            f"Give it {plural(short.more, 'more minute')}",
+            key="training_more_minutes",
+            icon=":material/more_time:",
+            on_click=_give_minutes,
+            args=(run.path.name, short.more),
+        )
+
+
+def _give_minutes(name: str, more: int) -> None:
+    with noticed("It was not given more minutes"):
+        give_minutes(path_of(RUN_PAGE, name), more)
+
+
+def _show_stages(run: Run) -> None:
+    """Tell one by one what comes before the first point of the curves."""
+    stages = {stage.name: stage for stage in run.status.stages}
+    begun = [name in stages for name in STAGES]
+    passed = max((place for place, yes in enumerate(begun) if yes), default=-1)
+    if not run.active or passed < 0:
+        st.caption("The curves begin with the first steps of training.")
+        return
+    lines = []
+    for place, (name, text) in enumerate(STAGES.items()):
+        if name in stages:
+            lines.append(stage_line(stages[name], run.status))
+        elif place > passed:
+            lines.append(f":gray[:material/circle: {text.title}: {text.why}]")
+    with st.container(border=True):
+        st.markdown("**Before the first point of the curves**")
+        st.markdown("  \n".join(lines))
+
+
+def stage_line(stage: Stage, status: RunStatus) -> str:
+    """Return the line of a stage that has begun: what it took, or how far it is."""
+    text = STAGES.get(stage.name, StageText(md_escape(stage.name), ""))
+    if stage.seconds is not None:
+        took = duration(stage.seconds) if stage.seconds >= 1 else "at once"
+        return f":green[:material/check_circle:] {text.title} :gray[· {took}]"
+    share, gone = stage.share, seconds_since(stage.begun)
+    if stage.name == FIRST_EPOCH and status.steps:
+        share = status.step / status.steps
+    parts = [f"{duration(max(0.0, gone))} so far"]
+    if share is not None and share >= LEAST_SHARE:
+        left = duration(gone * (1 - share) / share)
+        parts = [f"{share:.0%}", f"about {left} left"]
+    words = " · ".join(parts)
+    return f":blue[:material/pending:] **{text.title}** · {words} :gray[({text.why})]"
 
 
 def progress_text(run: Run, timezone: str | None) -> str:
@@ -169,6 +253,7 @@ def _show_numbers(run: Run, metrics: pd.DataFrame) -> None:
             "Best mIoU",
             best,
             ahead_text(status.best_miou, pixel_score),
+            delta_description=_ahead_or_behind(status.best_miou, pixel_score),
             help=_best_help(status.best_epoch, pixel_score),
             **_CARD,
         )
@@ -191,11 +276,17 @@ def ahead_text(best: float | None, pixel_score: PixelScore | None) -> str | None
     return f"{best - pixel_score.miou:+.3f}"
 
 
+def _ahead_or_behind(best: float | None, pixel_score: PixelScore | None) -> str | None:
+    if best is None or pixel_score is None:
+        return None
+    return "ahead" if best >= pixel_score.miou else "behind"
+
+
 def _best_help(best_epoch: int | None, pixel_score: PixelScore | None) -> str | None:
     """Return what stands behind the best score, if an epoch is complete."""
     if not best_epoch:
         return None
-    ahead = " Below it: against the pixel classifier." if pixel_score else ""
+    ahead = " Below it: how far from the pixel classifier." if pixel_score else ""
     return f"After epoch {best_epoch}.{ahead}"
 
 
@@ -212,5 +303,8 @@ def _show_next_steps(run: Run) -> None:
         model_id = f"run/{run.path.name}"
         links_to_model(model_id, gallery="See the gallery", studio="Open in the studio")
         st.page_link(
-            state.MODELS_PAGE, label="All models", icon=":material/inventory_2:"
+            state.MODELS_PAGE,
+            label="See its card",
+            icon=":material/inventory_2:",
+            query_params={"model": model_id},
         )

@@ -342,7 +342,7 @@ def test_train_writes_a_run_folder_that_the_other_commands_take(
     assert command("evaluate", out, tiny_dataset, *part) == 0
     scores = json.loads(command.out)
     assert scores["images"] == 1
-    assert f"mIoU {scores['miou']:.3f} at the masks' own size" in told
+    assert f"mIoU {scores['miou']:.3f} at the full size of the masks" in told
     assert command("models") == 0
     assert "first" not in command.out  # it lies outside the folder of the runs
 
@@ -366,6 +366,26 @@ def test_train_chooses_what_is_not_given_and_says_so(
     [line] = [line for line in command.err.splitlines() if line.startswith("note: ")]
     assert line.startswith("note: image size 32 px (The images' own size, 32 px. ")
     assert line.endswith("no crops (Whole images), batches of 4 (As you set it).")
+
+
+def test_train_says_once_what_a_busy_machine_leaves_of_the_minutes(
+    command: Command,
+    tiny_dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def busy(path: Path, on_progress: Callable[..., None], **_options: object) -> Run:
+        for _ in range(2):
+            on_progress(RunStatus("running", epochs=9, free_share=0.3))
+        return read_run(path)
+
+    monkeypatch.setattr(train, "run_training", busy)
+    assert (
+        command("train", tiny_dataset, "--out", tmp_path / "out", "--minutes", 2) == 0
+    )
+    assert command.err.count("note: Other programs take about 70%") == 1
+    assert "reaches about 9 epochs" in command.err
+    assert "--minutes 7 makes up for it" in command.err
 
 
 def test_train_starts_from_a_model_with_its_network_and_at_a_lower_rate(

@@ -126,6 +126,25 @@ def test_the_same_command_again_gives_the_same_files(
     assert [row.split(",")[0] for row in shares[1:]] == ["a_2.png", "a_10.png"]
 
 
+def test_heights_in_a_folder_go_with_their_image(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rgb, _, height = terrain(32, seed=1)
+    write(tmp_path, "a.png", encode(rgb))
+    write(tmp_path, "a_height.png", encode(height.astype(np.uint16)))
+    write(tmp_path, "b.png", encode(rgb))
+    out = tmp_path / "out"
+
+    model = write_model(tmp_path / "models", height=True)
+    assert run(model, tmp_path, "--out", out) == 2
+
+    said = capsys.readouterr().err
+    assert "taken as heights of images: a_height.png" in said
+    assert "b.png: this model needs the heights beside the image" in said
+    assert (out / "a_mask.png").exists()
+    assert not (out / "a_height_mask.png").exists()
+
+
 def test_bands_are_asked_for_and_chosen(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,12 +1,15 @@
 """What is embedded is there, complete and as documented."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from terrainlib.data import overlaps
 from terrainlib.data.dataset import Dataset
 from terrainlib.data.imagery import read_height, read_image
+from terrainlib.data.overlaps import find_overlaps, known_overlaps
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.sample import SAMPLE_DIR, example_scenes, open_sample
 
@@ -42,3 +45,20 @@ def test_the_scenes_are_georeferenced_and_have_heights_on_the_same_grid() -> Non
         image = read_image(scene.image)
         assert image.georeference is not None
         assert read_height(scene.height).shape == (image.height, image.width)
+
+
+def test_its_shared_ground_is_known_without_a_search(sample: Dataset) -> None:
+    # After a change of the search call `data.overlaps.write_ready_made`.
+    known = known_overlaps(sample)
+    assert known is not None
+    assert len(known.pairs) > 1_000
+    assert known_overlaps(sample.with_ids(sample.ids[:5])) is None
+
+
+@pytest.mark.exhaustive
+def test_what_is_known_of_it_is_what_a_search_finds(
+    sample: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = known_overlaps(sample)
+    monkeypatch.setattr(overlaps, "READY_MADE", Path("none"))
+    assert find_overlaps(sample) == known

@@ -11,6 +11,7 @@ from terrainlib.data.sample import EMBEDDED_MODELS, example_scenes, open_sample
 from terrainlib.mask.gap import (
     MAX_WINDOWS,
     Gap,
+    Level,
     gap_windows,
     judge_windows,
     window_px,
@@ -164,9 +165,63 @@ def test_where_a_part_is_different_its_share_is_said(
     assert gap.level == "alike"
     assert 0 < gap.different_share < 0.2
     assert gap.reasons[0].endswith("% of the image looks different")
+    assert gap.title == "Like the training images, but for a part of it"
 
     mixed[:, :320] = 1
     assert measure_gap(statistics, mixed).level == "different"
+
+
+VERDICTS = [  # level, whether rough, reasons -> title
+    ("alike", False, (), "Like the training images"),
+    (
+        "alike",
+        False,
+        ("8% of the image looks different", "much darker"),
+        "Like the training images, but for a part of it",
+    ),
+    (
+        "alike",
+        True,
+        ("only mean colour and contrast could be compared",),
+        "Like the training images, as far as the model file tells",
+    ),
+    (
+        "different",
+        False,
+        ("much darker",),
+        "Different from the training images: expect errors",
+    ),
+    (
+        "different",
+        True,
+        ("much less red",),
+        "Different from the training images: expect errors",
+    ),
+    (
+        "unknown",
+        False,
+        ("too few pixels have data to compare them",),
+        "Not compared with the training images",
+    ),
+]
+
+
+@pytest.mark.parametrize(("level", "rough", "reasons", "title"), VERDICTS)
+def test_verdict_and_list_agree(
+    level: Level, rough: bool, reasons: tuple[str, ...], title: str
+) -> None:
+    assert Gap(level, reasons, rough=rough).title == title
+
+
+def test_parts_that_differ_in_no_common_way_still_have_a_reason(
+    statistics: dict[str, Any],
+    scenes: dict[str, FloatImage],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("terrainlib.mask.gap._looks_reasons", lambda *_, **__: [])
+    gap = measure_gap(statistics, FOREIGN["blurred"](scenes["europe"]))
+    assert gap.level == "different"
+    assert gap.reasons[0] == "its parts differ from them, each in another way"
 
 
 def test_pixels_without_data_are_left_out(

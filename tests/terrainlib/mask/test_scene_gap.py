@@ -1,20 +1,25 @@
 """The gap meter on scenes: windows read one by one are those of the whole image."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from terrainlib.data.dataset import open_dataset
 from terrainlib.data.imagery import Image, read_image
-from terrainlib.data.sample import EMBEDDED_MODELS, SCENES_DIR
+from terrainlib.data.sample import EMBEDDED_MODELS, SCENES_DIR, open_sample
 from terrainlib.data.scene import open_scene, scene_of
 from terrainlib.mask import gap as module
 from terrainlib.mask.gap import scene_gap
+from terrainlib.mask.pixelsize import dataset_statistics
 from terrainlib.model.modelfile import TerrainModel, read_record
 from tests.foreign_images import measure_gap
 from tests.mask_models import with_record
+from tests.synthetic import write_kaggle_dataset
 
 
 @pytest.fixture
@@ -80,3 +85,64 @@ def test_a_model_without_statistics_reads_nothing(
 
     scene: Any = Unread()
     assert scene_gap(color_model(), scene).level == "unknown"
+
+
+def finer(image: Image, times: float) -> Image:
+    """Return the image as if its pixels covered that many times less ground."""
+    assert image.georeference is not None
+    a, b, c, d, e, f = image.georeference.transform
+    place = (a / times, b, c, d, e / times, f)
+    return replace(image, georeference=replace(image.georeference, transform=place))
+
+
+def of_sample(model: TerrainModel) -> TerrainModel:
+    return with_record(model, dataset={"name": "sample", "pairs": 320})
+
+
+@pytest.mark.parametrize(
+    ("times", "level", "factor"),
+    [(1, "alike", None), (1.8, "alike", None), (10, "different", 0.1)],
+)
+def test_the_ground_that_a_pixel_covers_is_compared(
+    model: TerrainModel, europe: Image, times: float, level: str, factor: float | None
+) -> None:
+    gap = scene_gap(of_sample(model), scene_of(finer(europe, times)))
+    assert gap.level == level
+    if factor is None:
+        assert gap.scale_factor is None
+        return
+    assert gap.scale_factor == pytest.approx(factor, rel=0.1)
+    assert gap.reasons[0] == (
+        "a pixel covers 740 m of ground at this scale, 7.4 km in the training images"
+    )
+    assert gap.reasons[-1].endswith("times this scale it covers the same: try that")
+
+
+def test_at_the_fitting_scale_nothing_is_left_to_say_of_the_size(
+    model: TerrainModel, europe: Image
+) -> None:
+    fine = scene_of(finer(europe, 10))
+    scale = scene_gap(of_sample(model), fine).scale_factor
+    assert scale is not None
+    at_scale = scene_gap(of_sample(model), fine, scale=scale)
+    assert not any("a pixel covers" in reason for reason in at_scale.reasons)
+
+
+def test_where_no_scale_fits_none_is_offered(
+    model: TerrainModel, europe: Image
+) -> None:
+    gap = scene_gap(of_sample(model), scene_of(finer(europe, 700)))
+    assert (gap.level, gap.scale_factor) == ("different", None)
+    assert gap.reasons[-1].startswith("no scale helps")
+
+
+def test_images_that_lie_nowhere_are_not_compared_by_size(
+    model: TerrainModel, europe: Image
+) -> None:
+    plain = scene_of(Image.from_array(europe.rgb))
+    assert scene_gap(of_sample(model), plain).level == "alike"
+
+
+def test_a_data_set_tells_the_ground_of_its_middle_pixel(tmp_path: Path) -> None:
+    assert dataset_statistics(open_sample()) == {"pixel_metres": 7400.0}
+    assert dataset_statistics(open_dataset(write_kaggle_dataset(tmp_path))) == {}

@@ -28,6 +28,7 @@ from terrainlib.runs.launcher import delete
 from terrainlib.runs.process import find_process, read_process, utc_now, write_process
 from terrainlib.runs.slot import JOB_SLOT, RUN_SLOT
 from terrainlib.runs.status import JOB, RUN, RunStatus, write_status
+from terrainlib.runs.training.budget import minutes_given
 from terrainlib.runs.training.material import read_split, stored_files, stored_split
 from terrainlib.runs.training.pixelscore import read_pixel_score
 from terrainlib.runs.training.previews import preview_inputs, previews
@@ -53,6 +54,7 @@ def look_at_runs(path: Path) -> bool:
     RUN_SLOT.active()
     read_split(path)
     read_pixel_score(path)
+    minutes_given(path)
     stored_files(path)
     find_process(read_process(path))
     log_tail(path)

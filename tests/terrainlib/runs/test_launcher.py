@@ -70,12 +70,12 @@ class Kind:
 
     slot: Slot[Any]
     create: Callable[[Any], Path]
-    launch: Callable[[Any], Path]
+    launch: Callable[..., Path]
     config: Any
     place: str
 
-    def start(self) -> Path:
-        return self.launch(self.config)
+    def start(self, **options: bool) -> Path:
+        return self.launch(self.config, **options)
 
 
 @pytest.fixture(params=["training", "prediction"])
@@ -104,6 +104,24 @@ def test_a_start_makes_a_process_in_a_session_of_its_own(kind: Kind) -> None:
     assert path.parent == kind.slot.work.home()
     assert kind.slot.read(path).state == "starting"
     assert kind.slot.active().path == path
+
+
+def test_one_that_may_wait_is_put_into_the_queue(kind: Kind) -> None:
+    first = kind.start(wait=True)
+    second, third = kind.start(wait=True), kind.start(wait=True)
+    assert [kind.slot.read(path).state for path in (first, second, third)] == [
+        "starting",
+        "waiting",
+        "waiting",
+    ]
+    assert [one.path for one in kind.slot.waiting()] == [second, third]
+    assert kind.slot.active().path == first
+    assert kind.slot.read(second).place_text == "waiting for its turn"
+    launcher.force_stop(first)
+    with pytest.raises(RunError, match="already running"):
+        kind.start()  # the next in the queue has the way
+    launcher.stop(second)
+    assert kind.slot.read(second).state == "stopping"
 
 
 def test_a_prediction_may_go_on_beside_a_training(
@@ -302,6 +320,8 @@ def test_no_run_is_continued_beside_another(run_config: RunConfig) -> None:
     with pytest.raises(RunError, match="already running: Second"):
         launcher.resume(old)
     assert read_status(old).state == "stopped"
+    launcher.resume(old, wait=True)
+    assert read_status(old).state == "waiting"
 
 
 def test_uploads_are_kept_beside_the_prediction(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ import pytest
 
 from terrainlib import files
 from terrainlib.errors import StorageError
+from terrainlib.model.learning.reports import StepProgress
 from terrainlib.runs.folder import read_metrics
-from terrainlib.runs.training.metrics import MetricsTable, read_rows
+from terrainlib.runs.training import metrics
+from terrainlib.runs.training.metrics import MetricsTable, StepsTable, read_rows
 
 
 def row(epoch: int, loss: float = 0.5, water: float | None = 0.25) -> dict[str, object]:
@@ -91,3 +93,56 @@ def test_no_table_and_a_table_of_rubbish_read_as_no_epochs(table: Path) -> None:
     assert read_metrics(table.parent).empty
     table.write_bytes(b"\x00\xff\nnot,a\ntable\n")
     assert read_metrics(table.parent).empty
+
+
+def at_step(step: int, epoch: int = 1) -> StepProgress:
+    return StepProgress(epoch, step, 9, None, 1.0, None, step / 2, float(step), 0.5)
+
+
+def test_steps_are_few_rows_however_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "MAX_STEP_ROWS", 3)
+    table = StepsTable(tmp_path / "steps.csv")
+    for step in range(1, 9):
+        table.add(at_step(step))
+    table.write()
+
+    rows = read_rows(tmp_path / "steps.csv")
+    assert [(row["step"], row["loss"]) for row in rows] == [
+        ("4", "2.5"),
+        ("8", "6.5"),
+    ]
+
+
+def test_steps_of_epochs_that_are_trained_again_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "steps.csv"
+    table = StepsTable(path)
+    for epoch in (1, 2):
+        table.add(at_step(3, epoch))
+    table.write()
+
+    again = StepsTable(path, 1)
+    again.add(at_step(4, 2))
+    again.write()
+
+    assert [(r["epoch"], r["step"]) for r in read_rows(path)] == [
+        ("1", "3"),
+        ("2", "4"),
+    ]
+
+
+def test_a_full_disk_keeps_the_steps_for_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = StepsTable(tmp_path / "steps.csv")
+    with monkeypatch.context() as full:
+
+        def refuse(path: Path, _data: bytes) -> None:
+            raise StorageError("the disk is full.", file=path.name)
+
+        full.setattr(files, "write_bytes", refuse)
+        table.add(at_step(1))
+    table.write()
+
+    assert len(read_rows(tmp_path / "steps.csv")) == 1

@@ -21,7 +21,7 @@ def _confusion() -> None:
 
     from terrainlib.ui.charts import show_confusion
 
-    show_confusion(np.array([[3, 1], [0, 0]]), ["Water", "Forest"])
+    show_confusion(np.array([[3, 1], [0, 0]]), ["Water", "Forest"], key="confusion")
 
 
 def _chart(script: object) -> tuple[dict[str, object], str]:

@@ -353,3 +353,55 @@ def test_what_is_stopped_leaves_nothing(tmp_path):
 def test_sizes_have_bounds(size):
     with pytest.raises(InputError, match="patch size"):
         PatchOptions(size=size)
+
+
+@pytest.mark.parametrize(("image_at", "labels_at"), [(190, -170), (-170, 190)])
+@pytest.mark.parametrize("kind", ["raster", "features"])
+def test_longitudes_may_be_counted_by_another_turn(tmp_path, image_at, labels_at, kind):
+    pixels = np.arange(64 * 64 * 3, dtype=np.uint16).reshape(64, 64, 3) + 1
+    place = Affine(0.01, 0, image_at, 0, -0.01, 10)
+    data = tiff(pixels, crs="EPSG:4326", transform=place)
+    image = write(tmp_path, "scene.tif", data)
+    there = Affine(0.01, 0, labels_at, 0, -0.01, 10)
+    if kind == "raster":
+        labels = class_raster(tmp_path, HALVES, crs="EPSG:4326", transform=there)
+    else:
+        halves = [
+            shapely.box(labels_at, low, labels_at + 0.64, low + 0.32)
+            for low in (9.68, 9.36)
+        ]
+        labels = tmp_path / "a.gpkg"
+        features(labels, halves, {"class": ["10", "70"]}, crs="EPSG:4326")
+
+    mask, _ = made(tmp_path, [labels], image=image)
+
+    assert (mask == np.where(HALVES == 10, 0, 1)).all()
+
+
+def test_heights_of_any_grid_go_with_the_patches(tmp_path):
+    coarse = np.full((16, 16), 250, np.int16)
+    data = tiff(coarse, crs=UTM, transform=GRID @ Affine.scale(4))
+    labels = class_raster(tmp_path, HALVES)
+    out, heights = tmp_path / "set", write(tmp_path, "dem.tif", data)
+
+    make_patches(
+        [scene(tmp_path)], [labels], out, PatchOptions(size=32, heights=heights)
+    )
+
+    dataset = open_dataset(out)
+    assert dataset.has_heights
+    for pair in dataset.pairs:
+        loaded = read_pair(dataset, pair)
+        np.testing.assert_allclose(loaded.height, 250)
+
+
+def test_heights_that_fit_no_image_are_refused_with_a_sentence(tmp_path):
+    labels = class_raster(tmp_path, HALVES)
+    heights = write(tmp_path, "dem.tif", tiff(np.ones((8, 8), np.int16)))
+    image, out = scene(tmp_path), tmp_path / "set"
+
+    with pytest.raises(ImageError, match="8 x 8 px, the image has 64 x 64 px"):
+        make_patches([image], [labels], out, PatchOptions(heights=heights))
+    with pytest.raises(ConfigError, match="one height file cannot belong to 2"):
+        make_patches([image, image], [labels], out, PatchOptions(heights=heights))
+    assert not out.exists()

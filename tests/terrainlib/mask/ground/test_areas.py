@@ -326,3 +326,15 @@ def test_the_json_form_holds_all_of_it() -> None:
     assert values["classes"][0]["square_metres"] == 1
     assert values["notes"] == list(table.notes)
     assert values["pixels"] == 10
+
+
+def test_where_the_image_is_unlike_the_training_images_there_is_no_interval() -> None:
+    tally = AreaTally(None, 2, "ABC")
+    tally.write(Band(slice(0, 2), np.array([[0, 1], [1, 1]], np.uint8)))
+    known = validation(groups())
+    assert tally.table(known).rows[0].adjusted_share is not None
+    table = tally.table(known, unlike=True)
+    assert all(row.adjusted_share is row.low_share is None for row in table.rows)
+    assert [row.share for row in table.rows] == [0.25, 0.75, 0]
+    [note] = table.notes
+    assert note.startswith("The image is unlike the training images")

@@ -584,6 +584,25 @@ def test_results_in_a_folder_are_no_images_to_predict(
     for name in names:
         (tmp_path / name).touch()
     found = folder_images(tmp_path)
+    assert found.heights == {}
     assert [path.name for path in found.images] == images
     hidden = [name for name in names if name.startswith(".") or name.endswith(".txt")]
     assert len(found.results) == len(names) - len(images) - len(hidden)
+
+
+def test_heights_beside_an_image_belong_to_it_and_are_no_images(tmp_path: Path) -> None:
+    heights = {
+        "a.png": "a_height.tif",
+        "B.tif": "b_DEM.tif",
+        "c_t.png": "c_h.png",
+        "d_sat.jpg": "d-dsm.tif",
+        "e.png": "e_h.png",
+    }
+    alone = ["north_dem.tif", "x_h.png"]
+    for name in (*heights, *heights.values(), *alone):
+        (tmp_path / name).touch()
+
+    found = folder_images(tmp_path)
+
+    assert {i.name: h.name for i, h in found.heights.items()} == heights
+    assert sorted(p.name for p in found.images) == sorted([*heights, *alone])

@@ -41,7 +41,8 @@ def unable(model):
 
 
 def stored(folder):
-    return sorted(path.name for path in folder.rglob("*.png"))
+    found = (path.name for path in folder.rglob("*.png"))
+    return sorted(name for name in found if not name.endswith(".sure.png"))
 
 
 def test_predictions_and_scores_are_those_of_the_evaluation(painted, model):
@@ -119,9 +120,9 @@ def test_a_larger_part_computes_only_what_is_missing(painted, color_model, monke
     model, asked = color_model(split=split), []
     score_pairs = module.score_pairs
 
-    def watched(model, dataset, pairs):
+    def watched(model, dataset, pairs, **options):
         asked.append([pair.id for pair in pairs])
-        return score_pairs(model, dataset, pairs)
+        return score_pairs(model, dataset, pairs, **options)
 
     monkeypatch.setattr(module, "score_pairs", watched)
     open_gallery(model, painted, split="validation")
@@ -195,6 +196,31 @@ def test_the_order_is_worst_or_best_first(painted, model):
     assert worst[-1] == gallery.order("best")[0] == "0000"
     with pytest.raises(ConfigError, match="one of worst, best, not 'any'"):
         gallery.order("any")
+    water = dict(zip(gallery.ids, gallery.evaluation.image_values(0), strict=True))
+    known = [water[i] for i in gallery.order("worst", of_class=0)]
+    assert known[: np.isfinite(known).sum()] == sorted(filter(np.isfinite, known))
+
+
+def test_the_images_with_most_of_a_mistake_come_first(painted, model):
+    gallery = open_gallery(model, painted, split="all")
+    counts = gallery.evaluation.confusions
+    truth, taken_for = np.argwhere(
+        np.triu(counts.sum(0), 1) + np.tril(counts.sum(0), -1)
+    )[0]
+    pixels = dict(zip(gallery.ids, counts[:, truth, taken_for], strict=True))
+    found = gallery.mistakes(truth, taken_for, 2)
+    assert found
+    assert [pixels[i] for i in found] == sorted(pixels.values(), reverse=True)[
+        : len(found)
+    ]
+    assert all(pixels[i] for i in found)
+
+
+def test_how_sure_the_model_was_is_kept_coarsely(painted, model):
+    gallery = open_gallery(model, painted, split="all")
+    margins = gallery.margins("0001")
+    assert margins.shape == gallery.prediction("0001").shape
+    assert not (margins % 17).any()
 
 
 def test_a_row_holds_all_pixels_and_scores_of_an_image(painted, model):

@@ -12,7 +12,7 @@ from terrainlib.data.cache import PairCache
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.errors import RunError, TrainingError
 from terrainlib.model.config import TrainingConfig
-from terrainlib.model.learning import checkpoint, epochs
+from terrainlib.model.learning import checkpoint
 from terrainlib.model.learning.epochs import train
 from terrainlib.model.learning.reports import (
     EpochLog,
@@ -278,18 +278,6 @@ def test_a_stop_is_heard_while_an_epoch_is_validated(run: Train) -> None:
     assert result.epochs_done < 4
 
 
-def test_a_budget_counts_from_when_it_began_but_leaves_half_for_the_training(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("time.monotonic", lambda: 1000.0)
-    minutes = config(epochs=None, minutes=1)
-
-    assert epochs._start(minutes, begun=990.0) == 990
-    assert epochs._start(minutes, begun=100.0) == 970
-    assert epochs._start(minutes, begun=None) == 1000
-    assert epochs._start(config(), begun=990.0) == 1000
-
-
 def test_a_budget_in_minutes_is_used_up_and_kept(
     run: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,6 +291,42 @@ def test_a_budget_in_minutes_is_used_up_and_kept(
     assert 4 <= result.epochs_done <= 30
     assert 24 <= result.seconds <= 30  # the rest is for judging and saving
     assert result.history[-1].learning_rate < 0.2 * config().learning_rate
+
+
+def test_minutes_that_are_given_on_the_way_are_used_too(
+    run: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = iter(range(1_000_000))
+    monkeypatch.setattr("time.monotonic", lambda: next(ticks) / 4)
+    given: list[float] = []
+
+    def on_epoch(_log: EpochLog, _predict: Predict) -> None:
+        given[:] = [1.0]
+
+    hooks = TrainingHooks(
+        on_epoch=on_epoch, minutes=lambda: given[0] if given else None
+    )
+    result = run(config(epochs=None, minutes=0.5), hooks=hooks)
+
+    assert 48 <= result.seconds <= 60
+
+
+def test_the_clock_of_a_budget_begins_when_the_network_is_built(
+    run: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = iter(range(1_000_000))
+    monkeypatch.setattr("time.monotonic", lambda: next(ticks) / 4)
+    build = Trainer.__init__
+
+    def slow(self: Trainer, *parts: object) -> None:
+        for _ in range(400):
+            next(ticks)  # 100 s
+        build(self, *parts)
+
+    monkeypatch.setattr(Trainer, "__init__", slow)
+    result = run(config(epochs=None, minutes=0.5))
+    assert result.epochs_done >= 4
+    assert result.seconds <= 30
 
 
 def test_best_learns_from_crops_and_judges_whole_images(run: Train) -> None:

@@ -20,6 +20,7 @@ from terrainlib.runs.training.material import (
     read_material,
     read_split,
 )
+from terrainlib.runs.training.stages import Stages
 from tests.relief import relief_map, write_patches
 
 SIDE = 64
@@ -51,7 +52,7 @@ def read(
     watch = lambda status: shown.append(status.message)  # noqa: E731
     with Report(run.path, run.status, watch) as report:
         found = read_material(
-            run, report, should_stop or (lambda: False), resume=resume
+            run, Stages(report), should_stop or (lambda: False), resume=resume
         )
     return found, shown
 
@@ -135,7 +136,7 @@ def test_the_search_says_what_it_does_and_can_be_stopped(data: Path) -> None:
     with Report(run.path, run.status, watch) as report, pytest.raises(StoppedError):
         read_material(
             run,
-            report,
+            Stages(report),
             lambda: report.status.message.startswith(looking),
             resume=False,
         )

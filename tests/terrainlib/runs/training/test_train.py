@@ -24,7 +24,7 @@ from terrainlib.runs.launcher import mark_starting
 from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.runs.status import RunStatus, write_status
 from terrainlib.runs.training.config import RunConfig
-from terrainlib.runs.training.material import require_resumable
+from terrainlib.runs.training.material import read_split, require_resumable
 from terrainlib.runs.training.pixelscore import measure
 from terrainlib.runs.training.previews import preview_inputs, previews
 from terrainlib.runs.training.train import run_training
@@ -301,6 +301,14 @@ def test_a_run_that_does_not_get_the_slot_fails_and_harms_nobody(
     assert read_run(second).message.startswith("A training is already running")
 
 
+def test_a_run_that_waits_for_another_can_be_stopped(tiny_dataset: Path) -> None:
+    second = new_run(tiny_dataset, name="Second")
+    with RUN_SLOT.held(new_run(tiny_dataset, name="First")):
+        run = run_training(second, wait=True, should_stop=lambda: True)
+    assert run.state == "stopped"
+    assert run.message == "Stopped before the first step."
+
+
 SIZES = [(32, 32), (16, 64), (64, 16), (48, 48), (24, 40), (70, 64), (32, 32), (21, 47)]
 
 
@@ -381,9 +389,12 @@ def test_other_bands_are_trained_on_saved_and_found_again_by_name(
     run = run_training(create_run(RunConfig("b", str(tiles), training, bands=chosen)))
 
     assert run.model is not None
-    assert measure(run.path).miou > 0.9
+    split = read_split(run.path)
+    assert split is not None
+    dataset = open_dataset(tiles, bands=chosen)
+    assert measure(dataset, split, training.network).miou > 0.9
     model = load_model(run.model)
-    assert model.record.band_set() == open_dataset(tiles, bands=chosen).band_set
+    assert model.record.band_set() == dataset.band_set
     assert model.record.statistics["images"] == 3
     reverse = [*range(len(descriptions))][::-1]
     turned = tiff(stack[..., reverse], descriptions=[descriptions[i] for i in reverse])

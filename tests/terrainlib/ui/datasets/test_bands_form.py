@@ -45,7 +45,8 @@ def test_bands_are_chosen_once_for_the_data_set_and_trained_on(tmp_path: Path) -
     app.run()
     assert not app.exception
     assert "nothing says which of them to use" in app.warning[0].value
-    assert not app.text_input  # no training before
+    labels = [item.label for item in app.text_input]
+    assert labels == ["Find by name"]  # no training before
 
     choice = app.multiselect[0]
     assert choice.options == ["1 · coast", "band 2", "3 · red", "4 · nir", "5 · swir"]

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from terrainlib.data.dataset import open_dataset
 from tests.conftest import PAGE_TIMEOUT_S
-from tests.labelled import features, scene, square
+from tests.imagefiles import tiff, write
+from tests.labelled import GRID, UTM, features, scene, square
 
 
 def _script() -> None:
@@ -65,6 +68,27 @@ def test_uploads_become_one_too_and_leave_nothing_else(
     assert not box.exception
     assert box.text[0].value == "2 of mine"
     assert not list((tmp_path / "cache").glob("**/*.gpkg"))
+
+
+def test_bands_and_heights_are_chosen_with_it(
+    box: AppTest, labels: Path, tmp_path: Path
+) -> None:
+    data = tiff(np.full((64, 64), 90, np.int16), crs=UTM, transform=GRID)
+    box.text_input(key="box_scene_image").set_value(str(scene(tmp_path)))
+    box.text_input(key="box_scene_heights").set_value(
+        str(write(tmp_path, "dem.tif", data))
+    )
+    box.text_input(key="box_scene_bands").set_value("b4, 1")
+    box.text_input(key="box_scene_labels").set_value(str(labels)).run()
+    box.selectbox(key="box_scene_field").set_value("kind")
+    box.selectbox(key="box_scene_size").set_value(32)
+    box.button(key="box_scene_make").click().run()
+
+    assert not box.exception
+    assert not box.error
+    dataset = open_dataset(tmp_path / "datasets" / "scene")
+    assert dataset.has_heights
+    assert dataset.bands.names == ("b4", "red")
 
 
 def test_without_files_a_sentence_asks_for_them(box: AppTest) -> None:

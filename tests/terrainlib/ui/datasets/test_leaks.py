@@ -15,7 +15,6 @@ from terrainlib.ui.datasets.splits import (
 @pytest.mark.parametrize(
     ("leak", "warns", "help_text"),
     [
-        (LEAK_FREE, False, FREE_HELP),
         ("random: 0% of validation shares ground with training", False, FREE_HELP),
         (RANDOM_LEAK, True, MAY_LEAK_HELP),
         ("random: 87% of validation shares ground with training", True, LEAK_HELP),
@@ -27,6 +26,12 @@ def test_only_a_split_that_leaks_or_may_leak_is_warned_of(
     note = leak_note(leak)
     assert (note.text, note.warns, note.help) == (leak, warns, help_text)
     assert note.color == ("orange" if warns else "gray")
+
+
+def test_a_split_that_is_free_is_a_word_with_the_sentence_behind_it() -> None:
+    note = leak_note(LEAK_FREE)
+    assert (note.text, note.icon) == ("leak-free", ":material/check:")
+    assert note.help == f"No shared ground found. {FREE_HELP}"
 
 
 def test_what_a_file_says_is_shown_as_text() -> None:

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from terrainlib import files
 from terrainlib.data.choices import Choices, Patterns, read_choices, save_choices
 from terrainlib.data.dataset import open_dataset
-from terrainlib.ui.datasets.pairs import BY_NAME, ordered
+from terrainlib.ui.datasets.pairs import found_pairs
 from tests.conftest import PAGE_TIMEOUT_S
 from tests.synthetic import write_folders_dataset
 
@@ -119,5 +119,5 @@ def test_pairs_are_shown_as_people_sort_them(odd: Path) -> None:
     save_choices(odd, Choices(Patterns("*_s2.png", "*_lc.png")))
     dataset = open_dataset(odd)
     assert dataset.ids[:3] == ("area_1", "area_10", "area_11")  # splits go by it
-    shown = [pair.id for pair in ordered(dataset, BY_NAME)]
+    shown = [pair.id for pair in found_pairs(dataset)]
     assert shown == [f"area_{number}" for number in range(1, 13)]

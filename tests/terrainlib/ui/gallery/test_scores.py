@@ -5,6 +5,7 @@ import pyarrow as pa
 from streamlit.testing.v1 import AppTest
 
 from terrainlib.metrics import OF_CLASSES, scores
+from terrainlib.ui.gallery.images import outlined
 from terrainlib.ui.gallery.scores import (
     MEANING,
     NO_CONFIDENCE,
@@ -16,12 +17,19 @@ from tests.conftest import PAGE_TIMEOUT_S
 
 
 def _script(sure: bool = True, leak: str = "random: may leak") -> None:
+    from datetime import UTC, datetime
+    from pathlib import Path
+    from typing import Any, cast
+
     import numpy as np
 
     from terrainlib.data.palette import KAGGLE_CLASSES
     from terrainlib.mask.scores.evaluation import Evaluation
+    from terrainlib.mask.scores.gallery import Gallery
     from terrainlib.mask.scores.reliability import Reliability
-    from terrainlib.ui.gallery.scores import show_score_report
+    from terrainlib.runs.models import ModelEntry
+    from terrainlib.ui.gallery.predictions import Wanted
+    from terrainlib.ui.gallery.scores import show_note_of, show_scores
 
     confusions = np.zeros((2, 7, 7), np.int64)
     confusions[0, 0, 0] = 60
@@ -37,7 +45,12 @@ def _script(sure: bool = True, leak: str = "random: may leak") -> None:
         seconds=1.0,
         reliability=Reliability(bins[0], bins[1] / 1.0, bins[2]) if sure else None,
     )
-    show_score_report(evaluation, KAGGLE_CLASSES, (leak, "why"))
+    none = cast("Any", None)
+    gallery = Gallery(none, KAGGLE_CLASSES, evaluation, none, none)
+    made = datetime(2026, 5, 1, tzinfo=UTC)
+    entry = ModelEntry("added/x", "added", "x", Path("x"), None, 1, made)
+    show_note_of(leak, "why")
+    show_scores(gallery, Wanted(entry, none, "validation"), "gallery")
 
 
 def test_the_scores_over_all_images_stand_beside_their_warning() -> None:
@@ -122,3 +135,13 @@ def test_the_confusion_table_has_a_row_for_each_true_class() -> None:
     table = confusion_table(np.array([[3, 1], [0, 4]]), ["Water", "Forest"])
     assert table.columns.tolist() == ["true \\ predicted", "Water", "Forest"]
     assert table.iloc[0].tolist() == ["Water", 3, 1]
+
+
+def test_a_crop_holds_most_of_what_is_marked_and_outlines_it() -> None:
+    rgb = np.full((200, 300, 3), 0.5, np.float32)
+    marked = np.zeros((200, 300), bool)
+    marked[150:160, 250:260] = True
+    marked[0, 0] = True
+    crop = outlined(rgb, marked)
+    assert crop.shape == (480, 480, 3)  # 96 px, five times as large
+    assert set(np.unique(crop)) == {0, 128, 255}

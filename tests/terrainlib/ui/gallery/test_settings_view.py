@@ -25,7 +25,7 @@ SCORES = SettingScores(
 
 @pytest.fixture(autouse=True)
 def light(monkeypatch):
-    monkeypatch.setattr(view, "text_color", lambda: "#1d2620")
+    monkeypatch.setattr(view, "text_color", lambda: "#0f1612")
 
 
 def layers(chart):

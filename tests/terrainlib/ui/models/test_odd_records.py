@@ -24,7 +24,8 @@ from terrainlib.ui.datasets.splits import has_seen, parts_of
 from terrainlib.ui.gallery.pixelclassifier import stored_scores
 from terrainlib.ui.models import cards
 from terrainlib.ui.models.comparison import chart_frame, class_table, score_table
-from terrainlib.ui.models.picker import model_label
+from terrainlib.ui.models.picker import model_labels, model_line
+from terrainlib.ui.models.table import models_frame
 from terrainlib.ui.text import date_text
 from tests.crafted_models import archive, good_file, members_of
 
@@ -100,9 +101,13 @@ def use(entry: ModelEntry) -> None:
     """Ask of a model all that the pages ask."""
     words = [entry.title, entry.preset, entry.data, entry.model, entry.leak or ""]
     words += [date_text(entry.created, "Asia/Tokyo"), date_text(entry.modified, None)]
-    words += [model_label(entry, dated=True), *cards._facts(entry)]
+    words += [
+        model_line(entry, model_labels([entry, entry], None)[entry.id]),
+        *cards._facts(entry),
+    ]
     words += [f"{entry.score(name) or 0:,.3f}" for name in ("images", "miou", "ece")]
     words += [f"{value or 0:.3f}" for value in entry.class_scores.values()]
+    models_frame([entry], entry.id, "Asia/Tokyo")
     sorted([entry.created, datetime.now(UTC)])
     if entry.record is not None:
         record = entry.record

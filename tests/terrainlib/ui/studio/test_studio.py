@@ -205,13 +205,14 @@ def test_rasters_lie_on_the_grid_of_the_image(placed: MadeMask):
 
     rasters = {
         item.file_name: rasterio.open(io.BytesIO(item.make()))
-        for item in raster_downloads(placed)
+        for item in raster_downloads(placed, ViewSettings(1.5))
     }
 
     assert list(rasters) == [
         "land_mask.tif",
         "land_soft.tif",
         "land_probabilities.tif",
+        "land_sharpened.tif",
     ]
     for raster in rasters.values():
         assert raster.crs.to_epsg() == 32633
@@ -219,6 +220,8 @@ def test_rasters_lie_on_the_grid_of_the_image(placed: MadeMask):
     np.testing.assert_array_equal(rasters["land_mask.tif"].read(1), placed.index)
     soft = np.moveaxis(rasters["land_soft.tif"].read(), 0, -1)
     np.testing.assert_array_equal(soft, placed.soft)
+    sharp = np.moveaxis(rasters["land_sharpened.tif"].read(), 0, -1)
+    np.testing.assert_array_equal(sharp, sharpen(placed.soft, 1.5))
     weights = rasters["land_probabilities.tif"].read()
     known = placed.predicted != NO_DATA
     assert (weights.sum(axis=0) == np.where(known, 255, 0)).all()

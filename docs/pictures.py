@@ -1,0 +1,148 @@
+"""Make every picture of README and guides anew, from the running app.
+
+    python -m docs.pictures [RUN]
+
+RUN is the folder of a training to show; without it one of eight epochs is made first, a
+few minutes. It needs chromium and what requirements-dev.txt lists. The charts of
+recipe.md are made by the benchmarks that measured them.
+"""
+
+import io
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from terrainlib.data.sample import SAMPLE_DIR
+from tests.browser.conftest import ROOT, serve, wait_for_run
+
+DOCS = Path(__file__).parent
+WIDE = {"width": 1280, "height": 900}
+PICTURE_WIDTH = 1000
+ANIMATION_WIDTH = 800
+FEW_PAIRS = 12
+PREDICTION_MS = 90_000
+MAX_ANIMATION_BYTES = 1_000_000
+
+
+def main() -> None:
+    """Start the app with a home of its own and take all pictures."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        run = home / "runs" / "20260101-120000-sample"
+        if len(sys.argv) > 1:
+            shutil.copytree(sys.argv[1], run)
+        else:
+            _train(run)
+        data = _few_pairs(Path(folder) / "tiles")
+        with serve(ROOT / "streamlit_app.py", home) as app, sync_playwright() as kit:
+            browser = kit.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+            )
+            _studio(_open(browser, f"{app.url}/Mask_Studio"))
+            _shot(_open(browser, f"{app.url}/Dataset_Preview"), "preview")
+            watch = f"{app.url}/Training?run={run.name}"
+            _shot(_open(browser, watch, "dark"), "training")
+            _gallery(_open(browser, f"{app.url}/Prediction_Gallery"), data)
+            browser.close()
+
+
+def _train(run: Path) -> None:
+    words = ["train", str(SAMPLE_DIR), "--out", str(run), "--epochs", "8"]
+    subprocess.run([sys.executable, "-m", "terrainlib", *words], check=True)
+
+
+def _few_pairs(folder: Path) -> Path:
+    """Copy some pairs of the sample, so that they are predicted soon."""
+    folder.mkdir()
+    for number in range(1, FEW_PAIRS + 1):
+        for kind in ("t", "i2"):
+            shutil.copy(SAMPLE_DIR / f"{number:04d}_{kind}.png", folder)
+    return folder
+
+
+def _open(browser: Browser, address: str, scheme: str = "light") -> Page:
+    page = browser.new_page(viewport=WIDE, color_scheme=scheme)
+    page.set_default_timeout(PREDICTION_MS)
+    page.goto(address)
+    wait_for_run(page)
+    return page
+
+
+def _frame(page: Page, width: int = PICTURE_WIDTH) -> Image.Image:
+    """Return the page as it is seen now, at a width in pixels."""
+    page.wait_for_timeout(600)  # charts and pictures fade in
+    image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    height = round(image.height * width / image.width)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _shot(page: Page, name: str) -> None:
+    _frame(page).save(DOCS / f"{name}.webp", quality=80, method=6)
+    page.close()
+
+
+def _gallery(page: Page, data: Path) -> None:
+    page.get_by_role("radio", name="Folder").click()
+    box = page.get_by_role("textbox", name="Folder on this machine")
+    box.fill(str(data))
+    box.press("Enter")
+    page.get_by_role("button", name=f"Predict {FEW_PAIRS} images").click()
+    errors = page.get_by_role("img", name="Errors of pair").first
+    errors.wait_for()
+    wait_for_run(page)
+    errors.evaluate("picture => picture.scrollIntoView({block: 'center'})")
+    _shot(page, "gallery")
+
+
+def _studio(page: Page) -> None:
+    """Take the example, its mask, the sharpening and the downloads as one animation."""
+    button = page.get_by_role("button", name="Make the mask")
+    button.wait_for()
+    frames, times = [_frame(page, ANIMATION_WIDTH)], [1500]
+    button.click()
+    page.locator(".view[data-drawn]").wait_for()
+    wait_for_run(page)
+    slider = page.get_by_label("Sharpening", exact=True)
+    slider.scroll_into_view_if_needed()
+    frames.append(_frame(page, ANIMATION_WIDTH))
+    times.append(1500)
+    slider.focus()
+    for _ in range(8):
+        for _ in range(5):
+            slider.press("ArrowRight")
+        frames.append(_frame(page, ANIMATION_WIDTH))
+        times.append(250)
+    times[-1] = 1500
+    button = page.get_by_role("button", name="Sharpened mask (PNG)")
+    wait_for_run(page)
+    button.scroll_into_view_if_needed()
+    button.hover()
+    frames.append(_frame(page, ANIMATION_WIDTH))
+    times.append(2500)
+    page.close()
+    _animate(frames, times, DOCS / "studio.webp")
+
+
+def _animate(frames: list[Image.Image], times: list[int], path: Path) -> None:
+    for quality in (75, 60, 45, 30):
+        frames[0].save(
+            path,
+            save_all=True,
+            append_images=frames[1:],
+            duration=times,
+            loop=0,
+            quality=quality,
+            method=6,
+        )
+        if path.stat().st_size < MAX_ANIMATION_BYTES:
+            return
+    raise SystemExit(f"{path} is larger than {MAX_ANIMATION_BYTES:,} bytes.")
+
+
+if __name__ == "__main__":
+    main()

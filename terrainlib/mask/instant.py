@@ -1,0 +1,162 @@
+"""Learning an instant classifier from labels on an image of any size."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terrainlib.data.choices import BandKeys
+from terrainlib.data.formats.heights import open_heights
+from terrainlib.data.formats.imagebands import bands_of_image
+from terrainlib.data.formats.raster import Grid
+from terrainlib.data.labels.layers import Layer, classes_of, open_labels
+from terrainlib.data.labels.scenes import open_stored
+from terrainlib.data.palette import NO_DATA
+from terrainlib.data.scene import open_scene
+from terrainlib.errors import DatasetError, StoppedError
+from terrainlib.mask.tiles.feeding import Feed
+from terrainlib.model.instant import Describer, fit_instant, suitable_base, unlearnt
+from terrainlib.model.modelfile import TerrainModel
+from terrainlib.model.tiling import round_up
+from terrainlib.types import FloatArray, MaskArray, Progress, ShouldStop
+
+BLOCK_PX: Final = 512
+MOST_BLOCKS: Final = 64  # evenly chosen of more
+MOST_PIXELS: Final = 4000  # of a class
+
+_Block = tuple[slice, slice, MaskArray]
+
+
+def learn_instant(  # noqa: PLR0913 - what lies on what is named by its callers
+    image: Path,
+    labels: Sequence[Path],
+    *,
+    heights: Path | None = None,
+    bands: BandKeys | None = None,
+    field: str | None = None,
+    width: float = 3.0,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> TerrainModel:
+    """Learn to tell the classes of an image from labels that lie on it.
+
+    Args:
+        image: TIFF of any size, PNG or JPEG.
+        labels: Class rasters, and files of polygons, lines and points; later ones lie
+            over earlier ones.
+        heights: Heights of the image; None learns without.
+        bands: Bands of the image to use, by number or name; None takes red, green and
+            blue, or the only one or two.
+        field: Field of the class in files of features; None takes the likely one.
+        width: Width in px of lines and points without a `width_px`.
+        progress: Called with the labelled blocks read and their number.
+        should_stop: Asked between blocks.
+
+    Returns:
+        A model that predicts as any other; `model.instant.save_instant` keeps it.
+
+    Raises:
+        DatasetError: If the labels cannot be used, or show fewer than two classes of
+            the image.
+        ImageError: If a file cannot be read, or the image has no such bands.
+        StoppedError: If `should_stop` said so.
+    """
+    with ExitStack() as stack:
+        opened = open_labels(labels, stack, field=field, width=width)
+        classes = classes_of(opened)
+        used = bands_of_image(image, bands)
+        height = heights is not None
+        describe = Describer(height, suitable_base(used, height=height))
+        model = unlearnt(describe, classes, used)
+        scene = stack.enter_context(open_scene(image, bands=model.bands()))
+        metres = None
+        if heights is not None:
+            grid = Grid(scene.height, scene.width, scene.georeference)
+            metres = stack.enter_context(open_heights(heights)).on(grid)
+        stored = stack.enter_context(open_stored(image))
+        layers = [file.on(stored, classes) for file in opened]
+        size = (scene.height, scene.width)
+        blocks = _chosen(list(_labelled(layers, size)))
+        if not blocks:
+            raise DatasetError(
+                f"no label lies on {image.name}. Check that they show the same place.",
+                file=labels[0].name,
+            )
+        feed = Feed(model, scene, metres, None)
+        features, marks = [], []
+        for number, block in enumerate(blocks):
+            if should_stop is not None and should_stop():
+                raise StoppedError("stopped while the labels were read, as asked.")
+            found = _described(feed, describe, block)
+            features.append(found[0])
+            marks.append(found[1])
+            if progress is not None:
+                progress(number + 1, len(blocks))
+    return fit_instant(model, *_some(np.concatenate(features), np.concatenate(marks)))
+
+
+def _labelled(layers: Sequence[Layer], size: tuple[int, int]) -> Iterator[_Block]:
+    """Yield the blocks of an image on which a label lies."""
+    for top in range(0, size[0], BLOCK_PX):
+        for left in range(0, size[1], BLOCK_PX):
+            rows = slice(top, min(top + BLOCK_PX, size[0]))
+            columns = slice(left, min(left + BLOCK_PX, size[1]))
+            shape = (rows.stop - top, columns.stop - left)
+            mask = np.full(shape, NO_DATA, np.uint8)
+            for layer in layers:
+                box = layer.box
+                if box is None or box[0] >= rows.stop or box[1] <= top:
+                    continue
+                if box[2] < columns.stop and box[3] > left:
+                    layer.lay((rows, columns), mask)
+            if (mask != NO_DATA).any():
+                yield rows, columns, mask
+
+
+def _chosen(blocks: list[_Block]) -> list[_Block]:
+    if len(blocks) <= MOST_BLOCKS:
+        return blocks
+    places = np.linspace(0, len(blocks) - 1, MOST_BLOCKS).astype(int)
+    return [blocks[place] for place in places]
+
+
+def _described(
+    feed: Feed, describe: Describer, block: _Block
+) -> tuple[FloatArray, NDArray[np.uint8]]:
+    """Return features (n, F) and classes (n,) of the labelled pixels of a block.
+
+    The block is read with as much around it as a pixel's features reach, so that they
+    are what they are in the whole image.
+    """
+    rows, columns, mask = block
+    height, width = feed.geometry.working
+    around = round_up(describe.reach_px, BLOCK_PX // 4)
+    top, left = max(0, rows.start - around), max(0, columns.start - around)
+    bottom = min(height, rows.stop + around)
+    right = min(width, columns.stop + around)
+    pixels, known = feed.read(top, bottom)
+    features = describe(np.ascontiguousarray(pixels[:, left:right]))
+    own = (
+        slice(rows.start - top, rows.stop - top),
+        slice(columns.start - left, columns.stop - left),
+    )
+    labelled = (mask != NO_DATA) & known[own[0], columns]
+    return features[own][labelled], mask[labelled]
+
+
+def _some(
+    features: FloatArray, labels: NDArray[np.uint8]
+) -> tuple[FloatArray, NDArray[np.uint8]]:
+    """Keep at most so many pixels of each class, drawn evenly."""
+    rng = np.random.default_rng(0)
+    kept = [
+        rng.choice(places, MOST_PIXELS, replace=False)
+        if len(places) > MOST_PIXELS
+        else places
+        for places in (np.flatnonzero(labels == c) for c in np.unique(labels))
+    ]
+    rows = np.sort(np.concatenate(kept))
+    return features[rows], labels[rows]

@@ -1,0 +1,1 @@
+"""Searches for overlaps in a process of their own."""
