@@ -14,7 +14,14 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = "terrainlib.runs.worker"
@@ -155,3 +162,20 @@ def wait_for_run(page: Page) -> None:
     page.wait_for_selector(state)
     page.wait_for_timeout(200)
     page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']")
+
+
+def show_example_mask(page: Page) -> None:
+    """Have the studio's example drawn; the server may know its mask already."""
+    drawn = page.locator(".view[data-drawn]")
+    make = page.get_by_role("button", name="Make the mask")
+    drawn.or_(make).first.wait_for(timeout=120_000)
+    if make.is_visible():
+        make.click()
+    drawn.wait_for(timeout=120_000)
+    wait_for_run(page)
+
+
+def own_button(page: Page, name: str) -> Locator:
+    """Return a button of the page itself; Streamlit has a Stop of its own above it."""
+    inside = page.get_by_test_id("stMainBlockContainer")
+    return inside.get_by_role("button", name=name, exact=True)

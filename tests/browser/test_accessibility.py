@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page
 
 from terrainlib.data.palette import KAGGLE_CLASSES, colorize
 from terrainlib.data.sample import SAMPLE_DIR, example_scenes
@@ -16,7 +16,7 @@ from terrainlib.mask.products.records import Made
 from terrainlib.runs.folder import create_job, read_job
 from terrainlib.runs.jobs.config import JobConfig, input_images, write_results
 from terrainlib.runs.status import write_status
-from tests.browser.conftest import ROOT, Server, serve, wait_for_run
+from tests.browser.conftest import ROOT, Server, serve, show_example_mask, wait_for_run
 from tests.crafted_runs import craft_run
 from tests.synthetic import terrain, write_kaggle_dataset
 
@@ -87,7 +87,7 @@ VIEWS: dict[str, Callable[[Server], str]] = {
     "training-new": lambda _: "Training",
     "training-watch": lambda app: f"Training?run={_first(app.home / 'runs')}",
     "training-all": lambda _: "Training",
-    "gallery": lambda _: "Prediction_Gallery",
+    "gallery": lambda app: f"Prediction_Gallery?dataset={app.home / 'tiles'}",
     "studio": lambda _: "Mask_Studio",
     "job": lambda app: f"Mask_Studio?job={_first(app.home / 'predictions')}",
     "models": lambda _: "Models",
@@ -99,16 +99,10 @@ def _fill(view: str, page: Page, app: Server) -> None:
     if view == "training-all":
         page.get_by_role("radio", name="All trainings").click()
     elif view == "gallery":
-        page.get_by_role("radio", name="Folder").click()
-        box = page.get_by_role("textbox", name="Folder on this machine")
-        box.fill(str(app.home / "tiles"))
-        box.press("Enter")
         page.get_by_role("button", name="Predict 3 images").click()
-        errors = page.get_by_role("img", name="Errors of pair")
-        expect(errors).to_have_count(3, timeout=120_000)
+        page.get_by_role("radio", name="Worst first").wait_for(timeout=120_000)
     elif view == "studio":
-        page.get_by_role("button", name="Make the mask").click()
-        page.locator(".view[data-drawn]").wait_for(timeout=120_000)
+        show_example_mask(page)
     wait_for_run(page)
 
 

@@ -13,7 +13,7 @@ from rasterio.windows import Window
 
 from terrainlib.data.sample import example_scenes
 from terrainlib.runs.process import find_process, read_process
-from tests.browser.conftest import Server, wait_for_run
+from tests.browser.conftest import Server, own_button, show_example_mask, wait_for_run
 
 pytestmark = pytest.mark.browser
 
@@ -78,12 +78,7 @@ def test_a_large_geotiff_by_its_path_becomes_a_mask_while_the_page_stays_quick(
     app: Server, open_page: OpenPage, raster: Path, no_prediction_left: None
 ):
     page = open_page("Mask_Studio")
-    page.locator(".view[data-drawn], button:has-text('Make the mask')").first.wait_for()
-    make = page.get_by_role("button", name="Make the mask")
-    if make.is_visible():
-        make.click()  # TensorFlow, which is loaded beside, is no part of what is read
-    page.locator(".view[data-drawn]").wait_for(timeout=PREDICTION_MS)
-    wait_for_run(page)
+    show_example_mask(page)  # TensorFlow is then loaded: it is no part of what is read
     server = psutil.Process(app.pid)
     before = server.memory_info().rss
 
@@ -99,7 +94,7 @@ def test_a_large_geotiff_by_its_path_becomes_a_mask_while_the_page_stays_quick(
     scale.press("Enter")
     wait_for_run(page)
     page.get_by_role("button", name="Start the prediction").click()
-    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+    expect(own_button(page, "Stop")).to_be_visible()
     assert "job=" in page.url
     address = page.url
 
@@ -139,7 +134,7 @@ def test_stop_keeps_what_is_finished_and_the_studio_lists_it(
     goes_on = page.get_by_text("It goes on, also when this page is left or closed.")
     expect(goes_on).to_be_visible(timeout=PREDICTION_MS)
 
-    page.get_by_role("button", name="Stop", exact=True).click()
+    own_button(page, "Stop").click()
     stopped = page.get_by_text("Stopped on request; the finished rows are kept.")
     expect(stopped).to_be_visible(timeout=PREDICTION_MS)
 

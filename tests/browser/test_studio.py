@@ -13,7 +13,7 @@ from terrainlib.data.imagery import read_image
 from terrainlib.data.palette import color_table
 from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.mask.sharpen import sharpen
-from tests.browser.conftest import Server, wait_for_run
+from tests.browser.conftest import Server, show_example_mask, wait_for_run
 from tests.browser.test_live_view import READ_PIXELS
 from tests.models import KERAS_COPY_WARNING
 
@@ -110,9 +110,7 @@ def test_a_scene_downloads_as_geotiff_on_its_own_grid(open_page: OpenPage):
     import rasterio
 
     page = open_page("Mask_Studio")
-    page.get_by_role("button", name="Make the mask").click()
-    page.locator(".view[data-drawn]").wait_for(timeout=PREDICTION_MS)
-    wait_for_run(page)
+    show_example_mask(page)
 
     with page.expect_download() as caught:
         page.get_by_role("button", name="Class mask (GeoTIFF)").click()
@@ -133,11 +131,7 @@ def test_a_scene_downloads_as_polygons_and_a_failure_says_why(
     open_page: OpenPage, app: Server
 ):
     page = open_page("Mask_Studio")
-    page.locator(".view[data-drawn], button:has-text('Make the mask')").first.wait_for()
-    if page.get_by_role("button", name="Make the mask").is_visible():
-        page.get_by_role("button", name="Make the mask").click()
-    page.locator(".view[data-drawn]").wait_for(timeout=PREDICTION_MS)
-    wait_for_run(page)
+    show_example_mask(page)
     button = page.get_by_role("button", name="Polygons (GeoPackage)")
     cache, aside = app.home / "cache", app.home / "aside"
     cache.mkdir(exist_ok=True)

@@ -11,7 +11,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from terrainlib.runs.folder import list_runs
 from terrainlib.runs.training.metrics import MetricsTable, read_rows
-from tests.browser.conftest import ROOT, Server, end_workers, serve
+from tests.browser.conftest import ROOT, Server, end_workers, own_button, serve
 from tests.crafted_runs import craft_run
 
 pytestmark = pytest.mark.browser
@@ -93,7 +93,7 @@ def test_a_training_is_started_watched_reloaded_stopped_and_resumed(
     see(page.get_by_test_id("stMetric").first)
     wait_for_epoch(page, before + 1)
 
-    page.get_by_role("button", name="Stop", exact=True).click()
+    own_button(page, "Stop").click()
     resume = page.get_by_role("button", name="Resume")
     see(resume)  # the buttons change by themselves
     see(page.get_by_text("The model is saved."))
@@ -102,7 +102,7 @@ def test_a_training_is_started_watched_reloaded_stopped_and_resumed(
 
     resume.click()
     wait_for_epoch(page, stopped_at + 1)
-    page.get_by_role("button", name="Stop", exact=True).click()
+    own_button(page, "Stop").click()
     see(resume)
 
     (run,) = list_runs(studio.home / "runs")

@@ -10,7 +10,14 @@ from playwright.sync_api import Page, expect
 
 from terrainlib.runs.folder import list_runs
 from terrainlib.runs.process import find_process, read_process
-from tests.browser.conftest import ROOT, Server, end_workers, free_port, serve
+from tests.browser.conftest import (
+    ROOT,
+    Server,
+    end_workers,
+    free_port,
+    own_button,
+    serve,
+)
 from tests.browser.test_training import (
     epochs_done,
     see,
@@ -55,7 +62,7 @@ def test_the_same_tab_goes_on_showing_the_curve_when_the_server_is_killed(
         now = epochs_done(page)
         wait_for_epoch(page, now + 1)  # it is live again
 
-        page.get_by_role("button", name="Stop", exact=True).click()
+        own_button(page, "Stop").click()
         see(page.get_by_role("button", name="Resume"))
 
     (run,) = list_runs(studio.home / "runs")
