@@ -1,6 +1,8 @@
 """Run folders as a worker would leave them, without training anything."""
 
 import os
+import time
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,20 @@ from PIL import Image
 from terrainlib.data.palette import KAGGLE_CLASSES, colorize
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.learning.reports import StepProgress
-from terrainlib.runs.folder import create_run
-from terrainlib.runs.process import read_process, utc_now, write_process
+from terrainlib.runs.folder import WorkerFolder, create_run, log_tail
+from terrainlib.runs.process import (
+    find_process,
+    read_process,
+    utc_now,
+    write_process,
+)
 from terrainlib.runs.status import RunStatus, write_status
 from terrainlib.runs.training.config import RunConfig
 from terrainlib.runs.training.metrics import MetricsTable, StepsTable
 from tests.synthetic import terrain
 
 CLASS_NAMES = tuple(item.name for item in KAGGLE_CLASSES)
+PATIENCE_S = 240  # TensorFlow alone takes 7 s, more on a busy machine
 
 
 def craft_run(
@@ -100,6 +108,26 @@ def exit_code(path: Path) -> int | None:
     """Return how the worker of a folder ended; None where nobody has noted it."""
     record = read_process(path)
     return None if record is None else record.exit_code
+
+
+def wait_for(
+    path: Path, condition: Callable[[], bool], *, patience_s: float = PATIENCE_S
+) -> None:
+    """Wait until a worker has come so far; one that does not shows its log."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, f"{path}\n{log_tail(path)}"
+        time.sleep(0.02)
+
+
+def kill_workers(
+    folders: Iterable[WorkerFolder], *, patience_s: float = PATIENCE_S
+) -> None:
+    """End the processes that a test leaves behind."""
+    for folder in folders:
+        if process := find_process(read_process(folder.path)):
+            process.kill()
+            process.wait(patience_s)
 
 
 def _rows(

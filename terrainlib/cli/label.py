@@ -3,8 +3,7 @@
 import argparse
 
 from terrainlib.cli.console import note, progress_bar, say
-from terrainlib.cli.predict import Names, say_after
-from terrainlib.errors import InputError
+from terrainlib.cli.predict import Names, require_folder, say_after
 from terrainlib.files import write_bytes
 from terrainlib.mask.products.records import SHARES_FILE, Wanted, shares_csv
 
@@ -17,10 +16,7 @@ def label(options: argparse.Namespace) -> int:
     Raises:
         TerrainError: If the image or the labels cannot be used; nothing is written.
     """
-    if options.out.exists() and not options.out.is_dir():
-        raise InputError(
-            "is no folder. Choose another one with --out.", file=options.out.name
-        )
+    require_folder(options.out)
     wanted = Wanted(bands=options.bands)
     stem = Names(options, [options.image, *options.labels], wanted).take(options.image)
     with progress_bar("Loading") as (count, rename):

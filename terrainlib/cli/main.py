@@ -179,16 +179,8 @@ def _add_patches(commands: "argparse._SubParsersAction[_Parser]") -> None:
     add = parser.add_argument
     files: dict[str, Any] = {"type": Path, "nargs": "+"}
     add("images", metavar="IMAGE", help="TIFF of any size, PNG or JPEG", **files)
-    add(
-        "--labels",
-        metavar="FILE",
-        required=True,
-        help="class rasters, or polygons, lines and points of GeoPackage, GeoJSON or "
-        "Shapefile; later ones lie over earlier ones",
-        **files,
-    )
+    _add_labels(parser)
     add("--out", metavar="DATA", type=Path, required=True, help="new folder")
-    add("--field", metavar="NAME", help="field of the class, where it is not clear")
     add("--size", metavar="PX", type=int, help="side of a patch (default: what fits)")
     add(
         "--width",
@@ -216,7 +208,16 @@ def _add_label(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     add = parser.add_argument
     add("image", metavar="IMAGE", type=Path, help="TIFF of any size, PNG or JPEG")
-    add(
+    _add_labels(parser)
+    add("--out", metavar="DIR", type=Path, required=True, help="folder for the files")
+    add("--bands", metavar="BANDS", type=bands, help="bands to use, by number or name")
+    add("--height-file", metavar="FILE", type=Path, help="heights of the image")
+    parser.set_defaults(command=("terrainlib.cli.label", "label"))
+
+
+def _add_labels(parser: argparse.ArgumentParser) -> None:
+    """Add what both commands of labels take: the files, and the field of the class."""
+    parser.add_argument(
         "--labels",
         metavar="FILE",
         type=Path,
@@ -225,11 +226,9 @@ def _add_label(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="class rasters, or polygons, lines and points of GeoPackage, GeoJSON or "
         "Shapefile; later ones lie over earlier ones",
     )
-    add("--out", metavar="DIR", type=Path, required=True, help="folder for the files")
-    add("--field", metavar="NAME", help="field of the class, where it is not clear")
-    add("--bands", metavar="BANDS", type=bands, help="bands to use, by number or name")
-    add("--height-file", metavar="FILE", type=Path, help="heights of the image")
-    parser.set_defaults(command=("terrainlib.cli.label", "label"))
+    parser.add_argument(
+        "--field", metavar="NAME", help="field of the class, where it is not clear"
+    )
 
 
 def _add_train(commands: "argparse._SubParsersAction[_Parser]") -> None:

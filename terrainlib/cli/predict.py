@@ -322,10 +322,7 @@ def _wanted(options: argparse.Namespace, images: list[Path]) -> Wanted:
         raise InputError(
             f"--height-file takes exactly one IMAGE, not {len(images)}. Name one."
         )
-    if options.out.exists() and not options.out.is_dir():
-        raise InputError(
-            "is no folder. Choose another one with --out.", file=options.out.name
-        )
+    require_folder(options.out)
     return Wanted(
         **{product.field: getattr(options, product.field) for product in CHOICES},
         smallest=options.min_area or SmallestArea(),
@@ -335,6 +332,12 @@ def _wanted(options: argparse.Namespace, images: list[Path]) -> Wanted:
         scale=options.scale,
         bands=options.bands,
     )
+
+
+def require_folder(out: Path) -> None:
+    """Refuse to write results where something stands that is no folder."""
+    if out.exists() and not out.is_dir():
+        raise InputError("is no folder. Choose another one with --out.", file=out.name)
 
 
 def _check_height(

@@ -120,27 +120,18 @@ _Stored = tuple[PathText, PathText, _Estimate, tuple[_Row, _Row]]
 
 
 @dataclass(frozen=True, slots=True)
-class _ReadyMade:
-    """What a search is that comes with the program.
-
-    Attributes:
-        files: Of which files.
-    """
-
-    files: Text
-
-
-@dataclass(frozen=True, slots=True)
 class _Form:
     """What is remembered of a search.
 
     Attributes:
         pairs: The fields of each overlap that is sure, in their order.
         possible: Those of each that is not.
+        files: Which files were searched, where it comes with the program.
     """
 
     pairs: tuple[_Stored, ...]
     possible: tuple[_Stored, ...]
+    files: Text = ""
 
 
 def find_overlaps(
@@ -189,10 +180,8 @@ def _ready_made(dataset: Dataset) -> Overlaps | None:
     """Return what comes with the embedded sample; None of any other data set."""
     if dataset.folder != SAMPLE_DIR:
         return None
-    form = known_record(READY_MADE, _ReadyMade, limit_bytes=files.MAX_JSON_BYTES)
     with suppress(OSError):  # a file of it is gone
-        if form is not None and form.files == _contents(dataset):
-            return _remembered(READY_MADE, dataset)
+        return _remembered(READY_MADE, dataset, files_hash=_contents(dataset))
     return None
 
 
@@ -275,10 +264,12 @@ def _to_json(overlaps: Overlaps) -> dict[str, Any]:
     }
 
 
-def _remembered(memory: Path, dataset: Dataset) -> Overlaps | None:
+def _remembered(
+    memory: Path, dataset: Dataset, *, files_hash: str = ""
+) -> Overlaps | None:
     """Return what was found before, or None where nothing of this data set was."""
     form = known_record(memory, _Form, limit_bytes=files.MAX_JSON_BYTES)
-    if form is None:
+    if form is None or form.files != files_hash:
         return None
     found = Overlaps(
         tuple(Overlap(*one) for one in form.pairs),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -21,13 +22,13 @@ from terrainlib.mask.tiles.feeding import Feed
 from terrainlib.model.instant import Describer, fit_instant, suitable_base, unlearnt
 from terrainlib.model.modelfile import TerrainModel
 from terrainlib.model.tiling import round_up
-from terrainlib.types import FloatArray, MaskArray, Progress, ShouldStop
+from terrainlib.types import FloatArray, MaskArray, Progress, ShouldStop, Window
 
 BLOCK_PX: Final = 512
 MOST_BLOCKS: Final = 64  # evenly chosen of more
 MOST_PIXELS: Final = 4000  # of a class
 
-_Block = tuple[slice, slice, MaskArray]
+_Labelled = tuple[FloatArray, NDArray[np.uint8]]
 
 
 def learn_instant(  # noqa: PLR0913 - what lies on what is named by its callers
@@ -53,7 +54,7 @@ def learn_instant(  # noqa: PLR0913 - what lies on what is named by its callers
         field: Field of the class in files of features; None takes the likely one.
         width: Width in px of lines and points without a `width_px`.
         progress: Called with the labelled blocks read and their number.
-        should_stop: Asked between blocks.
+        should_stop: Asked between rows of blocks.
 
     Returns:
         A model that predicts as any other; `model.instant.save_instant` keeps it.
@@ -79,72 +80,86 @@ def learn_instant(  # noqa: PLR0913 - what lies on what is named by its callers
         stored = stack.enter_context(open_stored(image))
         layers = [file.on(stored, classes) for file in opened]
         size = (scene.height, scene.width)
-        blocks = _chosen(list(_labelled(layers, size)))
+        blocks = _chosen(
+            [at for at in _blocks(size) if (_marks(layers, at) != NO_DATA).any()]
+        )
         if not blocks:
             raise DatasetError(
                 f"no label lies on {image.name}. Check that they show the same place.",
                 file=labels[0].name,
             )
         feed = Feed(model, scene, metres, None)
-        features, marks = [], []
-        for number, block in enumerate(blocks):
+        parts: list[_Labelled] = []
+        for rows, columns in _by_rows(blocks):
             if should_stop is not None and should_stop():
                 raise StoppedError("stopped while the labels were read, as asked.")
-            found = _described(feed, describe, block)
-            features.append(found[0])
-            marks.append(found[1])
+            parts += _described(feed, describe, layers, rows, columns)
             if progress is not None:
-                progress(number + 1, len(blocks))
-    return fit_instant(model, *_some(np.concatenate(features), np.concatenate(marks)))
+                progress(len(parts), len(blocks))
+    features, marks = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return fit_instant(model, *_some(features, marks))
 
 
-def _labelled(layers: Sequence[Layer], size: tuple[int, int]) -> Iterator[_Block]:
-    """Yield the blocks of an image on which a label lies."""
+def _blocks(size: tuple[int, int]) -> Iterator[Window]:
+    """Yield the blocks that cover an image, row by row."""
     for top in range(0, size[0], BLOCK_PX):
+        rows = slice(top, min(top + BLOCK_PX, size[0]))
         for left in range(0, size[1], BLOCK_PX):
-            rows = slice(top, min(top + BLOCK_PX, size[0]))
-            columns = slice(left, min(left + BLOCK_PX, size[1]))
-            shape = (rows.stop - top, columns.stop - left)
-            mask = np.full(shape, NO_DATA, np.uint8)
-            for layer in layers:
-                box = layer.box
-                if box is None or box[0] >= rows.stop or box[1] <= top:
-                    continue
-                if box[2] < columns.stop and box[3] > left:
-                    layer.lay((rows, columns), mask)
-            if (mask != NO_DATA).any():
-                yield rows, columns, mask
+            yield rows, slice(left, min(left + BLOCK_PX, size[1]))
 
 
-def _chosen(blocks: list[_Block]) -> list[_Block]:
+def _marks(layers: Sequence[Layer], block: Window) -> MaskArray:
+    """Return the labels of a block, (h, w) uint8."""
+    rows, columns = block
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    mask = np.full(shape, NO_DATA, np.uint8)
+    for layer in layers:
+        box = layer.box
+        if box is None or box[0] >= rows.stop or box[1] <= rows.start:
+            continue
+        if box[2] < columns.stop and box[3] > columns.start:
+            layer.lay(block, mask)
+    return mask
+
+
+def _chosen(blocks: list[Window]) -> list[Window]:
     if len(blocks) <= MOST_BLOCKS:
         return blocks
     places = np.linspace(0, len(blocks) - 1, MOST_BLOCKS).astype(int)
     return [blocks[place] for place in places]
 
 
-def _described(
-    feed: Feed, describe: Describer, block: _Block
-) -> tuple[FloatArray, NDArray[np.uint8]]:
-    """Return features (n, F) and classes (n,) of the labelled pixels of a block.
+def _by_rows(blocks: Sequence[Window]) -> Iterator[tuple[slice, list[slice]]]:
+    """Yield the rows of blocks with the columns of each block in them."""
+    for _, row in groupby(blocks, key=lambda block: block[0].start):
+        inside = list(row)
+        yield inside[0][0], [columns for _, columns in inside]
 
-    The block is read with as much around it as a pixel's features reach, so that they
-    are what they are in the whole image.
+
+def _described(
+    feed: Feed,
+    describe: Describer,
+    layers: Sequence[Layer],
+    rows: slice,
+    row: Sequence[slice],
+) -> Iterator[_Labelled]:
+    """Yield features (n, F) and classes (n,) of the labelled pixels of each block.
+
+    A row of blocks is read once, with as much around it as a pixel's features reach, so
+    that they are what they are in the whole image.
     """
-    rows, columns, mask = block
     height, width = feed.geometry.working
     around = round_up(describe.reach_px, BLOCK_PX // 4)
-    top, left = max(0, rows.start - around), max(0, columns.start - around)
-    bottom = min(height, rows.stop + around)
-    right = min(width, columns.stop + around)
+    top, bottom = max(0, rows.start - around), min(height, rows.stop + around)
     pixels, known = feed.read(top, bottom)
-    features = describe(np.ascontiguousarray(pixels[:, left:right]))
-    own = (
-        slice(rows.start - top, rows.stop - top),
-        slice(columns.start - left, columns.stop - left),
-    )
-    labelled = (mask != NO_DATA) & known[own[0], columns]
-    return features[own][labelled], mask[labelled]
+    own = slice(rows.start - top, rows.stop - top)
+    for columns in row:
+        left, right = max(0, columns.start - around), min(width, columns.stop + around)
+        features = describe(np.ascontiguousarray(pixels[:, left:right]))
+        mask = _marks(layers, (rows, columns))
+        labelled = (mask != NO_DATA) & known[own, columns]
+        inside = slice(columns.start - left, columns.stop - left)
+        yield features[own, inside][labelled], mask[labelled]
 
 
 def _some(

@@ -45,6 +45,7 @@ _ROWS: Final = 2**18
 _MAX_FEATURES: Final = 1024
 _MAX_BYTES: Final = 2**24
 _FORM: Final = "instant classifier 1"
+_LEARNT: Final = ("mean", "spread", "weights", "bias")
 
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 _Numbers = Annotated[list[_Number], Field(min_length=1, max_length=_MAX_FEATURES)]
@@ -121,8 +122,8 @@ class InstantClassifier(Classifier):
     def __post_init__(self) -> None:
         base = None if self.describe.base is None else self.describe.base.name
         digest = hashlib.sha256(f"{_FORM} {base}".encode())
-        for array in (self.mean, self.spread, self.weights, self.bias):
-            digest.update(array.tobytes())
+        for name in _LEARNT:
+            digest.update(getattr(self, name).tobytes())
         object.__setattr__(self, "digest", digest.hexdigest())
 
     def __call__(self, batch: FloatArray) -> FloatArray:
@@ -142,15 +143,17 @@ class InstantClassifier(Classifier):
         result = np.empty((len(flat), len(self.bias)), np.float32)
         for start in range(0, len(flat), _ROWS):
             rows = slice(start, start + _ROWS)
-            logits = self._scaled(flat[rows]) @ self.weights + self.bias
+            scaled = _scaled(flat[rows], self.mean, self.spread)
+            logits = scaled @ self.weights + self.bias
             logits -= logits.max(axis=1, keepdims=True)
             np.exp(logits, out=logits)
             result[rows] = logits / logits.sum(axis=1, keepdims=True)
         return result.reshape(*pixels.shape[:2], -1)
 
-    def _scaled(self, features: FloatArray) -> FloatArray:
-        scaled = (features - self.mean) / self.spread
-        return np.asarray(np.nan_to_num(scaled, nan=0.0), np.float32)
+
+def _scaled(features: FloatArray, mean: FloatArray, spread: FloatArray) -> FloatArray:
+    """Return features in units of their spread; 0 where nothing is known."""
+    return np.asarray(np.nan_to_num((features - mean) / spread, nan=0.0), np.float32)
 
 
 def suitable_base(bands: BandSet | None, *, height: bool) -> TerrainModel | None:
@@ -170,9 +173,7 @@ def unlearnt(
 
 
 def fit_instant(
-    model: TerrainModel,
-    features: FloatArray,
-    labels: NDArray[np.uint8],
+    model: TerrainModel, features: FloatArray, labels: NDArray[np.uint8]
 ) -> TerrainModel:
     """Learn from labelled pixels; the same pixels give the same classifier.
 
@@ -201,13 +202,11 @@ def fit_instant(
         count = len(describe.base.classes)
         spread[:-count] /= OWN_WEIGHT
         spread[-count:] /= BASE_WEIGHT
-    scaled = np.nan_to_num((features - mean) / spread, nan=0.0)
     fitted = LogisticRegression(C=STRENGTH, max_iter=_STEPS)
-    fitted.fit(scaled, labels)
+    fitted.fit(_scaled(features, mean, spread), labels)
     weights = np.zeros((features.shape[1], len(model.classes)), np.float32)
-    bias = np.full(
-        len(model.classes), np.log(_SMALLEST**2), np.float32
-    )  # of a class not labelled
+    unlabelled = np.log(_SMALLEST**2)
+    bias = np.full(len(model.classes), unlabelled, np.float32)
     coefficients, intercepts = fitted.coef_, fitted.intercept_
     if len(seen) == 2:  # scikit-learn gives one row for two classes
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
@@ -225,8 +224,7 @@ def save_instant(model: TerrainModel, path: Path) -> None:
     """
     network: InstantClassifier = model.network
     base = network.describe.base
-    numbers = ("mean", "spread", "weights", "bias")
-    values = {name: getattr(network, name).tolist() for name in numbers}
+    values = {name: getattr(network, name).tolist() for name in _LEARNT}
     facts = {"form": _FORM, "base": None if base is None else base.name}
     files.write_json(path, facts | {"record": model.record.to_dict()} | values)
 
@@ -271,10 +269,7 @@ def load_instant(path: Path) -> TerrainModel:
         raise _no_classifier(path) from error
     base = None if not fits or stored.base is None else load_model(stored.base)
     describe = Describer(record.unet_config().height, base)
-    arrays = [
-        np.array(getattr(stored, name), np.float32)
-        for name in ("mean", "spread", "weights", "bias")
-    ]
+    arrays = [np.array(getattr(stored, name), np.float32) for name in _LEARNT]
     inputs, outputs = len(arrays[0]), len(record.classes)
     shapes = [array.shape for array in arrays]
     fits &= shapes == [(inputs,), (inputs,), (inputs, outputs), (outputs,)]

@@ -8,7 +8,7 @@ project; this makes it again with the embedded model:
 """
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import streamlit as st
 
@@ -52,36 +52,25 @@ def _show_ways() -> None:
     """Show the three things that people come for, as buttons."""
     mask, train, example = st.columns(3, gap="small")
     with mask:
-        if st.button(
-            "Mask an image",
-            key="home_mask",
-            icon=":material/tune:",
-            type="primary",
-            width="stretch",
-        ):
+        if _way("mask", "Mask an image", ":material/tune:", first=True):
             st.session_state[state.STUDIO_SOURCE] = "upload"
             st.switch_page(state.STUDIO_PAGE)
         st.caption("Upload yours. The model that comes with the app does the rest.")
     with train:
-        if st.button(
-            "Train on my images",
-            key="home_train",
-            icon=":material/model_training:",
-            width="stretch",
-        ):
+        if _way("train", "Train on my images", ":material/model_training:"):
             st.switch_page(state.DATASET_PAGE)
         st.caption("Open your images and masks, and watch a U-Net learn from them.")
     with example:
-        if st.button(
-            "See an example",
-            key="home_example",
-            icon=":material/landscape:",
-            width="stretch",
-        ):
+        if _way("example", "See an example", ":material/landscape:"):
             st.session_state[state.STUDIO_SOURCE] = "example"
             want_mask()
             st.switch_page(state.STUDIO_PAGE)
         st.caption("Make the mask below yourself, with everything one can do with it.")
+
+
+def _way(name: str, label: str, icon: str, *, first: bool = False) -> bool:
+    kind: Literal["primary", "secondary"] = "primary" if first else "secondary"
+    return st.button(label, key=f"home_{name}", icon=icon, type=kind, width="stretch")
 
 
 def _show_example() -> None:

@@ -111,14 +111,6 @@ def take_studio_request() -> StudioRequest | None:
     return studio_request() if st.session_state.pop(STUDIO_NEWS, False) else None
 
 
-def put_in_link(name: str, value: str | None) -> None:
-    """Let the address name what is chosen; nothing where nothing is."""
-    if value is None:
-        st.query_params.pop(name, None)
-    elif st.query_params.get(name) != value:
-        st.query_params[name] = value
-
-
 def follow_link(key: str, name: str, offered: Container[object]) -> None:
     """Let the address choose the value of a widget once; afterwards the widget decides.
 
@@ -139,5 +131,5 @@ def keep_in_link(key: str, name: str) -> None:
     """Put the value of a widget into the address: a callback of its change."""
     chosen = st.session_state.get(key)
     if chosen is not None:
-        put_in_link(name, chosen)
+        write_address(**{name: chosen})
         st.session_state[f"{key}_link"] = chosen

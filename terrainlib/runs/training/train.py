@@ -2,8 +2,8 @@
 
 `worker` calls it in a process of its own, the command line in the foreground. All that
 it does can be read in the run folder while it does it: after each epoch a row of
-`metrics.csv`, previews and the status, within it rows of
-`steps.csv`. What is learnt stands in `model.learning`.
+`metrics.csv`, previews and the status, within it rows of `steps.csv`. What is learnt
+stands in `model.learning`.
 """
 
 import importlib

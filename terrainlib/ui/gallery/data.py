@@ -37,7 +37,7 @@ def pick_data(entry: ModelEntry, key: str) -> Dataset | None:
     box, mark = f"{key}_data", f"{entry.id}|{own}"
     if st.session_state.get(_OF) != mark:
         if _OF in st.session_state:
-            state.put_in_link(QUERY, None)
+            state.write_address(**{QUERY: ""})
         st.session_state[_OF] = mark
         wanted = (own, st.session_state.get(state.DATASET_FOLDER))
         st.session_state[box] = next((one for one in wanted if one in names), None)
@@ -60,7 +60,7 @@ def pick_data(entry: ModelEntry, key: str) -> Dataset | None:
         return _opened(chosen)
     dataset = pick_dataset(key)
     if dataset is not None and str(dataset.folder) not in names:
-        state.put_in_link(QUERY, str(dataset.folder))  # the box then stands at it
+        state.write_address(**{QUERY: str(dataset.folder)})  # the box then stands at it
     return dataset
 
 

@@ -170,7 +170,7 @@ def chosen_mistake(
         for j, other in enumerate(names)
     }
     if pressed is not None and " taken for ".join(pressed) in known:
-        state.put_in_link(MISTAKE, " taken for ".join(pressed))
+        state.write_address(**{MISTAKE: " taken for ".join(pressed)})
     return known.get(st.query_params.get(MISTAKE, ""))
 
 

@@ -144,7 +144,7 @@ def show_open(
         st.session_state[_OPEN] = {"id": st.query_params.get(IMAGE), "reports": None}
     standing = st.session_state[_OPEN]
     at = standing["id"] if standing["id"] in ids else None
-    state.put_in_link(IMAGE, at)
+    state.write_address(**{IMAGE: at or ""})
     place = ids.index(at) if at else 0
     around = (
         [at, *ids[place + 1 : place + 2], *ids[max(place - 1, 0) : place]] if at else []

@@ -332,10 +332,7 @@ def _leave_in_address(source: str) -> None:
         "upload": uploads_in_words("image") if kept_uploads("image") else "",
         "gallery": f"{request.dataset_folder}:{request.pair_id}" if request else "",
     }[source]
-    if words:
-        st.query_params[_QUERY] = f"{source}:{words}"
-    else:
-        st.query_params.pop(_QUERY, None)
+    state.write_address(**{_QUERY: f"{source}:{words}" if words else ""})
 
 
 def pick_input(

@@ -2,9 +2,9 @@
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -23,30 +23,22 @@ from terrainlib.runs.folder import (
 )
 from terrainlib.runs.jobs.config import JobConfig, input_images
 from terrainlib.runs.launcher import start_search, stop
-from terrainlib.runs.process import find_process, read_process, write_process
+from terrainlib.runs.process import write_process
 from terrainlib.runs.slot import JOB_SLOT, SEARCH_SLOT
 from terrainlib.runs.status import SEARCH, JobStatus, read_status, write_status
-from tests.crafted_runs import worker_pid
+from tests import crafted_runs
+from tests.crafted_runs import kill_workers, worker_pid
 from tests.overlapping import write_overlapping_dataset
 
 PATIENCE_S = 120  # a worker imports for a second or two, more on a busy machine
+wait_for = partial(crafted_runs.wait_for, patience_s=PATIENCE_S)
 
 
 @pytest.fixture(autouse=True)
 def no_worker_left() -> Iterator[None]:
     """End the searches that a test leaves behind."""
     yield
-    for search in list_searches():
-        if process := find_process(read_process(search.path)):
-            process.kill()
-            process.wait(PATIENCE_S)
-
-
-def wait_for(path: Path, condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{path}\n{log_tail(path)}"
-        time.sleep(0.02)
+    kill_workers(list_searches(), patience_s=PATIENCE_S)
 
 
 def state(path: Path) -> str:

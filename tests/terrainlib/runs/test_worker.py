@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +25,9 @@ from terrainlib.runs.process import find_process, read_process
 from terrainlib.runs.slot import JOB_SLOT, RUN_SLOT
 from terrainlib.runs.status import JOB
 from terrainlib.runs.training.config import RunConfig
-from tests.crafted_runs import exit_code, worker_pid
+from tests.crafted_runs import exit_code, kill_workers, wait_for, worker_pid
 from tests.imagefiles import encode, pattern, tiff, write
 from tests.models import write_model
-
-PATIENCE_S = 240  # TensorFlow alone takes 7 s, more on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -41,17 +39,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def no_worker_left() -> Iterator[None]:
     """End the predictions that a test leaves behind."""
     yield
-    for job in list_jobs():
-        if process := find_process(read_process(job.path)):
-            process.kill()
-            process.wait(PATIENCE_S)
-
-
-def wait_for(path: Path, condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{path}\n{log_tail(path)}"
-        time.sleep(0.05)
+    kill_workers(list_jobs())
 
 
 def training(data: Path, epochs: int) -> RunConfig:
