@@ -175,6 +175,14 @@ class LabelledImage:
         """Return whether the mask of a view would come at once."""
         return self.store.get(self._key(view)) is not None
 
+    def describe_view(self, view: View) -> None:
+        """Describe a view, so that its mask comes at once.
+
+        Raises:
+            TerrainError: If the image cannot be read.
+        """
+        self._described(view)
+
     def learn(
         self, painted: Painted, view: View, weak: MaskArray | None = None
     ) -> Learnt | None:

@@ -25,7 +25,7 @@ from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import DatasetError, ModelFileError
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.inputs import network_input
-from terrainlib.model.modelfile import TerrainModel, load_model
+from terrainlib.model.modelfile import TerrainModel, load_model, read_record
 from terrainlib.model.pixelclassifier import Classifier, pixel_features, reach_px
 from terrainlib.model.record import ModelRecord, class_list
 from terrainlib.model.start import RGB
@@ -292,27 +292,43 @@ def load_any(model: str | Path) -> TerrainModel:
     return load_instant(path) if path.suffix == SUFFIX else load_model(model)
 
 
+def read_any_record(path: Path) -> ModelRecord | None:
+    """Return the record of a file that `load_any` takes; None where it is none."""
+    if path.suffix != SUFFIX:
+        return read_record(path)
+    try:
+        return _read_stored(path)[1]
+    except ModelFileError:
+        return None
+
+
 def load_instant(path: Path) -> TerrainModel:
     """Return the classifier of a file that `save_instant` wrote.
 
     Raises:
         ModelFileError: If it is none.
     """
-    try:
-        stored = checked(_Stored, json.loads(files.read_bytes(path, _MAX_BYTES)))
-        record = ModelRecord.from_dict(stored.record)
-        fits = stored.form == _FORM and stored.base in (None, *EMBEDDED_MODELS)
-    except (ValueError, OSError) as error:
-        raise _no_classifier(path) from error
-    base = None if not fits or stored.base is None else load_model(stored.base)
+    stored, record = _read_stored(path)
+    base = None if stored.base is None else load_model(stored.base)
     describe = Describer(record.unet_config().height, base)
     arrays = [np.array(getattr(stored, name), np.float32) for name in _LEARNT]
     inputs, outputs = len(arrays[0]), len(record.classes)
     shapes = [array.shape for array in arrays]
-    fits &= shapes == [(inputs,), (inputs,), (inputs, outputs), (outputs,)]
+    fits = shapes == [(inputs,), (inputs,), (inputs, outputs), (outputs,)]
     if not fits or inputs != _feature_count(describe, record):
         raise _no_classifier(path)
     return TerrainModel.of(record, path, InstantClassifier(describe, *arrays))
+
+
+def _read_stored(path: Path) -> tuple[_Stored, ModelRecord]:
+    try:
+        stored = checked(_Stored, json.loads(files.read_bytes(path, _MAX_BYTES)))
+        record = ModelRecord.from_dict(stored.record)
+    except (ValueError, OSError) as error:
+        raise _no_classifier(path) from error
+    if stored.form != _FORM or stored.base not in (None, *EMBEDDED_MODELS):
+        raise _no_classifier(path)
+    return stored, record
 
 
 def _feature_count(describe: Describer, record: ModelRecord) -> int:

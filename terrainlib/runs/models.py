@@ -16,7 +16,7 @@ from terrainlib import files
 from terrainlib.data.sample import EMBEDDED_MODELS, SAMPLE_DIR
 from terrainlib.errors import ModelFileError, RunError
 from terrainlib.model.cardlimits import stored_leak
-from terrainlib.model.modelfile import read_record
+from terrainlib.model.instant import SUFFIX, read_any_record
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.folder import read_run
 
@@ -223,7 +223,8 @@ def _added() -> list[ModelEntry]:
     return [
         _entry(f"added/{path.name}", "added", path.stem, path)
         for path in sorted(folder.iterdir() if folder.is_dir() else [])
-        if path.suffix.lower() in MODEL_SUFFIXES
+        if path.suffix.lower() in (*MODEL_SUFFIXES, SUFFIX)
+        and path.name != _DEFAULT_FILE
         and path.is_file()
         and path.stat().st_size
         and not path.name.startswith(".")
@@ -253,4 +254,4 @@ def _shown(name: str) -> str:
 @lru_cache(maxsize=512)
 def _record(path: str, modified_ns: int, size: int) -> ModelRecord | None:
     del modified_ns, size  # parts of the key
-    return read_record(Path(path))
+    return read_any_record(Path(path))

@@ -28,6 +28,7 @@ _STYLE: Final = """<style>
 _WAY = (
     (state.HOME_PAGE, "Home", ":material/landscape:"),
     (state.DATASET_PAGE, "Dataset preview", ":material/photo_library:"),
+    (state.LABELS_PAGE, "Labels", ":material/brush:"),
     (state.TRAINING_PAGE, "Training", ":material/model_training:"),
     (state.GALLERY_PAGE, "Prediction gallery", ":material/compare:"),
     (state.STUDIO_PAGE, "Mask studio", ":material/tune:"),

@@ -366,7 +366,7 @@ class VectorLabels:
 
         order = {item.name: index for index, item in enumerate(classes)}
         index = np.array([order[name] for name in self.features.classes], np.uint8)
-        placed = _in_pixels(self.features, scene)
+        placed = in_pixels(self.features, scene)
         usable = np.isfinite(shapely.bounds(placed)).all(axis=1)
         widths = np.where(
             np.isnan(self.features.widths), self.width, self.features.widths
@@ -422,7 +422,7 @@ class VectorLayer:
             )
 
 
-def _in_pixels(features: Features, scene: StoredScene) -> NDArray[np.object_]:
+def in_pixels(features: Features, scene: StoredScene) -> NDArray[np.object_]:
     """Return features in the pixels of an image: x the column, y the row."""
     import shapely
 

@@ -96,7 +96,7 @@ class JobConfig:
     """What a prediction is asked to do; the contents of `job.json`.
 
     Attributes:
-        model: What `load_model` takes.
+        model: What `load_any` takes.
         images: One image or more.
         folder: Where the results go; empty for a folder of their own.
         wanted: What to make of each image.

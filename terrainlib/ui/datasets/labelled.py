@@ -23,7 +23,7 @@ from terrainlib.ui.paths import find_file, results_folder
 from terrainlib.ui.text import md_escape, plural
 
 _IMAGES: Final = ("png", "jpg", "jpeg", "tif", "tiff")
-_LABELS: Final = (
+LABEL_ENDINGS: Final = (
     *_IMAGES,
     *("gpkg", "geojson", "json", "shp", "shx", "dbf", "prj", "cpg"),
 )
@@ -49,13 +49,13 @@ def make_of_scene(key: str) -> str | None:
     with left:
         images = _pick(f"{key}_image", "Image", _IMAGES, "An image of any size.")
     with middle:
-        labels = _pick(f"{key}_labels", "Labels", _LABELS, _LABELS_HELP)
+        labels = _pick(f"{key}_labels", "Labels", LABEL_ENDINGS, _LABELS_HELP)
     with right:
         heights = _pick(
             f"{key}_heights", "Heights, if there are any", _IMAGES, _HEIGHTS_HELP
         )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        field = _pick_field(key, labels)
+        field = pick_field(key, labels)
         size = st.selectbox(
             "Size of a patch",
             [None, *SIZES],
@@ -70,7 +70,7 @@ def make_of_scene(key: str) -> str | None:
         )
         out = st.text_input(
             "Folder for the data set",
-            placeholder=str(_default_folder(images)),
+            placeholder=str(default_folder(images)),
             help="A new folder. It is kept until you delete it.",
             key=f"{key}_out",
         )
@@ -80,7 +80,7 @@ def make_of_scene(key: str) -> str | None:
     with errors_shown("The data set cannot be made"):
         if not images or not labels:
             raise InputError("An image and its labels are needed. Name or upload both.")
-        folder = results_folder(out.strip() or str(_default_folder(images)))
+        folder = results_folder(out.strip() or str(default_folder(images)))
         options = PatchOptions(field, size, bands=_band_keys(bands))
         made = _make(key, (images, labels, heights), folder, options)
         for note in made.notes:
@@ -111,7 +111,7 @@ def _pick(key: str, label: str, endings: Sequence[str], help_text: str) -> list[
     return [typed.strip()] if typed.strip() else list(uploads)
 
 
-def _default_folder(images: Sequence[Any]) -> Path:
+def default_folder(images: Sequence[Any]) -> Path:
     """Return a folder that is not there yet, named after the first image."""
     name = PurePath(_name(images[0])).stem if images else "scene"
     first = files.home_dir() / "datasets" / (name.strip(". ")[:80] or "scene")
@@ -126,12 +126,12 @@ def _name(source: Any) -> str:
     return source if isinstance(source, str) else PurePath(source.name).name
 
 
-def _pick_field(key: str, labels: Sequence[Any]) -> str | None:
+def pick_field(key: str, labels: Sequence[Any]) -> str | None:
     """Ask for the field of the class where files of features do not make it clear."""
     if not any(is_vector(Path(_name(source))) for source in labels):
         return None
     try:
-        with _on_disk(labels) as paths:
+        with on_disk(labels) as paths:
             fields = _fields(tuple((str(path), file_stamp(path)) for path in paths))
     except TerrainError:  # told when the data set is made
         return None
@@ -151,7 +151,7 @@ def _fields(paths: tuple[tuple[str, tuple[int, int]], ...]) -> list[str]:
 
 
 @contextmanager
-def _on_disk(sources: Sequence[Any]) -> Iterator[list[Path]]:
+def on_disk(sources: Sequence[Any]) -> Iterator[list[Path]]:
     """Yield the paths of files that were named, or uploaded and written for a while."""
     uploads = [source for source in sources if not isinstance(source, str)]
     if not uploads:
@@ -191,7 +191,7 @@ def _make(
     try:
         with ExitStack() as stack:
             images, labels, heights = (
-                stack.enter_context(_on_disk(source)) for source in sources
+                stack.enter_context(on_disk(source)) for source in sources
             )
             if len(heights) > 1:
                 raise InputError("More than one height file was given. Give one.")
