@@ -1,14 +1,13 @@
-"""Labels: paint on an image, get its mask at once, and make a model of what you know."""
+"""Labels: paint on an image, get its mask at once, make a model of what you know."""
 
 import streamlit as st
-from terrainlib.ui.labels.example import offer_example
 
 from terrainlib.ui import state
 from terrainlib.ui.cached import load_ahead
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.labels.board import show_board
 from terrainlib.ui.labels.classes import show_classes
-from terrainlib.ui.labels.exchange import show_bringing, show_taking
+from terrainlib.ui.labels.exchange import offer_example, show_bringing, show_taking
 from terrainlib.ui.labels.training import show_training
 from terrainlib.ui.labels.weak import Correction, add_classes, pick_correction
 from terrainlib.ui.labels.whole import ask_whole, show_keeping, show_whole
@@ -31,7 +30,7 @@ def choose() -> Chosen | None:
             "Use heights",
             key=f"{state.LABELS}_heights",
             persist_state="session",
-            help="Learn from the heights too. They belong to the image, pixel by pixel.",
+            help="Learn from the heights of the image too.",
         )
         with st.container(width="stretch"):
             chosen = pick_input(source, needs_height=heights)
@@ -50,12 +49,12 @@ def paint(work: Work, correction: Correction | None) -> None:
     with st.container(horizontal=True, gap="small"):
         ask_whole(work, painted, correction)
         show_classes(work, painted, f"{state.LABELS}_classes")
-        offer_example(work, painted)
+        offer_example(painted)
 
 
 def show_work(chosen: Chosen, work: Work) -> None:
     """Show an image to paint on, and what can be made of the labels."""
-    correction = pick_correction(work, chosen)
+    correction = pick_correction(chosen)
     if correction is not None:
         with errors_shown("The model's classes cannot be painted"):
             add_classes(work, correction)

@@ -38,7 +38,7 @@ STUDIO_PACK = "studio_pack"  # start of the keys of the pack's choices
 LABELS = "labels"  # start of the keys of its widgets
 LABELS_PAINTER = "labels_painter"  # start of the painter's keys
 LABELS_MODEL = "labels_model"  # str: id of the model whose mask is corrected
-LABELS_WHOLE = "labels_whole"  # dict: the image whose whole mask is shown, of when
+LABELS_WHOLE = "labels_whole_of"  # dict: the image whose whole mask is shown, of when
 
 HOME_PAGE = "streamlit_app.py"
 DATASET_PAGE = "pages/1_Dataset_Preview.py"

@@ -20,21 +20,28 @@ from terrainlib.data.labels.scenes import StoredScene, open_stored
 from terrainlib.data.labels.strokes import (
     MARGIN_SHARE,
     MAX_STROKES,
+    Operation,
     Painted,
     Stroke,
     check_stroke,
+    done,
     require_few,
     strokes_of,
 )
 from terrainlib.data.palette import (
+    KAGGLE_CLASSES,
     MAX_CLASSES,
     NO_DATA,
     Classes,
     TerrainClass,
     distinct_colors,
 )
+from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.errors import DatasetError
+from terrainlib.files import parse_json
+from terrainlib.types import checked
 
+EXAMPLE_STROKES: Final = SAMPLE_DIR.parent / "labels" / "europe.json"
 MAX_RASTER_MEGAPIXELS: Final = 64
 _WIDTH_PX: Final = 3.0  # of lines and points that have none of their own
 _LEAST_PX: Final = 4  # smaller areas of a raster are left out
@@ -106,6 +113,17 @@ def add_brought(painted: Painted, brought: Brought) -> Painted:
     strokes = (*painted.strokes, *brought.strokes)
     require_few(strokes)
     return replace(painted, strokes=strokes, classes=tuple(classes))
+
+
+def with_example(painted: Painted) -> Painted:
+    """Return what is painted with the strokes of the example, where they are not there.
+
+    `python -m benchmarks.example_labels` makes them, for the first example scene.
+    """
+    listed = parse_json(EXAMPLE_STROKES.read_bytes())
+    strokes = [checked(Stroke, item) for item in listed]
+    operations = [Operation(str(uuid.uuid4()), "add", stroke) for stroke in strokes]
+    return done(replace(painted, classes=KAGGLE_CLASSES), operations)
 
 
 def _names(labels: LabelFile, present: Classes) -> dict[str, str]:

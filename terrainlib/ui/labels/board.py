@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import numpy as np
 import streamlit as st
-from terrainlib.ui.labels.painter import PaintView, Seen, painter, seen_by
 
 from terrainlib.data.labels.strokes import Operation, Painted, done, stroke_layer
 from terrainlib.data.palette import NO_DATA
@@ -16,6 +15,7 @@ from terrainlib.mask.rasters.png import encode_png, mask_png
 from terrainlib.types import ByteArray, MaskArray
 from terrainlib.ui import cached, state
 from terrainlib.ui.errors import errors_shown
+from terrainlib.ui.labels.painter import PaintView, Seen, painter, seen_by
 from terrainlib.ui.labels.weak import Correction
 from terrainlib.ui.labels.work import Work, with_detail, with_some_classes
 from terrainlib.ui.page import swatch

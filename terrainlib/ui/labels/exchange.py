@@ -8,10 +8,12 @@ import numpy as np
 import streamlit as st
 
 from terrainlib import files
-from terrainlib.data.labels.bring import add_brought, bring_labels
-from terrainlib.data.labels.strokefile import write_labels
-from terrainlib.data.labels.strokes import stroke_layer
+from terrainlib.data.imagery import read_grid
+from terrainlib.data.labels.bring import add_brought, bring_labels, with_example
+from terrainlib.data.labels.strokefile import StrokeFile, image_digest, write_labels
+from terrainlib.data.labels.strokes import Painted, stroke_layer
 from terrainlib.data.palette import NO_DATA
+from terrainlib.data.sample import example_scenes
 from terrainlib.errors import DatasetError, InputError
 from terrainlib.mask.rasters.geotiff import ClassRasterSink
 from terrainlib.mask.tiles.bands import Band
@@ -19,7 +21,7 @@ from terrainlib.ui import state
 from terrainlib.ui.datasets.labelled import LABEL_ENDINGS, on_disk, pick_field
 from terrainlib.ui.errors import errors_shown, explained, show_failures
 from terrainlib.ui.labels.work import Work, with_some_classes
-from terrainlib.ui.page import leave_notice
+from terrainlib.ui.page import leave_notice, noticed
 from terrainlib.ui.studio.downloads import NO_CRS
 from terrainlib.ui.text import md_escape, plural
 
@@ -91,6 +93,29 @@ def _write_raster(work: Work, path: Path) -> None:
             marks = np.full((rows.stop - top, width), NO_DATA, np.uint8)
             layer.lay((rows, slice(0, width)), marks)
             sink.write(Band(rows, marks))
+
+
+def offer_example(painted: Painted) -> None:
+    """Show the button that opens an example with strokes, while nothing is painted."""
+    if painted.strokes:
+        return
+    if st.button(
+        "Try it with an example",
+        icon=":material/school:",
+        key=f"{state.LABELS}_example",
+        help="A scene of Europe with three strokes for each of its classes.",
+        on_click=_open_example,
+    ):
+        st.rerun()
+
+
+def _open_example() -> None:
+    scene = example_scenes()[0]
+    with noticed("The example was not opened"):
+        file = StrokeFile.of(image_digest(scene.image), read_grid(scene.image).place)
+        file.change(with_example)
+        st.session_state[state.STUDIO_SOURCE] = "example"
+        st.session_state[state.STUDIO_SCENE] = scene.name
 
 
 def show_bringing(work: Work) -> None:

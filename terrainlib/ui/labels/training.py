@@ -22,7 +22,6 @@ from terrainlib.ui import state
 from terrainlib.ui.datasets.labelled import default_folder
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.labels.work import Work
-from terrainlib.ui.text import md_escape, plural
 from terrainlib.ui.workers import RUN_PAGE, WHEN_FREE
 
 PRESET: Final = "fast"
@@ -91,9 +90,7 @@ def make_dataset(work: Work) -> Path:
         bar.progress(number / max(total, 1), f"Cutting patches: {number} of {total}")
 
     bands = work.image.bands
-    keys = (
-        None if bands is None else bands.asked or tuple(b.number for b in bands.bands)
-    )
+    keys = None if bands is None else tuple(band.number for band in bands.bands)
     try:
         with files.scratch_folder(files.cache_dir()) as folder:
             labels = folder / "labels.gpkg"
@@ -141,8 +138,3 @@ def start_training(
         start_from=start.model if start is not None else None,
     )
     return launcher.start_run(config, wait=wait)
-
-
-def dataset_in_words(folder: Path, patches: int) -> str:
-    """Return what was made, as Markdown."""
-    return f"{plural(patches, 'patch', 'patches')} in {md_escape(folder.name)}"

@@ -87,7 +87,7 @@ def with_those_of(painted: Painted, classes: Classes) -> Painted:
     return with_classes(painted, (*classes, *others))
 
 
-def pick_correction(work: Work, chosen: Chosen) -> Correction | None:
+def pick_correction(chosen: Chosen) -> Correction | None:
     """Let people choose a model whose mask is shown here and corrected.
 
     Returns:
@@ -113,8 +113,8 @@ def pick_correction(work: Work, chosen: Chosen) -> Correction | None:
         return None
     if not chosen.fits_live_view(class_count(entry)):
         st.info(
-            f"The image is larger than {LIVE_MEGAPIXELS} megapixels, and a model's mask "
-            "can be corrected up to that size. Cut out a part of it."
+            f"The image is larger than {LIVE_MEGAPIXELS} megapixels, and masks of "
+            "models are corrected up to that size. Cut out a part of it."
         )
         return None
     made: MadeMask | None = None

@@ -24,7 +24,7 @@ from terrainlib.ui.page import leave_notice, noticed
 from terrainlib.ui.studio.inputs import Chosen
 from terrainlib.ui.studio.masks import MadeMask, kept_mask, make_mask
 from terrainlib.ui.studio.result import show_result
-from terrainlib.ui.text import md_escape, plural
+from terrainlib.ui.text import md_escape
 
 CLASSIFIER: Final = f"classifier{SUFFIX}"
 TOO_FEW: Final = (
@@ -191,10 +191,3 @@ def keep_classifier(path: Path, name: str) -> Path:
         kept = folder / f"{plain}-{number}{SUFFIX}"
     files.write_bytes(kept, path.read_bytes())
     return kept
-
-
-def strokes_in_words(painted: Painted) -> str:
-    """Return how much is painted: `12 strokes of 3 classes`."""
-    used = {s.class_name for s in painted.strokes} - {None}
-    strokes = plural(len(painted.strokes), "stroke")
-    return f"{strokes} of {plural(len(used), 'class', 'classes')}"

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Final
 
 import streamlit as st
-from terrainlib.ui.labels.painter import Area, PaintView, Seen
 
 from terrainlib.data.formats.imagebands import bands_of_image
 from terrainlib.data.formats.raster import BandSet, Georeference
@@ -20,6 +19,7 @@ from terrainlib.model.instant import Describer, suitable_base
 from terrainlib.model.start import RGB
 from terrainlib.ui import cached
 from terrainlib.ui.cached import BoundedStore, encode_jpeg, file_stamp
+from terrainlib.ui.labels.painter import Area, PaintView, Seen
 from terrainlib.ui.studio.inputs import Chosen, band_label
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.studio.uploads import path_of
