@@ -179,13 +179,13 @@ def by_name(name: str | None, folders: Iterable[_AnyPlaced]) -> _AnyPlaced | Non
 def follow(page: WorkerPage, name: str) -> None:
     """Let this page, a reload and a copied link show one, by its folder's name."""
     st.session_state[page.session] = name
-    st.query_params[page.query] = name
+    state.write_address(**{page.query: name})
 
 
 def leave(page: WorkerPage) -> None:
     """Show none any more."""
     st.session_state.pop(page.session, None)
-    st.query_params.pop(page.query, None)
+    state.write_address(**{page.query: ""})
 
 
 def path_of(page: WorkerPage, name: str) -> Path:
