@@ -18,7 +18,7 @@ from terrainlib.errors import ModelFileError, RunError
 from terrainlib.model.cardlimits import stored_leak
 from terrainlib.model.modelfile import read_record
 from terrainlib.model.record import ModelRecord
-from terrainlib.runs.folder import read_run
+from terrainlib.runs.folder import read_run_config
 
 ModelKind = Literal["embedded", "run", "added", "pixel classifier"]
 EMBEDDED_ID: Final = "default"
@@ -140,7 +140,7 @@ def training_folder(entry: ModelEntry, entries: Iterable[ModelEntry]) -> Path | 
         return entry.path
     if entry.kind == "run":
         try:
-            return Path(read_run(entry.path.parent).config.data)
+            return Path(read_run_config(entry.path.parent).data)
         except RunError:
             return None
     same = [
