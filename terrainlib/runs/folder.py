@@ -429,7 +429,7 @@ def _read(path: Path, work: Work) -> tuple[Path, Any, Any, State, str]:
 def _read_config(path: Path, work: Work) -> Any:
     name = work.config_file
     try:
-        config = _config(path / name, work.config, _stamp(path / name))
+        config = _config(path / name, work, _stamp(path / name))
     except ValueError as error:
         raise RunError(f"{name} cannot be used: {error}.", file=path.name) from error
     if config is None:
@@ -442,11 +442,11 @@ def _read_config(path: Path, work: Work) -> Any:
 
 
 @lru_cache(maxsize=1024)
-def _config(path: Path, form: type[AnyConfig], stamp: object) -> AnyConfig | None:
+def _config(path: Path, work: Work, stamp: tuple[int, ...]) -> AnyConfig | None:
     """Return what a configuration holds, from memory while its stamp is the same."""
     del stamp  # a part of the key
     limit = files.MAX_JSON_BYTES  # images by the thousand
-    return read_record(path, form, limit_bytes=limit)
+    return read_record(path, work.config, limit_bytes=limit)
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

@@ -116,12 +116,12 @@ class Slot(Generic[AnyFolder]):
 
         Their folders may lie anywhere.
         """
-        home, holder = self.work.home(), self._last_holder()
-        elsewhere = map(self._recorded, home.glob(f".*.tmp/{_WAITS}"))
+        records = self.work.home().glob(f".*.tmp/{_WAITS}")
+        elsewhere = [self._last_holder(), *map(self._recorded, records)]
         found = {one.path.resolve(): one for one in self.list()}
-        for path in filter(None, [holder, *elsewhere]):
+        for path in elsewhere:
             with suppress(RunError):
-                if path not in found:
+                if path is not None and path not in found:
                     found[path] = self.read(path)
         return sorted(
             (one for one in found.values() if one.active),
