@@ -116,9 +116,9 @@ class Slot(Generic[AnyFolder]):
 
         Their folders may lie anywhere.
         """
-        records = self.work.home().glob(f".*.tmp/{_WAITS}")
-        elsewhere = [self._last_holder(), *map(self._recorded, records)]
         found = {one.path.resolve(): one for one in self.list()}
+        elsewhere = [self._last_holder()]
+        elsewhere += map(self._recorded, self.work.home().glob(f".*.tmp/{_WAITS}"))
         for path in elsewhere:
             with suppress(RunError):
                 if path is not None and path not in found:

@@ -236,7 +236,7 @@ CHOICES: Final = (
     Product(
         "sharpened",
         "Sharpened mask",
-        "the sharpened picture",
+        "the sharpened mask",
         (
             ProductFile(
                 "_sharpened.png",
