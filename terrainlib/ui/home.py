@@ -56,13 +56,17 @@ def show_home() -> None:
 
 
 def _show_ways() -> None:
-    """Show the three things that people come for, as buttons."""
-    mask, train, example = st.columns(3, gap="small")
+    """Show what people come for, as buttons."""
+    mask, paint, train, example = st.columns(4, gap="small")
     with mask:
         if _way("mask", "Mask an image", ":material/tune:", first=True):
             st.session_state[state.STUDIO_SOURCE] = "upload"
             st.switch_page(state.STUDIO_PAGE)
         st.caption("Upload yours. The model that comes with the app does the rest.")
+    with paint:
+        if _way("labels", "Paint labels", ":material/brush:"):
+            st.switch_page(state.LABELS_PAGE)
+        st.caption("No masks yet? A few strokes on your image give its mask at once.")
     with train:
         if _way("train", "Train on my images", ":material/model_training:"):
             st.switch_page(state.DATASET_PAGE)

@@ -84,6 +84,7 @@ def _first(folder: Path) -> str:
 VIEWS: dict[str, Callable[[Server], str]] = {
     "home": lambda _: "",
     "preview": lambda _: "Dataset_Preview",
+    "labels": lambda _: "Labels",
     "training-new": lambda _: "Training",
     "training-watch": lambda app: f"Training?run={_first(app.home / 'runs')}",
     "training-all": lambda _: "Training",
@@ -101,6 +102,9 @@ def _fill(view: str, page: Page, app: Server) -> None:
     elif view == "gallery":
         page.get_by_role("button", name="Predict 3 images").click()
         page.get_by_role("radio", name="Worst first").wait_for(timeout=120_000)
+    elif view == "labels":
+        page.get_by_role("button", name="Try it with an example").click()
+        page.get_by_text("3 strokes").first.wait_for(timeout=120_000)
     elif view == "studio":
         show_example_mask(page)
     wait_for_run(page)
