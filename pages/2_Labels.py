@@ -22,8 +22,8 @@ from terrainlib.ui.studio.inputs import (
 )
 
 
-def choose() -> Chosen | None:
-    """Let people choose an image as in the studio, with its heights if they like."""
+def choose() -> tuple[Chosen | None, bool]:
+    """Let people choose an image as in the studio, and whether its heights count."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         source = pick_source()
         heights = st.toggle(
@@ -36,7 +36,7 @@ def choose() -> Chosen | None:
             chosen = pick_input(source, needs_height=heights)
     if chosen is not None and len(chosen.pictures) > 1:
         st.info("One image is painted on at a time: this is the first one.")
-    return chosen
+    return chosen, heights
 
 
 @st.fragment
@@ -81,11 +81,11 @@ page_header(
 )
 follow_request()
 follow_address()
-chosen = choose()
+chosen, heights = choose()
 if chosen is not None:
     work = None
     with errors_shown("The image cannot be painted on"):
-        work = open_work(chosen, state.LABELS)
+        work = open_work(chosen, state.LABELS, heights=heights)
     if work is not None:
         show_work(chosen, work)
 load_ahead()

@@ -42,6 +42,7 @@ _VIEW_PIXELS: Final = 1_000  # of a class that a view learns from
 _WHOLE_PIXELS: Final = 4_000
 _VIEW_BLOCKS: Final = 12  # elsewhere on the image that a view learns from
 _WHOLE_BLOCKS: Final = 64
+_MOVE_PX: Final = 64
 _ALIGNED_PX: Final = 32  # networks halve up to five times
 
 Labelled = tuple[FloatArray, NDArray[np.uint8]]
@@ -164,8 +165,11 @@ class LabelledImage:
             left, top, right, bottom = 0, 0, width, height
         pixels = (right - left) * (bottom - top)
         step = _power_of_two(math.sqrt(pixels * self.features / VIEW_VALUES))
-        rows = slice(math.floor(top / step), math.ceil(bottom / step))
-        return View(rows, slice(math.floor(left / step), math.ceil(right / step)), step)
+        size = self.at_step(step)
+        if size[0] * size[1] * self.features <= VIEW_VALUES:
+            return View(slice(0, size[0]), slice(0, size[1]), step)
+        rows = _wide(top / step, bottom / step, size[0])
+        return View(rows, _wide(left / step, right / step, size[1]), step)
 
     def at_step(self, step: int) -> Size:
         """Return (h, w) of the whole image at a scale."""
@@ -439,6 +443,12 @@ def _judged(
         for x, y, radius in cells
     )
     return Learnt(view, mask, margins, places)
+
+
+def _wide(start: float, stop: float, length: int) -> slice:
+    """Return whole pixels around a span, so that small moves change nothing."""
+    first = math.floor(start / _MOVE_PX) * _MOVE_PX
+    return slice(first, min(length, math.ceil(stop / _MOVE_PX) * _MOVE_PX))
 
 
 def _power_of_two(least: float) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from terrainlib.data.labels.strokes import Operation, Painted, done, stroke_layer
-from terrainlib.data.palette import NO_DATA
+from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.mask.confidence import UNSURE_COLORS, UNSURE_MARGIN
 from terrainlib.mask.instantview import Learnt, View
 from terrainlib.mask.rasters.png import encode_png, mask_png
@@ -18,7 +18,7 @@ from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.labels.painter import PaintView, Seen, painter, seen_by
 from terrainlib.ui.labels.weak import Correction
 from terrainlib.ui.labels.work import Work, with_detail, with_some_classes
-from terrainlib.ui.page import swatch
+from terrainlib.ui.page import pick_one, swatch
 from terrainlib.ui.text import plural
 
 _UNSURE_OPACITY: Final = 200
@@ -53,17 +53,22 @@ def show_board(work: Work, correction: Correction | None) -> Painted | None:
     window = (0, 0, *work.view.size) if seen is None else seen.window
     view = work.image.view_of(window)
     ready = work.image.is_described(view)
-    learnt = None
-    if ready or not painted.strokes:
-        learnt = _learn(work, painted, view, correction) if ready else None
+    last = f"last learnt\n{work.image.key}"
+    learnt = cached.results().get(last)
+    if ready:
+        learnt = _learn(work, painted, view, correction)
+        cached.results().put(last, learnt, 0 if learnt is None else learnt.mask.nbytes)
     left, right = st.columns([3, 1], gap="medium")
+    shown, colors = learnt, painted.classes
+    if correction is not None and _pick_model_shown(correction):
+        shown, colors = correction.seen(view), correction.made.classes
     with left, errors_shown("This stroke cannot be kept"):
         painter(
             with_detail(work, seen),
             painted,
             key=key,
             apply=partial(keep, work),
-            layers=_layers(learnt, work),
+            layers=_layers(shown, colors),
             places=learnt.places if learnt is not None else (),
         )
     with right:
@@ -76,7 +81,7 @@ def show_board(work: Work, correction: Correction | None) -> Painted | None:
         ):
             work.image.describe_view(view)
         if not outcome.failed:
-            st.rerun(scope="fragment")
+            st.rerun()
     return painted
 
 
@@ -112,12 +117,18 @@ def _learn(
     return learnt
 
 
+def _pick_model_shown(correction: Correction) -> bool:
+    """Ask whose mask lies over the image; return whether it is the model's own."""
+    whose = {"strokes": "Corrected by your strokes", "model": correction.title}
+    key = f"{state.LABELS}_whose"
+    return pick_one("Mask over the image", whose, key) == "model"
+
+
 def _layers(
-    learnt: Learnt | None, work: Work
+    learnt: Learnt | None, classes: Classes
 ) -> dict[str, tuple[bytes, tuple[int, int, int, int]]]:
     if learnt is None:
         return {}
-    classes = work.read().classes
     window = learnt.view.window
     return {
         "mask": (mask_png(learnt.mask, classes), window),

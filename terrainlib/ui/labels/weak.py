@@ -8,7 +8,7 @@ import streamlit as st
 
 from terrainlib.data.labels.strokes import Painted, with_classes
 from terrainlib.data.palette import NO_DATA, Classes, TerrainClass, distinct_colors
-from terrainlib.mask.instantview import View
+from terrainlib.mask.instantview import Learnt, View
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.types import MaskArray
 from terrainlib.ui import state
@@ -57,14 +57,19 @@ class Correction:
         table = np.full(256, NO_DATA, np.uint8)
         for number, item in enumerate(self.made.classes):
             table[number] = order.get(item.name, NO_DATA)
+        shown = self.seen(view)
+        found = table[shown.mask]
+        found[shown.margins < SURE_BYTE] = NO_DATA
+        return found
+
+    def seen(self, view: View) -> Learnt:
+        """Return the model's own mask of a view."""
         height, width = self.made.predicted.shape
         middle = view.step // 2
         rows = np.arange(view.rows.start, view.rows.stop) * view.step + middle
         columns = np.arange(view.columns.start, view.columns.stop) * view.step + middle
         at = np.ix_(rows.clip(0, height - 1), columns.clip(0, width - 1))
-        found = table[self.made.predicted[at]]
-        found[self.made.margins[at] < SURE_BYTE] = NO_DATA
-        return found
+        return Learnt(view, self.made.predicted[at], self.made.margins[at], ())
 
 
 def with_those_of(painted: Painted, classes: Classes) -> Painted:

@@ -70,12 +70,13 @@ def with_some_classes(painted: Painted) -> Painted:
     return painted if painted.classes else replace(painted, classes=KAGGLE_CLASSES)
 
 
-def open_work(chosen: Chosen, key: str) -> Work | None:
+def open_work(chosen: Chosen, key: str, *, heights: bool) -> Work | None:
     """Open what was chosen to be painted on; asks which of many bands are used.
 
     Args:
         chosen: The image.
         key: Start of the widgets' keys.
+        heights: Whether its heights are learnt from too.
 
     Returns:
         None while no band is chosen.
@@ -98,7 +99,7 @@ def open_work(chosen: Chosen, key: str) -> Work | None:
         picture = replace(picture, bands=None, key=picture.key.split("|bands")[0])
         picture = picture.with_bands(bands)
     place = _place(str(path), file_stamp(path))
-    height = chosen.height
+    height = chosen.height if heights else None
     size = chosen.overview.height, chosen.overview.width
     image = LabelledImage(
         key=f"{digest}|{bands}|{height.key if height else ''}",
