@@ -110,7 +110,7 @@ def test_a_damaged_file_of_strokes_is_told_and_kept(image):
     file = paint(image)
     file.path.write_bytes(b"no package")
     page = visit(image)
-    assert "it was kept as strokes-damaged" in text(page)
+    assert "it was kept as strokes" in text(page)
     assert "Nothing is painted yet" in text(page.run())
 
 

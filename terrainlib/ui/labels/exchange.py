@@ -57,7 +57,7 @@ def show_taking(work: Work) -> None:
                 disabled=barred,
                 key=f"{state.LABELS}_take{ending}",
             )
-    show_failures(work.view.id)
+    show_failures(work.view.id, f"{state.LABELS}_failures")
 
 
 def _made(work: Work, ending: str) -> bytes:

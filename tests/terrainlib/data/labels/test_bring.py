@@ -43,9 +43,9 @@ def test_lines_keep_their_width(tmp_path):
 
 
 def test_a_class_raster_comes_as_areas_and_keeps_classes_of_its_colours(tmp_path):
-    codes = np.zeros((1, 64, 64), np.uint8)
-    codes[0, :, 32:] = 1
-    codes[0, 10, 10] = 1  # a single pixel
+    codes = np.zeros((64, 64), np.uint8)
+    codes[:, 32:] = 1
+    codes[10, 10] = 1  # a single pixel
     table = {0: (17, 141, 215), 1: (9, 9, 9)}
     path = class_raster(tmp_path, codes, colormap=table)
     own = (*KAGGLE_CLASSES, TerrainClass("Rock", (9, 9, 9)))
