@@ -1,6 +1,7 @@
 """Labels: paint on an image, get its mask at once, make a model of what you know."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from terrainlib.ui import state
 from terrainlib.ui.cached import load_ahead
@@ -22,8 +23,12 @@ from terrainlib.ui.studio.inputs import (
 )
 
 
-def choose() -> tuple[Chosen | None, bool]:
-    """Let people choose an image as in the studio, and whether its heights count."""
+def choose() -> tuple[Chosen | None, bool, DeltaGenerator]:
+    """Let people choose an image as in the studio, and whether its heights count.
+
+    Returns:
+        The image, the choice, and a place beside them.
+    """
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         source = pick_source()
         heights = st.toggle(
@@ -32,11 +37,12 @@ def choose() -> tuple[Chosen | None, bool]:
             persist_state="session",
             help="Learn from the heights of the image too.",
         )
+        place = st.container(width=260)
         with st.container(width="stretch"):
             chosen = pick_input(source, needs_height=heights)
     if chosen is not None and len(chosen.pictures) > 1:
         st.info("One image is painted on at a time: this is the first one.")
-    return chosen, heights
+    return chosen, heights, place
 
 
 @st.fragment
@@ -52,9 +58,10 @@ def paint(work: Work, correction: Correction | None) -> None:
         offer_example(painted)
 
 
-def show_work(chosen: Chosen, work: Work) -> None:
+def show_work(chosen: Chosen, work: Work, place: DeltaGenerator) -> None:
     """Show an image to paint on, and what can be made of the labels."""
-    correction = pick_correction(chosen)
+    with place:
+        correction = pick_correction(chosen)
     if correction is not None:
         with errors_shown("The model's classes cannot be painted"):
             add_classes(work, correction)
@@ -81,11 +88,11 @@ page_header(
 )
 follow_request()
 follow_address()
-chosen, heights = choose()
+chosen, heights, place = choose()
 if chosen is not None:
     work = None
     with errors_shown("The image cannot be painted on"):
         work = open_work(chosen, state.LABELS, heights=heights)
     if work is not None:
-        show_work(chosen, work)
+        show_work(chosen, work, place)
 load_ahead()

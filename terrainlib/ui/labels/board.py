@@ -157,8 +157,8 @@ def _show_learnt_from(work: Work, painted: Painted, learnt: Learnt | None) -> No
     for item in painted.classes:
         if strokes.get(item.name):
             note = f"{plural(strokes[item.name], 'stroke')}, {pixels[item.name]:,} px"
-            lines.append(f"- {swatch(item.color, item.name, note)}")
-    st.markdown("\n".join(lines) if lines else "Nothing is painted yet.")
+            lines.append(swatch(item.color, item.name, note))
+    st.markdown("  \n".join(lines) if lines else "Nothing is painted yet.")
     if learnt is None and len(lines) < 2:
         st.markdown(_FIRST)
         return

@@ -63,7 +63,7 @@ def _show_started(work: Work) -> None:
         return
     st.success(
         "The data set is made and the training has begun. When it has ended, choose "
-        "its model above, under **A model's mask**, to see it beside yours.",
+        "its model above, under **Correct a model's mask**, to see it beside yours.",
         icon=":material/check:",
     )
     st.page_link(

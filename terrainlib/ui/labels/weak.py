@@ -100,19 +100,16 @@ def pick_correction(chosen: Chosen) -> Correction | None:
     """
     entries = {e.id: e for e in list_models() if e.record is not None}
     state.follow_link(state.LABELS_MODEL, "model", entries)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        model_id = st.selectbox(
-            "A model's mask",
-            list(entries),
-            index=None,
-            format_func=lambda name: entries[name].title,
-            placeholder="None: learn from strokes alone",
-            key=state.LABELS_MODEL,
-            persist_state="session",
-            help="Start from the mask of a model and correct it: what it is sure of "
-            "counts a little, your strokes count much.",
-            width=340,
-        )
+    model_id = st.selectbox(
+        "Correct a model's mask",
+        list(entries),
+        index=None,
+        format_func=lambda name: entries[name].title,
+        placeholder="None: strokes alone",
+        key=state.LABELS_MODEL,
+        persist_state="session",
+        help="What the model is sure of counts a little, your strokes count much.",
+    )
     entry = entries.get(str(model_id))
     if entry is None:
         return None
