@@ -32,7 +32,7 @@ def painted(size: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize(
-    "size", [(1, 1), (90, 60), (128, 128), (700, 1300), (1023, 2049), (3000, 500)]
+    "size", [(1, 1), (90, 60), (128, 128), (701, 1303), (1500, 130)]
 )
 def test_exact_tiles_give_what_one_pass_gives(random_models, preset, size):
     model, image = random_models[preset], noise(*size)

@@ -27,7 +27,7 @@ from terrainlib.mask.tiles.streaming import (
 from terrainlib.model.modelfile import TerrainModel
 
 PRESETS = ["fast", "notebook", "best"]
-SIZES = [(1, 1), (90, 60), (128, 128), (700, 1300), (1023, 2049), (3000, 500)]
+SIZES = [(1, 1), (90, 60), (128, 128), (701, 1303), (1500, 130)]
 
 
 class Kept:
