@@ -53,11 +53,11 @@ def png(pixels: np.ndarray, path: Path) -> bytes:
 
 
 def visit(**session: object) -> AppTest:
-    """Come to the studio from the home page, so that links to other pages work."""
-    page = AppTest.from_file(str(ROOT / state.HOME_PAGE), default_timeout=60).run()
+    page = AppTest.from_file(str(ROOT / state.HOME_PAGE), default_timeout=60)
+    page.switch_page(state.STUDIO_PAGE)
     for key, value in session.items():
         page.session_state[key] = value
-    return page.switch_page(state.STUDIO_PAGE).run()
+    return page.run()
 
 
 def seen(page: AppTest) -> str:

@@ -75,11 +75,11 @@ def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def visit(**query: str) -> AppTest:
-    """Come to the studio from the home page, so that links to other pages work."""
-    page = AppTest.from_file(str(ROOT / state.HOME_PAGE), default_timeout=120).run()
+    page = AppTest.from_file(str(ROOT / state.HOME_PAGE), default_timeout=120)
+    page.switch_page(state.STUDIO_PAGE)
     for key, value in query.items():
         page.query_params[key] = value
-    return page.switch_page(state.STUDIO_PAGE).run()
+    return page.run()
 
 
 def open_path(typed: object) -> AppTest:
