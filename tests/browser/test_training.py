@@ -77,13 +77,25 @@ def start_small_training(page: Page) -> None:
     start.click()  # at once: the last field counts all the same
 
 
-def test_a_training_outlives_its_server_and_is_resumed_where_its_worker_was_killed(
+def test_a_training_is_resumed_where_its_worker_was_killed_and_outlives_its_server(
     tmp_path: Path, page: Page, app_of_its_own: Server
 ):
     server, tiles = app_of_its_own, write_kaggle_dataset(tmp_path / "tiles", pairs=8)
     page.goto(f"{server.url}/Training?data=folder&at={tiles}")
     start_small_training(page)
     wait_for_epoch(page, 2)  # it grows without a click
+
+    (run,) = list_runs(server.home / "runs")
+    os.kill(worker_pid(run.path), signal.SIGKILL)
+    see(page.get_by_text("The training ended without a word"))
+    see(page.get_by_text("stopped by the system, probably out of memory"))
+    log = page.get_by_test_id("stExpander").filter(has_text="Log")
+    expect(log.get_by_test_id("stCode")).to_contain_text(re.compile(r"epoch \d+:"))
+    crashed_at = epochs_done(page)
+
+    resume = page.get_by_role("button", name="Resume")
+    resume.click()
+    wait_for_epoch(page, crashed_at + 1)
     # A browser that was cut off while it fetched the chart's code never asks again.
     see(page.get_by_test_id("stVegaLiteChart").first)
     before = epochs_done(page)
@@ -98,17 +110,6 @@ def test_a_training_outlives_its_server_and_is_resumed_where_its_worker_was_kill
         now = epochs_done(page)
         wait_for_epoch(page, now + 1)  # it is live again
 
-        (run,) = list_runs(server.home / "runs")
-        os.kill(worker_pid(run.path), signal.SIGKILL)
-        see(page.get_by_text("The training ended without a word"))
-        see(page.get_by_text("stopped by the system, probably out of memory"))
-        log = page.get_by_test_id("stExpander").filter(has_text="Log")
-        expect(log.get_by_test_id("stCode")).to_contain_text("epoch 2:")
-        crashed_at = epochs_done(page)
-
-        resume = page.get_by_role("button", name="Resume")
-        resume.click()
-        wait_for_epoch(page, crashed_at + 1)
         own_button(page, "Stop").click()
         see(resume)  # the buttons change by themselves
         see(page.get_by_text("The model is saved."))
