@@ -20,6 +20,7 @@ from tests.browser.conftest import (
     free_port,
     own_button,
     serve,
+    wait_for_run,
 )
 from tests.crafted_runs import craft_run, worker_pid
 from tests.synthetic import write_kaggle_dataset
@@ -41,12 +42,13 @@ def app_of_its_own(tmp_path: Path) -> Iterator[Server]:
 def epochs_done(page: Page) -> int:
     """Return the number on the card `Epochs done`."""
     card = page.get_by_test_id("stMetric").filter(has_text="Epochs done").last
-    found = re.search(r"([\d,]+) / ", card.inner_text())
+    found = re.search(r"([\d,]+) / ", card.inner_text(timeout=EPOCH_MS))
     return int(found[1].replace(",", "")) if found else 0
 
 
 def wait_for_epoch(page: Page, number: int) -> None:
     """Wait until an epoch is complete, without touching the page."""
+    see(page.get_by_test_id("stMetric").first)
     deadline = time.monotonic() + EPOCH_MS / 1000
     while epochs_done(page) < number:
         assert time.monotonic() < deadline, page.locator("main").inner_text()
@@ -130,13 +132,14 @@ def test_a_zoom_stays_while_the_training_goes_on_and_a_double_click_ends_it(
     monkeypatch.setenv("TERRAINLIB_HOME", str(app.home))
     run = craft_run(app.home, state="running", epochs=9)
     page.goto(f"{app.url}/Training?run={run.name}")
+    wait_for_run(page)
     loss = page.get_by_test_id("stVegaLiteChart").first
     ticks = loss.locator(".role-axis-label text")
     expect(ticks.filter(has_text=re.compile("^9$"))).to_have_count(1)
 
+    expect(loss).to_be_in_viewport(ratio=1)  # without scrolling
     box = loss.bounding_box()
     assert box is not None
-    assert box["y"] + box["height"] <= 900, "the curve is on the first screen"
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(*middle)
     expect(page.locator("#vg-tooltip-element")).to_contain_text("validation")
