@@ -2,6 +2,8 @@
 
 from streamlit.testing.v1 import AppTest
 
+from tests.conftest import PAGE_TIMEOUT_S
+
 
 def _script() -> None:
     import streamlit as st
@@ -14,7 +16,7 @@ def _script() -> None:
 
 
 def _page(count: int, place: int | None = None) -> AppTest:
-    page = AppTest.from_function(_script)
+    page = AppTest.from_function(_script, default_timeout=PAGE_TIMEOUT_S)
     page.session_state["count"] = count
     if place is not None:
         page.session_state["place"] = place
