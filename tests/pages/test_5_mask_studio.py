@@ -71,8 +71,7 @@ def labels(page: AppTest, kind: str) -> list[str]:
 
 
 def open_upload(data: bytes, name: str = "land.png") -> AppTest:
-    page = visit()
-    page.segmented_control(key=state.STUDIO_SOURCE).set_value("upload").run()
+    page = visit(**{state.STUDIO_SOURCE: "upload"})
     page.file_uploader(key=state.STUDIO_UPLOAD).upload(name, data, "image/png").run()
     assert not page.exception
     return page
