@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import functools
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -27,9 +28,12 @@ def more(*values: object) -> list[object]:
 def quick() -> Iterator[None]:
     """Do once, or not at all, what takes time and shows nothing.
 
-    For every page, Streamlit reads the metadata of all packages that are installed, and
-    nothing that a test writes has to outlive the power.
+    After every page, Streamlit looks for garbage among all there is, and before it
+    among the packages that are installed for components. Nothing that a test writes has
+    to outlive the power.
     """
+    gc.collect()
+    gc.freeze()  # what is imported by now is no garbage
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         if "streamlit" in sys.modules:
