@@ -1,7 +1,6 @@
 """Fixtures shared by all tests."""
 
 import functools
-import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -32,13 +31,13 @@ def quick() -> Iterator[None]:
     among the packages that are installed for components. Nothing that a test writes has
     to outlive the power.
     """
-    gc.collect()
-    gc.freeze()  # what is imported by now is no garbage
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         if "streamlit" in sys.modules:
+            from streamlit import config
             from streamlit.components.v2 import manifest_scanner as scanner
 
+            config.set_option("runner.postScriptGC", False)
             once = functools.cache(scanner.scan_component_manifests)
             patch.setattr(scanner, "scan_component_manifests", once)
         yield
