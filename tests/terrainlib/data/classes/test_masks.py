@@ -367,7 +367,7 @@ def test_what_the_masks_hold_is_said_in_a_sentence() -> None:
         encode(INDEX % 3), classes=listed(LAND_SEA, (0,), (2,), ignore=(1,))
     )
     assert describe(codes.meaning, ["Land", "Sea"]) == (
-        "The masks hold codes in one band: 0 Land, 2 Sea; no class: 1, 255."
+        "The masks hold codes: 0 Land, 2 Sea. No class: 1, 255."
     )
     colors = decided(encode(colorize(TWO, LAND_SEA)), classes=listed(LAND_SEA))
     assert describe(colors.meaning, ["Land", "Sea"]) == (
