@@ -346,7 +346,7 @@ def test_0_declared_as_no_data_is_told_until_it_is_listed(value: Any) -> None:
         assert decision.notes == ()
         np.testing.assert_array_equal(index, INDEX)
     else:
-        assert "declare 0 as no data (1" in decision.notes[0]
+        assert "mark 0 as no data (1" in decision.notes[0]
         assert 'list it with "value": 0' in decision.notes[0]
         assert (index[INDEX == 0] == NO_DATA).all()
 
