@@ -271,6 +271,7 @@ def _add_train(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     add("--seed", metavar="S", type=int, help="the number that all chance comes from")
     add("--resume", action="store_true", help="continue the run in RUN_DIR")
+    add("--wait", action="store_true", help="wait while another training is running")
     parser.set_defaults(command=("terrainlib.cli.train", "train"))
 
 

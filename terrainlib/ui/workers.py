@@ -19,7 +19,6 @@ from terrainlib.runs.folder import (
     Damaged,
     Job,
     Run,
-    WorkerFolder,
     damaged_folders,
 )
 from terrainlib.runs.slot import JOB_SLOT, RUN_SLOT, Slot
@@ -177,13 +176,13 @@ def by_name(name: str | None, folders: Iterable[_AnyPlaced]) -> _AnyPlaced | Non
 def follow(page: WorkerPage, name: str) -> None:
     """Let this page, a reload and a copied link show one, by its folder's name."""
     st.session_state[page.session] = name
-    st.query_params[page.query] = name
+    state.write_address(**{page.query: name})
 
 
 def leave(page: WorkerPage) -> None:
     """Show none any more."""
     st.session_state.pop(page.session, None)
-    st.query_params.pop(page.query, None)
+    state.write_address(**{page.query: ""})
 
 
 def path_of(page: WorkerPage, name: str) -> Path:
@@ -325,17 +324,6 @@ def read_again(
     return folder
 
 
-def queue_text(page: WorkerPage, folder: WorkerFolder) -> str:
-    """Return what one that waits is waiting for: its place, and who has the machine."""
-    line = [one.path for one in page.slot.waiting()]
-    place = line.index(folder.path) + 1 if folder.path in line else 1
-    first = page.slot.active()
-    text = "Next in the queue" if place == 1 else f"Number {place} in the queue"
-    if first is None or first.path in line:
-        return f"{text}."
-    return f"{text}, after {first.name} ({first.place_text})."
-
-
 def show_state(page: WorkerPage, folder: Run | Job, progress: str) -> None:
     """Show the state: badge, progress while it goes on, its last words at the end."""
     words = state_text(page, folder.state)
@@ -343,7 +331,7 @@ def show_state(page: WorkerPage, folder: Run | Job, progress: str) -> None:
         st.badge(words.label, icon=words.icon, color=words.color)
         st.markdown(f":gray[{words.meaning}]", width="content")
     if folder.state == "waiting":
-        st.markdown(md_escape(queue_text(page, folder)))
+        st.markdown(md_escape(page.slot.queue_text(folder)))
     elif folder.active:
         st.progress(folder.status.share or 0.0, text=md_escape(progress))
     elif folder.message and folder.state in ("failed", "crashed"):

@@ -435,7 +435,7 @@ def test_a_large_set_is_searched_when_asked_and_the_search_can_be_stopped(
         path = create_search(SearchConfig.of(dataset))
         write_process(path, os.getpid())
         now = utc_now()
-        write_status(path, SearchStatus("running", 0.42, None, now, now))
+        write_status(path, SearchStatus("running", 0.42, heartbeat=now, progressed=now))
 
     monkeypatch.setattr(section, "SMALL_DATASET", 3)
     monkeypatch.setattr(section, "start_search", start)

@@ -23,10 +23,10 @@ from terrainlib.mask.rasters.geotiff import (
 )
 from terrainlib.mask.rasters.png import (
     ClassPngSink,
-    SharpenedPngSink,
     SoftPngSink,
     WorldFileSink,
 )
+from terrainlib.mask.rasters.sharpened import SharpenedPngSink, SharpenedRasterSink
 from terrainlib.mask.tiles.bands import FileSink, Plane
 
 # Name for people and media type, by the ending of a file.
@@ -237,7 +237,7 @@ CHOICES: Final = (
     Product(
         "sharpened",
         "Sharpened mask",
-        "the sharpened picture",
+        "the sharpened mask",
         (
             ProductFile(
                 "_sharpened.png",
@@ -246,8 +246,17 @@ CHOICES: Final = (
                 amount=True,
             ),
             ProductFile("_sharpened.pgw", WorldFileSink, place=True, world=True),
+            ProductFile(
+                "_sharpened.tif",
+                SharpenedRasterSink,
+                place=True,
+                listed="beside the PNG",
+                about="The soft mask sharpened, and snapped, as in the view, on the "
+                "grid of the image",
+                amount=True,
+            ),
         ),
-        bytes_per_px=3,
+        bytes_per_px=6,
         option="--sharpen",
         option_help="also write the soft mask sharpened by A, 0 to 10",
         about="The soft mask, sharpened.",

@@ -21,6 +21,7 @@ from terrainlib.data.layout import Pair
 from terrainlib.data.overlaps import Overlap, Overlaps, find_overlaps, search_key
 from terrainlib.data.splits import Split, random_split
 from terrainlib.errors import ImageError, RunError, StoppedError
+from terrainlib.files import natural_key
 from terrainlib.mask.overlapmap import Part, draw_map, draw_pair, lay_out
 from terrainlib.mask.tiles.bands import to_bytes
 from terrainlib.mask.tiles.resampling import shrink
@@ -35,7 +36,7 @@ from terrainlib.ui.datasets.splits import (
     show_parts,
 )
 from terrainlib.ui.errors import errors_shown
-from terrainlib.ui.page import offer_file, pick_one, spread
+from terrainlib.ui.page import offer_file, pick_one, show_table, spread
 from terrainlib.ui.text import md_escape, plural, safe_csv
 from terrainlib.ui.workers import read_again
 
@@ -47,7 +48,6 @@ MAP, PAIRS = "Map", "Side by side"
 LEAK_HELP: Final = (
     "Of its held-out patches, the share that show ground a training patch shows too."
 )
-_TABLE_PX: Final = 420
 _PATCH_PX: Final = 256  # of a patch on the map, before it is brought to its place
 _BACKGROUNDS: Final = {"light": (255, 255, 255), "dark": (18, 23, 20)}
 _MISSING: Final = 128  # grey of a patch that can no longer be read
@@ -276,24 +276,24 @@ def _show_pairs(dataset: Dataset, overlaps: Overlaps, key: str) -> None:
     frame = _frame(pairs)
     share = st.column_config.NumberColumn("Shared ground", format="%.0f %%")
     with table:
-        event = st.dataframe(
+        rows = show_table(
             frame.assign(share=frame["share"] * 100),
+            {"first": "First", "second": "Second", "share": share},
+            alt="Table of the pairs of patches that share ground, largest share first",
             key=f"{key}_overlap_table",
-            hide_index=True,
-            height=_TABLE_PX if len(frame) > 10 else "content",
             on_select="rerun",
             selection_mode="single-row-required",
             selection_default={"selection": {"rows": [0]}},
-            column_config={"first": "First", "second": "Second", "share": share},
-            alt="Table of the pairs of patches that share ground, largest share first",
         )
-    rows = [row for row in event.selection.rows if row < len(pairs)]
     with picture:
         _show_pair(dataset, pairs[rows[0] if rows else 0])
 
 
 def _largest_first(overlaps: Overlaps) -> list[Overlap]:
-    return sorted(overlaps.pairs, key=lambda one: (-one.share, one.first, one.second))
+    return sorted(
+        overlaps.pairs,
+        key=lambda one: (-one.share, *map(natural_key, (one.first, one.second))),
+    )
 
 
 def _frame(pairs: Iterable[Overlap]) -> pd.DataFrame:

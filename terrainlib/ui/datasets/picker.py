@@ -124,6 +124,14 @@ def _write_address(source: str, folder: str | None) -> None:
     state.write_address(data=source, at=place)
 
 
+def address_of(folder: Path) -> dict[str, str]:
+    """Return the part of an address that opens a data set on the preview page."""
+    upload = upload_id(folder)
+    if folder == SAMPLE_DIR:
+        return {"data": "sample"}
+    return {"data": "zip" if upload else "folder", "at": upload or str(folder)}
+
+
 def _pick_source(key: str) -> str:
     widget = f"{key}_source"
     remembered = st.session_state.get(SOURCE)

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
+from terrainlib.files import natural_key
 from terrainlib.mask.scores.evaluation import Evaluation
 from terrainlib.mask.scores.figures import reliability_png
 from terrainlib.mask.scores.gallery import Gallery
@@ -20,7 +21,7 @@ from terrainlib.ui.datasets.splits import Note, caution, has_seen, is_free, show
 from terrainlib.ui.gallery.images import show_mistakes
 from terrainlib.ui.gallery.pixelclassifier import show_pixel_classifier
 from terrainlib.ui.gallery.predictions import Wanted
-from terrainlib.ui.page import offer_file, spread
+from terrainlib.ui.page import offer_file, show_table, spread
 from terrainlib.ui.text import plural, safe_csv
 
 MEANING: Final = (
@@ -203,9 +204,12 @@ def confusion_table(confusion: NDArray[np.int64], names: Sequence[str]) -> pd.Da
 def _show_tables(evaluation: Evaluation, scores: Scores) -> None:
     """Show the tables behind the charts, closed at first, each with its CSV."""
     names = evaluation.class_names
+    images = evaluation.frame().sort_values(
+        "id", key=lambda ids: ids.map(natural_key), ignore_index=True
+    )
     tables = [
         ("Each class", class_scores_frame(scores, names), "scores_by_class.csv"),
-        ("Each image", evaluation.frame(), "scores_by_image.csv"),
+        ("Each image", images, "scores_by_image.csv"),
         (
             "Confusion matrix, in pixels",
             confusion_table(evaluation.confusion, names),
@@ -217,22 +221,12 @@ def _show_tables(evaluation: Evaluation, scores: Scores) -> None:
         tables.append(("Accuracy by confidence", bins, "reliability.csv"))
     with st.expander("Tables of the scores", icon=":material/table:"):
         for title, frame, file in tables:
-            _show_table(title, frame, file)
-
-
-def _show_table(title: str, frame: pd.DataFrame, file: str) -> None:
-    with spread():
-        st.markdown(f"**{title}**", width="content")
-        offer_file("CSV", safe_csv(frame), file, key=f"download_{file}")
-    shares = frame.select_dtypes(include=[np.floating]).columns
-    st.dataframe(
-        frame.assign(**{name: frame[name] * 100 for name in shares}),
-        hide_index=True,
-        placeholder="–",
-        height="content" if len(frame) <= 12 else 320,
-        column_config=_columns(frame),
-        alt=f"Table: {title}",
-    )
+            with spread():
+                st.markdown(f"**{title}**", width="content")
+                offer_file("CSV", safe_csv(frame), file, key=f"download_{file}")
+            shares = frame.select_dtypes(include=[np.floating]).columns
+            percents = frame.assign(**{name: frame[name] * 100 for name in shares})
+            show_table(percents, _columns(frame), alt=f"Table: {title}")
 
 
 def percent(value: float) -> str:

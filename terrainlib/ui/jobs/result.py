@@ -20,7 +20,7 @@ from terrainlib.runs.jobs.config import InputImage
 from terrainlib.runs.jobs.estimate import Estimate
 from terrainlib.types import checked
 from terrainlib.ui.errors import errors_shown
-from terrainlib.ui.page import show_legend
+from terrainlib.ui.page import show_legend, show_table
 from terrainlib.ui.studio.areas import show_areas
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.studio.overview import image_overview, mask_overview
@@ -196,7 +196,7 @@ def batch_frame(job: Job) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def show_table(job: Job, *, choose: bool = False) -> str | None:
+def show_batch(job: Job, *, choose: bool = False) -> str | None:
     """Show all images in a table.
 
     Returns:
@@ -206,12 +206,9 @@ def show_table(job: Job, *, choose: bool = False) -> str | None:
     options: dict[str, Any] = {}
     if choose:
         options = {"on_select": "rerun", "selection_mode": "single-row"}
-    event = st.dataframe(
+    rows = show_table(
         batch_frame(job),
-        key=f"studio_job_table_{'chosen' if choose else 'live'}",
-        hide_index=True,
-        placeholder="",
-        column_config={
+        {
             "State": config.TextColumn(width="small"),
             "Shares": config.BarChartColumn(
                 help="One bar for each class, in the order of the legend.",
@@ -221,11 +218,10 @@ def show_table(job: Job, *, choose: bool = False) -> str | None:
             "What went wrong": config.TextColumn(width="large"),
         },
         alt="All images with state, largest class, shares of the classes, failures",
+        key=f"studio_job_table_{'chosen' if choose else 'live'}",
         **options,
     )
-    rows = event.selection.rows if choose else []
-    images = job.config.images
-    return images[rows[0]].name if rows and rows[0] < len(images) else None
+    return job.config.images[rows[0]].name if rows else None
 
 
 def _state(job: Job, number: int, made: Made | None, *, failed: bool) -> str:

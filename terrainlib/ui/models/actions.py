@@ -32,6 +32,7 @@ from terrainlib.model.reading.writer import (
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.folder import read_run
 from terrainlib.runs.models import ModelEntry, default_warning, find_model, set_default
+from terrainlib.ui import state
 from terrainlib.ui.models.picker import QUERY_NAME
 from terrainlib.ui.page import (
     ask,
@@ -109,7 +110,7 @@ def delete_model(model_id: str) -> None:
             doomed.append(entry.path.with_name(HDF5_FILE))
         for path in doomed:
             _unlink(path)
-        st.query_params.pop(QUERY_NAME, None)
+        state.write_address(**{QUERY_NAME: ""})
         leave_notice(f"{md_escape(entry.title)} was deleted.")
 
 

@@ -12,9 +12,11 @@ import streamlit as st
 from terrainlib.metrics import OVERALL
 from terrainlib.model.modelfile import install_model
 from terrainlib.runs.models import ModelEntry
+from terrainlib.ui import state
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.models.cards import KINDS
 from terrainlib.ui.models.picker import QUERY_NAME, model_labels
+from terrainlib.ui.page import show_table
 from terrainlib.ui.text import md_escape, viewer_zone
 
 TABLE: Final = "models_table"  # the key of the table: its chosen row
@@ -68,17 +70,15 @@ def choose_model(entries: list[ModelEntry], default: str | None) -> ModelEntry |
     if linked is not None and linked not in [entry.id for entry in entries]:
         st.caption("The model of this link is not on this machine, or not any more.")
     chosen = ids.index(linked) if linked in ids else 0
-    st.query_params[QUERY_NAME] = ids[chosen]
+    state.write_address(**{QUERY_NAME: ids[chosen]})
     st.session_state[TABLE] = {"selection": {"rows": [chosen]}}
-    st.dataframe(
+    show_table(
         table.iloc[rows],
+        _COLUMNS,
+        alt="All models with scores, data, origin, preset, input, classes, date, size",
         key=TABLE,
-        hide_index=True,
-        placeholder="–",
         on_select=lambda: _follow_row(ids),
         selection_mode=["single-row-required", "single-cell"],
-        column_config=_COLUMNS,
-        alt="All models with scores, data, origin, preset, input, classes, date, size",
     )
     return entries[rows[chosen]]
 
@@ -88,7 +88,7 @@ def _follow_row(ids: Sequence[str]) -> None:
     selection = st.session_state[TABLE]["selection"]
     rows = [*selection["rows"], *(row for row, _ in selection["cells"])]
     if rows and rows[-1] < len(ids):
-        st.query_params[QUERY_NAME] = ids[rows[-1]]
+        state.write_address(**{QUERY_NAME: ids[rows[-1]]})
 
 
 def models_frame(
@@ -151,7 +151,7 @@ def show_model_upload() -> None:
             with errors_shown("This file was not added"):
                 with st.spinner("Checking the file …"):
                     path = install_model(upload.getvalue(), upload.name)
-                st.query_params[QUERY_NAME] = f"added/{path.name}"
+                state.write_address(**{QUERY_NAME: f"added/{path.name}"})
                 st.session_state[SEARCH] = ""
                 st.success(
                     f"{md_escape(path.stem)} was added and is chosen in the table "

@@ -202,16 +202,8 @@ def picture_downloads(made: MadeMask, view: ViewSettings) -> list[Download]:
 
 def raster_downloads(made: MadeMask, view: ViewSettings) -> list[Download]:
     """Return the rasters on offer for an image with a place."""
-    kind, mime = FORMATS[".tif"]
-    sharpened = Download(
-        f"Sharpened mask ({kind})",
-        f"{made.stem}_sharpened.tif",
-        mime,
-        "The soft mask sharpened, and snapped, as in the view, on the grid of the "
-        "image.",
-        partial(sharpened_tif, made, view),
-    )
-    return [*_offered(made, ".tif", _raster, {}), sharpened]
+    makers = {"_sharpened.tif": partial(sharpened_tif, made, view)}
+    return list(_offered(made, ".tif", _raster, makers))
 
 
 def vector_downloads(made: MadeMask, smallest: SmallestArea) -> list[Download]:
