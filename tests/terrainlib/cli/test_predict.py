@@ -71,13 +71,19 @@ def test_everything_asked_for_lies_on_the_images_own_grid(
         "part_pack.zip",
         "part_probabilities.tif",
         "part_sharpened.png",
+        "part_sharpened.tif",
         "part_soft.png",
         "part_soft.tif",
     ]
-    for name in ("part_mask.tif", "part_probabilities.tif", "part_soft.tif"):
+    for name in filter(lambda name: name.endswith(".tif"), listing(out)):
         with rasterio.open(europe) as scene, rasterio.open(out / name) as data:
             assert (data.crs, data.transform) == (scene.crs, scene.transform)
             assert (data.height, data.width) == (scene.height, scene.width)
+    with (
+        rasterio.open(out / "part_sharpened.tif") as data,
+        Image.open(out / "part_sharpened.png") as picture,
+    ):
+        np.testing.assert_array_equal(np.moveaxis(data.read(), 0, -1), picture)
     facts = pyogrio.read_info(out / "part.gpkg", layer="terrain")
     assert (facts["crs"], facts["geometry_type"]) == ("EPSG:3035", "Polygon")
     with zipfile.ZipFile(out / "part_pack.zip") as pack:
