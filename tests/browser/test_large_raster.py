@@ -122,36 +122,7 @@ def test_a_folder_is_predicted_beside_the_page_and_found_by_its_address(
     with page.expect_download() as caught:
         button.click()
     assert caught.value.suggested_filename.endswith(".zip")
-<<<<<<< HEAD
     check_mask(job / "results" / "land_mask.tif", scene)
-=======
-    check_mask(
-        next((app.home / "predictions").glob("*/results/large_mask.tif")), raster
-    )
-
-
-def check_mask(path: Path, raster: Path) -> None:
-    with rasterio.open(path) as mask, rasterio.open(raster) as image:
-        assert (mask.height, mask.width) == (HEIGHT, WIDTH)
-        assert mask.transform == image.transform
-        assert mask.crs == image.crs
-        assert mask.nodata == 255
-        assert len(np.unique(mask.read(1, out_shape=(500, 600)))) > 2
-
-
-def test_stop_keeps_what_is_finished_and_the_studio_lists_it(
-    app: Server, open_page: OpenPage, raster: Path, no_prediction_left: None
-):
-    page = open_page("Mask_Studio")
-    open_by_path(page, raster)
-    page.get_by_role("button", name="Start the prediction").click()
-    goes_on = page.get_by_text("It goes on even if you leave or close this page.")
-    expect(goes_on).to_be_visible(timeout=PREDICTION_MS)
-
-    own_button(page, "Stop").click()
-    stopped = page.get_by_text("Stopped, as you asked; the finished rows are kept.")
-    expect(stopped).to_be_visible(timeout=PREDICTION_MS)
->>>>>>> main
 
     page.get_by_role("button", name="Another image").click()
     wait_for_run(page)

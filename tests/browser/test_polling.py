@@ -46,13 +46,8 @@ def test_the_page_turns_to_another_source_while_a_search_is_watched(
     folder = write_kaggle_dataset(tmp_path / "tiles", pairs=25)
     search = create_search(SearchConfig.of(open_dataset(folder)))
     write_process(search, os.getpid())
-<<<<<<< HEAD
-    write_status(search, SearchStatus("running", 0.42, None, ahead(), utc_now()))
-=======
-    now = utc_now()
-    status = SearchStatus("running", 0.42, heartbeat=now, progressed=now)
+    status = SearchStatus("running", 0.42, heartbeat=ahead(), progressed=utc_now())
     write_status(search, status)
->>>>>>> main
     page.add_init_script(KEEP_POLLS)
     open_page("Dataset_Preview")
     page.get_by_role("radio", name="Folder").click()

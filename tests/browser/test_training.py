@@ -89,7 +89,7 @@ def test_a_training_is_resumed_where_its_worker_was_killed_and_outlives_its_serv
 
     (run,) = list_runs(server.home / "runs")
     os.kill(worker_pid(run.path), signal.SIGKILL)
-    see(page.get_by_text("The training ended without a word"))
+    see(page.get_by_text("The training ended suddenly"))
     see(page.get_by_text("stopped by the system, probably out of memory"))
     log = page.get_by_test_id("stExpander").filter(has_text="Log")
     expect(log.get_by_test_id("stCode")).to_contain_text(re.compile(r"epoch \d+:"))
