@@ -131,11 +131,11 @@ def test_stop_keeps_what_is_finished_and_the_studio_lists_it(
     page = open_page("Mask_Studio")
     open_by_path(page, raster)
     page.get_by_role("button", name="Start the prediction").click()
-    goes_on = page.get_by_text("It goes on, also when this page is left or closed.")
+    goes_on = page.get_by_text("It goes on even if you leave or close this page.")
     expect(goes_on).to_be_visible(timeout=PREDICTION_MS)
 
     own_button(page, "Stop").click()
-    stopped = page.get_by_text("Stopped on request; the finished rows are kept.")
+    stopped = page.get_by_text("Stopped, as you asked; the finished rows are kept.")
     expect(stopped).to_be_visible(timeout=PREDICTION_MS)
 
     page.get_by_role("button", name="Another image").click()

@@ -81,7 +81,7 @@ def test_a_killed_worker_shows_as_crashed_with_the_reason_and_resume_finishes_it
     assert process is not None
 
     kill(process.pid)
-    see(page.get_by_text("The training ended without a word"))
+    see(page.get_by_text("The training ended suddenly"))
     see(page.get_by_text("stopped by the system, probably out of memory"))
     log = page.get_by_test_id("stExpander").filter(has_text="Log")
     expect(log.get_by_test_id("stCode")).to_contain_text("epoch 2:")
@@ -93,4 +93,4 @@ def test_a_killed_worker_shows_as_crashed_with_the_reason_and_resume_finishes_it
     assert run.state == "finished"
     assert run.status.epoch == 60
     assert list(run.metrics["epoch"]) == list(range(1, 61))
-    see(page.get_by_text("The training has reached its budget"))
+    see(page.get_by_text("The training is done"))

@@ -163,7 +163,9 @@ def test_areas_without_a_place_are_in_pixels_and_say_what_is_not_known(
     areas = table(page)["Area"]
     assert all(text.endswith(" px") for text in areas)
     assert sum(int(text.split()[0].replace(",", "")) for text in areas) == 48 * 48
-    assert "holds no errors on validation images" in seen(page)  # the tiny model's
+    assert "does not tell which errors the model makes" in seen(
+        page
+    )  # the tiny model's
     assert "The model is unsure of" in seen(page)
 
 

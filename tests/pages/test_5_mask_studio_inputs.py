@@ -233,7 +233,7 @@ def test_an_upload_is_still_there_after_a_reload_or_asked_for_again(home: Path):
     assert page.get("download_button")
 
     page = visit(image="upload:../../secret.png")
-    assert "not here any more" in seen(page)
+    assert "The upload is gone" in seen(page)
     assert page.file_uploader(key=state.STUDIO_UPLOAD)
 
 
@@ -248,7 +248,7 @@ def test_before_a_long_prediction_the_fitting_scale_is_one_click_away(
     monkeypatch.setattr("terrainlib.ui.jobs.trial.gap_ahead", ahead)
     page = open_path(scene(home))
     assert "finer" in seen(page)
-    assert "A look ahead" in seen(page)
+    assert "Two parts of the image" in seen(page)
     pictures = len(page.get("imgs"))
 
     press(page, "Work at 0.5 working pixels per image pixel")

@@ -112,7 +112,7 @@ def use(entry: ModelEntry) -> None:
     if entry.record is not None:
         record = entry.record
         card = model_card(record)
-        words += [card_markdown(record), cards._ahead(entry) or ""]
+        words += [card_markdown(record), str(record.ahead)]
         words += [score_table(card.scores), class_table(card.classes)]
         words += [str(value) for value in cards._colors(entry).values()]
         chart_frame(card.classes["iou"])
