@@ -48,7 +48,8 @@ def choose() -> tuple[Chosen | None, bool, DeltaGenerator]:
 @st.fragment
 def paint(work: Work, correction: Correction | None) -> None:
     """Show everything that changes with a stroke."""
-    show_notice()
+    with st.container():  # what comes below keeps its place
+        show_notice()
     painted = show_board(work, correction)
     if painted is None:
         return

@@ -136,19 +136,24 @@ def painter(
         files["detail"] = (view.detail, view.detail_window)
     settled = sent_operations(_state(key).get("operations"), view, painted).settled
     with st.container(gap=None):
-        state = {
-            "image": view.id,
-            "title": view.name,
-            "size": view.size,
-            "classes": [asdict(item) for item in painted.classes],
-            "widest": min(MAX_WIDTH_PX, max(32, round(max(view.size) * _BRUSH_SHARE))),
-            "most": MAX_STROKES,
-            "places": [list(place) for place in places],
-            "settled": settled,
-            "layers": {name: _file(key, name, *file) for name, file in files.items()},
-            "portions": _portions(key, painted.strokes),
-        }
-        _put(key, "state", state)
+        with st.container(gap=None):  # so that the painter keeps its place behind it
+            state = {
+                "image": view.id,
+                "title": view.name,
+                "size": view.size,
+                "classes": [asdict(item) for item in painted.classes],
+                "widest": min(
+                    MAX_WIDTH_PX, max(32, round(max(view.size) * _BRUSH_SHARE))
+                ),
+                "most": MAX_STROKES,
+                "places": [list(place) for place in places],
+                "settled": settled,
+                "layers": {
+                    name: _file(key, name, *file) for name, file in files.items()
+                },
+                "portions": _portions(key, painted.strokes),
+            }
+            _put(key, "state", state)
         result = _painter(
             key=key,
             data={"name": key},
