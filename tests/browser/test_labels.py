@@ -51,6 +51,7 @@ def paint(page: Page, x: float, y: float) -> None:
 
 def saved(page: Page, count: int) -> None:
     painter = page.locator(".painter")
+    expect(painter).to_have_count(1, timeout=60_000)
     for name, number in (("data-strokes", count), ("data-waiting", 0)):
         expect(painter).to_have_attribute(name, str(number), timeout=60_000)
 

@@ -76,7 +76,7 @@ def make_of_scene(key: str) -> str | None:
                 "An image and its labels are needed. Type the paths of both, or "
                 "upload them."
             )
-        folder = results_folder(out.strip() or str(_default_folder(images)))
+        folder = results_folder(out.strip() or str(default_folder(images)))
         options = PatchOptions(field, size, bands=_band_keys(bands))
         made = _make(key, (images, labels, heights), folder, options)
         for note in made.notes:
