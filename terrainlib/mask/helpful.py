@@ -78,5 +78,6 @@ def _apart(
     )
     squares = (own**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)
     nearest = (squares - 2 * own @ other.T).min(axis=1)
-    apart = np.sqrt(np.maximum(nearest, 0)).astype(np.float64)
-    return apart / max(float(apart.max()), 1e-6)
+    apart: NDArray[np.float64] = np.sqrt(np.maximum(nearest, 0)).astype(np.float64)
+    apart /= max(float(apart.max()), 1e-6)
+    return apart

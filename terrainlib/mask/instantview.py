@@ -312,10 +312,10 @@ class LabelledImage:
                 )
             )
             pixels, known = scene.read((rows, columns))
-            bands = [pixels] if heights is None else [pixels, None]
             if heights is not None:
-                bands[1] = heights.read((rows, columns))[..., None]
-        return _shrunk(np.concatenate(bands, axis=-1), known, view.step)
+                metres = heights.read((rows, columns))[..., None]
+                pixels = np.concatenate([pixels, metres], axis=-1)
+        return _shrunk(pixels, known, view.step)
 
     def _overview(
         self, scene: Scene, heights: Heights | None, view: View
@@ -397,9 +397,10 @@ def held_out(
     """
     count = len(model.classes)
     seen = [np.unique(labels) for _, labels in blocks]
-    spread = np.bincount(np.concatenate(seen), minlength=count) if seen else []
-    painted = np.flatnonzero(spread)
-    if len(blocks) < folds or any(spread[c] < 2 for c in painted):
+    if len(blocks) < folds:
+        return None
+    spread = np.bincount(np.concatenate(seen), minlength=count)
+    if (spread == 1).any():
         return None
     confusion = np.zeros((count, count), np.int64)
     for fold in range(folds):
@@ -486,8 +487,9 @@ def _around(layer: VectorLayer, view: View | None, size: Size) -> list[Block]:
 def _shown(block: Block, view: View) -> bool:
     """Return whether a view shows the middle of a block."""
     row, column = ((number + 0.5) * BLOCK_PX for number in block)
-    across = view.columns.start <= column < view.columns.stop
-    return across and view.rows.start <= row < view.rows.stop
+    across: bool = view.columns.start <= column < view.columns.stop
+    down: bool = view.rows.start <= row < view.rows.stop
+    return across and down
 
 
 def _evenly(items: list[Any], most: int) -> list[Any]:
@@ -543,7 +545,8 @@ def _shrunk(
     if known.all() and not np.isnan(pixels[..., -1]).any():
         small = (known.shape[1] // step, known.shape[0] // step)
         mean = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
-        return mean.reshape(small[1], small[0], -1), np.ones(small[::-1], bool)
+        mean = np.asarray(mean, np.float32).reshape(small[1], small[0], -1)
+        return mean, np.ones((small[1], small[0]), bool)
     shape = (known.shape[0] // step, step, known.shape[1] // step, step)
     inside = known.reshape(shape).sum(axis=(1, 3))
     valid = known[..., None] & ~np.isnan(pixels)
