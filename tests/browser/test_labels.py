@@ -1,13 +1,14 @@
 """From an image to a mask in a real browser: painted, killed, gone on, taken along."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 from rasterio import Affine
 
 from tests.browser.conftest import ROOT, Server, free_port, serve, wait_for_run
@@ -65,7 +66,7 @@ def download(page: Page, name: str, folder: Path) -> Path:
 
 
 def test_a_photo_becomes_a_mask_that_is_taken_along(
-    tmp_path: Path, page: Page, browser: Browser
+    tmp_path: Path, page: Page, context: BrowserContext
 ) -> None:
     image, home, port = ground(tmp_path / "ground.tif"), tmp_path / "home", free_port()
     with serve(ROOT / "streamlit_app.py", home, port) as server:
@@ -100,9 +101,9 @@ def test_a_photo_becomes_a_mask_that_is_taken_along(
         assert crs == 32632
         assert [np.bincount(told[:, x]).argmax() for x in (30, 128, 230)] == [0, 2, 4]
         labels = download(page, "GeoPackage", tmp_path)
-    with serve(ROOT / "streamlit_app.py", tmp_path / "fresh") as server:
-        other = opened(browser.new_page(), server, image)
+        shutil.rmtree(home / "labels")
+        other = opened(context.new_page(), server, image)
+        saved(other, 0)
         other.locator("input[type=file]").last.set_input_files(labels)
         other.get_by_role("button", name="Bring them in").click()
         saved(other, 4)
-        other.close()

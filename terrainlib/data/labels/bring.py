@@ -174,7 +174,8 @@ def _of_features(
     for shape, name, width in zip(placed, features.classes, widths, strict=True):
         if not np.isfinite(shape.bounds).all():
             continue
-        clipped = _valid(shape).intersection(around)
+        whole = _valid(shape)  # cutting would also cut a line where it crosses itself
+        clipped = whole if around.covers(whole) else whole.intersection(around)
         if clipped.is_empty or not clipped.intersects(image):
             continue
         for part in shapely.get_parts(clipped):

@@ -35,7 +35,7 @@ def test_features_lie_where_they_lay(tmp_path, ending):
 
 
 def test_lines_keep_their_width(tmp_path):
-    line = shapely.LineString(ground((4, 30), (60, 30)))
+    line = shapely.LineString(ground((4, 30), (60, 30), (60, 9), (30, 40)))
     fields = {"class": ["Road"], "width_px": [6]}
     path = features(tmp_path / "labels.gpkg", [line], fields)
     [stroke] = bring_labels(path, scene(tmp_path), ()).strokes
