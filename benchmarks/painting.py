@@ -2,9 +2,9 @@
 
 Run from the project's folder: `python -m benchmarks.painting`; two minutes, and it
 needs chromium. With strokes on the image already, a long stroke is painted with the
-mouse, and the wheel zooms in and out. Taken are the time from frame to frame, what of it
-the painter's own code takes, and what goes to the server for a stroke, and until it is
-kept.
+mouse, and the wheel zooms in and out. Taken are the time from frame to frame, what of
+it the painter's own code takes, and what goes to the server for a stroke, and until it
+is kept.
 """
 
 import argparse
