@@ -27,8 +27,10 @@ def stored() -> Painted:
     return known_record(STORE, Painted) or Painted((), KAGGLE_CLASSES)
 
 
-def keep(operations: Sequence[Operation]) -> None:
-    write_json(STORE, asdict(done(stored(), operations)))
+def keep(operations: Sequence[Operation]) -> Painted:
+    painted = done(stored(), operations)
+    write_json(STORE, asdict(painted))
+    return painted
 
 
 @st.cache_data
