@@ -285,7 +285,7 @@ def _feature_count(describe: Describer, record: ModelRecord) -> int:
 
 def _no_classifier(path: Path) -> ModelFileError:
     return ModelFileError(
-        "this is no instant classifier that can be used here. Give the file that "
+        "this is not an instant classifier that can be used here. Give the file that "
         "`label` wrote, a .keras or an .h5 file.",
         file=path.name,
     )

@@ -348,7 +348,7 @@ def require_deletable(path: Path, work: Work, *, active: bool) -> None:
         reason = f"lies outside the folder of the {work.noun}s. Delete it by hand."
     elif not _is_worker_folder(path, work):
         reason = (
-            f"is none of the {work.noun}s (its folder has a {work.config_file}). "
+            f"is not a {work.noun} (the folder of one has a {work.config_file}). "
             "Delete it by hand."
         )
     elif active:

@@ -180,7 +180,7 @@ def default_warning(chosen: ModelEntry, present: ModelEntry) -> str | None:
     own, other = chosen.score("miou"), present.score("miou")
     for entry, score in ((chosen, own), (present, other)):
         if score is None:
-            return f"{entry.title} holds no scores, so that the two cannot be compared."
+            return f"{entry.title} holds no scores, so the two cannot be compared."
     if own is None or other is None or (own >= other and _same_pairs(chosen, present)):
         return None
     values = f"mIoU {own:.3f} against {other:.3f}"

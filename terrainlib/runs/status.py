@@ -225,7 +225,7 @@ RUN: Final = Work(
     too_early="Stopped before the first step.",
     interrupted="Interrupted. Resume continues from the last epoch.",
     forced="Ended by force. Resume continues from the last checkpoint.",
-    too_large="The memory is not enough. Lower the batch size or the image size.",
+    too_large="There is not enough memory. Lower the batch size or the image size.",
     after_kill="lower the batch size or the image size, then resume.",
     after_loss="Resume continues from the last checkpoint.",
 )
@@ -242,7 +242,7 @@ JOB: Final = Work(
     too_early="Stopped before the first row.",
     interrupted="Interrupted. The images that were finished are kept.",
     forced="Ended by force. The images that were finished are kept.",
-    too_large="The memory is not enough. Use a smaller scale, or cut the image.",
+    too_large="There is not enough memory. Use a smaller scale, or cut the image.",
     after_kill=(
         "use a smaller scale or cut the image, then start again. The images that were "
         "finished are kept."
@@ -262,7 +262,7 @@ SEARCH: Final = Work(
     too_early="Stopped; nothing was kept.",
     interrupted="Interrupted; nothing was kept.",
     forced="Ended by force; nothing was kept.",
-    too_large="The memory is not enough to compare so many patches.",
+    too_large="There is not enough memory to compare so many patches.",
     after_kill="close other programs, then look again.",
     after_loss="Look again.",
 )

@@ -56,7 +56,7 @@ def show_error(error: TerrainError, title: str | None = None) -> None:
 
 
 NO_MEMORY: Final = (
-    "the memory is not enough for this file. Close other programs, or use a smaller "
+    "there is not enough memory for this file. Close other programs, or use a smaller "
     "image."
 )
 Failures = dict[tuple[str, str], TerrainError]

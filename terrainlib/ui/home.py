@@ -15,6 +15,7 @@ import streamlit as st
 from terrainlib import files
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.sample import SAMPLE_DIR, example_scenes
+from terrainlib.metrics import OVERALL
 from terrainlib.runs.folder import Job, Run, Search, damaged_folders, list_runs
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.runs.slot import JOB_SLOT, RUN_SLOT, SEARCH_SLOT, Slot
@@ -29,6 +30,7 @@ from terrainlib.ui.text import duration, md_escape, plural
 from terrainlib.ui.workers import JOB_PAGE, RUN_PAGE
 
 EXAMPLE_MASK: Final = SAMPLE_DIR.parent / "home" / "europe_soft.png"
+MIOU_HELP: Final = "mIoU: " + next(k.meaning for k in OVERALL if k.key == "miou")
 REFRESH_SECONDS: Final = 2.0
 RECENT_RUNS: Final = 3
 _KINDS: Final = {
@@ -48,7 +50,8 @@ def show_home() -> None:
     """Show what this is, three ways in, an example, and what is going on."""
     page_header(
         APP_NAME,
-        "Satellite image in, terrain mask out: which pixel is water, forest, desert.",
+        "Satellite image in, terrain mask out: water, forest or desert, pixel by "
+        "pixel.",
     )
     _show_ways()
     _show_example()
@@ -72,7 +75,7 @@ def _show_ways() -> None:
             st.session_state[state.STUDIO_SOURCE] = "example"
             want_mask()
             st.switch_page(state.STUDIO_PAGE)
-        st.caption("Make the mask below yourself, with everything one can do with it.")
+        st.caption("Make the mask below yourself, then sharpen, clean and download it.")
 
 
 def _way(name: str, label: str, icon: str, *, first: bool = False) -> bool:
@@ -140,7 +143,7 @@ def _show_going(slot: Slot[Any], item: Run | Job | Search) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if item.state == "waiting":
             place = md_escape(slot.queue_text(item))
-            st.markdown(f":material/schedule: {text}{place}", width="stretch")
+            st.markdown(f":small[:material/schedule: {text}{place}]", width="stretch")
         else:
             left = item.status.seconds_left
             rest = f", {duration(left)} left" if left is not None else ""
@@ -161,7 +164,7 @@ def _link(item: Run | Job | Search, label: str) -> None:
 def _show_data() -> None:
     st.markdown("**:material/photo_library: Data**")
     count = sum(1 for _ in SAMPLE_DIR.glob("*_t.png"))
-    st.markdown(f"The sample: {plural(count, 'pair')} of satellite image and mask")
+    st.markdown(f"The sample: {plural(count, 'satellite image')} with their masks")
     chosen = st.session_state.get(state.DATASET_FOLDER)
     if chosen and Path(chosen) != SAMPLE_DIR:
         st.markdown(f"Chosen: {md_escape(Path(chosen).name)}")
@@ -171,7 +174,9 @@ def _show_runs(ended: list[Run]) -> None:
     st.markdown("**:material/model_training: Recent trainings**")
     damaged = damaged_folders(RUN)
     if not ended and not damaged:
-        st.markdown("None yet. The sample and two minutes are enough to see one.")
+        st.markdown(
+            "None yet. With the sample, two minutes are enough to see a U-Net learn."
+        )
     for run in ended[:RECENT_RUNS]:
         icon = _STATE_ICONS.get(run.state, ":material/info:")
         best = run.status.best_miou
@@ -190,7 +195,7 @@ def _show_models(models: list[ModelEntry]) -> None:
     first = models[0]
     miou = first.score("miou")
     score = f", mIoU {miou:.2f}" if miou is not None else ""
-    st.markdown(f"In use: {md_escape(first.title)}{md_escape(score)}")
+    st.markdown(f"In use: {md_escape(first.title)}{md_escape(score)}", help=MIOU_HELP)
     if len(models) > 1:
         st.markdown(f"{plural(len(models), 'model')} on this machine")
 

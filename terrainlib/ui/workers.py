@@ -77,16 +77,15 @@ RUN_PAGE: Final = WorkerPage(
         "waiting": "It begins by itself when those before it have ended, also when "
         "this page is left or closed.",
         "starting": "The data are being read and the network is being built.",
-        "running": "The training goes on, also when this page is left or closed.",
+        "running": "The training goes on even if you leave or close this page.",
         "stopping": "The training ends after this step and saves its model.",
-        "stalled": "The training is alive but has not moved for a while; the machine "
-        "may be busy.",
-        "stopped": "Stopped on request; the model so far is kept. Resume goes on where "
-        "it ended.",
-        "finished": "The training has reached its budget; the model is ready.",
+        "stalled": "The training has not moved for a while; the machine may be busy.",
+        "stopped": "Stopped, as you asked; the model so far is saved. Resume goes on "
+        "from there.",
+        "finished": "The training is done; the model is ready.",
         "failed": "The training ended with an error.",
-        "crashed": "The training ended without a word: it was killed or the machine "
-        "went off. Resume goes on from its last saved epoch.",
+        "crashed": "The training ended suddenly: it was killed, or the machine was "
+        "switched off. Resume goes on from its last saved epoch.",
     },
     stop_help="Ends after the current step and keeps the model.",
     forceable=ACTIVE - {"waiting"},
@@ -107,19 +106,18 @@ JOB_PAGE: Final = WorkerPage(
         "waiting": "It begins by itself when those before it have ended, also when "
         "this page is left or closed.",
         "starting": "The model is being loaded and the image opened.",
-        "running": "It goes on, also when this page is left or closed.",
+        "running": "It goes on even if you leave or close this page.",
         "stopping": "It ends after this batch of tiles and keeps the finished rows.",
-        "stalled": "It is alive but has not moved for a while; the machine may be "
-        "busy.",
-        "stopped": "Stopped on request; the finished rows are kept.",
+        "stalled": "It has not moved for a while; the machine may be busy.",
+        "stopped": "Stopped, as you asked; the finished rows are kept.",
         "finished": "The results are ready.",
         "failed": "The prediction ended with an error.",
-        "crashed": "It ended without a word: it was killed or the machine went off.",
+        "crashed": "It ended suddenly: it was killed, or the machine was switched off.",
     },
     stop_help="Ends soon and keeps the rows that are finished.",
     forceable=frozenset({"stopping", "stalled"}),
-    force_body="is ended at once, and what it has of the image it is at is lost. Stop "
-    "is the gentler way.",
+    force_body="is ended at once, and what is done of the current image is lost. "
+    "Stop is the gentler way.",
     delete_body="the results in this app's own folder are deleted from the disk; those "
     "in a folder that you named stay. This cannot be undone.",
     damaged_body="**{}**: everything in this damaged folder is deleted from the disk. "
@@ -368,4 +366,4 @@ def show_log(text: str, *, expanded: bool) -> None:
         if text:
             st.code(text, language=None, height=LOG_HEIGHT_PX, wrap_lines=True)
         else:
-            st.caption("The worker has not written anything yet.")
+            st.caption("Nothing has been written yet.")

@@ -219,7 +219,7 @@ def test_other_data_is_judged_as_a_whole_and_said_to_be_new(
 ) -> None:
     page = open_page(write_folders_dataset(tmp_path / "other", pairs=3))
     assert part_labels(page) == ["All pairs (3)"]
-    assert any("never saw this data set" in item.value for item in page.caption)
+    assert any("has never seen this data set" in item.value for item in page.caption)
     predict(page)
     assert images(page) == "3 images"
     assert not any("leak" in item.value for item in page.markdown)

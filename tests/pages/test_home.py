@@ -59,7 +59,7 @@ def test_it_leads_to_every_page():
 def test_it_counts_the_sample_and_says_that_nothing_was_trained():
     text = seen(visit())
 
-    assert "320 pairs" in text
+    assert "320 satellite images" in text
     assert "None yet" in text
 
 

@@ -250,8 +250,8 @@ def _codes(scene: StoredScene, window: Window) -> NDArray[np.int64]:
             codes = np.where(valid, samples[0], 0).astype(np.int64)
         if samples.dtype.kind == "f" and (codes != samples[0])[valid].any():
             raise DatasetError(
-                "its values are no whole numbers, and codes of classes are. Check that "
-                "it is a class raster.",
+                "its values are not whole numbers, as codes of classes must be. "
+                "Check that it is a class raster.",
                 file=scene.name,
             )
     codes[~valid] = _NO_CODE

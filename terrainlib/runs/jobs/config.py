@@ -44,7 +44,7 @@ class InputImage:
         except UnicodeEncodeError as error:
             shown = self.name.encode("ascii", "replace").decode()
             raise ConfigError(
-                "its name or folder is no UTF-8 text. Rename it.", file=shown
+                "its name or folder is not valid UTF-8. Rename it.", file=shown
             ) from error
         if unfit or size_bytes > MAX_STEM_BYTES:
             raise ConfigError(

@@ -25,11 +25,13 @@ from terrainlib.ui.page import offer_file, show_table, spread
 from terrainlib.ui.text import plural, safe_csv
 
 MEANING: Final = (
-    "Of the pixels that the model is 70% sure of, 70 in 100 should be right: a bar "
-    "below the dashed line says that it is too sure, one above it too careful."
+    "Confidence is how sure the model is of a pixel: the probability of its class. "
+    "Of the pixels that it is 70 % sure of, 70 in 100 should be right. A bar below "
+    "the dashed line: it is too sure. Above it: too careful."
 )
 NO_CONFIDENCE: Final = (
-    "This model gives colours and no probabilities: there is no confidence to check."
+    "This model predicts colours, not probabilities, so there is no confidence to "
+    "check."
 )
 MISTAKE: Final = "mistake"  # in the address: `Forest taken for Grassland`
 _HEIGHT_PX: Final = 260
@@ -148,11 +150,14 @@ def _show_classes(gallery: Gallery, wanted: Wanted, key: str) -> None:
         values = dict(zip(names, map(float, ious), strict=True))
         show_class_bars(values, gallery.classes, what="IoU", longest=1.0)
         if np.isnan(ious).any():
-            st.caption("A dash: neither in the true nor in the predicted masks.")
+            st.caption(
+                "A dash: the class is in none of these masks, neither true "
+                "nor predicted."
+            )
     with right:
         st.markdown("**What the pixels of each class were taken for, in per cent**")
         pressed = show_confusion(evaluation.confusion, names, key=f"{key}_confusion")
-        st.caption("Press a field to see the places.")
+        st.caption("Each row is a true class. Press a field to see the places.")
     chosen = chosen_mistake(names, pressed)
     if chosen is not None:
         show_mistakes(gallery, wanted, *chosen, key)

@@ -69,7 +69,9 @@ def estimate_text(told: Estimate) -> str:
     parts.append(f"at most {needed} on the disk ({free} free)")
     text = f"Takes about {' · '.join(parts)}."
     if told.seconds is None:
-        text += " How long is known after the first prediction on this machine."
+        text += (
+            " How long it takes is known after the first prediction on this machine."
+        )
     return text
 
 
@@ -104,8 +106,8 @@ def show_made(job: Job, made: Made, classes: Classes) -> None:
         st.markdown(gap_in_words(checked(Gap, made.gap)))
     _show_areas(made, classes)
     st.markdown(
-        f"The model is unsure of {made.unsure_share:.1%} of the pixels: there its best "
-        "two classes are close."
+        f"The model is unsure of {made.unsure_share:.1%} of the pixels: its best two "
+        "classes are close there."
     )
     for note in made.missing:
         sentence = f"{note[:1].upper()}{note[1:].rstrip('.')}."
@@ -120,7 +122,7 @@ def show_source(job: Job, image: InputImage) -> None:
     """Show an image in small, if it is still where it was."""
     path = Path(image.path)
     if not files.is_file(path):
-        st.caption("The image is not where it was any more.")
+        st.caption("The image is not where it was.")
         return
     picture = PictureFile.on_disk(path)
     if (bands := _bands(job)) is not None:
@@ -209,7 +211,9 @@ def show_batch(job: Job, *, choose: bool = False) -> str | None:
         {
             "State": config.TextColumn(width="small"),
             "Shares": config.BarChartColumn(
-                help="A bar a class, in the order of the legend.", y_min=0, y_max=1
+                help="One bar for each class, in the order of the legend.",
+                y_min=0,
+                y_max=1,
             ),
             "What went wrong": config.TextColumn(width="large"),
         },

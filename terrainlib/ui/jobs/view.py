@@ -134,7 +134,7 @@ def _show_buttons(job: Job) -> None:
         "Another image",
         key="studio_job_leave",
         icon=":material/add_photo_alternate:",
-        help="Back to the studio; a prediction that runs goes on.",
+        help="Back to the studio. A prediction that is running goes on.",
         on_click=leave,
         args=(JOB_PAGE,),
     )
@@ -186,8 +186,8 @@ def _show_download(job: Job) -> None:
         return
     if size > DOWNLOAD_MB * 1e6:
         st.caption(
-            f"The results have {file_size(size)}; up to {DOWNLOAD_MB} MB are offered "
-            "as a download. They lie in the folder that is named below."
+            f"The results are {file_size(size)}, too large to download here (the "
+            f"limit is {DOWNLOAD_MB} MB). They are in the folder named below."
         )
         return
     subject = str(job.path)

@@ -30,8 +30,8 @@ _COLUMNS: Final = {
     **{
         _SCORES[key].label: st.column_config.NumberColumn(
             format="%.3f",
-            help="On the validation pairs of its own training: comparable between "
-            "models of the same data and split only.",
+            help="On the held-out pairs of its own training. Compare only models "
+            "with the same data and split.",
         )
         for key in ("miou", "boundary_f1")
     },
@@ -63,12 +63,12 @@ def choose_model(entries: list[ModelEntry], default: str | None) -> ModelEntry |
         if any(wanted in text.casefold() for text in texts)
     ]
     if not rows:
-        st.caption("No model or data set is called so.")
+        st.caption("No model or data set has this name.")
         return None
     ids = [entries[row].id for row in rows]
     linked = st.query_params.get(QUERY_NAME)
     if linked is not None and linked not in [entry.id for entry in entries]:
-        st.caption("The model of this link is not on this machine (any more).")
+        st.caption("The model of this link is not on this machine, or not any more.")
     chosen = ids.index(linked) if linked in ids else 0
     state.write_address(**{QUERY_NAME: ids[chosen]})
     st.session_state[TABLE] = {"selection": {"rows": [chosen]}}
@@ -154,7 +154,7 @@ def show_model_upload() -> None:
                 state.write_address(**{QUERY_NAME: f"added/{path.name}"})
                 st.session_state[SEARCH] = ""
                 st.success(
-                    f"{md_escape(path.stem)} was added. It is chosen in the table "
-                    "below, its card beside it.",
+                    f"{md_escape(path.stem)} was added and is chosen in the table "
+                    "below.",
                     icon=":material/check:",
                 )

@@ -255,8 +255,8 @@ def view_pictures(
     note = f"Shown pixel for pixel at full size, {full}."
     if (height, width) != (image.height, image.width):
         note = (
-            f"Preview at {width} × {height} px of {full}: downloads are computed at "
-            "full size, where the same sharpening acts on finer detail."
+            f"Preview at {width} × {height} px of {full}. Downloads are made at full "
+            "size, where the same sharpening acts on finer detail."
         )
     return ViewPictures(
         id=key,

@@ -62,7 +62,7 @@ METRICS: Final = {
     "val_accuracy": "Validation accuracy",
     "accuracy": "Training accuracy",
     "learning_rate": "Learning rate",
-    "seconds": "Seconds an epoch",
+    "seconds": "Seconds per epoch",
 }
 
 
@@ -73,7 +73,7 @@ def show_runs(runs: list[Run], damaged: list[Damaged]) -> None:
     elif not damaged:
         empty_state(
             "No training yet",
-            "Start one under New training; it is listed here from then on.",
+            "Start one under New training. It is then listed here.",
         )
     if damaged:
         st.header("Damaged folders", anchor=False)
@@ -171,7 +171,7 @@ def _show_buttons(chosen: list[Run]) -> None:
             key="training_delete_chosen",
             icon=":material/delete:",
             disabled=active,
-            help="A training that goes on must be stopped first." if active else None,
+            help="Stop a training that is still running first." if active else None,
         ):
             ask_delete(RUN_PAGE, chosen)
 

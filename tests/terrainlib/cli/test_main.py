@@ -700,7 +700,7 @@ def test_options_out_of_bounds_are_refused_before_anything_is_loaded(
 
 def test_the_folder_for_masks_must_not_be_a_file(command: Command, image: Path) -> None:
     assert command("predict", "none.keras", image, "--out", image) == 2
-    assert command.err.startswith("error: land.png: is no folder")
+    assert command.err.startswith("error: land.png: is not a folder")
 
 
 def test_a_folder_without_images_is_refused(command: Command, tmp_path: Path) -> None:

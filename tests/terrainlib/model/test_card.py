@@ -185,7 +185,7 @@ def test_without_a_pixel_classifier_there_is_nothing_to_compare() -> None:
             "Rare classes: Rock|s (1.0%) of the training pixels",
         ),
         ({}, "the class Rock|s (0.30)"),
-        ({"scores": {"miou": 0.5}}, "mIoU 0.500 is not ahead of its 0.560"),
+        ({"scores": {"miou": 0.5}}, "mIoU of 0.500 is not ahead of 0.560"),
         ({"scores": None}, "no scores are stored"),
         ({"split": {"method": "random", "leak": RANDOM_LEAK}}, "drawn at random"),
         ({"split": {"method": "leak-free", "train": ["a"]}}, "from 1 pairs only"),

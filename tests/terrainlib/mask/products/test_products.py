@@ -219,7 +219,7 @@ def test_bytes_and_heights_will_do(
 @pytest.mark.parametrize(
     ("wanted", "sentence"),
     [
-        (Wanted(probabilities=True), "not georeferenced"),
+        (Wanted(probabilities=True), "has no place on the Earth"),
         (Wanted(vectors=True, smallest=SmallestArea(9, "m2")), "Give it in pixels"),
         (Wanted(bands=(1, 2, 9)), "there is no band 9"),
     ],
