@@ -20,6 +20,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -90,7 +91,7 @@ def _measure(side: int, count: int, seconds: float) -> None:
             page.locator(f".painter[data-strokes='{count}']").wait_for()
             megapixels = round(size[0] * size[1] / 1e6)
             for name, act in (("painting", _paint), ("zooming", _zoom)):
-                facts = _frames(page, lambda act=act: act(page, seconds))
+                facts = _frames(page, partial(act, page, seconds))
                 print(_LINE.format(megapixels, count, name, *facts), flush=True)
             sent.clear()
             start = time.perf_counter()
