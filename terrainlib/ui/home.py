@@ -143,7 +143,7 @@ def _show_going(slot: Slot[Any], item: Run | Job | Search) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if item.state == "waiting":
             place = md_escape(slot.queue_text(item))
-            st.markdown(f":material/schedule: {text}{place}", width="stretch")
+            st.markdown(f":small[:material/schedule: {text}{place}]", width="stretch")
         else:
             left = item.status.seconds_left
             rest = f", {duration(left)} left" if left is not None else ""

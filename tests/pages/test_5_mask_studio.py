@@ -53,11 +53,11 @@ def png(pixels: np.ndarray, path: Path) -> bytes:
 
 
 def visit(**session: object) -> AppTest:
-    """Come to the studio from the home page, so that links to other pages work."""
-    page = AppTest.from_file(str(ROOT / state.HOME_PAGE), default_timeout=60).run()
+    page = AppTest.from_file(str(ROOT / state.HOME_PAGE), default_timeout=60)
+    page.switch_page(state.STUDIO_PAGE)
     for key, value in session.items():
         page.session_state[key] = value
-    return page.switch_page(state.STUDIO_PAGE).run()
+    return page.run()
 
 
 def seen(page: AppTest) -> str:
@@ -71,8 +71,7 @@ def labels(page: AppTest, kind: str) -> list[str]:
 
 
 def open_upload(data: bytes, name: str = "land.png") -> AppTest:
-    page = visit()
-    page.segmented_control(key=state.STUDIO_SOURCE).set_value("upload").run()
+    page = visit(**{state.STUDIO_SOURCE: "upload"})
     page.file_uploader(key=state.STUDIO_UPLOAD).upload(name, data, "image/png").run()
     assert not page.exception
     return page

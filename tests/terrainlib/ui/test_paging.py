@@ -3,6 +3,8 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tests.conftest import PAGE_TIMEOUT_S
+
 
 def _script() -> None:
     import streamlit as st
@@ -15,7 +17,7 @@ def _script() -> None:
 
 
 def _page(count: int, place: int | None = None, asked: str = "") -> AppTest:
-    page = AppTest.from_function(_script)
+    page = AppTest.from_function(_script, default_timeout=PAGE_TIMEOUT_S)
     page.session_state["count"] = count
     if asked:
         page.query_params["page"] = asked
