@@ -242,12 +242,13 @@ def _say_end(run: Run, shown: Path) -> None:
         say(f"Validation mIoU {status.best_miou:.3f} at the working size.")
     pixel_score = read_pixel_score(run.path)
     if pixel_score is not None:
-        say(f"Pixel classifier on the same pairs: mIoU {pixel_score.miou:.3f}.")
+        ahead = f"; against it: {pixel_score.ahead}" if pixel_score.ahead else ""
+        say(f"Pixel classifier on the same pairs: mIoU {pixel_score.miou:.3f}{ahead}.")
     split = read_split(run.path)
     if split is not None:
         left_out = f", {len(split.left_out)} left out" if split.left_out else ""
         say(
-            f"{len(split.train)} pairs trained, {len(split.validation)} validated"
+            f"{len(split.train)} pairs for training, {len(split.validation)} held out"
             f"{left_out} ({split.leak})."
         )
 

@@ -27,21 +27,22 @@ def stored() -> Painted:
     return known_record(STORE, Painted) or Painted((), KAGGLE_CLASSES)
 
 
-def keep(operations: Sequence[Operation]) -> None:
-    write_json(STORE, asdict(done(stored(), operations)))
+def keep(operations: Sequence[Operation]) -> Painted:
+    painted = done(stored(), operations)
+    write_json(STORE, asdict(painted))
+    return painted
 
 
-def picture() -> np.ndarray:
+@st.cache_data
+def picture(width: int, height: int) -> bytes:
     """A blue lake with an island, in green ground."""
-    width, height = 1024, 768
-    rng = np.random.default_rng(1)
-    ground = np.full((height, width, 3), (70, 120, 60)) + rng.integers(
-        0, 6, (height, width, 1)
-    )
-    shown = ground.astype(np.uint8)
-    cv2.ellipse(shown, (512, 384), (300, 200), 0, 0, 360, (40, 80, 170), -1)
-    cv2.circle(shown, (512, 384), 60, (190, 180, 120), -1)
-    return shown
+    noise = np.random.default_rng(1).integers(0, 6, (height, width, 1))
+    shown = (np.full((height, width, 3), (70, 120, 60)) + noise).astype(np.uint8)
+    middle = width // 2, height // 2
+    axes = round(0.29 * width), round(0.26 * height)
+    cv2.ellipse(shown, middle, axes, 0, 0, 360, (40, 80, 170), -1)
+    cv2.circle(shown, middle, width // 17, (190, 180, 120), -1)
+    return encode_jpeg(shown)
 
 
 if __name__ == "__main__":
@@ -50,7 +51,9 @@ if __name__ == "__main__":
     mask[:, :40] = 255, 200, 0, 255
     width, height = SIZE
     seen = painter(
-        PaintView("lake", "lake.tif", SIZE, encode_jpeg(picture())),
+        PaintView(
+            "lake", "lake.tif", SIZE, picture(*(min(side, 2048) for side in SIZE))
+        ),
         stored(),
         key="painter",
         apply=keep,

@@ -493,3 +493,9 @@ def test_a_search_that_ends_shows_what_it_found(
     page.button(key="preview_look").click().run()
     page = until(page, lambda page: "Overlaps" in metrics(page))
     assert metrics(page)["Overlaps"] == "3"
+
+
+def test_a_single_pair_is_told_to_be_too_few_for_a_training(tmp_path: Path):
+    page = open_folder(write_kaggle_dataset(tmp_path / "one", pairs=1))
+
+    assert "A training needs at least 2 pairs with labels." in texts(page)

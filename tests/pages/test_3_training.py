@@ -190,7 +190,7 @@ def test_a_training_larger_than_the_memory_is_warned_of(
     assert page.number_input(key="training_fast_crop_size").value == 64
     page.number_input(key="training_batch_size_fast").set_value(256).run()
 
-    assert "of 1.1 GB that are free. Lower the batch" in page.warning[0].value
+    assert "1.1 GB are free. Lower the batch" in page.warning[0].value
 
 
 def test_height_is_offered_only_where_every_pair_has_one(tmp_path: Path, data: Path):

@@ -251,7 +251,7 @@ def _plain_axis() -> alt.Axis:
     return alt.Axis(labelFontSize=13, labelLimit=160, ticks=False, domain=False)
 
 
-LABELS: Final = {"validation": "Held out", "train": "Trained on", "all": "All pairs"}
+LABELS: Final = {"validation": "Held out", "train": "Trained on", "all": "All"}
 SEEN_HELP: Final = (
     "The model trained on these pairs, or on some of them: the scores say how well it "
     "remembers, not how well it does on new ground."

@@ -5,11 +5,12 @@
 // so that a stroke does not bring the picture again. Operations go to Python until it
 // says that it knows them.
 
-const FIRST_RETRY_MS = 4000;
-const LAST_RETRY_MS = 30000;
+const FIRST_RETRY_MS = 5000; // then twice as long, and so on
+const LAST_RETRY_MS = 60000;
+const MASK_STAYS_MS = 5000; // an old mask, until a new one comes
 const SETTINGS = "terrain-paint";
 const KEYS_HELP =
-  "Number keys choose the class, B P F E H the tool, square brackets the width. Arrow keys move " +
+  "Number keys choose the class, B P F E H the tool, square brackets the width, M hides the mask. Arrow keys move " +
   "the place that Enter or the space bar paints at, plus and minus zoom, zero shows all.";
 const views = new WeakMap();
 
@@ -45,6 +46,10 @@ function createPainter(parent, name) {
   const controls = createControls(settings, changed, act);
   const saved = make("p", { class: "saved" });
   const places = make("div", { class: "places", hidden: "" });
+  const eye = button("", "Show or hide mask and strokes (M)", peek);
+  eye.append(icon("visibility"));
+  eye.setAttribute("aria-pressed", "true");
+  stage.zoom.tools.prepend(eye);
   const bar = make("div", { class: "bar" }, saved, stage.zoom.tools);
   const help = make("p", { class: "note", id: "keys" }, KEYS_HELP);
   const root = make("div", { class: "view painter" }, controls.tools, stage.element, bar, places, controls.look, help, spoken);
@@ -83,7 +88,7 @@ function createPainter(parent, name) {
     for (const layer of ["overview", "detail", "mask", "unsure"]) {
       const wanted = state.layers[layer];
       const found = shelf(layer);
-      if (!wanted) stage.setLayer(layer, null);
+      if (!wanted) takeAway(layer);
       else if (found?.id === wanted.shelf) stage.setLayer(layer, fileOf(found, "file"), wanted.window, wanted.id);
     }
     setPlaces(state.places);
@@ -92,6 +97,12 @@ function createPainter(parent, name) {
       queue.receive(portions.flatMap(({ found }) => found.strokes), state.settled);
       refresh();
     }
+  }
+
+  /** Take a layer away; an old mask stays until the new one is learnt. */
+  function takeAway(layer) {
+    if (layer === "detail" || !queue.strokes.length) stage.setLayer(layer, null);
+    else setTimeout(() => state.layers[layer] ?? stage.setLayer(layer, null), MASK_STAYS_MS);
   }
 
   /** Begin with another image. */
@@ -132,11 +143,19 @@ function createPainter(parent, name) {
     }
     view.send("operations", { image: state.image, operations: batch, attempt });
     const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** attempt);
-    timer = setTimeout(() => {
-      attempt += 1;
-      sent = "";
-      send();
-    }, wait);
+    timer = setTimeout(again, wait);
+  }
+
+  /** Send again what the server does not know, unless it is at work: then it has it. */
+  function again() {
+    const app = document.querySelector("[data-testid=stApp]");
+    if (app?.dataset.testScriptState === "running") {
+      timer = setTimeout(again, FIRST_RETRY_MS);
+      return;
+    }
+    attempt += 1;
+    sent = "";
+    send();
   }
 
   function add(strokes) {
@@ -160,6 +179,13 @@ function createPainter(parent, name) {
     queue.clear();
     say("All strokes are taken away. Undo brings them back.");
     refresh();
+  }
+
+  /** Show the image alone, or with all that lies over it. */
+  function peek() {
+    const shown = !root.classList.toggle("bare");
+    eye.setAttribute("aria-pressed", `${shown}`);
+    eye.querySelector(".icon").textContent = shown ? "visibility" : "visibility_off";
   }
 
   function setPlaces(found) {
@@ -195,6 +221,7 @@ function createPainter(parent, name) {
     else if (combined && key === "z") turn("undo");
     else if (combined || event.altKey || typed) done = false;
     else if (on && tools.onKey(event)) done = true;
+    else if (key === "m") peek();
     else done = controls.onKey(event.key);
     if (!done && on) stage.zoom.onKey(event);
     if (done) event.preventDefault();

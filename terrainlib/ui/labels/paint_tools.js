@@ -38,6 +38,9 @@ function createTools(settings, add, say) {
     const area = stage.element;
     area.addEventListener("pointermove", (event) => hover(event));
     area.addEventListener("pointerleave", () => hover(null));
+    area.addEventListener("pointerenter", () => {
+      if (document.activeElement === document.body) area.focus({ preventScroll: true });
+    }); // so that number keys choose classes
     area.addEventListener("mousedown", (event) => event.button === 1 && event.preventDefault());
     area.addEventListener("blur", () => {
       space = null;
@@ -91,6 +94,7 @@ function createTools(settings, add, say) {
   }
 
   function hover(event) {
+    if (keyed) return;
     spot = event && event.pointerType !== "touch" ? placeOf(event) : null;
     if (event && event.pointerType === "touch" && painting) spot = placeOf(event);
     if (spot) byKeys = false;
@@ -245,10 +249,10 @@ function createTools(settings, add, say) {
     return true;
   }
 
-  /** The space bar paints like Enter, unless something was dragged while it was held. */
+  /** The space bar works like Enter, unless it was held to drag with the mouse. */
   function onKeyUp(event) {
     if (event.key !== " " || !space) return;
-    if (space === "down") press();
+    if (space === "down" && !spot) press();
     space = null;
     later();
   }

@@ -99,6 +99,7 @@ class Sent:
 
 Layers = Mapping[str, tuple[bytes, Area]]
 Places = Sequence[tuple[float, float, float]]
+Apply = Callable[[Sequence[Operation]], Painted | None]
 
 
 def painter(
@@ -106,7 +107,7 @@ def painter(
     painted: Painted,
     *,
     key: str,
-    apply: Callable[[Sequence[Operation]], object],
+    apply: Apply,
     layers: Layers | None = None,
     places: Places = (),
 ) -> Seen | None:
@@ -116,9 +117,9 @@ def painter(
         view: The image.
         painted: What is painted on it, as far as is known now.
         key: Widget key.
-        apply: Does operations to what is painted, and keeps what comes of it. It is
-            called before the page runs, and while it runs for what could not be done
-            then; only there may it raise.
+        apply: Does operations to what is painted, keeps what comes of it, and may
+            return it. It is called before the page runs, and while it runs for what
+            could not be done then; only there may it raise.
         layers: PNG files over parts of the image: `mask` and `unsure`.
         places: x, y and radius in px of circles that are worth a stroke.
 
@@ -127,41 +128,55 @@ def painter(
     """
 
     def take() -> None:
+        held = st.session_state.get(key)
+        told = held.get("operations") if isinstance(held, Mapping) else None
         with suppress(TerrainError):  # the page tries it again, and says so
-            _apply(sent_operations(_state(key).get("operations"), view, painted), apply)
+            if new := sent_operations(told, view, painted).operations:
+                apply(new)
 
-    width, height = view.size
-    files = {"overview": (view.overview, (0, 0, width, height)), **(layers or {})}
+    files = {"overview": (view.overview, (0, 0, *view.size)), **(layers or {})}
     if view.detail is not None and view.detail_window is not None:
         files["detail"] = (view.detail, view.detail_window)
-    settled = sent_operations(_state(key).get("operations"), view, painted).settled
     with st.container(gap=None):
-        with st.container(gap=None):  # so that the painter keeps its place behind it
-            state = {
-                "image": view.id,
-                "title": view.name,
-                "size": view.size,
-                "classes": [asdict(item) for item in painted.classes],
-                "widest": min(
-                    MAX_WIDTH_PX, max(32, round(max(view.size) * _BRUSH_SHARE))
-                ),
-                "most": MAX_STROKES,
-                "places": [list(place) for place in places],
-                "settled": settled,
-                "layers": {
-                    name: _file(key, name, *file) for name, file in files.items()
-                },
-                "portions": _portions(key, painted.strokes),
-            }
-            _put(key, "state", state)
         result = _painter(
             key=key,
             data={"name": key},
             on_operations_change=take,
             on_view_change=_nothing,
         )
-    _apply(sent_operations(result.operations, view, painted), apply)
+        sent = sent_operations(result.operations, view, painted)
+        now, settled = painted, sent.settled
+        try:
+            if sent.operations and (kept := apply(sent.operations)) is not None:
+                now, settled = kept, (*settled, *(one.id for one in sent.operations))
+        finally:
+            _fill_shelves(key, view, now, settled, files, places)
     return seen_by(result.view, view)
+
+
+def _fill_shelves(
+    key: str,
+    view: PaintView,
+    painted: Painted,
+    settled: Sequence[str],
+    files: Layers,
+    places: Places,
+) -> None:
+    """Put on shelves what the painter shows, and last what stands where."""
+    longer = max(view.size)
+    state = {
+        "image": view.id,
+        "title": view.name,
+        "size": view.size,
+        "classes": [asdict(item) for item in painted.classes],
+        "widest": min(MAX_WIDTH_PX, max(32, round(longer * _BRUSH_SHARE))),
+        "most": MAX_STROKES,
+        "places": [list(place) for place in places],
+        "settled": settled,
+        "layers": {name: _file(key, name, *file) for name, file in files.items()},
+        "portions": _portions(key, painted.strokes),
+    }
+    _put(key, "state", state)
 
 
 def sent_operations(sent: object, view: PaintView, painted: Painted) -> Sent:
@@ -214,16 +229,6 @@ def seen_by(sent: object, view: PaintView) -> Seen | None:
     except ValueError:
         return None
     return None
-
-
-def _apply(sent: Sent, apply: Callable[[Sequence[Operation]], object]) -> None:
-    if sent.operations:
-        apply(sent.operations)
-
-
-def _state(key: str) -> Mapping[str, Any]:
-    found = st.session_state.get(key)
-    return found if isinstance(found, Mapping) else {}
 
 
 def _put(key: str, part: str, data: Mapping[str, Any]) -> None:

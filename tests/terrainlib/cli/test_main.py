@@ -266,7 +266,7 @@ def test_check_tells_people_what_shared_ground_costs(
     assert command("check", overlapping, "--overlaps") == 0
     assert "2 pairs of patches; 3 of 12 patches" in command.out
     assert "A random split would leak: " in command.out
-    assert "10 train, 2 validate, 0 left out" in command.out
+    assert "10 for training, 2 held out, 0 left out" in command.out
     assert "leak-free: no shared ground found" in command.out
 
 

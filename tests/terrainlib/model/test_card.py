@@ -82,7 +82,7 @@ def trained(**changes: Any) -> ModelRecord:
         ("Model", "Input", "RGB image"),
         ("Data", "Pairs", "63"),
         ("Data", "Fingerprint", "fedc"),
-        ("Split", "Pairs", "60 train, 2 validate, 1 left out"),
+        ("Split", "Pairs", "60 for training, 2 held out, 1 left out"),
         ("Split", "Shared ground", LEAK_FREE),
         ("Training", "Budget", "10 minutes"),
         ("Training", "Best epoch", "120"),
