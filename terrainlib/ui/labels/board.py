@@ -85,13 +85,15 @@ def show_board(work: Work, correction: Correction | None) -> Painted | None:
     return painted
 
 
-def keep(work: Work, operations: Sequence[Operation]) -> None:
-    """Do operations to what is painted, on the disk.
+def keep(work: Work, operations: Sequence[Operation]) -> Painted:
+    """Do operations to what is painted, on the disk; return what stands there then.
 
     Raises:
         TerrainError: If that cannot be; nothing has changed then.
     """
-    work.file.change(lambda painted: done(with_some_classes(painted), operations))
+    return work.file.change(
+        lambda painted: done(with_some_classes(painted), operations)
+    )
 
 
 def _seen(key: str, view: PaintView) -> Seen | None:
