@@ -8,10 +8,9 @@ The same labels teach the classifier of the whole image, at the image's own scal
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final, Protocol
 
 import cv2
@@ -126,7 +125,9 @@ class LabelledImage:
         bands: Its bands; None for red, green and blue.
         choice: The bands as they are read.
         heights: Path or bytes of its heights; None without.
-        describe: What its pixels are told by.
+        describer: Returns what its pixels are told by; asked when it is first needed,
+            for a network takes seconds to load.
+        features: How many features a pixel has then.
         store: Keeps what was described.
     """
 
@@ -136,15 +137,14 @@ class LabelledImage:
     bands: BandSet | None
     choice: BandChoice
     heights: ImageSource | None
-    describe: Describer
+    describer: Callable[[], Describer]
+    features: int
     store: Store
 
-    @cached_property
-    def features(self) -> int:
-        """How many features a pixel has."""
-        bands = 3 if self.bands is None else len(self.bands.bands)
-        shape = (8, 8, bands + (self.heights is not None))
-        return int(self.describe(np.zeros(shape, np.float32)).shape[-1])
+    @property
+    def describe(self) -> Describer:
+        """What its pixels are told by."""
+        return self.describer()
 
     @property
     def whole_step(self) -> int:

@@ -77,12 +77,18 @@ def show_board(work: Work, correction: Correction | None) -> Painted | None:
         with (
             left,
             errors_shown("This part of the image cannot be looked at") as outcome,
-            st.spinner("Looking at this part of the image", show_time=True),
+            st.spinner(_looking(), show_time=True),
         ):
             work.image.describe_view(view)
         if not outcome.failed:
             st.rerun()
     return painted
+
+
+def _looking() -> str:
+    if cached.is_loaded():
+        return "Looking at this part of the image. You can paint meanwhile."
+    return "Getting ready, once after the start of the app. You can paint meanwhile."
 
 
 def keep(work: Work, operations: Sequence[Operation]) -> Painted:

@@ -1,6 +1,7 @@
 """The image that is painted on: opened as in the studio, known again by its content."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from terrainlib.data.scene import open_scene
 from terrainlib.mask.instantview import LabelledImage
 from terrainlib.mask.tiles.resampling import shrink
 from terrainlib.model.instant import Describer, suitable_base
+from terrainlib.model.pixelclassifier import COLOR_WINDOWS_PX
 from terrainlib.model.start import RGB
 from terrainlib.ui import cached
 from terrainlib.ui.cached import BoundedStore, encode_jpeg, file_stamp
@@ -108,7 +110,8 @@ def open_work(chosen: Chosen, key: str, *, heights: bool) -> Work | None:
         bands=bands,
         choice=bands or picture.bands,
         heights=None if height is None else height.source,
-        describe=_describer(height is not None, bands),
+        describer=partial(_describer, height is not None, bands),
+        features=_feature_count(height is not None, bands),
         store=_described(),
     )
     view = PaintView(
@@ -135,13 +138,22 @@ def _described() -> BoundedStore:
     return BoundedStore(_DESCRIBED_MB * 1_000_000)
 
 
+def _feature_count(height: bool, bands: BandSet | None) -> int:
+    """Return how many features pixels have; no network is loaded for it."""
+    windows = 1 + 2 * len(COLOR_WINDOWS_PX)
+    own = windows * ((3 if bands is None else len(bands.bands)) + height)
+    return own + (len(KAGGLE_CLASSES) if _has_network(bands) else 0)
+
+
+def _has_network(bands: BandSet | None) -> bool:
+    return bands is None or bands.names == RGB
+
+
 def _describer(height: bool, bands: BandSet | None) -> Describer:
-    if bands is not None and bands.names != RGB:
-        return Describer(height)
-    return _with_network(height)
+    return _with_network(height) if _has_network(bands) else Describer(height)
 
 
-@st.cache_resource(show_spinner="Getting ready: some seconds, once after the start …")
+@st.cache_resource(show_spinner=False)
 def _with_network(height: bool) -> Describer:
     return Describer(height, suitable_base(None, height=height))
 

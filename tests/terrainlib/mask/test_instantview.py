@@ -43,7 +43,9 @@ def image(tmp_path):
     path = tmp_path / "image.png"
     Image.fromarray(colors()).save(path)
     describe = Describer(height=False)
-    return LabelledImage("k", path, SIZE, None, None, None, describe, Kept())
+    return LabelledImage(
+        "k", path, SIZE, None, None, None, lambda: describe, 21, Kept()
+    )
 
 
 def stroke(number, name, x, y):
