@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 from rasterio import Affine
 
 from tests.browser.conftest import ROOT, Server, free_port, serve, wait_for_run
@@ -57,9 +57,9 @@ def saved(page: Page, count: int) -> None:
         expect(painter).to_have_attribute(name, str(number), timeout=60_000)
 
 
-def download(page: Page, name: str, folder: Path) -> Path:
+def download(page: Page, button: Locator, folder: Path) -> Path:
     with page.expect_download(timeout=60_000) as found:
-        page.get_by_role("button", name=name).first.click()
+        button.click(timeout=60_000)
     path = folder / found.value.suggested_filename
     found.value.save_as(path)
     return path
@@ -95,12 +95,19 @@ def test_a_photo_becomes_a_mask_that_is_taken_along(
         saved(page, 4)
         wait_for_run(page)
         page.get_by_role("button", name="Make the mask of the whole image").click()
-        path = download(page, "Class mask (GeoTIFF)", tmp_path)
+        path = download(
+            page, page.get_by_role("button", name="Class mask (GeoTIFF)"), tmp_path
+        )
         with rasterio.open(path) as data:
             told, crs = data.read(1), data.crs.to_epsg()
         assert crs == 32632
         assert [np.bincount(told[:, x]).argmax() for x in (30, 128, 230)] == [0, 2, 4]
-        labels = download(page, "GeoPackage", tmp_path)
+        labels = download(
+            page,
+            page.locator('[class*="st-key-labels_take_labels"] button').first,
+            tmp_path,
+        )
+        assert labels.name == "ground_labels.gpkg"
         shutil.rmtree(home / "labels")
         other = opened(context.new_page(), server, image)
         saved(other, 0)

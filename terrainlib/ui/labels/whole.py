@@ -39,7 +39,9 @@ def ask_whole(work: Work, painted: Painted, correction: Correction | None) -> No
     shown = asked.get("id") == work.view.id
     newer = shown and asked.get("version") != painted.version
     label = "Make it again" if shown else "Make the mask of the whole image"
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="small", width="content"
+    ):
         pressed = st.button(
             label,
             type="secondary" if shown and not newer else "primary",
