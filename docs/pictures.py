@@ -78,7 +78,7 @@ def _shot(page: Page, name: str) -> None:
 
 def _gallery(page: Page) -> None:
     page.get_by_role("button", name=f"Predict {HELD_OUT} images").click()
-    page.get_by_role("radio", name="Worst first").wait_for()
+    page.get_by_role("button", name="Open 0").first.wait_for()  # its cards
     wait_for_run(page)
     _shot(page, "gallery")
 

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from terrainlib.runs.training.material import MIN_PAIRS
 from terrainlib.ui import state
 from terrainlib.ui.datasets.bands import show_bands
 from terrainlib.ui.datasets.classes import show_class_form, show_meaning, unnamed
@@ -25,8 +26,8 @@ dataset = pick_dataset("preview")
 if dataset is None:
     empty_state(
         "No data set is open",
-        "Choose one above. The embedded sample is there at once: 320 satellite tiles "
-        "with masks and heights.",
+        "Choose one above. The sample comes with the app: 320 satellite images with "
+        "masks and heights.",
     )
 else:
     if unnamed(dataset):
@@ -34,11 +35,14 @@ else:
         show_class_form(dataset, "preview")
     if dataset.pairs:
         show_pair_gallery(dataset, "preview")
-        st.page_link(
-            state.TRAINING_PAGE,
-            label="Train a model on this data set",
-            icon=":material/model_training:",
-        )
+        if len(dataset.pairs) < MIN_PAIRS:
+            st.caption(f"A training needs at least {MIN_PAIRS} pairs with labels.")
+        else:
+            st.page_link(
+                state.TRAINING_PAGE,
+                label="Train a model on this data set",
+                icon=":material/model_training:",
+            )
     show_counts(dataset)
     show_problems(dataset)
     show_notes(dataset)

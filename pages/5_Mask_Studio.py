@@ -83,6 +83,17 @@ def show_mask(made: MadeMask) -> None:
     show_result(made)
 
 
+def link_to_labels(entry: ModelEntry) -> None:
+    """Show the link that opens this image and this mask to be corrected."""
+    if entry.kind != "pixel classifier":
+        st.page_link(
+            state.LABELS_PAGE,
+            label="Correct this mask with a few strokes",
+            icon=":material/brush:",
+            query_params={"model": entry.id},
+        )
+
+
 def show_studio() -> None:
     """Let people choose an image and a model, and show the mask."""
     show_active_strip()
@@ -107,6 +118,7 @@ def show_studio() -> None:
         mask = predict(chosen, entry.model)
         if mask is not None:
             show_mask(mask)
+            link_to_labels(entry)
     else:
         show_before(chosen, entry)
     show_earlier_jobs()

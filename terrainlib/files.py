@@ -290,7 +290,7 @@ def open_regular(path: Path) -> BinaryIO:
     file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise OSError(errno.EINVAL, "it is no file", str(path))
+        raise OSError(errno.EINVAL, "it is not a file", str(path))
     return file
 
 
@@ -357,7 +357,7 @@ def _inside(value: Any) -> list[Any]:
 
 
 def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number of JSON")
+    raise ValueError(f"{text} is not a number in JSON")
 
 
 def _whole(text: str) -> int:
@@ -417,7 +417,7 @@ def storage_error(path: Path, error: OSError) -> StorageError:
     reasons = {
         errno.ENOSPC: full,
         errno.EDQUOT: full,
-        errno.EFBIG: "Larger than this system lets a file be. Raise that limit.",
+        errno.EFBIG: "The file is larger than this system allows. Raise that limit.",
         errno.EROFS: "The disk is read-only. Choose another folder.",
         errno.EACCES: "No permission to write here. Choose another folder.",
         errno.EPERM: "No permission to write here. Choose another folder.",

@@ -211,17 +211,20 @@ class Difference:
 
     Attributes:
         value: mIoU of the one minus mIoU of the other, over all images.
-        low: Lower end of the 95 % interval.
-        high: Upper end of it.
+        interval: Lower and upper end of the 95 % interval; None where it is not known.
     """
 
     value: float
-    low: float
-    high: float
+    interval: tuple[float, float] | None = None
 
     def __str__(self) -> str:
         """Say it in words: `clearly ahead by 0.04 (0.02 to 0.06)`."""
-        low, high = self.low, self.high
+        if self.interval is None:
+            if abs(self.value) < 0.0005:
+                return "level"
+            word = "ahead" if self.value > 0 else "behind"
+            return f"{word} by {abs(self.value):.3f}"
+        low, high = self.interval
         if low > 0:
             return f"clearly ahead by {self.value:.2f} ({low:.2f} to {high:.2f})"
         if high < 0:
@@ -266,7 +269,7 @@ def miou_difference(
         mine, others = (np.tensordot(drawn, counts, 1) for counts in (one, other))
         found[number] = miou(mine) - miou(others)
     low, high = np.nanpercentile(found, [2.5, 97.5])
-    return Difference(value, float(low), float(high))
+    return Difference(value, (float(low), float(high)))
 
 
 def boundary_f1(
@@ -370,49 +373,51 @@ SCORES: Final = (
     ScoreKind(
         "pixel_accuracy",
         "Pixel accuracy",
-        "Share of all pixels that got the right class.",
+        "The share of pixels with the right class.",
         lambda counted: pixel_accuracy(counted.confusion),
     ),
     ScoreKind(
         "miou",
         "mIoU",
-        "Overlap of predicted and true area (intersection over union), averaged over "
-        "the classes that occur.",
+        "The mean IoU of the classes that occur. IoU: of the pixels that are a class "
+        "in the true or the predicted mask, the share that are it in both. 1 is "
+        "perfect.",
         lambda counted: miou(counted.confusion),
     ),
     ScoreKind(
         "iou",
         "IoU",
-        "Overlap of predicted and true area: their intersection over their union.",
+        "Of the pixels that are this class in the true or the predicted mask, the "
+        "share that are it in both. 1 is perfect.",
         lambda counted: iou(counted.confusion),
         of_classes=True,
     ),
     ScoreKind(
         "precision",
         "Precision",
-        "Of the pixels that were given the class, the share that are of it.",
+        "Of the pixels predicted as this class, the share that are it.",
         lambda counted: precision(counted.confusion),
         of_classes=True,
     ),
     ScoreKind(
         "recall",
         "Recall",
-        "Of the pixels that are of the class, the share that were given it.",
+        "Of the pixels that are this class, the share that were found.",
         lambda counted: recall(counted.confusion),
         of_classes=True,
     ),
     ScoreKind(
         "boundary_f1",
         "Boundary F1",
-        f"How well the borders between classes agree, within {BOUNDARY_TOLERANCE_PX} "
-        "px.",
+        "How well the borders between classes are met, within "
+        f"{BOUNDARY_TOLERANCE_PX} px. 1 is perfect.",
         lambda counted: mean_of_known(counted.boundary_f1),
     ),
     ScoreKind(
         "ece",
         "Calibration error",
-        "How far the model's confidence is from how often it is right, on average over "
-        "the pixels (expected calibration error): 0 % is perfect.",
+        'How far the model\'s "80 % sure" is from being right 80 % of the time, on '
+        "average (expected calibration error). 0 is perfect.",
         lambda counted: counted.calibration_error,
         needs_confidence=True,
         lower_is_better=True,

@@ -1,6 +1,9 @@
 """Fixtures shared by all tests."""
 
+import functools
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,26 @@ PAGE_TIMEOUT_S = 60
 def more(*values: object) -> list[object]:
     """Return parameters that only an exhaustive run takes."""
     return [pytest.param(value, marks=pytest.mark.exhaustive) for value in values]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick() -> Iterator[None]:
+    """Do once, or not at all, what takes time and shows nothing.
+
+    After every page, Streamlit looks for garbage among all there is, and before it
+    among the packages that are installed for components. Nothing that a test writes has
+    to outlive the power.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        if "streamlit" in sys.modules:
+            from streamlit import config
+            from streamlit.components.v2 import manifest_scanner as scanner
+
+            config.set_option("runner.postScriptGC", False)
+            once = functools.cache(scanner.scan_component_manifests)
+            patch.setattr(scanner, "scan_component_manifests", once)
+        yield
 
 
 @pytest.fixture(autouse=True)

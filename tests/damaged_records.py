@@ -101,7 +101,9 @@ def whole_run(name: str = "whole", *, data: str = "/data") -> Path:
     write_status(
         path,
         RunStatus(
-            *("finished", 2, 8, 0, 4, 2.0, None, 1, 0.4, MOMENT, MOMENT),
+            *("finished", 2, 8, 0, 4, 2.0, 1, 0.4),
+            heartbeat=MOMENT,
+            progressed=MOMENT,
             stages=(Stage("files", MOMENT, 1.5), Stage("pairs", MOMENT, None, 0.5)),
             free_share=0.5,
         ),
@@ -124,8 +126,8 @@ def whole_prediction(name: str = "whole") -> Path:
     image = InputImage("/data/one.png", "one.png", "one")
     config = JobConfig("default", (image,), created=MOMENT)
     path = create_job(config).rename(files.predictions_dir() / name)
-    status = JobStatus("finished", 1, 1, 4, 4, 1.0, 2.0, None, MOMENT, MOMENT)
-    write_status(path, status)
+    times = {"heartbeat": MOMENT, "progressed": MOMENT}
+    write_status(path, JobStatus("finished", 1, 1, 4, 4, 1.0, 2.0, **times))
     write_results(path, [_made()], {"bad.png": "no picture."})
     files.write_json(path / "process.json", _PROCESS)
     return path

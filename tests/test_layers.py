@@ -1,6 +1,7 @@
 """The rules of the house, each one test over the tree: imports and sizes."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -155,6 +156,16 @@ def test_no_page_ends_before_its_end() -> None:
     """
     texts = {path.name: path.read_text(encoding="utf-8") for path in sources()}
     assert {name for name, text in texts.items() if "st.stop(" in text} == set()
+
+
+def test_tables_are_shown_and_the_address_is_written_in_one_way() -> None:
+    ways = {
+        r"st\.dataframe\(": "page.py",
+        r"st\.query_params(\[.*\] = |\.pop|\.clear|\.update|\.from_dict)": "state.py",
+    }
+    for way, only in ways.items():
+        found = {p.name for p in sources() if re.search(way, p.read_text("utf-8"))}
+        assert found == {only}, way
 
 
 def test_pages_load_nothing_heavy_at_start() -> None:

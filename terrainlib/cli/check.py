@@ -96,13 +96,13 @@ def _say_overlaps(dataset: Dataset, overlaps: Overlaps) -> None:
     leak = overlaps.leak(drawn.train, drawn.validation)
     say(
         f"A random split would leak: {leak:.0%} of its {len(drawn.validation)} "
-        "validation patches share ground with training"
+        "held-out patches share ground with training patches"
     )
     counts = {pair.id: pair.counts for pair in dataset.pairs}
     split = leak_free_split(dataset.ids, overlaps, counts)
     say(
-        f"The split of a training: {len(split.train)} train, "
-        f"{len(split.validation)} validate, {len(split.left_out)} left out "
+        f"The split of a training: {len(split.train)} for training, "
+        f"{len(split.validation)} held out, {len(split.left_out)} left out "
         f"({split.leak})"
     )
 

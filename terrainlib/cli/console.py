@@ -96,7 +96,7 @@ def in_words(problem: BaseException) -> TerrainError:
     if isinstance(problem, KeyboardInterrupt):
         return FailureError("interrupted.")
     if isinstance(problem, MemoryError):
-        return FailureError("the memory is not enough. Use a smaller image or batch.")
+        return FailureError("there is not enough memory. Use a smaller image or batch.")
     if isinstance(problem, OSError):
         path = Path(str(problem.filename)) if problem.filename else Path()
         return storage_error(path, problem)

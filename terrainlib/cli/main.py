@@ -53,8 +53,8 @@ def pack_target(text: str) -> "PackTarget":
     engine, *rest = text.split(":")
     if _PACK.fullmatch(text) is None:
         raise argparse.ArgumentTypeError(
-            "source, unity:PX or unreal:PX is needed, with :stretch behind to keep all "
-            f"of an image that is no square; not {text!r}"
+            "source, unity:PX or unreal:PX is needed, with :stretch behind to keep "
+            f"all of an image that is not square; not {text!r}"
         )
     options = dict(zip(("size_px", "fit"), rest, strict=False))
     size = int(options["size_px"]) if rest else None
@@ -249,9 +249,10 @@ def _add_train(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--image-size",
         metavar="PX",
         type=int,
-        help="side that the median image is brought to; one scale for all",
+        help="side of the square that the middle-sized image is scaled to; one scale "
+        "for all",
     )
-    add("--batch-size", metavar="N", type=int, help="images a step")
+    add("--batch-size", metavar="N", type=int, help="images in a batch")
     add(
         "--bands",
         metavar="B,B,...",
@@ -268,8 +269,9 @@ def _add_train(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="start from the weights of a model, at a third of the learning rate; "
         "without --preset, with its network",
     )
-    add("--seed", metavar="S", type=int, help="seed of everything random")
+    add("--seed", metavar="S", type=int, help="the number that all chance comes from")
     add("--resume", action="store_true", help="continue the run in RUN_DIR")
+    add("--wait", action="store_true", help="wait while another training is running")
     parser.set_defaults(command=("terrainlib.cli.train", "train"))
 
 
@@ -367,5 +369,11 @@ def _add_sharpen(commands: "argparse._SubParsersAction[_Parser]") -> None:
     add("out", metavar="OUT", type=Path, help="PNG, JPEG or TIFF to write")
     add("--amount", metavar="A", type=number, required=True, help="0 to 10")
     add("--method", choices=("laplacian", "unsharp"), default="laplacian")
-    add("--radius", metavar="R", type=number, default=1.0, help="of unsharp, in px")
+    add(
+        "--radius",
+        metavar="R",
+        type=number,
+        default=1.0,
+        help="radius of the unsharp mask in px",
+    )
     parser.set_defaults(command=("terrainlib.cli.sharpen", "sharpen_image"))

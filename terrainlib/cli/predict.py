@@ -310,7 +310,7 @@ def _stopped(made: Made) -> StoppedError:
             "the others have no data."
         )
     else:
-        text = "stopped after the mask; what was wanted beside it was not made."
+        text = "stopped after the mask; the other files were not made."
     return StoppedError(text, file=made.name)
 
 
@@ -337,7 +337,7 @@ def _wanted(options: argparse.Namespace, images: list[Path]) -> Wanted:
 def require_folder(out: Path) -> None:
     """Refuse to write results where something stands that is no folder."""
     if out.exists() and not out.is_dir():
-        raise InputError("is no folder. Choose another one with --out.", file=out.name)
+        raise InputError("is not a folder. Choose another with --out.", file=out.name)
 
 
 def _check_height(

@@ -45,12 +45,17 @@ def train(options: argparse.Namespace) -> int:
 
         minutes = read_run(path).config.training.minutes
         told: list[Shortage] = []
+        places: set[str] = set()
 
         def show(status: RunStatus) -> None:
             share = status.share
             if share is not None:
                 count(round(_STEPS * share), _STEPS)
             rename(_title(status))
+            place = status.message.partition(",")[0]
+            if status.state == "waiting" and place not in places:
+                places.add(place)
+                note(status.message)
             short = shortage(status, minutes) if not told else None
             if short is not None and minutes is not None:
                 told.append(short)
@@ -62,7 +67,11 @@ def train(options: argparse.Namespace) -> int:
 
         with _log_to(path / RUN.log), stop_requested_by_signals() as asked:
             run = run_training(
-                path, resume=options.resume, on_progress=show, should_stop=asked
+                path,
+                resume=options.resume,
+                wait=options.wait,
+                on_progress=show,
+                should_stop=asked,
             )
     _say_end(run, options.out)
     return 0
@@ -75,7 +84,7 @@ def _begun(options: argparse.Namespace, count: Progress) -> Path:
             "folder, or add --resume to continue the run in it.",
             file=options.out.name,
         )
-    RUN_SLOT.require_free()
+    _require_turn(options)
     dataset = open_dataset(options.data, bands=options.bands, progress=count)
     network: dict[str, Any] = {
         "classes": len(dataset.classes),
@@ -117,8 +126,14 @@ def _begun(options: argparse.Namespace, count: Progress) -> Path:
         start_from=_start_path(options),
     )
     with RUN_SLOT.launching():
-        RUN_SLOT.require_free()
+        _require_turn(options)
         return create_run(config, path=options.out)
+
+
+def _require_turn(options: argparse.Namespace) -> None:
+    """Refuse to start while another training is at work, unless this one may wait."""
+    if not options.wait:
+        RUN_SLOT.require_free()
 
 
 def _start_path(options: argparse.Namespace) -> str | None:
@@ -136,7 +151,7 @@ def _continued(options: argparse.Namespace, _count: Progress) -> Path:
     with RUN_SLOT.launching():
         run = read_run(options.out)
         require_resumable(run)
-        RUN_SLOT.require_free()
+        _require_turn(options)
         mark_starting(run)
     return run.path
 
@@ -227,12 +242,13 @@ def _say_end(run: Run, shown: Path) -> None:
         say(f"Validation mIoU {status.best_miou:.3f} at the working size.")
     pixel_score = read_pixel_score(run.path)
     if pixel_score is not None:
-        say(f"Pixel classifier on the same pairs: mIoU {pixel_score.miou:.3f}.")
+        ahead = f"; against it: {pixel_score.ahead}" if pixel_score.ahead else ""
+        say(f"Pixel classifier on the same pairs: mIoU {pixel_score.miou:.3f}{ahead}.")
     split = read_split(run.path)
     if split is not None:
         left_out = f", {len(split.left_out)} left out" if split.left_out else ""
         say(
-            f"{len(split.train)} pairs trained, {len(split.validation)} validated"
+            f"{len(split.train)} pairs for training, {len(split.validation)} held out"
             f"{left_out} ({split.leak})."
         )
 

@@ -269,8 +269,8 @@ def _require_labels(stamp: Stamp, labelled: int) -> None:
     if not labelled:
         raise _UnusableError(
             stamp,
-            "no labelled pixel: all of the mask is no data or no class. Label it, or "
-            "remove the pair.",
+            "no labelled pixel: all of the mask is no data or has no class. Label "
+            "it, or remove the pair.",
         )
 
 

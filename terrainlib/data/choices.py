@@ -52,7 +52,7 @@ class Patterns:
         if not 1 <= named[0].count("*") <= MAX_STARS:
             raise DatasetError(
                 f"the pattern {named[0]!r} must have 1 to {MAX_STARS} stars. Write * "
-                "in the place of what each name has of its own."
+                "for the part that differs from pair to pair."
             )
         for text in named:
             _require_inside(text)

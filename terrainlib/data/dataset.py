@@ -32,6 +32,7 @@ from terrainlib.data.layouts.find import require_layout
 from terrainlib.data.palette import Classes, Value
 from terrainlib.data.scan import fingerprint, scan
 from terrainlib.errors import DatasetError, ImageError
+from terrainlib.files import natural_key
 from terrainlib.types import Progress
 
 __all__ = [
@@ -211,7 +212,7 @@ def open_dataset(
         unlisted=found.unlisted,
         pairs=pairs,
         problems=tuple(
-            sorted((*found.problems, *problems), key=lambda problem: problem.file)
+            sorted((*found.problems, *problems), key=lambda p: natural_key(p.file))
         ),
         fingerprint=fingerprint(layout.stamps),
         choices=layout.choices,

@@ -147,7 +147,7 @@ def _require_plain(member: zipfile.ZipInfo) -> None:
         raise _refused(member, "the name leads out of the archive")
     usable = len(parts) <= MAX_DEPTH and name.isprintable()
     if not (usable and all(map(_is_file_name, parts))):
-        raise _refused(member, "the name is no usable file name")
+        raise _refused(member, "the name cannot be used as a file name")
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise _refused(member, "it is a link or a device")
     if member.flag_bits & _ENCRYPTED:

@@ -351,12 +351,12 @@ def _entries(path: Path) -> tuple[list[Any], list[Any]]:
     if isinstance(held, Mapping):
         listed, ignored = held.get("classes"), held.get("ignore")
     if not isinstance(listed, list) or not listed:
-        raise _bad(path, "it is no list of classes")
+        raise _bad(path, "it is not a list of classes")
     if len(listed) > MAX_CLASSES:
         raise _bad(path, f"it lists {len(listed)} classes, the limit is {MAX_CLASSES}")
     ignored = [] if ignored is None else ignored
     if not isinstance(ignored, list) or len(ignored) > MAX_IGNORED:
-        raise _bad(path, f"`ignore` is no list of up to {MAX_IGNORED} values")
+        raise _bad(path, f"`ignore` is not a list of up to {MAX_IGNORED} values")
     return listed, ignored
 
 
@@ -395,7 +395,7 @@ def _values(path: Path, owner: str, item: Mapping[str, Any]) -> tuple[Value, ...
         return (_value(path, f"the value of {owner}", item["value"]),)
     values = item.get("values", [])
     if not isinstance(values, list) or len(values) > MAX_VALUES:
-        raise _bad(path, f"the values of {owner} are no list of up to {MAX_VALUES}")
+        raise _bad(path, f"the values of {owner} are not a list of up to {MAX_VALUES}")
     return tuple(_value(path, f"a value of {owner}", value) for value in values)
 
 
@@ -457,7 +457,7 @@ def _name_and_color(path: Path, number: int, item: Any) -> tuple[str, Color | No
     if not isinstance(name, str) or not 0 < len(name.strip()) <= MAX_NAME_CHARACTERS:
         raise _bad(
             path,
-            f"the name of class {number} is no text of 1 to {MAX_NAME_CHARACTERS} "
+            f"the name of class {number} is not a text of 1 to {MAX_NAME_CHARACTERS} "
             "characters",
         )
     if not name.isprintable():

@@ -193,9 +193,9 @@ MANY_FACTOR: Final = 0.9
 SAID_SHARE: Final = 0.005  # smaller shares round to nothing
 
 _DEFAULT_WINDOW_PX: Final = 256
-_ALIKE_MOSTLY: Final = "Like the training images, but for a part of it"
+_ALIKE_MOSTLY: Final = "Like the training images, except for a part"
 _ALIKE_ROUGHLY: Final = "Like the training images, as far as the model file tells"
-_NO_ONE_WAY: Final = "its parts differ from them, each in another way"
+_NO_ONE_WAY: Final = "its parts differ from them, each in its own way"
 _TITLES: Final[dict[Level, str]] = {
     "alike": "Like the training images",
     "different": "Different from the training images: expect errors",

@@ -97,7 +97,7 @@ def _data(record: ModelRecord) -> list[Fact]:
 
 def _split(record: ModelRecord) -> list[Fact]:
     split = record.split or {}
-    words = {"train": "train", "validation": "validate", "left_out": "left out"}
+    words = {"train": "for training", "validation": "held out", "left_out": "left out"}
     sizes = [(len(split.get(part, ())), word) for part, word in words.items()]
     return [
         ("Method", split.get("method", "")),

@@ -62,9 +62,9 @@ def _resolution(record: ModelRecord) -> str:
         )
     side = round(size / record.scale)
     return (
-        "Images of another resolution: it has seen only the ground sampling of "
-        f"{_data(record)}, in images of about {side} px. Where a pixel covers much "
-        "more or less ground, set the scale and expect worse masks."
+        "Images of another resolution: it has only seen pixels that cover as much "
+        f"ground as those of {_data(record)}, in images of about {side} px. Where a "
+        "pixel covers much more or less, set the scale and expect worse masks."
     )
 
 
@@ -75,10 +75,10 @@ def _looks(record: ModelRecord) -> str:
         return "Images that look unlike those it was trained on."
     red, green, blue = (f"{255 * level:.0f}" for level in means)
     return (
-        "Images that look unlike those it was trained on, such as ordinary photographs "
-        "or other seasons and sensors: the mean colour there is red "
-        f"{red}, green {green}, blue {blue}, the brightness varies by "
-        f"{255 * contrast:.0f} of 255 within an image."
+        "Images that look unlike those it was trained on, such as ordinary "
+        "photographs or other seasons and sensors: its training images have a mean "
+        f"colour of red {red}, green {green}, blue {blue} and, within an image, a "
+        f"brightness that varies by {255 * contrast:.0f} of 255."
     )
 
 
@@ -127,8 +127,8 @@ def _pixel_classifier(record: ModelRecord) -> str:
     if own is None or other is None or own > other:
         return ""
     return (
-        f"Anything that a classifier of single pixels can do: mIoU {own:.3f} is not "
-        f"ahead of its {other:.3f}."
+        f"What the pixel classifier can do as well: its mIoU of {own:.3f} is not "
+        f"ahead of {other:.3f} there."
     )
 
 
@@ -137,8 +137,8 @@ def _scores(record: ModelRecord) -> str:
         return "Relying on it unchecked: no scores are stored with it."
     if (record.split or {}).get("method") == "random":
         return (
-            "Judging it by its scores alone: the validation pairs were drawn at "
-            "random, so that many may share ground with training pairs, and the scores "
+            "Judging it by its scores alone: the held-out pairs were drawn at "
+            "random, so many may share ground with training pairs, and the scores "
             "are too good."
         )
     if record.final is not None:

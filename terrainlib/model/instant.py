@@ -25,7 +25,7 @@ from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import DatasetError, ModelFileError
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.inputs import network_input
-from terrainlib.model.modelfile import TerrainModel, load_model
+from terrainlib.model.modelfile import TerrainModel, load_model, read_record
 from terrainlib.model.pixelclassifier import Classifier, pixel_features, reach_px
 from terrainlib.model.record import ModelRecord, class_list
 from terrainlib.model.start import RGB
@@ -139,19 +139,40 @@ class InstantClassifier(Classifier):
 
     def _predict(self, pixels: FloatArray) -> FloatArray:
         features = self.describe(pixels)
-        flat = features.reshape(-1, features.shape[-1])
-        result = np.empty((len(flat), len(self.bias)), np.float32)
-        for start in range(0, len(flat), _ROWS):
+        found = self.judge(features.reshape(-1, features.shape[-1]))
+        return found.reshape(*pixels.shape[:2], -1)
+
+    def judge(self, features: FloatArray) -> FloatArray:
+        """Return the class probabilities of described pixels.
+
+        Args:
+            features: (M, F) float32, of `describe`.
+
+        Returns:
+            (M, K) float32, summing to 1 along K.
+        """
+        weights = self.weights / self.spread[:, None]
+        shift = self.mean.astype(np.float64) @ weights
+        bias = (self.bias - shift).astype(np.float32)
+        result = np.empty((len(features), len(self.bias)), np.float32)
+        for start in range(0, len(features), _ROWS):
             rows = slice(start, start + _ROWS)
-            scaled = _scaled(flat[rows], self.mean, self.spread)
-            logits = scaled @ self.weights + self.bias
+            logits = result[rows]
+            np.matmul(features[rows], weights, out=logits)
+            if np.isnan(logits).any():  # nothing is known of something
+                part = features[rows]
+                known = np.where(np.isnan(part), self.mean, part)
+                np.matmul(known, weights, out=logits)
+            logits += bias
             logits -= logits.max(axis=1, keepdims=True)
             np.exp(logits, out=logits)
-            result[rows] = logits / logits.sum(axis=1, keepdims=True)
-        return result.reshape(*pixels.shape[:2], -1)
+            logits /= logits.sum(axis=1, keepdims=True)
+        return result
 
 
-def _scaled(features: FloatArray, mean: FloatArray, spread: FloatArray) -> FloatArray:
+def _in_spreads(
+    features: FloatArray, mean: FloatArray, spread: FloatArray
+) -> FloatArray:
     """Return features in units of their spread; 0 where nothing is known."""
     return np.asarray(np.nan_to_num((features - mean) / spread, nan=0.0), np.float32)
 
@@ -164,16 +185,30 @@ def suitable_base(bands: BandSet | None, *, height: bool) -> TerrainModel | None
 
 
 def unlearnt(
-    describe: Describer, classes: Classes, bands: BandSet | None
+    describe: Describer,
+    classes: Classes,
+    bands: BandSet | None,
+    *,
+    scale: float = 1.0,
 ) -> TerrainModel:
-    """Return a classifier that knows nothing yet, as a model, to prepare images for."""
+    """Return a classifier that knows nothing yet, as a model, to prepare images for.
+
+    Args:
+        describe: What a pixel will be told by.
+        classes: What it will tell apart.
+        bands: The bands of its images; None for red, green and blue.
+        scale: Working px per image px.
+    """
     empty = np.zeros(0, np.float32)
     network = InstantClassifier(describe, empty, empty, empty, empty)
-    return _as_model(network, classes, bands)
+    return _as_model(network, classes, bands, scale)
 
 
 def fit_instant(
-    model: TerrainModel, features: FloatArray, labels: NDArray[np.uint8]
+    model: TerrainModel,
+    features: FloatArray,
+    labels: NDArray[np.uint8],
+    weights: FloatArray | None = None,
 ) -> TerrainModel:
     """Learn from labelled pixels; the same pixels give the same classifier.
 
@@ -181,6 +216,7 @@ def fit_instant(
         model: What `unlearnt` gave.
         features: (M, F) float32 of the labelled pixels.
         labels: (M,) uint8 class indices.
+        weights: (M,) float32, how much each counts; None counts them alike.
 
     Raises:
         DatasetError: If the labels show fewer than two classes.
@@ -203,17 +239,18 @@ def fit_instant(
         spread[:-count] /= OWN_WEIGHT
         spread[-count:] /= BASE_WEIGHT
     fitted = LogisticRegression(C=STRENGTH, max_iter=_STEPS)
-    fitted.fit(_scaled(features, mean, spread), labels)
-    weights = np.zeros((features.shape[1], len(model.classes)), np.float32)
+    fitted.fit(_in_spreads(features, mean, spread), labels, sample_weight=weights)
+    learnt = np.zeros((features.shape[1], len(model.classes)), np.float32)
     unlabelled = np.log(_SMALLEST**2)
     bias = np.full(len(model.classes), unlabelled, np.float32)
     coefficients, intercepts = fitted.coef_, fitted.intercept_
     if len(seen) == 2:  # scikit-learn gives one row for two classes
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
         intercepts = np.concatenate([-intercepts, intercepts]) / 2
-    weights[:, seen], bias[seen] = coefficients.T, intercepts
-    network = InstantClassifier(describe, mean, spread, weights, bias)
-    return _as_model(network, model.classes, model.record.band_set())
+    learnt[:, seen], bias[seen] = coefficients.T, intercepts
+    network = InstantClassifier(describe, mean, spread, learnt, bias)
+    scale = 1.0 if model.scale is None else model.scale
+    return _as_model(network, model.classes, model.record.band_set(), scale)
 
 
 def save_instant(model: TerrainModel, path: Path) -> None:
@@ -255,27 +292,43 @@ def load_any(model: str | Path) -> TerrainModel:
     return load_instant(path) if path.suffix == SUFFIX else load_model(model)
 
 
+def read_any_record(path: Path) -> ModelRecord | None:
+    """Return the record of a file that `load_any` takes; None where it is none."""
+    if path.suffix != SUFFIX:
+        return read_record(path)
+    try:
+        return _read_stored(path)[1]
+    except ModelFileError:
+        return None
+
+
 def load_instant(path: Path) -> TerrainModel:
     """Return the classifier of a file that `save_instant` wrote.
 
     Raises:
         ModelFileError: If it is none.
     """
-    try:
-        stored = checked(_Stored, json.loads(files.read_bytes(path, _MAX_BYTES)))
-        record = ModelRecord.from_dict(stored.record)
-        fits = stored.form == _FORM and stored.base in (None, *EMBEDDED_MODELS)
-    except (ValueError, OSError) as error:
-        raise _no_classifier(path) from error
-    base = None if not fits or stored.base is None else load_model(stored.base)
+    stored, record = _read_stored(path)
+    base = None if stored.base is None else load_model(stored.base)
     describe = Describer(record.unet_config().height, base)
     arrays = [np.array(getattr(stored, name), np.float32) for name in _LEARNT]
     inputs, outputs = len(arrays[0]), len(record.classes)
     shapes = [array.shape for array in arrays]
-    fits &= shapes == [(inputs,), (inputs,), (inputs, outputs), (outputs,)]
+    fits = shapes == [(inputs,), (inputs,), (inputs, outputs), (outputs,)]
     if not fits or inputs != _feature_count(describe, record):
         raise _no_classifier(path)
     return TerrainModel.of(record, path, InstantClassifier(describe, *arrays))
+
+
+def _read_stored(path: Path) -> tuple[_Stored, ModelRecord]:
+    try:
+        stored = checked(_Stored, json.loads(files.read_bytes(path, _MAX_BYTES)))
+        record = ModelRecord.from_dict(stored.record)
+    except (ValueError, OSError) as error:
+        raise _no_classifier(path) from error
+    if stored.form != _FORM or stored.base not in (None, *EMBEDDED_MODELS):
+        raise _no_classifier(path)
+    return stored, record
 
 
 def _feature_count(describe: Describer, record: ModelRecord) -> int:
@@ -285,14 +338,14 @@ def _feature_count(describe: Describer, record: ModelRecord) -> int:
 
 def _no_classifier(path: Path) -> ModelFileError:
     return ModelFileError(
-        "this is no instant classifier that can be used here. Give the file that "
+        "this is not an instant classifier that can be used here. Give the file that "
         "`label` wrote, a .keras or an .h5 file.",
         file=path.name,
     )
 
 
 def _as_model(
-    network: InstantClassifier, classes: Classes, bands: BandSet | None
+    network: InstantClassifier, classes: Classes, bands: BandSet | None, scale: float
 ) -> TerrainModel:
     """Return a classifier as a model; its configuration stands for input and output."""
     base = network.describe.base
@@ -310,7 +363,7 @@ def _as_model(
         classes=class_list(classes),
         name=NAME,
         bands=None if bands is None else bands.to_dict(),
-        scale=1.0,
+        scale=scale,
         receptive_field=network.describe.reach_px,
     )
-    return TerrainModel(network, classes, config, 1.0, record, NAME)
+    return TerrainModel(network, classes, config, scale, record, NAME)

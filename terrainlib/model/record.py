@@ -22,10 +22,19 @@ from terrainlib.data.palette import (
     TerrainClass,
 )
 from terrainlib.errors import ModelFileError
-from terrainlib.metrics import SCORES, scores
+from terrainlib.metrics import SCORES, Difference, scores
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.looks import MAX_GROUPS, Looks
-from terrainlib.types import Amount, Count, Moment, Share, Text, checked, fits
+from terrainlib.types import (
+    Amount,
+    Count,
+    Finite,
+    Moment,
+    Share,
+    Text,
+    checked,
+    fits,
+)
 
 FORMAT: Final = 1
 PIXEL_CLASSIFIER_NAME: Final = "Pixel classifier"
@@ -63,6 +72,7 @@ _Band = Annotated[int, Field(ge=0, le=255)]
 _Pixels = Annotated[int, Field(ge=0, le=2**48)]  # a sum over classes fits in 64 bits
 _Row = Annotated[list[_Pixels], Field(max_length=MAX_CLASSES)]
 _Matrix = Annotated[list[_Row], Field(max_length=MAX_CLASSES)]
+_Ahead = Annotated[list[Finite], Field(min_length=3, max_length=3)]
 _Rgb = Annotated[list[Share], Field(min_length=3, max_length=3)]
 _OfClasses = Annotated[dict[Text, Share | None], Field(max_length=MAX_CLASSES)]
 
@@ -89,6 +99,7 @@ StoredScores = _loose(
     TypedDict(  # type: ignore[operator] # mypy sees no type that a table makes
         "StoredScores",
         {"images": Count, "split": _Line}
+        | {"confusion_groups": list[_Matrix], "ahead": _Ahead}
         | {k.key: _OfClasses if k.of_classes else Share | None for k in SCORES},
         total=False,
     )
@@ -167,7 +178,8 @@ class ModelRecord:
             `hash` of the model that it `started_from`.
         parameters: Number of weights of the network; None where it was not counted.
         pixel_classifier: What the pixel classifier scores on the same split, in the
-            same form, if it was fitted.
+            same form, if it was fitted; and how far the model is `ahead` of it in mIoU,
+            with the ends of the 95 % interval.
         final: `pairs`, and where known `minutes`, `seed` and `epochs`, of a last
             training on all pairs, whose weights these are. Split, scores and confusion
             are those of the training before it, which kept validation pairs apart.
@@ -246,6 +258,16 @@ class ModelRecord:
         if stored.get("miou") is None or not sizes:
             return dict(stored)
         return scores(np.array(confusion, np.int64)).to_json(names) | stored
+
+    @property
+    def ahead(self) -> Difference | None:
+        """How far its mIoU is ahead of the pixel classifier's, where both are known."""
+        other = self.pixel_classifier or {}
+        if other.get("ahead"):
+            value, low, high = other["ahead"]
+            return Difference(value, (low, high))
+        own, known = (self.scores or {}).get("miou"), other.get("miou")
+        return None if own is None or known is None else Difference(own - known)
 
     @classmethod
     def from_dict(cls, values: Any) -> Self:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -36,6 +37,7 @@ from terrainlib.runs.status import (
     SearchStatus,
     State,
     Work,
+    WorkerStatus,
     crash_message,
     observe,
     work_of,
@@ -55,6 +57,7 @@ PIXEL_SCORE_FILE = "pixelclassifier.json"
 CHECKPOINTS = "checkpoints"
 INPUTS_FOLDER: Final = "inputs"
 _MAX_SLUG_LETTERS: Final = 40
+_SETTLED_NS: Final = 10**9  # a younger file may change within one tick of the clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +265,16 @@ def read_run(path: Path) -> Run:
     return Run(*_read(path, RUN))
 
 
+def read_run_config(path: Path) -> RunConfig:
+    """Return what the training in the folder `path` was asked to do.
+
+    Raises:
+        RunError: If it holds none, or its configuration cannot be used.
+    """
+    config: RunConfig = _read_config(Path(path), RUN)
+    return config
+
+
 def read_job(path: Path) -> Job:
     """Return the prediction in the folder `path`, with its state as it is now.
 
@@ -335,7 +348,7 @@ def require_deletable(path: Path, work: Work, *, active: bool) -> None:
         reason = f"lies outside the folder of the {work.noun}s. Delete it by hand."
     elif not _is_worker_folder(path, work):
         reason = (
-            f"is none of the {work.noun}s (its folder has a {work.config_file}). "
+            f"is not a {work.noun} (the folder of one has a {work.config_file}). "
             "Delete it by hand."
         )
     elif active:
@@ -415,9 +428,8 @@ def _read(path: Path, work: Work) -> tuple[Path, Any, Any, State, str]:
 
 def _read_config(path: Path, work: Work) -> Any:
     name = work.config_file
-    limit = files.MAX_JSON_BYTES  # images by the thousand
     try:
-        config = read_record(path / name, work.config, limit_bytes=limit)
+        config = _config(path / name, work, _stamp(path / name))
     except ValueError as error:
         raise RunError(f"{name} cannot be used: {error}.", file=path.name) from error
     if config is None:
@@ -427,6 +439,23 @@ def _read_config(path: Path, work: Work) -> Any:
             file=path.name,
         )
     return config
+
+
+@lru_cache(maxsize=1024)
+def _config(path: Path, work: Work, stamp: tuple[int, ...]) -> AnyConfig | None:
+    """Return what a configuration holds, from memory while its stamp is the same."""
+    del stamp  # a part of the key
+    limit = files.MAX_JSON_BYTES  # images by the thousand
+    return read_record(path, work.config, limit_bytes=limit)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Return what changes when a file does; of one just written another each time."""
+    with suppress(OSError):
+        facts = path.stat()
+        if time.time_ns() - facts.st_mtime_ns > _SETTLED_NS:
+            return facts.st_ino, facts.st_mtime_ns, facts.st_size
+    return (time.monotonic_ns(),)
 
 
 def _listed(
@@ -476,7 +505,7 @@ def _write(
     path: Path,
     work: Work,
     config: AnyConfig,
-    status: RunStatus | JobStatus | SearchStatus,
+    status: WorkerStatus,
 ) -> None:
     write_status(path, status)
     files.write_json(path / work.config_file, config.to_dict())

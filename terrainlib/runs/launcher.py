@@ -243,7 +243,7 @@ def _checked(config: JobConfig, uploads: set[str]) -> JobConfig:
 def _require_folder(folder: Path, *, table: bool) -> None:
     """Refuse a folder that cannot take results; it is made where it is missing."""
     if folder.exists() and not folder.is_dir():
-        raise InputError("is no folder. Choose another.", file=folder.name)
+        raise InputError("is not a folder. Choose another.", file=folder.name)
     with files.scratch_folder(folder):
         pass
     if table:

@@ -16,9 +16,9 @@ from terrainlib import files
 from terrainlib.data.sample import EMBEDDED_MODELS, SAMPLE_DIR
 from terrainlib.errors import ModelFileError, RunError
 from terrainlib.model.cardlimits import stored_leak
-from terrainlib.model.modelfile import read_record
+from terrainlib.model.instant import SUFFIX, read_any_record
 from terrainlib.model.record import ModelRecord
-from terrainlib.runs.folder import read_run
+from terrainlib.runs.folder import read_run_config
 
 ModelKind = Literal["embedded", "run", "added", "pixel classifier"]
 EMBEDDED_ID: Final = "default"
@@ -140,7 +140,7 @@ def training_folder(entry: ModelEntry, entries: Iterable[ModelEntry]) -> Path | 
         return entry.path
     if entry.kind == "run":
         try:
-            return Path(read_run(entry.path.parent).config.data)
+            return Path(read_run_config(entry.path.parent).data)
         except RunError:
             return None
     same = [
@@ -180,7 +180,7 @@ def default_warning(chosen: ModelEntry, present: ModelEntry) -> str | None:
     own, other = chosen.score("miou"), present.score("miou")
     for entry, score in ((chosen, own), (present, other)):
         if score is None:
-            return f"{entry.title} holds no scores, so that the two cannot be compared."
+            return f"{entry.title} holds no scores, so the two cannot be compared."
     if own is None or other is None or (own >= other and _same_pairs(chosen, present)):
         return None
     values = f"mIoU {own:.3f} against {other:.3f}"
@@ -213,7 +213,7 @@ def _embedded() -> list[ModelEntry]:
 def _of_runs() -> list[ModelEntry]:
     return [
         _entry(f"run/{path.parent.name}", "run", path.parent.name, path)
-        for path in sorted(files.runs_dir().glob("*/model.keras"))
+        for path in sorted(files.runs_dir().glob("*/model.keras"), key=_order)
         if path.is_file() and not path.parent.name.startswith(".")
     ]
 
@@ -222,12 +222,17 @@ def _added() -> list[ModelEntry]:
     folder = files.models_dir()
     return [
         _entry(f"added/{path.name}", "added", path.stem, path)
-        for path in sorted(folder.iterdir() if folder.is_dir() else [])
-        if path.suffix.lower() in MODEL_SUFFIXES
+        for path in sorted(folder.iterdir() if folder.is_dir() else [], key=_order)
+        if path.suffix.lower() in (*MODEL_SUFFIXES, SUFFIX)
+        and path.name != _DEFAULT_FILE
         and path.is_file()
         and path.stat().st_size
         and not path.name.startswith(".")
     ]
+
+
+def _order(path: Path) -> Any:
+    return files.natural_key(str(path))
 
 
 def _entry(model_id: str, kind: ModelKind, title: str, path: Path) -> ModelEntry:
@@ -253,4 +258,4 @@ def _shown(name: str) -> str:
 @lru_cache(maxsize=512)
 def _record(path: str, modified_ns: int, size: int) -> ModelRecord | None:
     del modified_ns, size  # parts of the key
-    return read_record(Path(path))
+    return read_any_record(Path(path))

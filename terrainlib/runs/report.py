@@ -197,7 +197,7 @@ def _is_for_want_of_memory(error: Exception) -> bool:
 def last_words(result: "TrainingResult", left_out: int) -> str:
     """Return the sentence that a run ends with when its model is saved."""
     if result.best_epoch:
-        words = f"The model is that of epoch {result.best_epoch}."
+        words = f"The saved model is the one after epoch {result.best_epoch}."
     else:
         words = "Stopped within the first epoch; the model has hardly learnt anything."
     if left_out:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Generic
 
@@ -41,6 +40,7 @@ _LAUNCH_WAIT_SECONDS: Final = 20.0
 _PROBE_SECONDS: Final = 0.2  # longer than another one's probe
 _TURN_SECONDS: Final = 1.0  # between two tries of one that waits
 _LAUNCH_LOCK: Final = ".launch.lock"
+_WAITS: Final = "waits.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ class Slot(Generic[AnyFolder]):
         *,
         wait: bool = False,
         should_stop: Callable[[], bool] = lambda: False,
+        watcher: Callable[[Any], None] | None = None,
     ) -> Iterator[None]:
         """Let this process be the folder's worker during the block.
 
@@ -87,6 +88,7 @@ class Slot(Generic[AnyFolder]):
             folder: The folder.
             wait: Wait in the queue while others have the slot; the status says so.
             should_stop: Asked while it waits, beside the file `stop` in the folder.
+            watcher: Called with the status while it waits; its message is the place.
 
         Raises:
             RunError: If another worker holds the slot.
@@ -96,7 +98,7 @@ class Slot(Generic[AnyFolder]):
         with ExitStack() as stack:
             try:
                 if wait:
-                    self._enter_in_turn(folder, stack, should_stop)
+                    self._enter_in_turn(folder, stack, should_stop, watcher)
                 else:
                     stack.enter_context(self.held(folder.path))
             except RunError as error:
@@ -109,25 +111,70 @@ class Slot(Generic[AnyFolder]):
             write_process(folder.path)
             yield
 
+    def going(self) -> Sequence[AnyFolder]:
+        """Return who is at work or just starting, then those who wait, in their order.
+
+        Their folders may lie anywhere.
+        """
+        found = {one.path.resolve(): one for one in self.list()}
+        elsewhere = [self._last_holder()]
+        elsewhere += map(self._recorded, self.work.home().glob(f".*.tmp/{_WAITS}"))
+        for path in elsewhere:
+            with suppress(RunError):
+                if path is not None and path not in found:
+                    found[path] = self.read(path)
+        return sorted(
+            (one for one in found.values() if one.active),
+            key=lambda one: (one.state == "waiting", _waits_since(one.path)),
+        )
+
     def waiting(self) -> Sequence[AnyFolder]:
         """Return those that wait for the slot, the next one first."""
-        found = [one for one in self.list() if one.state == "waiting"]
-        return sorted(found, key=lambda one: _waits_since(one.path))
+        return [one for one in self.going() if one.state == "waiting"]
+
+    def queue_text(self, folder: AnyFolder) -> str:
+        """Return what one that waits waits for: its place, and who has the machine."""
+        first, line = self.active(), [one.path.resolve() for one in self.waiting()]
+        path = folder.path.resolve()
+        place = line.index(path) + 1 if path in line else 1
+        text = "Next in the queue" if place == 1 else f"Number {place} in the queue"
+        if first is None or first.state == "waiting":
+            return f"{text}."
+        return f"{text}, after {first.name} ({first.place_text})."
 
     def _enter_in_turn(
-        self, folder: AnyFolder, stack: ExitStack, should_stop: Callable[[], bool]
+        self,
+        folder: AnyFolder,
+        stack: ExitStack,
+        should_stop: Callable[[], bool],
+        watcher: Callable[[Any], None] | None,
     ) -> None:
         """Enter the slot as soon as it is free and nobody has waited longer."""
         write_process(folder.path)
         if self._entered(folder, stack):
             return
         status: Any = replace(folder.status, state="waiting", message="")
-        with StatusReport(folder.path, status) as report:
+        with (
+            StatusReport(folder.path, status, watcher) as report,
+            self._found_elsewhere(folder.path),
+        ):
             while not self._entered(folder, stack):
                 if report.stop_asked(should_stop):
                     report.end("stopped", self.work.too_early)
                     raise StoppedError("stopped while it waited.")
+                if watcher is not None:
+                    report.update(message=self.queue_text(folder))
                 time.sleep(_TURN_SECONDS)
+
+    @contextmanager
+    def _found_elsewhere(self, path: Path) -> Iterator[None]:
+        """Let others find one that waits where they do not look for folders."""
+        home, path = self.work.home(), path.resolve()
+        with ExitStack() as stack:
+            if path.parent != home.resolve():
+                scratch = stack.enter_context(files.scratch_folder(home))
+                files.write_json(scratch / _WAITS, {self.work.noun: str(path)})
+            yield
 
     def _entered(self, folder: AnyFolder, stack: ExitStack) -> bool:
         """Take the slot if it is this folder's turn, and return whether it is."""
@@ -192,8 +239,7 @@ class Slot(Generic[AnyFolder]):
             last = None
         if last is not None and last.active and last.state != "waiting":
             return last
-        going = (one for one in self.list() if one.active and one.state != "waiting")
-        return next(chain(going, self.waiting()), None)
+        return next(iter(self.going()), None)
 
     def require_free(self) -> None:
         """Refuse to start while a worker is at work.
@@ -214,9 +260,12 @@ class Slot(Generic[AnyFolder]):
 
     def _last_holder(self) -> Path | None:
         """Return the folder of the worker that took the slot last, if it is known."""
-        path = self.work.home() / f".{self.work.lock}.json"
-        holder = (known_record(path, dict[str, PathText]) or {}).get(self.work.noun)
-        return None if holder is None else Path(holder)
+        return self._recorded(self.work.home() / f".{self.work.lock}.json")
+
+    def _recorded(self, record: Path) -> Path | None:
+        """Return the folder that a record names."""
+        path = (known_record(record, dict[str, PathText]) or {}).get(self.work.noun)
+        return None if path is None else Path(path)
 
     def _holder_is(self, path: Path) -> bool:
         holder = self._last_holder()

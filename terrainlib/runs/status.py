@@ -8,7 +8,7 @@ the worker gone or silent derives two more.
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -77,39 +77,49 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class RunStatus:
-    """The contents of a training's `status.json`.
+class WorkerStatus:
+    """What is in every worker's `status.json`.
 
     Attributes:
         state: What the worker says it does.
+        seconds_left: Expected rest, or None.
+        heartbeat: UTC ISO time at which the worker was last seen alive.
+        progressed: UTC ISO time at which the work last went on.
+        message: One sentence for people; empty where there is nothing to say.
+    """
+
+    state: StoredState = "starting"
+    _: KW_ONLY
+    seconds_left: Seconds | None = None
+    heartbeat: Moment = ""
+    progressed: Moment = ""
+    message: Sentence = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus(WorkerStatus):
+    """The contents of a training's `status.json`.
+
+    Attributes:
         epoch: Epochs completed.
         epochs: Epochs planned; None where that is not known yet.
         step: Steps done in the running epoch.
         steps: Steps of an epoch; 0 until it is known.
         seconds: Wall clock spent on training.
-        seconds_left: Expected rest, or None.
         best_epoch: Epoch with the best validation mIoU so far, or None.
         best_miou: That mIoU, 0 to 1, or None.
-        heartbeat: UTC ISO time at which the worker was last seen alive.
-        progressed: UTC ISO time at which the work last went on.
-        message: One sentence for people; empty where there is nothing to say.
         stages: What came before the first epoch, and that epoch.
         free_share: Share of the processor, 0 to 1, that other programs left to it when
             its budget in minutes began; None where nobody looked.
     """
 
-    state: StoredState = "starting"
     epoch: Count = 0
     epochs: Count | None = None
     step: Count = 0
     steps: Count = 0
     seconds: Seconds = 0.0
-    seconds_left: Seconds | None = None
     best_epoch: Count | None = None
     best_miou: Share | None = None
-    heartbeat: Moment = ""
-    progressed: Moment = ""
-    message: Sentence = ""
     stages: tuple[Stage, ...] = ()
     free_share: Share | None = None
 
@@ -127,55 +137,35 @@ class RunStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class JobStatus:
+class JobStatus(WorkerStatus):
     """The contents of a prediction's `status.json`.
 
     Attributes:
-        state: What the worker says it does.
         image: Number, from 1, of the image that is being predicted; 0 before.
         images: How many there are.
         tile: Tiles of that image that are done.
         tiles: Tiles of that image; 0 until it is known.
         share: Share of the pixels of all images that are done, 0 to 1.
         seconds: Wall clock since the first tile.
-        seconds_left: Expected rest, or None.
-        heartbeat: UTC ISO time at which the worker was last seen alive.
-        progressed: UTC ISO time at which the work last went on.
-        message: One sentence for people; empty where there is nothing to say.
     """
 
-    state: StoredState = "starting"
     image: Count = 0
     images: Count = 0
     tile: Count = 0
     tiles: Count = 0
     share: Share = 0.0
     seconds: Seconds = 0.0
-    seconds_left: Seconds | None = None
-    heartbeat: Moment = ""
-    progressed: Moment = ""
-    message: Sentence = ""
 
 
 @dataclass(frozen=True, slots=True)
-class SearchStatus:
+class SearchStatus(WorkerStatus):
     """The contents of a search's `status.json`.
 
     Attributes:
-        state: What the worker says it does.
         share: Share of the search that is done, 0 to 1.
-        seconds_left: Expected rest, or None.
-        heartbeat: UTC ISO time at which the worker was last seen alive.
-        progressed: UTC ISO time at which the work last went on.
-        message: One sentence for people; empty where there is nothing to say.
     """
 
-    state: StoredState = "starting"
     share: Share = 0.0
-    seconds_left: Seconds | None = None
-    heartbeat: Moment = ""
-    progressed: Moment = ""
-    message: Sentence = ""
 
 
 AnyConfig = RunConfig | JobConfig | SearchConfig
@@ -210,7 +200,7 @@ class Work:
     home: Callable[[], Path]
     config_file: str
     config: type[AnyConfig]
-    status: type[RunStatus] | type[JobStatus] | type[SearchStatus]
+    status: type[WorkerStatus]
     log: str
     lock: str
     standstill_seconds: float
@@ -235,7 +225,7 @@ RUN: Final = Work(
     too_early="Stopped before the first step.",
     interrupted="Interrupted. Resume continues from the last epoch.",
     forced="Ended by force. Resume continues from the last checkpoint.",
-    too_large="The memory is not enough. Lower the batch size or the image size.",
+    too_large="There is not enough memory. Lower the batch size or the image size.",
     after_kill="lower the batch size or the image size, then resume.",
     after_loss="Resume continues from the last checkpoint.",
 )
@@ -252,7 +242,7 @@ JOB: Final = Work(
     too_early="Stopped before the first row.",
     interrupted="Interrupted. The images that were finished are kept.",
     forced="Ended by force. The images that were finished are kept.",
-    too_large="The memory is not enough. Use a smaller scale, or cut the image.",
+    too_large="There is not enough memory. Use a smaller scale, or cut the image.",
     after_kill=(
         "use a smaller scale or cut the image, then start again. The images that were "
         "finished are kept."
@@ -272,7 +262,7 @@ SEARCH: Final = Work(
     too_early="Stopped; nothing was kept.",
     interrupted="Interrupted; nothing was kept.",
     forced="Ended by force; nothing was kept.",
-    too_large="The memory is not enough to compare so many patches.",
+    too_large="There is not enough memory to compare so many patches.",
     after_kill="close other programs, then look again.",
     after_loss="Look again.",
 )
@@ -295,7 +285,7 @@ def read_status(path: Path, work: Work = RUN) -> Any:
         return work.status(message=f"{_DAMAGED}: {error}.")
 
 
-def write_status(path: Path, status: RunStatus | JobStatus | SearchStatus) -> None:
+def write_status(path: Path, status: WorkerStatus) -> None:
     """Write `status.json` of a worker's folder atomically.
 
     Raises:
@@ -327,7 +317,7 @@ def observe(path: Path, work: Work = RUN) -> tuple[Any, State]:
 
 
 def _by_heartbeat(
-    status: RunStatus | JobStatus | SearchStatus,
+    status: WorkerStatus,
     otherwise: State,
     limit_seconds: float = SILENCE_SECONDS,
 ) -> State:

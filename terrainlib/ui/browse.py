@@ -126,7 +126,7 @@ def _show(
         args=(key, widget, on_pick),
     )
     if listed.left_out:
-        st.caption(f"{listed.left_out:,} more are not listed. Type the path instead.")
+        st.caption(f"{listed.left_out:,} more are not shown. Type the path instead.")
     if take is not None and here is not None:
         st.button(
             take,

@@ -136,10 +136,10 @@ def _leak_free(
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the model …")
 def _model(path: str, stamp: Stamp) -> "TerrainModel":
-    from terrainlib.model.modelfile import load_model
+    from terrainlib.model.instant import load_any
 
     del stamp  # part of the key
-    return load_model(path)
+    return load_any(path)
 
 
 def encode_jpeg(rgb: NDArray[Any]) -> bytes:

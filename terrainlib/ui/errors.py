@@ -56,9 +56,10 @@ def show_error(error: TerrainError, title: str | None = None) -> None:
 
 
 NO_MEMORY: Final = (
-    "the memory is not enough for this file. Close other programs, or use a smaller "
+    "there is not enough memory for this file. Close other programs, or use a smaller "
     "image."
 )
+_MOST_FAILURES: Final = 20  # of a session
 Failures = dict[tuple[str, str], TerrainError]
 _watcher = st.components.v2.component(
     "terrainlib_download_failures",
@@ -93,17 +94,18 @@ def explained(
 
 
 @st.fragment
-def show_failures(subject: str) -> None:
+def show_failures(subject: str, key: str = state.STUDIO_FAILURES) -> None:
     """Show why files of a subject could not be made, a sentence each."""
     kept = _failures()
-    for other in [key for key in kept if key[0] != subject]:
-        kept.pop(other, None)
+    for old in list(kept)[:-_MOST_FAILURES]:
+        kept.pop(old, None)
     _watcher(
-        key=state.STUDIO_FAILURES,
-        data={"shown": bool(kept)},
+        key=key,
+        data={"shown": any(about == subject for about, _ in kept)},
         on_news_change=_nothing,
     )
-    for (_, label), error in sorted(kept.items()):
+    own = {label: error for (about, label), error in kept.items() if about == subject}
+    for label, error in sorted(own.items()):
         show_error(error, f"{label} could not be made")
 
 

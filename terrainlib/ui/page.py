@@ -28,6 +28,7 @@ _STYLE: Final = """<style>
 _WAY = (
     (state.HOME_PAGE, "Home", ":material/landscape:"),
     (state.DATASET_PAGE, "Dataset preview", ":material/photo_library:"),
+    (state.LABELS_PAGE, "Labels", ":material/brush:"),
     (state.TRAINING_PAGE, "Training", ":material/model_training:"),
     (state.GALLERY_PAGE, "Prediction gallery", ":material/compare:"),
     (state.STUDIO_PAGE, "Mask studio", ":material/tune:"),
@@ -174,23 +175,31 @@ _MOST_ROWS: Final = 10
 
 
 def show_table(
-    frame: Any, columns: Mapping[str, Any] | None = None, *, alt: str
-) -> None:
-    """Show a table to be read: high enough that no scroll bar lies over a row.
+    frame: Any, columns: Mapping[str, Any] | None = None, *, alt: str, **options: Any
+) -> list[int]:
+    """Show a table, high enough that no scroll bar lies over a row.
 
     Args:
-        frame: A pandas data frame.
+        frame: A pandas data frame, or one with styles; a dash stands for what is None.
         columns: Names or configurations of its columns, as for `st.dataframe`.
         alt: What it holds, for screen readers.
+        options: Further options of `st.dataframe`, such as `key` and `on_select`.
+
+    Returns:
+        The rows that are chosen, by their numbers; none where none can be.
     """
-    rows = min(len(frame), _MOST_ROWS) + 1
-    st.dataframe(
+    rows = min(len(frame.index), _MOST_ROWS) + 1
+    event: Any = st.dataframe(
         frame,
         height=rows * _ROW_PX + _SCROLL_BAR_PX,
         hide_index=True,
+        placeholder="–",
         column_config=dict(columns or {}),
         alt=alt,
+        **options,
     )
+    chosen = event.selection.rows if "on_select" in options else []
+    return [row for row in chosen if row < len(frame.index)]
 
 
 _NOTICE: Final = "shared_notice"  # list of str: kind, title, Markdown
@@ -248,14 +257,21 @@ def ask(
 
 
 _T = TypeVar("_T")
+_PAGE: Final = "page"  # in the address
 
 
 def page_of(items: Sequence[_T], page_size: int, key: str) -> Sequence[_T]:
-    """Return the items of the page that `show_pagination` stands at."""
+    """Return the items of the page that a link or `show_pagination` asks for.
+
+    The page stands in the address.
+    """
     pages = _pages(len(items), page_size)
-    page = min(max(int(st.session_state.get(key, 1)), 1), pages)
-    if st.session_state.get(key, page) != page:
+    (asked,) = state.asked_by_address(_PAGE) or ("",)
+    wanted = int(asked) if asked.isdecimal() else st.session_state.get(key, 1)
+    page = min(max(wanted, 1), pages)
+    if st.session_state.get(key, 1) != page:
         st.session_state[key] = page
+    state.write_address(**{_PAGE: str(page) if page > 1 else ""})
     return items[(page - 1) * page_size : page * page_size]
 
 

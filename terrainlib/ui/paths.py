@@ -58,7 +58,7 @@ def allowed_path(typed: str | Path) -> Path:
     roots = allowed_folders()
     if not any(path.is_relative_to(o) for o in (*roots, SAMPLE_DIR, *kaggle_dirs())):
         raise InputError(
-            f"'{shown(text)}' is outside of the allowed folders "
+            f"'{shown(text)}' is outside the folders that may be opened "
             f"({', '.join(map(str, roots))}). Ask the person who runs the server to "
             f"add it to {FOLDERS_VARIABLE}."
         )
@@ -134,7 +134,7 @@ def find_images(typed: str) -> Found:
         return Found((path,))
     if not path.is_dir():
         raise InputError(
-            f"'{shown(typed)}' is a device or a pipe. Give a file or a folder."
+            f"'{shown(typed)}' is neither a file nor a folder. Give one of these."
         )
     try:
         inside = folder_images(path)
@@ -145,7 +145,8 @@ def find_images(typed: str) -> Found:
     images = [image for image in inside.images if not image.is_symlink()]
     if not images:
         raise InputError(
-            f"Folder '{shown(typed)}' holds no PNG, JPEG or TIFF file. Choose another."
+            f"Folder '{shown(typed)}' has no PNG, JPEG or TIFF file in it. Choose "
+            "another."
         )
     if len(images) > MAX_IMAGES:
         raise InputError(
@@ -164,7 +165,7 @@ def find_file(typed: str) -> Path:
     """
     path = existing_path(typed)
     if not path.is_file():
-        raise InputError(f"'{shown(typed)}' is no file. Give the path of one.")
+        raise InputError(f"'{shown(typed)}' is not a file. Give the path of one.")
     return path
 
 

@@ -35,9 +35,14 @@ STUDIO_CLEANING = "studio_cleaning"  # start of the keys of its sliders
 STUDIO_FAILURES = "studio_failures"  # what sees that a download has failed
 STUDIO_SMALLEST = "studio_smallest"  # start of the keys of the smallest polygon
 STUDIO_PACK = "studio_pack"  # start of the keys of the pack's choices
+LABELS = "labels"  # start of the keys of its widgets
+LABELS_PAINTER = "labels_painter"  # start of the painter's keys
+LABELS_MODEL = "labels_model"  # str: id of the model whose mask is corrected
+LABELS_WHOLE = "labels_whole_of"  # dict: the image whose whole mask is shown, of when
 
 HOME_PAGE = "streamlit_app.py"
 DATASET_PAGE = "pages/1_Dataset_Preview.py"
+LABELS_PAGE = "pages/2_Labels.py"
 TRAINING_PAGE = "pages/3_Training.py"
 GALLERY_PAGE = "pages/4_Prediction_Gallery.py"
 STUDIO_PAGE = "pages/5_Mask_Studio.py"

@@ -19,7 +19,6 @@ from terrainlib.runs.folder import (
     Damaged,
     Job,
     Run,
-    WorkerFolder,
     damaged_folders,
 )
 from terrainlib.runs.slot import JOB_SLOT, RUN_SLOT, Slot
@@ -78,16 +77,15 @@ RUN_PAGE: Final = WorkerPage(
         "waiting": "It begins by itself when those before it have ended, also when "
         "this page is left or closed.",
         "starting": "The data are being read and the network is being built.",
-        "running": "The training goes on, also when this page is left or closed.",
+        "running": "The training goes on even if you leave or close this page.",
         "stopping": "The training ends after this step and saves its model.",
-        "stalled": "The training is alive but has not moved for a while; the machine "
-        "may be busy.",
-        "stopped": "Stopped on request; the model so far is kept. Resume goes on where "
-        "it ended.",
-        "finished": "The training has reached its budget; the model is ready.",
+        "stalled": "The training has not moved for a while; the machine may be busy.",
+        "stopped": "Stopped, as you asked; the model so far is saved. Resume goes on "
+        "from there.",
+        "finished": "The training is done; the model is ready.",
         "failed": "The training ended with an error.",
-        "crashed": "The training ended without a word: it was killed or the machine "
-        "went off. Resume goes on from its last saved epoch.",
+        "crashed": "The training ended suddenly: it was killed, or the machine was "
+        "switched off. Resume goes on from its last saved epoch.",
     },
     stop_help="Ends after the current step and keeps the model.",
     forceable=ACTIVE - {"waiting"},
@@ -108,19 +106,18 @@ JOB_PAGE: Final = WorkerPage(
         "waiting": "It begins by itself when those before it have ended, also when "
         "this page is left or closed.",
         "starting": "The model is being loaded and the image opened.",
-        "running": "It goes on, also when this page is left or closed.",
+        "running": "It goes on even if you leave or close this page.",
         "stopping": "It ends after this batch of tiles and keeps the finished rows.",
-        "stalled": "It is alive but has not moved for a while; the machine may be "
-        "busy.",
-        "stopped": "Stopped on request; the finished rows are kept.",
+        "stalled": "It has not moved for a while; the machine may be busy.",
+        "stopped": "Stopped, as you asked; the finished rows are kept.",
         "finished": "The results are ready.",
         "failed": "The prediction ended with an error.",
-        "crashed": "It ended without a word: it was killed or the machine went off.",
+        "crashed": "It ended suddenly: it was killed, or the machine was switched off.",
     },
     stop_help="Ends soon and keeps the rows that are finished.",
     forceable=frozenset({"stopping", "stalled"}),
-    force_body="is ended at once, and what it has of the image it is at is lost. Stop "
-    "is the gentler way.",
+    force_body="is ended at once, and what is done of the current image is lost. "
+    "Stop is the gentler way.",
     delete_body="the results in this app's own folder are deleted from the disk; those "
     "in a folder that you named stay. This cannot be undone.",
     damaged_body="**{}**: everything in this damaged folder is deleted from the disk. "
@@ -179,13 +176,13 @@ def by_name(name: str | None, folders: Iterable[_AnyPlaced]) -> _AnyPlaced | Non
 def follow(page: WorkerPage, name: str) -> None:
     """Let this page, a reload and a copied link show one, by its folder's name."""
     st.session_state[page.session] = name
-    st.query_params[page.query] = name
+    state.write_address(**{page.query: name})
 
 
 def leave(page: WorkerPage) -> None:
     """Show none any more."""
     st.session_state.pop(page.session, None)
-    st.query_params.pop(page.query, None)
+    state.write_address(**{page.query: ""})
 
 
 def path_of(page: WorkerPage, name: str) -> Path:
@@ -327,17 +324,6 @@ def read_again(
     return folder
 
 
-def queue_text(page: WorkerPage, folder: WorkerFolder) -> str:
-    """Return what one that waits is waiting for: its place, and who has the machine."""
-    line = [one.path for one in page.slot.waiting()]
-    place = line.index(folder.path) + 1 if folder.path in line else 1
-    first = page.slot.active()
-    text = "Next in the queue" if place == 1 else f"Number {place} in the queue"
-    if first is None or first.path in line:
-        return f"{text}."
-    return f"{text}, after {first.name} ({first.place_text})."
-
-
 def show_state(page: WorkerPage, folder: Run | Job, progress: str) -> None:
     """Show the state: badge, progress while it goes on, its last words at the end."""
     words = state_text(page, folder.state)
@@ -345,7 +331,7 @@ def show_state(page: WorkerPage, folder: Run | Job, progress: str) -> None:
         st.badge(words.label, icon=words.icon, color=words.color)
         st.markdown(f":gray[{words.meaning}]", width="content")
     if folder.state == "waiting":
-        st.markdown(md_escape(queue_text(page, folder)))
+        st.markdown(md_escape(page.slot.queue_text(folder)))
     elif folder.active:
         st.progress(folder.status.share or 0.0, text=md_escape(progress))
     elif folder.message and folder.state in ("failed", "crashed"):
@@ -380,4 +366,4 @@ def show_log(text: str, *, expanded: bool) -> None:
         if text:
             st.code(text, language=None, height=LOG_HEIGHT_PX, wrap_lines=True)
         else:
-            st.caption("The worker has not written anything yet.")
+            st.caption("Nothing has been written yet.")

@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKER = "terrainlib.runs.worker"
 START_SECONDS = 60
 STOP_SECONDS = 20
+EXPECT_MS = 30_000  # machines can be busy
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def browser() -> Iterator[Browser]:
     """Chromium of the system."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium")
     assert path, "these tests need chromium: apt-get install chromium"
+    expect.set_options(timeout=EXPECT_MS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
@@ -127,7 +129,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A person's browser: no cookies, nothing remembered."""
-    fresh = browser.new_context(viewport={"width": 1280, "height": 900})
+    fresh = browser.new_context(
+        viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
+    )
     fresh.set_default_timeout(30_000)
     yield fresh
     fresh.close()

@@ -1,4 +1,4 @@
-"""axe-core on every page, with something on it, wide and narrow, light and dark."""
+"""axe-core on every page, with something on it: wide and light, narrow and dark."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -84,6 +84,7 @@ def _first(folder: Path) -> str:
 VIEWS: dict[str, Callable[[Server], str]] = {
     "home": lambda _: "",
     "preview": lambda _: "Dataset_Preview",
+    "labels": lambda _: "Labels",
     "training-new": lambda _: "Training",
     "training-watch": lambda app: f"Training?run={_first(app.home / 'runs')}",
     "training-all": lambda _: "Training",
@@ -101,6 +102,9 @@ def _fill(view: str, page: Page, app: Server) -> None:
     elif view == "gallery":
         page.get_by_role("button", name="Predict 3 images").click()
         page.get_by_role("radio", name="Worst first").wait_for(timeout=120_000)
+    elif view == "labels":
+        page.get_by_role("button", name="Try it with an example").click()
+        page.get_by_text("3 strokes").first.wait_for(timeout=120_000)
     elif view == "studio":
         show_example_mask(page)
     wait_for_run(page)
@@ -127,10 +131,9 @@ def test_axe_finds_nothing(view: str, home: Server, context: BrowserContext) -> 
         summary.click()
     page.mouse.move(0, 0)  # no tooltip stands open
     found = []
-    for scheme in ("light", "dark"):
+    for scheme, width, height in (("light", 1280, 900), ("dark", 400, 800)):
         page.emulate_media(color_scheme=scheme)
-        for width, height in ((1280, 900), (400, 800)):
-            page.set_viewport_size({"width": width, "height": height})
-            wait_for_run(page)
-            found += _findings(page, f"{scheme}, {width} px")
+        page.set_viewport_size({"width": width, "height": height})
+        wait_for_run(page)
+        found += _findings(page, f"{scheme}, {width} px")
     assert not found, "\n".join(found)

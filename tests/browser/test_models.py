@@ -32,7 +32,7 @@ def test_the_answer_to_an_upload_is_on_the_screen_and_chooses_the_new_row(
 
     for file, answer in (
         (notes, "This file was not added"),
-        (model, "hills was added."),
+        (model, "hills was added"),
     ):
         box.set_input_files(file)
         wait_for_run(page)  # with another file in the box

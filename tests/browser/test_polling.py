@@ -13,6 +13,7 @@ from terrainlib.runs.process import utc_now, write_process
 from terrainlib.runs.searches.config import SearchConfig
 from terrainlib.runs.status import SearchStatus, write_status
 from tests.browser.conftest import Server
+from tests.crafted_runs import ahead
 from tests.synthetic import write_kaggle_dataset
 
 pytestmark = pytest.mark.browser
@@ -45,7 +46,8 @@ def test_the_page_turns_to_another_source_while_a_search_is_watched(
     folder = write_kaggle_dataset(tmp_path / "tiles", pairs=25)
     search = create_search(SearchConfig.of(open_dataset(folder)))
     write_process(search, os.getpid())
-    write_status(search, SearchStatus("running", 0.42, None, utc_now(), utc_now()))
+    status = SearchStatus("running", 0.42, heartbeat=ahead(), progressed=utc_now())
+    write_status(search, status)
     page.add_init_script(KEEP_POLLS)
     open_page("Dataset_Preview")
     page.get_by_role("radio", name="Folder").click()

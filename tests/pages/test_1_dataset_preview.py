@@ -371,11 +371,11 @@ def test_shared_ground_of_a_small_set_is_found_counted_and_drawn(
     tmp_path: Path,
 ) -> None:
     page = open_folder(write_overlapping_dataset(tmp_path / "cut"))
-    page = until(page, lambda page: "Overlapping pairs" in metrics(page))
-    assert metrics(page)["Overlapping pairs"] == "3"
-    assert metrics(page)["Patches concerned"] == "5 of 7"
-    assert "of the validation patches of a random split would share" in texts(page)
-    assert "1 of 7 patches validates" in texts(page)
+    page = until(page, lambda page: "Overlaps" in metrics(page))
+    assert metrics(page)["Overlaps"] == "3"
+    assert metrics(page)["Patches that overlap"] == "5 of 7"
+    assert "of the held-out patches would share" in texts(page)
+    assert "1 held out for scoring" in texts(page)
     assert "Random split" in page.get("vega_lite_chart")[-1].proto.alt
     assert any("Map of 5 patches in 2 groups" in alt for alt in pictures(page))
     assert "It shows 5 of 7 patches" in texts(page)
@@ -385,7 +385,7 @@ def test_the_pairs_that_share_ground_are_listed_and_shown_side_by_side(
     tmp_path: Path,
 ) -> None:
     page = open_folder(write_overlapping_dataset(tmp_path / "cut"))
-    page = until(page, lambda page: "Overlapping pairs" in metrics(page))
+    page = until(page, lambda page: "Overlaps" in metrics(page))
     view = next(
         box for box in page.segmented_control if box.label == "Show overlaps as"
     )
@@ -409,7 +409,7 @@ def test_a_pair_that_cannot_be_read_any_more_gives_one_sentence(
         raise ImageError("cannot be read.", file=Path(path).name)
 
     page = open_folder(write_overlapping_dataset(tmp_path / "cut"))
-    page = until(page, lambda page: "Overlapping pairs" in metrics(page))
+    page = until(page, lambda page: "Overlaps" in metrics(page))
     view = next(
         box for box in page.segmented_control if box.label == "Show overlaps as"
     )
@@ -425,7 +425,7 @@ def test_without_shared_ground_one_line_says_so(tmp_path: Path) -> None:
     sentence = "No two of the 4 patches share ground"
     page = until(page, lambda page: sentence in texts(page))
     assert "a random split does not leak" in texts(page)
-    assert "Overlapping pairs" not in metrics(page)
+    assert "Overlaps" not in metrics(page)
 
 
 def test_a_large_set_is_searched_when_asked_and_the_search_can_be_stopped(
@@ -435,17 +435,17 @@ def test_a_large_set_is_searched_when_asked_and_the_search_can_be_stopped(
         path = create_search(SearchConfig.of(dataset))
         write_process(path, os.getpid())
         now = utc_now()
-        write_status(path, SearchStatus("running", 0.42, None, now, now))
+        write_status(path, SearchStatus("running", 0.42, heartbeat=now, progressed=now))
 
     monkeypatch.setattr(section, "SMALL_DATASET", 3)
     monkeypatch.setattr(section, "start_search", start)
     page = open_folder(write_overlapping_dataset(tmp_path / "large"))
-    assert "Compares all 7 patches" in texts(page)
+    assert "pixels of all 7 patches" in texts(page)
     page.button(key="preview_look").click().run()
     assert not page.exception
     assert "Looking for shared ground: 42%" in progress(page)
     page = open_folder(tmp_path / "large")  # in another tab
-    assert "It goes on when this page is left" in texts(page)
+    assert "It goes on even if you leave" in texts(page)
     page.button(key="preview_look_stop").click().run()
     assert "Stopping …" in progress(page)
     (search,) = list_searches()
@@ -491,5 +491,11 @@ def test_a_search_that_ends_shows_what_it_found(
     )
     page = open_folder(write_overlapping_dataset(tmp_path / "large"))
     page.button(key="preview_look").click().run()
-    page = until(page, lambda page: "Overlapping pairs" in metrics(page))
-    assert metrics(page)["Overlapping pairs"] == "3"
+    page = until(page, lambda page: "Overlaps" in metrics(page))
+    assert metrics(page)["Overlaps"] == "3"
+
+
+def test_a_single_pair_is_told_to_be_too_few_for_a_training(tmp_path: Path):
+    page = open_folder(write_kaggle_dataset(tmp_path / "one", pairs=1))
+
+    assert "A training needs at least 2 pairs with labels." in texts(page)

@@ -102,7 +102,7 @@ def test_the_form_says_that_shared_ground_will_be_looked_for(data: Path):
     page = open_form(data)
 
     assert "15% of 8 patches will be held out" in texts(page)
-    assert "Shared ground will be looked for before the training starts" in texts(page)
+    assert "First the app looks for shared ground" in texts(page)
     assert "Water, Grassland, Forest" in texts(page)
 
 
@@ -129,9 +129,10 @@ def test_the_form_says_what_the_split_costs_where_shared_ground_is_known(
 
     page = open_form(folder)
 
-    assert "1 of 7 patches validates, 6 train, none is left out." in texts(page)
+    seen = texts(page)
+    assert "6 of 7 patches for training, 1 held out for scoring, none left out." in seen
     assert "leak-free" in texts(page)
-    assert "will be looked for" not in texts(page)
+    assert "looks for shared ground" not in seen
 
 
 def test_every_preset_brings_its_own_values(data: Path):
@@ -153,7 +154,7 @@ def test_the_sizes_are_chosen_for_the_data_and_follow_it(tmp_path: Path, data: P
     assert (size.value, batch.value) == (32, 2)
     assert "The images' own size, 32 px." in size.help
     assert "Small, so that 7 pairs make enough steps." in batch.help
-    assert "GB of memory" in texts(page)
+    assert "GB are free" in texts(page)
     page.number_input(key="training_batch_size_fast").set_value(3).run()
 
     page.session_state["shared_dataset_folders"] = {"folder": str(large)}
@@ -189,7 +190,7 @@ def test_a_training_larger_than_the_memory_is_warned_of(
     assert page.number_input(key="training_fast_crop_size").value == 64
     page.number_input(key="training_batch_size_fast").set_value(256).run()
 
-    assert "of 1.1 GB that are free. Lower the batch" in page.warning[0].value
+    assert "1.1 GB are free. Lower the batch" in page.warning[0].value
 
 
 def test_height_is_offered_only_where_every_pair_has_one(tmp_path: Path, data: Path):
@@ -268,7 +269,7 @@ def test_while_one_trains_the_next_is_put_into_the_queue(
     monkeypatch.setattr(launcher, "start_run", start)
     page = open_page(view="New training")
     assert "A training is running" in texts(page)
-    assert "islands has the machine (epoch 4 of 8)" in texts(page)
+    assert "islands is under way (epoch 4 of 8)" in texts(page)
     assert page.button(key="training_start").label == "Start when the other one ends"
 
     press(page, "training_start")
@@ -358,7 +359,7 @@ def test_a_leak_free_split_is_a_quiet_line_beside_the_scores(data: Path):
 
     seen = texts(open_page(run=run.name))
 
-    assert "1 of 7 patches validates, 4 train, 2 left out" in seen
+    assert "4 of 7 patches for training, 1 held out for scoring, 2 left out" in seen
     assert ":gray-badge[:material/check: leak-free]" in seen
     assert "orange-badge" not in seen
 
@@ -387,7 +388,7 @@ def test_six_charts_are_named_explained_and_described(data: Path):
         "Validation mIoU",
         "IoU of each class",
         "Learning rate",
-        "Seconds an epoch",
+        "Seconds per epoch",
     ):
         assert f"**{title}**" in seen
         assert any(chart.proto.alt.startswith(title) for chart in charts)

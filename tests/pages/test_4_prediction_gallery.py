@@ -171,7 +171,7 @@ def test_nothing_is_computed_before_it_is_asked_for(
     page = open_page(fresh)
     assert page.button(key="gallery_predict").label == "Predict 2 images"
     assert not page.metric
-    assert part_labels(page) == ["Held out (2)", "Trained on (4)", "All pairs (6)"]
+    assert part_labels(page) == ["Held out (2)", "Trained on (4)", "All (6)"]
 
 
 def test_predicting_the_held_out_pairs_and_then_all_does_no_pair_twice(
@@ -218,8 +218,8 @@ def test_other_data_is_judged_as_a_whole_and_said_to_be_new(
     fresh: Path, tmp_path: Path
 ) -> None:
     page = open_page(write_folders_dataset(tmp_path / "other", pairs=3))
-    assert part_labels(page) == ["All pairs (3)"]
-    assert any("never saw this data set" in item.value for item in page.caption)
+    assert part_labels(page) == ["All (3)"]
+    assert any("has never seen this data set" in item.value for item in page.caption)
     predict(page)
     assert images(page) == "3 images"
     assert not any("leak" in item.value for item in page.markdown)

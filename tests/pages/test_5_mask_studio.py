@@ -53,11 +53,11 @@ def png(pixels: np.ndarray, path: Path) -> bytes:
 
 
 def visit(**session: object) -> AppTest:
-    """Come to the studio from the home page, so that links to other pages work."""
-    page = AppTest.from_file(str(ROOT / state.HOME_PAGE), default_timeout=60).run()
+    page = AppTest.from_file(str(ROOT / state.HOME_PAGE), default_timeout=60)
+    page.switch_page(state.STUDIO_PAGE)
     for key, value in session.items():
         page.session_state[key] = value
-    return page.switch_page(state.STUDIO_PAGE).run()
+    return page.run()
 
 
 def seen(page: AppTest) -> str:
@@ -71,8 +71,7 @@ def labels(page: AppTest, kind: str) -> list[str]:
 
 
 def open_upload(data: bytes, name: str = "land.png") -> AppTest:
-    page = visit()
-    page.segmented_control(key=state.STUDIO_SOURCE).set_value("upload").run()
+    page = visit(**{state.STUDIO_SOURCE: "upload"})
     page.file_uploader(key=state.STUDIO_UPLOAD).upload(name, data, "image/png").run()
     assert not page.exception
     return page
@@ -163,7 +162,9 @@ def test_areas_without_a_place_are_in_pixels_and_say_what_is_not_known(
     areas = table(page)["Area"]
     assert all(text.endswith(" px") for text in areas)
     assert sum(int(text.split()[0].replace(",", "")) for text in areas) == 48 * 48
-    assert "holds no errors on validation images" in seen(page)  # the tiny model's
+    assert "does not tell which errors the model makes" in seen(
+        page
+    )  # the tiny model's
     assert "The model is unsure of" in seen(page)
 
 

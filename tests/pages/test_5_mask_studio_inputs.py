@@ -74,17 +74,18 @@ def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("terrainlib.ui.studio.inputs.LIVE_MEGAPIXELS", 0.001)
 
 
-def visit(**query: str) -> AppTest:
-    """Come to the studio from the home page, so that links to other pages work."""
-    page = AppTest.from_file(str(ROOT / state.HOME_PAGE), default_timeout=120).run()
+def visit(source: str = "", **query: str) -> AppTest:
+    page = AppTest.from_file(str(ROOT / state.HOME_PAGE), default_timeout=120)
+    page.switch_page(state.STUDIO_PAGE)
+    if source:
+        page.session_state[state.STUDIO_SOURCE] = source
     for key, value in query.items():
         page.query_params[key] = value
-    return page.switch_page(state.STUDIO_PAGE).run()
+    return page.run()
 
 
 def open_path(typed: object) -> AppTest:
-    page = visit()
-    page.segmented_control(key=state.STUDIO_SOURCE).set_value("machine").run()
+    page = visit("machine")
     page.text_input(key=f"{state.STUDIO_PATH}_text").set_value(str(typed))
     page.button(key=f"{state.STUDIO_PATH}_open").click().run()  # heights have their own
     assert not page.exception
@@ -100,8 +101,7 @@ def test_an_image_that_names_its_overviews_is_one_sentence(
     if source == "machine":
         page = open_path(path)
     else:
-        page = visit()
-        page.segmented_control(key=state.STUDIO_SOURCE).set_value("upload").run()
+        page = visit("upload")
         box = page.file_uploader(key=state.STUDIO_UPLOAD)
         box.upload("land.tif", path.read_bytes(), "image/tiff").run()
     assert not page.exception
@@ -221,8 +221,7 @@ def test_a_link_opens_an_image_of_this_machine_and_one_outside_stays_closed(
 
 
 def test_an_upload_is_still_there_after_a_reload_or_asked_for_again(home: Path):
-    page = visit()
-    page.segmented_control(key=state.STUDIO_SOURCE).set_value("upload").run()
+    page = visit("upload")
     box = page.file_uploader(key=state.STUDIO_UPLOAD)
     box.upload("land.png", encode(terrain(48, seed=5)[0]), "image/png").run()
     words = page.query_params["image"]
@@ -233,7 +232,7 @@ def test_an_upload_is_still_there_after_a_reload_or_asked_for_again(home: Path):
     assert page.get("download_button")
 
     page = visit(image="upload:../../secret.png")
-    assert "not here any more" in seen(page)
+    assert "The upload is gone" in seen(page)
     assert page.file_uploader(key=state.STUDIO_UPLOAD)
 
 
@@ -248,7 +247,7 @@ def test_before_a_long_prediction_the_fitting_scale_is_one_click_away(
     monkeypatch.setattr("terrainlib.ui.jobs.trial.gap_ahead", ahead)
     page = open_path(scene(home))
     assert "finer" in seen(page)
-    assert "A look ahead" in seen(page)
+    assert "Two parts of the image" in seen(page)
     pictures = len(page.get("imgs"))
 
     press(page, "Work at 0.5 working pixels per image pixel")
@@ -293,8 +292,7 @@ def test_a_three_band_picture_asks_nothing(home: Path):
 
 
 def test_several_uploads_become_one_prediction(home: Path, started: list[JobConfig]):
-    page = visit()
-    page.segmented_control(key=state.STUDIO_SOURCE).set_value("upload").run()
+    page = visit("upload")
     box = page.file_uploader(key=state.STUDIO_UPLOAD)
     pictures = [encode(terrain(48, seed=seed)[0]) for seed in (5, 6)]
     box.upload("a.png", pictures[0], "image/png")

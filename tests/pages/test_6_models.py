@@ -197,7 +197,7 @@ def test_the_search_finds_names_and_data_sets(embedded: Path, trained: Path):
 
     page.text_input(key="models_search").set_value("sea").run()
     assert names(page) == []
-    assert "No model or data set is called so." in texts(page)
+    assert "No model or data set has this name." in texts(page)
 
 
 def test_a_model_without_scores_says_where_they_come_from(saved: tuple[Path, Path]):
@@ -235,7 +235,7 @@ def test_the_embedded_model_is_not_deleted_by_any_other_way(embedded: Path):
         show_notice()
 
     page = AppTest.from_function(script, default_timeout=PAGE_TIMEOUT_S).run()
-    assert "is part of the app and stays" in page.error[0].value
+    assert "is part of the app and cannot be deleted" in page.error[0].value
     assert embedded.exists()
 
 
@@ -310,7 +310,7 @@ def test_our_own_files_are_added_and_chosen(
     page.text_input(key="models_search").set_value("embedded").run()
     upload(page, "my coast.h5", saved[number].read_bytes())
 
-    assert "my-coast was added." in page.success[0].value.replace("\\", "")
+    assert "my-coast was added" in page.success[0].value.replace("\\", "")
     assert names(page) == ["Embedded default", "my-coast"]
     assert shown(page) == "my-coast"
     assert "uploaded" in texts(page)

@@ -4,16 +4,19 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from terrainlib import files
+from terrainlib.data.dataset import open_dataset
 from terrainlib.model.config import TrainingConfig
-from terrainlib.runs.folder import create_job, create_run
+from terrainlib.runs.folder import create_job, create_run, create_search
 from terrainlib.runs.jobs.config import JobConfig, input_images
 from terrainlib.runs.process import write_process
-from terrainlib.runs.status import JobStatus, RunStatus, write_status
+from terrainlib.runs.searches.config import SearchConfig
+from terrainlib.runs.status import JobStatus, RunStatus, SearchStatus, write_status
 from terrainlib.runs.training.config import RunConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,15 +59,14 @@ def test_it_leads_to_every_page():
 def test_it_counts_the_sample_and_says_that_nothing_was_trained():
     text = seen(visit())
 
-    assert "320 pairs" in text
+    assert "320 satellite images" in text
     assert "None yet" in text
 
 
 def test_a_running_training_shows_how_far_it_is():
     now = datetime.now(UTC).isoformat()
-    status = RunStatus(
-        "running", 2, 8, 5, 10, 30.0, 90.0, heartbeat=now, progressed=now
-    )
+    times = {"seconds_left": 90.0, "heartbeat": now, "progressed": now}
+    status = RunStatus("running", 2, 8, 5, 10, 30.0, **times)
     a_run("my run", status)
 
     [bar] = visit().get("progress")
@@ -86,6 +88,24 @@ def test_a_running_prediction_shows_how_far_it_is():
 
     assert bar.proto.value == 40
     assert "coast" in bar.proto.text
+
+
+def test_what_waits_has_its_place_and_a_search_leads_to_its_data(tiny_dataset: Path):
+    now = datetime.now(UTC).isoformat()
+    times = {"heartbeat": now, "progressed": now}
+    a_run("first", RunStatus("running", 2, 8, **times))
+    a_run("second", RunStatus("waiting", **times))
+    search = create_search(SearchConfig.of(open_dataset(tiny_dataset)))
+    write_process(search)
+    write_status(search, SearchStatus("running", 0.42, **times))
+
+    page = visit()
+
+    assert "Training second: Next in the queue, after first" in seen(page)
+    assert [bar.proto.value for bar in page.get("progress")] == [25, 42]
+    to = [x.proto for x in page.get("page_link") if x.proto.label == "Watch it"]
+    assert [one.page for one in to] == ["Training", "Training", "Dataset_Preview"]
+    assert str(tiny_dataset) in unquote(to[2].query_string)
 
 
 def test_to_mask_an_image_leads_to_the_box_for_uploads():

@@ -49,20 +49,21 @@ def open_folder(page: AppTest, key: str, typed: object) -> AppTest:
     return page
 
 
-@pytest.mark.parametrize("way", ["absolute", "dots", "link"])
 @pytest.mark.parametrize("page", BOXES)
 def test_a_data_set_outside_is_refused_by_one_sentence(
-    terrainlib_home: Path, outside: Path, page: str, way: str
+    terrainlib_home: Path, outside: Path, page: str
 ):
-    (terrainlib_home / "link").symlink_to(outside)
+    link = terrainlib_home / "link"
+    link.symlink_to(outside)
     dots = terrainlib_home / os.path.relpath(outside, terrainlib_home)
-    typed = {"absolute": outside, "dots": dots, "link": terrainlib_home / "link"}[way]
+    opened = open_page(page)
 
-    shown = open_folder(open_page(page), BOXES[page], typed)
+    for typed in (outside, dots, link):
+        shown = open_folder(opened, BOXES[page], typed)
 
-    assert [OUTSIDE in error.value for error in shown.error] == [True]
-    assert "2 pairs" not in seen(shown)
-    assert shown.session_state[state.DATASET_FOLDER] is None
+        assert [OUTSIDE in error.value for error in shown.error] == [True], typed
+        assert "2 pairs" not in seen(shown)
+        assert shown.session_state[state.DATASET_FOLDER] is None
 
 
 def test_a_data_set_inside_is_opened_however_it_is_written(
@@ -130,7 +131,7 @@ def test_a_pair_that_another_page_asks_for_is_not_taken_from_outside(outside: Pa
     assert not page.get("download_button")
 
 
-@pytest.mark.parametrize("name", ["../runs/a", "/etc", "..", ".", "a/../../b", "~"])
+@pytest.mark.parametrize("name", ["../runs/a", "/etc", "."])
 @pytest.mark.parametrize(
     ("page", "query"), [(state.TRAINING_PAGE, "run"), (state.STUDIO_PAGE, "job")]
 )

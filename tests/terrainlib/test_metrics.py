@@ -133,7 +133,7 @@ def test_a_difference_on_images_that_agree_is_clear():
     one = np.tile([[8, 0], [0, 8]], (12, 1, 1))
     other = np.tile([[6, 2], [2, 6]], (12, 1, 1))
     ahead = metrics.miou_difference(one, other)
-    assert (ahead.value, ahead.low, ahead.high) == pytest.approx((0.4,) * 3)
+    assert (ahead.value, *ahead.interval) == pytest.approx((0.4,) * 3)
     assert str(ahead) == "clearly ahead by 0.40 (0.40 to 0.40)"
     behind = metrics.miou_difference(other, one)
     assert str(behind) == "clearly behind by 0.40 (0.40 to 0.40)"
@@ -144,8 +144,13 @@ def test_a_difference_of_two_images_is_drawn_as_it_is_counted_by_hand():
     good, bad = [[4, 0], [0, 4]], [[2, 2], [2, 2]]
     found = metrics.miou_difference(np.array([good, bad]), np.array([bad, good]))
     assert found.value == 0
-    assert (found.low, found.high) == pytest.approx((-2 / 3, 2 / 3))
+    assert found.interval == pytest.approx((-2 / 3, 2 / 3))
     assert str(found) == "no clear difference (\u22120.67 to +0.67)"
+
+
+def test_a_difference_without_an_interval_says_no_more_than_it_knows():
+    words = [str(metrics.Difference(value)) for value in (0.0351, -0.02, -0.0004)]
+    assert words == ["ahead by 0.035", "behind by 0.020", "level"]
 
 
 def test_a_difference_needs_two_images_and_the_same_ones():

@@ -47,8 +47,8 @@ _ZEROS: Final[frozenset[Value]] = frozenset({0, (0, 0, 0)})
 _STRAY_SHARE: Final = 0.005  # of the pixels; rarer colours may be smoothed edges
 _HELD: Final[Mapping[MaskKind, str]] = {
     "colors": "the colours of the classes",
-    "palette": "indices of a palette",
-    "codes": "codes in one band",
+    "palette": "palette indices",
+    "codes": "codes",
     "binary": "0 and full scale",
 }
 
@@ -123,8 +123,8 @@ def with_titles(decision: Decision, titles: Mapping[Color, str]) -> Decision:
         return decision
     found = sum(item.color in titles for item in decision.listed.classes)
     note = (
-        f"classes.json is a labelling tool's: {found} of {len(names)} classes are "
-        "called by its titles."
+        f"classes.json comes from a labelling tool: it names {found} of the "
+        f"{len(names)} classes."
     )
     classes = tuple(
         replace(item, name=name)
@@ -146,8 +146,8 @@ def describe(meaning: MaskMeaning, names: Sequence[str]) -> str:
         for value in meaning.ignore
         if isinstance(value, int) != (meaning.kind == "colors")
     ]
-    ignored = f"; no class: {', '.join(none)}" if none else ""
-    return f"The masks hold {_HELD[meaning.kind]}: {', '.join(shown)}{ignored}."
+    ignored = f" No class: {', '.join(none)}." if none else ""
+    return f"The masks hold {_HELD[meaning.kind]}: {', '.join(shown)}.{ignored}"
 
 
 def _meant(name: str, values: Sequence[Value]) -> str:
@@ -364,8 +364,8 @@ def _zero_note(totals: _Totals, meaning: MaskMeaning) -> tuple[str, ...]:
     share = totals.zeros / (totals.zeros + totals.pixels)
     value = "[0, 0, 0]" if meaning.kind == "colors" else "0"
     return (
-        f"The masks declare 0 as no data ({share:.1%} of their pixels), as QGIS does "
-        f'of itself. If it is a class, list it with "value": {value} in classes.json, '
+        f"The masks mark 0 as no data ({share:.1%} of their pixels), as QGIS does by "
+        f'itself. If it is a class, list it with "value": {value} in classes.json, '
         f'or name it on the page; else add "ignore": [{value}].',
     )
 

@@ -229,7 +229,7 @@ def _open_beside(
         try:
             source = opening.enter_context(open_source(path, in_parts=True))
             if source.kind != "TIFF":
-                return None, (f"its mask {path.name} is no TIFF and is not used",)
+                return None, (f"its mask {path.name} is not a TIFF and is not used",)
             mask = opening.enter_context(open_tiff(source, in_parts=True))
         except ImageError as error:
             return None, (f"its mask {path.name} is not used: {error.message}",)

@@ -71,7 +71,9 @@ def read_measure(data: Any) -> Measure:
     scale, offset = float(data.scales[0]), float(data.offsets[0])
     notes: list[str] = []
     if not (np.isfinite([scale, offset]).all() and scale):
-        notes.append(f"its scale {scale:g} with offset {offset:g} is none; not used")
+        notes.append(
+            f"its scale {scale:g} with offset {offset:g} makes no sense and is not used"
+        )
         scale, offset = 1.0, 0.0
     elif (scale, offset) != (1.0, 0.0):
         added = f" and offset {offset:g}" if offset else ""

@@ -54,7 +54,7 @@ def read_place(data: Any) -> Place:
         return None, ()
     transform = _six(data.transform)
     if not _is_place(transform, data.height, data.width):
-        note = "its georeference is no place on the Earth; read as a plain picture"
+        note = "its georeference is not a place on the Earth; read as a plain picture"
         return None, (note,)
     return Georeference(wkt, transform, data.nodata), ()
 

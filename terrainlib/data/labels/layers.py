@@ -208,14 +208,16 @@ class RasterLabels:
             compare(*grids, self.name)
             return _RasterLayer(self.scene, indices, None, (0, size[0], 0, size[1]))
         corners = _outline(*size)
-        x, y = _applied(own.transform, corners[:, 0], corners[:, 1])
+        x, y = applied(own.transform, corners[:, 0], corners[:, 1])
         if one_system(own, other) and _in_degrees(other):
             return self._turned(indices, *grids, scene)
         if not one_system(own, other):
             systems = own.crs_wkt, other.crs_wkt
             x, y = _transformer(*systems, self.name, scene.name).transform(x, y)
-        places = np.stack(_applied(_inverse(other.transform), x, y), axis=1)
-        return _RasterLayer(self.scene, indices, grids, _clipped(places, scene))
+        places = np.stack(applied(inverted(other.transform), x, y), axis=1)
+        return _RasterLayer(
+            self.scene, indices, grids, _clipped(places, (scene.height, scene.width))
+        )
 
     def _turned(
         self, indices: dict[int, int], own: Grid, image: Grid, scene: StoredScene
@@ -227,9 +229,11 @@ class RasterLabels:
             if grid.place is None or image.place is None:
                 continue
             corners = _outline(own.height, own.width).T
-            x, y = _applied(grid.place.transform, *corners)
-            inverse = _inverse(image.place.transform)
-            box = _clipped(np.stack(_applied(inverse, x, y), axis=1), scene)
+            x, y = applied(grid.place.transform, *corners)
+            inverse = inverted(image.place.transform)
+            box = _clipped(
+                np.stack(applied(inverse, x, y), axis=1), (scene.height, scene.width)
+            )
             if box is not None:
                 layers.append(_RasterLayer(self.scene, indices, (grid, image), box))
         return layers[0] if len(layers) == 1 else _Layers(tuple(layers))
@@ -246,8 +250,8 @@ def _codes(scene: StoredScene, window: Window) -> NDArray[np.int64]:
             codes = np.where(valid, samples[0], 0).astype(np.int64)
         if samples.dtype.kind == "f" and (codes != samples[0])[valid].any():
             raise DatasetError(
-                "its values are no whole numbers, and codes of classes are. Check that "
-                "it is a class raster.",
+                "its values are not whole numbers, as codes of classes must be. "
+                "Check that it is a class raster.",
                 file=scene.name,
             )
     codes[~valid] = _NO_CODE
@@ -362,29 +366,38 @@ class VectorLabels:
 
         order = {item.name: index for index, item in enumerate(classes)}
         index = np.array([order[name] for name in self.features.classes], np.uint8)
-        placed = _in_pixels(self.features, scene)
+        placed = in_pixels(self.features, scene)
         usable = np.isfinite(shapely.bounds(placed)).all(axis=1)
         widths = np.where(
             np.isnan(self.features.widths), self.width, self.features.widths
         ).clip(0, MAX_WIDTH_PX)
         placed, index, widths = placed[usable], index[usable], widths[usable]
         placed, kept = _all_turns(placed, scene)
-        index, drawn = index[kept], _with_width(placed, widths[kept])
-        box = None
-        if len(drawn):
-            low_x, low_y, high_x, high_y = shapely.total_bounds(drawn)
-            box = _clipped(np.array([(low_x, low_y), (high_x, high_y)]), scene)
-        return _VectorLayer(drawn, index, shapely.STRtree(drawn), box)
+        drawn = with_width(placed, widths[kept])
+        return VectorLayer.of(drawn, index[kept], (scene.height, scene.width))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _VectorLayer:
+class VectorLayer:
     """Features on an image, in its pixels: x the column, y the row."""
 
     geometry: NDArray[np.object_]
     index: NDArray[np.uint8]
     tree: Any
     box: Box | None
+
+    @classmethod
+    def of(
+        cls, drawn: NDArray[np.object_], index: NDArray[np.uint8], size: Size
+    ) -> Self:
+        """Return the layer of shapes with their classes on an image of (H, W) px."""
+        import shapely
+
+        box = None
+        if len(drawn):
+            low_x, low_y, high_x, high_y = shapely.total_bounds(drawn)
+            box = _clipped(np.array([(low_x, low_y), (high_x, high_y)]), size)
+        return cls(drawn, index, shapely.STRtree(drawn), box)
 
     def lay(self, window: Window, mask: MaskArray) -> None:
         """Write class indices into the mask of a window; later features are on top."""
@@ -409,7 +422,7 @@ class _VectorLayer:
             )
 
 
-def _in_pixels(features: Features, scene: StoredScene) -> NDArray[np.object_]:
+def in_pixels(features: Features, scene: StoredScene) -> NDArray[np.object_]:
     """Return features in the pixels of an image: x the column, y the row."""
     import shapely
 
@@ -420,13 +433,13 @@ def _in_pixels(features: Features, scene: StoredScene) -> NDArray[np.object_]:
         bounds = shapely.bounds(geometry)
         longest = np.hypot(bounds[:, 2] - bounds[:, 0], bounds[:, 3] - bounds[:, 1])
         geometry = shapely.segmentize(geometry, np.maximum(longest / _EDGES, 1e-9))
-    inverse = _inverse(place.transform)
+    inverse = inverted(place.transform)
 
     def pixels(places: NDArray[np.float64]) -> NDArray[np.float64]:
         x, y = places[:, 0], places[:, 1]
         if forward is not None:
             x, y = forward.transform(x, y)
-        return np.stack(_applied(inverse, x, y), axis=1)
+        return np.stack(applied(inverse, x, y), axis=1)
 
     placed: NDArray[np.object_] = shapely.transform(geometry, pixels)
     return placed
@@ -445,7 +458,7 @@ def _all_turns(
     place = scene.georeference
     if place is None or not _in_degrees(place):
         return placed, numbers
-    step = np.array(_inverse(place.transform))[[0, 3]] * _TURN
+    step = np.array(inverted(place.transform))[[0, 3]] * _TURN
     bounds = shapely.bounds(placed)
     found, kept = [placed], [numbers]
     for turn in _TURNS[1:]:
@@ -478,7 +491,7 @@ def _in_degrees(place: Georeference) -> bool:
         return False
 
 
-def _with_width(
+def with_width(
     geometry: NDArray[np.object_], widths: NDArray[np.float64]
 ) -> NDArray[np.object_]:
     """Return polygons as they are, lines and points drawn as wide as they are to be."""
@@ -522,15 +535,17 @@ def _transformer(first: str, second: str, name: str, other: str) -> Any:
         ) from error
 
 
-def _applied(
+def applied(
     transform: Transform, x: NDArray[Any], y: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the places x, y of columns and rows, by a transform."""
     a, b, c, d, e, f = transform
     with np.errstate(invalid="ignore"):
         return a * x + b * y + c, d * x + e * y + f
 
 
-def _inverse(transform: Transform) -> Transform:
+def inverted(transform: Transform) -> Transform:
+    """Return what leads from places back to columns and rows."""
     a, b, c, d, e, f = transform
     whole = a * e - b * d
     a, b, d, e = e / whole, -b / whole, -d / whole, a / whole
@@ -546,14 +561,13 @@ def _outline(height: int, width: int) -> NDArray[np.float64]:
     return np.concatenate([np.stack(side, axis=1) for side in sides])
 
 
-def _clipped(places: NDArray[np.float64], scene: StoredScene) -> Box | None:
+def _clipped(places: NDArray[np.float64], size: Size) -> Box | None:
     """Return the box around places (column, row), within the image; None outside."""
     places = places[np.isfinite(places).all(axis=1)]
     if not len(places):
-        return 0, scene.height, 0, scene.width
+        return 0, size[0], 0, size[1]
     left, top = np.floor(places.min(axis=0))
     right, bottom = np.ceil(places.max(axis=0))
-    size: Size = scene.height, scene.width
     box = (
         int(max(0, top)),
         int(min(size[0], max(0, bottom))),

@@ -195,7 +195,7 @@ def _notes(labels: Sequence[LabelFile], work: "_Work") -> Iterator[str]:
             yield f"{file.name}: {count:,} features without class or geometry left out"
     for item, pixels in zip(work.classes, work.counts, strict=False):
         if not pixels:
-            yield f"no pixel is {item.name}"
+            yield f"no pixel is labelled {item.name}"
 
 
 def _plans(

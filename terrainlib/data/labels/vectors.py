@@ -260,7 +260,7 @@ def _opened(path: Path) -> Iterator[Path]:
     suffix = path.suffix.lower()
     if suffix not in VECTOR_SUFFIXES:
         raise DatasetError(
-            "this is no file of labels. Give a GeoPackage (.gpkg), a GeoJSON "
+            "this is not a file of labels. Give a GeoPackage (.gpkg), a GeoJSON "
             "(.geojson), a Shapefile (.shp) or a class raster (.tif, .png).",
             file=path.name,
         )
@@ -294,7 +294,8 @@ def _copy(path: Path, place: Path) -> None:
         if isinstance(error, DatasetError):
             raise
         raise DatasetError(
-            "there is no such file that may be read. Check the path.", file=path.name
+            "there is no such file, or it may not be read. Check the path.",
+            file=path.name,
         ) from error
 
 
@@ -367,7 +368,7 @@ def _geojson_texts(place: Path, name: str) -> list[str]:
         "Feature",
     ):
         raise DatasetError(
-            "it is no GeoJSON: a FeatureCollection is needed. Export it again.",
+            "it is not a GeoJSON FeatureCollection. Export it again.",
             file=name,
         )
     system = value.get("crs")

@@ -157,8 +157,8 @@ class Validation:
             )
         return (
             f"The intervals (95 %) count each of the {self.images} validation images "
-            "as a single observation, for the model file holds no more than their sum: "
-            "they are too wide rather than too narrow."
+            "as a single observation, as the model file holds only their sum: they "
+            "are too wide rather than too narrow."
         )
 
     def corrected(self, weights: Shares, mapped: int) -> tuple[Shares, Shares]:

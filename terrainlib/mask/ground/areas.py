@@ -32,13 +32,13 @@ __all__ = [
 ]
 
 _NO_ERRORS: Final = (
-    "The model file holds no errors on validation images of its own: the areas are "
-    "those of the mask, and how far off they are is not known."
+    "The model file does not tell which errors the model makes on held-out images: "
+    "the areas are those of the mask, and how far off they are is not known."
 )
 _UNLIKE: Final = (
-    "The image is unlike the training images, so that the errors on validation images "
-    "say nothing of those here: the areas are those of the mask, and how far off they "
-    "are is not known."
+    "The image is unlike the training images, so the errors on held-out images say "
+    "nothing about it: the areas are those of the mask, and how far off they are is "
+    "not known."
 )
 
 

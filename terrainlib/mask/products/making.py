@@ -63,7 +63,7 @@ class _Extras:
             self.missing.append(f"{what} could not be made: {error.message}")
         except MemoryError:
             self.missing.append(
-                f"{what} could not be made: the memory is not enough. Cut the image "
+                f"{what} could not be made: there is not enough memory. Cut the image "
                 "into parts."
             )
 

@@ -23,10 +23,10 @@ from terrainlib.mask.rasters.geotiff import (
 )
 from terrainlib.mask.rasters.png import (
     ClassPngSink,
-    SharpenedPngSink,
     SoftPngSink,
     WorldFileSink,
 )
+from terrainlib.mask.rasters.sharpened import SharpenedPngSink, SharpenedRasterSink
 from terrainlib.mask.tiles.bands import FileSink, Plane
 
 # Name for people and media type, by the ending of a file.
@@ -180,8 +180,8 @@ PACK: Final = Product(
     per_class=True,
     option="--pack",
     option_help="also write a world-builder's pack (zip): source (the default: the "
-    "image's own size), unity:1025, unreal:1009; of an image that is no square "
-    "the middle, or with :stretch behind all",
+    "image's own size), unity:1025, unreal:1009; of an image that is not square "
+    "the middle is taken, or all of it with :stretch behind",
     about="One zip with weights of each class, splat maps and heights, for Unity, "
     "Unreal, Godot and Blender.",
     planes=frozenset({"weights"}),
@@ -195,7 +195,7 @@ CHOICES: Final = (
             ProductFile(
                 "_soft.png",
                 SoftPngSink,
-                about="The class colours weighted by their probabilities; not "
+                about="The class colours, mixed by how probable each class is; not "
                 "sharpened",
             ),
             ProductFile("_soft.pgw", WorldFileSink, place=True, world=True),
@@ -210,7 +210,7 @@ CHOICES: Final = (
         bytes_per_px=6,
         option="--soft",
         option_help="also write the soft mask",
-        about="The class colours, by their probabilities.",
+        about="The class colours, mixed by how probable each class is.",
     ),
     Product(
         "probabilities",
@@ -230,13 +230,14 @@ CHOICES: Final = (
         option_help="also write the probabilities, a band for each class (GeoTIFF "
         "only)",
         about="One band a class, as GeoTIFF.",
-        without_place="not georeferenced, and probabilities are written as GeoTIFF "
-        "only. Leave them out, or ask for a pack, which holds them as weights.",
+        without_place="it has no place on the Earth, and probabilities are written "
+        "as GeoTIFF only. Leave them out, or ask for a pack, which holds them as "
+        "weights.",
     ),
     Product(
         "sharpened",
         "Sharpened mask",
-        "the sharpened picture",
+        "the sharpened mask",
         (
             ProductFile(
                 "_sharpened.png",
@@ -245,8 +246,17 @@ CHOICES: Final = (
                 amount=True,
             ),
             ProductFile("_sharpened.pgw", WorldFileSink, place=True, world=True),
+            ProductFile(
+                "_sharpened.tif",
+                SharpenedRasterSink,
+                place=True,
+                listed="beside the PNG",
+                about="The soft mask sharpened, and snapped, as in the view, on the "
+                "grid of the image",
+                amount=True,
+            ),
         ),
-        bytes_per_px=3,
+        bytes_per_px=6,
         option="--sharpen",
         option_help="also write the soft mask sharpened by A, 0 to 10",
         about="The soft mask, sharpened.",

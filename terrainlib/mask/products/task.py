@@ -177,7 +177,7 @@ class Task:
         return [
             product
             for product in products_of(self.wanted)
-            if {file.suffix for file in self._made(product)} > {".png"}
+            if {file.suffix for file in product.files_for(placed=True)} > {".png"}
         ]
 
     @property
@@ -197,18 +197,6 @@ class Task:
             for file in self.possible
             if file.suffix not in _PICTURES or file.ending not in without
         ]
-
-    @property
-    def pictures(self) -> list[Product]:
-        """Products that are a PNG and nothing else."""
-        return [
-            product
-            for product in products_of(self.wanted)
-            if {file.suffix for file in self._made(product)} == {".png"}
-        ]
-
-    def _made(self, product: Product) -> list[ProductFile]:
-        return product.files_for(placed=self.placed)
 
     def path(self, name: str) -> Path:
         """Return the path of a file whose name ends so."""
@@ -284,10 +272,8 @@ def _sink(task: Task, file: ProductFile, make: Callable[..., FileSink]) -> FileS
 def _check_sizes(task: Task) -> None:
     """Refuse what is too large for a file that is wanted, or for one pass."""
     wanted, (height, width) = task.wanted, task.size
-    if task.pictures and not task.fits_png:
-        advice = f"Leave out {' and '.join(one.called for one in task.pictures)}."
-        if not task.placed:
-            advice = "Give it a place as a GeoTIFF, or cut it into parts."
+    if not task.placed and not task.fits_png:
+        advice = "Give it a place as a GeoTIFF, or cut it into parts."
         _refuse(task, "PNG", MAX_PNG_MEGAPIXELS, advice)
     pixels = height * width
     cut = "or cut the image into parts."

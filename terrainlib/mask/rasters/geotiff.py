@@ -132,7 +132,8 @@ def _read_classes(data: Any, path: Path) -> Classes:
         classes = checked(tuple[TerrainClass, ...], listed)
     if not classes or data.count != 1 or data.dtypes != ("uint8",):
         raise ImageError(
-            "is no class mask that names its classes. Give one that was written here.",
+            "is not a class mask that names its classes. Give one that was written "
+            "here.",
             file=path.name,
         )
     return classes

@@ -20,7 +20,6 @@ from terrainlib.data.palette import NO_DATA, Classes, colorize
 from terrainlib.errors import ImageError, require_number
 from terrainlib.files import write_bytes
 from terrainlib.mask.rasters.rasterfile import Layout, RasterSink
-from terrainlib.mask.sharpen import sharpen
 from terrainlib.mask.tiles.bands import Band, Plane, to_bytes
 from terrainlib.types import ByteArray
 
@@ -138,7 +137,6 @@ def _unit(picture: NDArray[Any]) -> NDArray[np.float32]:
 
 
 MAX_PNG_MEGAPIXELS: Final = 500
-_HALO: Final = 1  # rows beside a row that the kernel reaches
 _PNG_PNGFILE: Final = {"zlevel": 4}
 
 
@@ -217,76 +215,3 @@ class WorldFileSink:
 
     def stopped_at(self, row: int) -> None:
         """Nothing to say: a part of the picture lies where the whole does."""
-
-
-class SharpenedPngSink:
-    """Writes the soft mask sharpened, with the pixels of `sharpen` on the whole of it.
-
-    Use it as a context, as `SoftPngSink`. A row is written when the one below is there.
-
-    Args:
-        path: The file to write.
-        amount: Strength of the Laplacian, 0 to 10.
-        height: Rows of the image.
-        width: Columns of the image.
-        classes: The K classes.
-        georeference: Of no use here; all sinks take it.
-
-    Raises:
-        ImageError: If the picture is larger than 500 megapixels.
-        StorageError: If the disk is full, read-only or failing.
-    """
-
-    wants: ClassVar[tuple[Plane, ...]] = ("soft",)
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        amount: float,
-        height: int,
-        width: int,
-        classes: Classes,
-        georeference: Georeference | None = None,
-    ) -> None:
-        del georeference  # a picture lies nowhere
-        self._file = SoftPngSink(path, height=height, width=width, classes=classes)
-        self._amount = amount
-        self._height = height
-        self._above = np.empty((0, width, 3), np.uint8)  # the last row is not written
-        self._classes_above = np.empty((0, width), np.uint8)
-
-    def __enter__(self) -> Self:
-        self._file.__enter__()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._file.__exit__(kind, *_)
-
-    def write(self, band: Band) -> None:
-        """Take the next rows.
-
-        Raises:
-            InputError: If the band does not follow the one before.
-            StorageError: If the disk is full, read-only or failing.
-        """
-        soft = band.soft
-        if soft is None:
-            soft = np.zeros((*band.classes.shape, 3), np.uint8)
-        lines = np.concatenate([self._above, soft])
-        classes = np.concatenate([self._classes_above, band.classes])
-        below = 0 if band.rows.stop == self._height else _HALO
-        first = max(0, len(self._above) - _HALO)
-        last = len(lines) - below
-        if first < last:
-            top = band.rows.stop - len(lines)
-            part = slice(first, last)
-            sharp = sharpen(lines, self._amount)[part]
-            rows = slice(top + first, top + last)
-            self._file.write(Band(rows, classes[part], soft=sharp))
-        self._above = lines[-2 * _HALO :].copy()
-        self._classes_above = classes[-2 * _HALO :].copy()
-
-    def stopped_at(self, row: int) -> None:
-        """Say that the rows from this one on were not predicted."""
-        self._file.stopped_at(row)

@@ -162,8 +162,8 @@ class SettingScores:
             return "Nothing to score."
         if best is None:
             return (
-                f"No: no sharpening and no cleaning tried here makes the {name} better "
-                f"than the {plain:.1%} of the class masks as they are."
+                f"No: no sharpening and no cleaning tried here lifts the {name} above "
+                f"{plain:.1%}, that of the class masks as they are."
             )
         value = self.values(score)[best]
         text = (

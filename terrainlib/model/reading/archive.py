@@ -226,6 +226,6 @@ def _parse(text: str | bytes) -> Any:
         return files.parse_json(text)
     except ValueError as error:
         raise ModelFileError(
-            f"the model description cannot be read: it is no JSON of ours ({error}). "
-            f"{_HINT_BOTH}"
+            "the model description cannot be read: it is not JSON of this app "
+            f"({error}). {_HINT_BOTH}"
         ) from error

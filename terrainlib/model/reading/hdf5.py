@@ -236,7 +236,7 @@ def _require_text(group: h5py.Group, attribute: str, limit_bytes: int) -> None:
     is_text = handle.get_type().get_class() == h5py.h5t.STRING
     if not is_text or handle.get_storage_size() > limit_bytes:
         raise ModelFileError(
-            f"the model description cannot be read: '{attribute}' is no short text."
+            f"the model description cannot be read: '{attribute}' is not a short text."
         )
 
 

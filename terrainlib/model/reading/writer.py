@@ -115,7 +115,7 @@ def _renamed(values: Any, classes: Classes) -> dict[str, Any]:
     if before.unet_config().output == "colors" and colors != [c.color for c in old]:
         raise ModelFileError(
             "predicts the colours of its classes, which cannot be changed. Train it "
-            "anew for other colours."
+            "again for other colours."
         )
     pairs = zip(old, classes, strict=True)
     names = {item.name: other.name for item, other in pairs}

@@ -44,7 +44,7 @@ class InputImage:
         except UnicodeEncodeError as error:
             shown = self.name.encode("ascii", "replace").decode()
             raise ConfigError(
-                "its name or folder is no UTF-8 text. Rename it.", file=shown
+                "its name or folder is not valid UTF-8. Rename it.", file=shown
             ) from error
         if unfit or size_bytes > MAX_STEM_BYTES:
             raise ConfigError(
@@ -96,7 +96,7 @@ class JobConfig:
     """What a prediction is asked to do; the contents of `job.json`.
 
     Attributes:
-        model: What `load_model` takes.
+        model: What `load_any` takes.
         images: One image or more.
         folder: Where the results go; empty for a folder of their own.
         wanted: What to make of each image.

@@ -29,7 +29,8 @@ from terrainlib.mask.products.records import Made, Wanted
 from terrainlib.mask.tiles.feeding import geometry_of
 from terrainlib.mask.tiles.streaming import grid_of, memory_bytes
 from terrainlib.mask.tiles.tilepass import run_network
-from terrainlib.model.modelfile import TerrainModel, read_record
+from terrainlib.model.instant import read_any_record
+from terrainlib.model.modelfile import TerrainModel
 from terrainlib.model.tiling import round_up
 from terrainlib.runs.folder import MODEL_FILE
 from terrainlib.runs.jobs.config import JobConfig
@@ -172,14 +173,14 @@ def remember_start(seconds: float) -> None:
 
 
 def model_outline(model: str) -> TerrainModel:
-    """Return a model, named as for `load_model`, without its network.
+    """Return a model, named as for `load_any`, without its network.
 
     Raises:
         ModelFileError: If it is missing or none.
     """
     path = EMBEDDED_MODELS.get(model) or Path(model)
     path = path / MODEL_FILE if path.is_dir() else path
-    record = read_record(path)
+    record = read_any_record(path)
     if record is None:
         raise ModelFileError("is missing or no model. Choose another.", file=path.name)
     return TerrainModel.of(record, path)

@@ -102,9 +102,9 @@ class _Batch:
         config = self._job.config
         files.sweep(self._job.folder, below=False)
         self._report.update(message="Loading the model")
-        from terrainlib.model.modelfile import load_model  # TensorFlow, at last
+        from terrainlib.model.instant import load_any  # TensorFlow, at last
 
-        model = load_model(config.model)
+        model = load_any(config.model)
         if self._job.status.state != "waiting":
             remember_start(time.time() - psutil.Process().create_time())
         self._begun = time.monotonic()

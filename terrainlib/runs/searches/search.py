@@ -65,5 +65,5 @@ def _search(
         dataset, progress=show, should_stop=lambda: report.stop_asked(should_stop)
     )
     if known_overlaps(dataset) is None:
-        raise FailureError("What was found cannot be kept: the disk takes nothing.")
+        raise FailureError("The result cannot be saved: the disk cannot be written.")
     report.update(state="finished", share=1.0, seconds_left=None)

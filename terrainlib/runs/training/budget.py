@@ -92,10 +92,10 @@ def shortage(status: RunStatus, minutes: float | None) -> Shortage | None:
     if free is None or free >= BUSY_SHARE:
         return None
     words = (
-        f"Other programs take about {1 - free:.0%} of this machine. In "
-        f"{minutes:g} {'minute' if minutes == 1 else 'minutes'} this training reaches "
-        f"about {epochs} {'epoch' if epochs == 1 else 'epochs'}, and does about "
-        f"{free:.0%} of the steps that it would with the machine for itself."
+        f"Other programs take about {1 - free:.0%} of this machine. In {minutes:g} "
+        f"{'minute' if minutes == 1 else 'minutes'} this training reaches about "
+        f"{epochs} {'epoch' if epochs == 1 else 'epochs'}, about {free:.0%} of what "
+        "it would do alone."
     )
     more = math.ceil(minutes / max(free, LEAST_SHARE) - minutes)
     return Shortage(words, more)

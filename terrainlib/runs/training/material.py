@@ -323,9 +323,9 @@ def require_memory(training: TrainingConfig) -> None:
     needed = _MAPPED_BYTES + _LEAST_SHARE * training_bytes(training)
     if limit is not None and limit < needed:
         raise FailureError(
-            f"The memory is not enough: this process may use {limit / _GIB:.1f} GiB, "
-            f"and the training takes at least {needed / _GIB:.1f} GiB. Lower the batch "
-            "size or the image size, or raise the limit."
+            f"There is not enough memory: this process may use {limit / _GIB:.1f} "
+            f"GiB, and the training takes at least {needed / _GIB:.1f} GiB. Lower the "
+            "batch size or the image size, or raise the limit."
         )
 
 

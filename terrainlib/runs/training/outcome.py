@@ -7,6 +7,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from terrainlib import __version__
-from terrainlib.errors import InputError, StoppedError
+from terrainlib.errors import InputError, StoppedError, StorageError
 from terrainlib.mask.pixelsize import dataset_statistics
 from terrainlib.mask.scores.evaluation import evaluate
 from terrainlib.mask.tiles.tilepass import run_network
@@ -28,7 +29,7 @@ from terrainlib.model.record import ModelRecord, class_list
 from terrainlib.runs.folder import MODEL_FILE, Run
 from terrainlib.runs.process import utc_now
 from terrainlib.runs.training.budget import minutes_given
-from terrainlib.runs.training.pixelscore import read_pixel_score
+from terrainlib.runs.training.pixelscore import keep, read_pixel_score
 from terrainlib.runs.training.start import started_from
 from terrainlib.types import Progress
 
@@ -116,7 +117,11 @@ def _with_pixel_score(record: ModelRecord, run: Run) -> ModelRecord:
     found = read_pixel_score(run.path)
     if found is None or found.split != (record.split or {}).get("hash"):
         return record
-    return replace(record, pixel_classifier=found.scores)
+    found = found.beside(record.confusion_groups)
+    with suppress(StorageError):
+        keep(run.path, found)
+    scores = {k: v for k, v in found.scores.items() if k != "confusion_groups"}
+    return replace(record, pixel_classifier=scores)
 
 
 def _calibrate(network: Any, material: "Material", training: TrainingConfig) -> float:

@@ -14,13 +14,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import numpy as np
+
 from terrainlib import files
 from terrainlib.data.cache import build_cache
 from terrainlib.data.dataset import Dataset
 from terrainlib.data.splits import Split
-from terrainlib.errors import DatasetError, StoppedError, StorageError, TerrainError
+from terrainlib.errors import (
+    DatasetError,
+    InputError,
+    StoppedError,
+    StorageError,
+    TerrainError,
+)
 from terrainlib.mask.scores.evaluation import evaluate
+from terrainlib.metrics import Difference, miou_difference
 from terrainlib.model.config import UNetConfig
+from terrainlib.model.looks import confusion_groups
 from terrainlib.model.pixelclassifier import FIT_VERSION, fit_pixel_classifier
 from terrainlib.model.record import StoredScores
 from terrainlib.runs.folder import PIXEL_SCORE_FILE, Run
@@ -52,7 +62,7 @@ class PixelScore:
 
     Attributes:
         scores: JSON form of the evaluation, with the time that fit and judgement took,
-            and the `split`; `ModelRecord.pixel_classifier` holds the same.
+            the `split` and the `confusion_groups` of its images.
     """
 
     scores: dict[str, Any]
@@ -66,6 +76,32 @@ class PixelScore:
     def split(self) -> str:
         """Hash of the split."""
         return str(self.scores["split"])
+
+    @property
+    def ahead(self) -> Difference | None:
+        """How far the model of the run is ahead in mIoU, once it was judged."""
+        if not self.scores.get("ahead"):
+            return None
+        value, low, high = self.scores["ahead"]
+        return Difference(value, (low, high))
+
+    def beside(self, groups: Any) -> Self:
+        """Return the scores with how far a model is ahead that was judged beside them.
+
+        Args:
+            groups: `confusion_groups` of the model's record.
+        """
+        scores = {name: self.scores[name] for name in self.scores if name != "ahead"}
+        with suppress(ValueError, TypeError, InputError):  # not of the same images
+            found = miou_difference(
+                *(
+                    np.array(g, np.int64)
+                    for g in (groups, scores.get("confusion_groups"))
+                )
+            )
+            if found is not None and found.interval is not None:
+                scores["ahead"] = [found.value, *found.interval]
+        return replace(self, scores=scores)
 
     @classmethod
     def from_dict(cls, values: Any) -> Self | None:
@@ -193,6 +229,9 @@ def measure(
         "seconds": round(time.perf_counter() - start, 3),
         "split": split.hash,
     }
+    groups = confusion_groups(judged.confusions)
+    if groups and set(seen) == set(split.validation):  # as the network is judged
+        values["confusion_groups"] = groups
     found = PixelScore.from_dict(values)
     if found is None:
         raise DatasetError("nothing could be scored on its split.", file=dataset.name)

@@ -53,7 +53,8 @@ STAGES: Final[dict[str, StageText]] = {  # in their order
     TENSORFLOW: StageText("Starting TensorFlow", "what networks run on; 5 to 10 s"),
     FIRST_EPOCH: StageText(
         "First epoch",
-        "the budget begins; it takes longer than the others, for the network is built",
+        "the time you gave begins; it takes longer than the others, as the network "
+        "is built first",
     ),
 }
 

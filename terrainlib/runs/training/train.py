@@ -77,7 +77,7 @@ def run_training(
     begin = replace(run.status, state="starting", message="Starting")
     with (
         suppress(StoppedError),  # while it waited
-        RUN_SLOT.working(run, wait=wait, should_stop=should_stop),
+        RUN_SLOT.working(run, wait=wait, should_stop=should_stop, watcher=on_progress),
         Report(run.path, begin, on_progress) as report,
         ending_in_words(report),
     ):

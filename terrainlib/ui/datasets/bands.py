@@ -50,18 +50,18 @@ def _ask(dataset: Dataset, key: str) -> None:
     """Ask for the bands and keep them for the data set."""
     options = list(range(1, len(dataset.bands.all_names) + 1))
     chosen = st.multiselect(
-        "Bands that models see, in this order",
+        "Bands to train on, in this order",
         options,
         default=[number for number in _current(dataset) if number in options],
         format_func=lambda number: band_title(dataset, number),
         max_selections=MAX_BANDS,
-        help="Of red, green and blue pictures are made as the eye sees them; of other "
+        help="With red, green and blue, pictures look as the eye sees them; of other "
         "bands the first three are shown as red, green and blue.",
         key=f"{key}_chosen",
     )
     st.caption(
-        f"Kept as `{CHOICES_FILE}` in the data set's folder, for the command line too. "
-        "A model finds the bands again by their names."
+        f"Saved as `{CHOICES_FILE}` in the data set's folder, where the command line "
+        "reads it too. A model finds its bands by name."
     )
     with st.container(horizontal=True):
         if st.button(
@@ -102,7 +102,7 @@ def _key_of(dataset: Dataset, number: int) -> BandKey:
 
 
 def _keep(dataset: Dataset, bands: tuple[BandKey, ...] | None) -> None:
-    with errors_shown("The bands cannot be kept"):
+    with errors_shown("The bands cannot be saved"):
         folder = dataset.folder
         save_choices(folder, replace(read_choices(folder), bands=bands))
         cached.forget_dataset()

@@ -87,8 +87,8 @@ def show_class_form(dataset: Dataset, key: str) -> None:
             )
         elif len(rows) > MAX_ROWS:
             st.markdown(
-                f"The masks hold {len(rows)} values, too many for a form of "
-                f"{MAX_ROWS}. List them in `{CLASSES_FILE}`."
+                f"The masks hold {len(rows)} values; this form takes {MAX_ROWS}. List "
+                f"them in `{CLASSES_FILE}`."
             )
         else:
             _show_form(dataset, rows, f"{key}_classes_{dataset.fingerprint}")
@@ -96,9 +96,10 @@ def show_class_form(dataset: Dataset, key: str) -> None:
 
 def _show_form(dataset: Dataset, rows: list[ValueRow], form: str) -> None:
     st.markdown(
-        "Say what each value of the masks means. Values of the same name become one "
-        f"class. It is saved as `{CLASSES_FILE}` in the data set's folder; a model "
-        "trained before keeps the names it has learnt (see Models)."
+        "Say which class each value in the masks stands for. Values with the same "
+        f"name become one class. Your answer is saved as `{CLASSES_FILE}` in the data "
+        "set's folder; models trained earlier keep their names, which you change "
+        "under Models."
     )
     with st.form(form):
         grid = st.grid("auto", min_column_width=200)
@@ -116,7 +117,7 @@ def _show_form(dataset: Dataset, rows: list[ValueRow], form: str) -> None:
 
 def _ask(cell: Any, row: ValueRow, key: str) -> ValueRow:
     with cell, st.container(border=True):
-        note = "" if row.listed else "stands for nothing yet"
+        note = "" if row.listed else "no class yet"
         st.markdown(swatch(row.color, row.title, note))
         name = st.text_input(
             f"Name of class {row.title}",
@@ -133,7 +134,7 @@ def _ask(cell: Any, row: ValueRow, key: str) -> ValueRow:
                 key=f"{key}_color",
                 label_visibility="collapsed",
             )
-            ignored = st.checkbox("No class", row.ignored, key=f"{key}_ignored")
+            ignored = st.checkbox("Leave out", row.ignored, key=f"{key}_ignored")
     red, green, blue = bytes.fromhex(color.removeprefix("#"))
     return replace(row, name=name, color=(red, green, blue), ignored=ignored)
 
@@ -199,8 +200,8 @@ def save_rows(dataset: Dataset, rows: Sequence[ValueRow]) -> None:
     listed = ClassList(tuple(classes.values()), tuple(values.values()), tuple(ignored))
     if len(classes) < 2:
         raise DatasetError(
-            "fewer than 2 classes are left, and a model tells at least 2 apart. Give "
-            "values of different classes different names."
+            "fewer than 2 classes are left, and a model needs at least 2 to tell "
+            "apart. Give values of different classes different names."
         )
     require_distinct(listed.classes)
     path = dataset.folder / CLASSES_FILE

@@ -23,19 +23,19 @@ from terrainlib.ui.paths import find_file, results_folder
 from terrainlib.ui.text import md_escape, plural
 
 _IMAGES: Final = ("png", "jpg", "jpeg", "tif", "tiff")
-_LABELS: Final = (
+LABEL_ENDINGS: Final = (
     *_IMAGES,
     *("gpkg", "geojson", "json", "shp", "shx", "dbf", "prj", "cpg"),
 )
 _PARTS_OF_SHAPEFILE: Final = frozenset({".shx", ".dbf", ".prj", ".cpg"})
-_LIKELY: Final = "The likely one"
+_LIKELY: Final = "Find it for me"
 _LABELS_HELP: Final = (
-    "A class raster on any grid, or polygons, lines and points: GeoPackage, GeoJSON or "
-    "Shapefile with all its files. What is not labelled is left out of training."
+    "A raster of classes, or polygons, lines and points: GeoPackage, GeoJSON, or a "
+    "Shapefile with all its files. Ground without a label is not used."
 )
 _HEIGHTS_HELP: Final = (
-    "A file of one band in metres for the one image: of its size, or with a place on "
-    "the Earth."
+    "A file with one band, in metres, for a single image: of the same size, or with a "
+    "place on the Earth."
 )
 
 
@@ -45,32 +45,25 @@ def make_of_scene(key: str) -> str | None:
     Args:
         key: Start of the widgets' keys.
     """
-    left, middle, right = st.columns(3)
-    with left:
-        images = _pick(f"{key}_image", "Image", _IMAGES, "An image of any size.")
-    with middle:
-        labels = _pick(f"{key}_labels", "Labels", _LABELS, _LABELS_HELP)
-    with right:
-        heights = _pick(
-            f"{key}_heights", "Heights, if there are any", _IMAGES, _HEIGHTS_HELP
-        )
+    images, labels, heights = _pick_files(key)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        field = _pick_field(key, labels)
+        field = pick_field(key, labels)
         size = st.selectbox(
-            "Size of a patch",
+            "Patch size",
             [None, *SIZES],
-            format_func=lambda side: f"{side} px" if side else "What fits",
+            format_func=lambda side: f"{side} px" if side else "Chosen for you",
             key=f"{key}_size",
         )
         bands = st.text_input(
             "Bands to train on",
             placeholder="4,3,2 or red,nir",
-            help="Numbers or names. All are kept: choose others at any time.",
+            help="Numbers or names. All bands are kept, so you can choose others at "
+            "any time.",
             key=f"{key}_bands",
         )
         out = st.text_input(
             "Folder for the data set",
-            placeholder=str(_default_folder(images)),
+            placeholder=str(default_folder(images)),
             help="A new folder. It is kept until you delete it.",
             key=f"{key}_out",
         )
@@ -79,8 +72,11 @@ def make_of_scene(key: str) -> str | None:
         return None
     with errors_shown("The data set cannot be made"):
         if not images or not labels:
-            raise InputError("An image and its labels are needed. Name or upload both.")
-        folder = results_folder(out.strip() or str(_default_folder(images)))
+            raise InputError(
+                "An image and its labels are needed. Type the paths of both, or "
+                "upload them."
+            )
+        folder = results_folder(out.strip() or str(default_folder(images)))
         options = PatchOptions(field, size, bands=_band_keys(bands))
         made = _make(key, (images, labels, heights), folder, options)
         for note in made.notes:
@@ -90,17 +86,43 @@ def make_of_scene(key: str) -> str | None:
     return None
 
 
+def _pick_files(key: str) -> tuple[list[Any], list[Any], list[Any]]:
+    """Ask for image, labels and heights."""
+    st.caption(
+        "One large image with labels on it is cut into patches: images with masks, to "
+        "train on. Type the paths of the files, or upload them."
+    )
+    left, middle, right = st.columns(3)
+    with left:
+        images = _pick(
+            f"{key}_image", "Image", _IMAGES, "An image of any size.", "scene.tif"
+        )
+    with middle:
+        labels = _pick(
+            f"{key}_labels", "Labels", LABEL_ENDINGS, _LABELS_HELP, "labels.gpkg"
+        )
+    with right:
+        heights = _pick(
+            f"{key}_heights",
+            "Heights, if there are any",
+            _IMAGES,
+            _HEIGHTS_HELP,
+            "heights.tif",
+        )
+    return images, labels, heights
+
+
 def _band_keys(text: str) -> BandKeys | None:
     """Return bands as they were typed, by number or name; None for no choice."""
     words = [word.strip() for word in text.split(",") if word.strip()]
     return tuple(int(word) if word.isdecimal() else word for word in words) or None
 
 
-def _pick(key: str, label: str, endings: Sequence[str], help_text: str) -> list[Any]:
+def _pick(
+    key: str, label: str, endings: Sequence[str], help_text: str, example: str
+) -> list[Any]:
     """Return what was named or uploaded: paths as typed, or uploads."""
-    typed = st.text_input(
-        label, placeholder="/home/me/scene.tif", help=help_text, key=key
-    )
+    typed = st.text_input(label, placeholder=example, help=help_text, key=key)
     uploads = st.file_uploader(
         f"{label}, uploaded",
         list(endings),
@@ -111,7 +133,7 @@ def _pick(key: str, label: str, endings: Sequence[str], help_text: str) -> list[
     return [typed.strip()] if typed.strip() else list(uploads)
 
 
-def _default_folder(images: Sequence[Any]) -> Path:
+def default_folder(images: Sequence[Any]) -> Path:
     """Return a folder that is not there yet, named after the first image."""
     name = PurePath(_name(images[0])).stem if images else "scene"
     first = files.home_dir() / "datasets" / (name.strip(". ")[:80] or "scene")
@@ -126,18 +148,20 @@ def _name(source: Any) -> str:
     return source if isinstance(source, str) else PurePath(source.name).name
 
 
-def _pick_field(key: str, labels: Sequence[Any]) -> str | None:
+def pick_field(key: str, labels: Sequence[Any]) -> str | None:
     """Ask for the field of the class where files of features do not make it clear."""
     if not any(is_vector(Path(_name(source))) for source in labels):
         return None
     try:
-        with _on_disk(labels) as paths:
+        with on_disk(labels) as paths:
             fields = _fields(tuple((str(path), file_stamp(path)) for path in paths))
     except TerrainError:  # told when the data set is made
         return None
     if len(fields) < 2:
         return None
-    chosen = st.selectbox("Field of the class", [_LIKELY, *fields], key=f"{key}_field")
+    chosen = st.selectbox(
+        "Field with the class", [_LIKELY, *fields], key=f"{key}_field"
+    )
     return None if chosen == _LIKELY else chosen
 
 
@@ -151,7 +175,7 @@ def _fields(paths: tuple[tuple[str, tuple[int, int]], ...]) -> list[str]:
 
 
 @contextmanager
-def _on_disk(sources: Sequence[Any]) -> Iterator[list[Path]]:
+def on_disk(sources: Sequence[Any]) -> Iterator[list[Path]]:
     """Yield the paths of files that were named, or uploaded and written for a while."""
     uploads = [source for source in sources if not isinstance(source, str)]
     if not uploads:
@@ -191,7 +215,7 @@ def _make(
     try:
         with ExitStack() as stack:
             images, labels, heights = (
-                stack.enter_context(_on_disk(source)) for source in sources
+                stack.enter_context(on_disk(source)) for source in sources
             )
             if len(heights) > 1:
                 raise InputError("More than one height file was given. Give one.")

@@ -30,8 +30,8 @@ from terrainlib.ui.text import plural
 SHOWN_PAIRS: Final = 6
 _SHOWN_GROUPS: Final = 100
 _HELP: Final = (
-    "Choose one of the names that were found, or write a path within the folder with * "
-    "for what each pair has of its own."
+    "Choose a pattern that was found, or write a path within the folder, with * for "
+    "the part that differs from pair to pair."
 )
 
 
@@ -50,8 +50,8 @@ def show_names(
         key: Start of the widgets' keys.
     """
     st.markdown(
-        "**Which names are what?** In each of them `*` stands for what the files of a "
-        f"pair have in common. The answer is kept as `{CHOICES_FILE}` in the folder."
+        "**Choose a pattern for each.** `*` stands for the part that differs from "
+        f"pair to pair. Your answer is saved as `{CHOICES_FILE}` in the folder."
     )
     _show_groups(groups)
     patterns = _ask(groups, begin, key)
@@ -75,7 +75,7 @@ def show_chosen_names(dataset: Dataset, key: str) -> None:
     chosen = dataset.choices.patterns
     if chosen is None and len(dataset.problems) <= len(dataset.pairs):
         return
-    if not st.toggle("Say which names are what", key=f"{key}_names"):
+    if not st.toggle("Change which files are which", key=f"{key}_names"):
         return
     folder = dataset.folder
     show_names(folder, group_names(list_all(folder)), chosen, key)
@@ -174,7 +174,7 @@ def _show_pairs(layout: Layout) -> None:
 
 def _keep(folder: Path, patterns: Patterns | None) -> None:
     """Write `dataset.json` and open the data set anew, or say why that is not done."""
-    with errors_shown("The names cannot be kept"):
+    with errors_shown("The answer cannot be saved"):
         save_choices(folder, replace(read_choices(folder), patterns=patterns))
         cached.forget_dataset()
         st.rerun()

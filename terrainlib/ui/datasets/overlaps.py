@@ -21,6 +21,7 @@ from terrainlib.data.layout import Pair
 from terrainlib.data.overlaps import Overlap, Overlaps, find_overlaps, search_key
 from terrainlib.data.splits import Split, random_split
 from terrainlib.errors import ImageError, RunError, StoppedError
+from terrainlib.files import natural_key
 from terrainlib.mask.overlapmap import Part, draw_map, draw_pair, lay_out
 from terrainlib.mask.tiles.bands import to_bytes
 from terrainlib.mask.tiles.resampling import shrink
@@ -35,7 +36,7 @@ from terrainlib.ui.datasets.splits import (
     show_parts,
 )
 from terrainlib.ui.errors import errors_shown
-from terrainlib.ui.page import offer_file, pick_one, spread
+from terrainlib.ui.page import offer_file, pick_one, show_table, spread
 from terrainlib.ui.text import md_escape, plural, safe_csv
 from terrainlib.ui.workers import read_again
 
@@ -44,8 +45,9 @@ QUICK_SECONDS: Final = 5.0  # that the page waits for a small search
 TICK_SECONDS: Final = 1.0
 MAX_MAP_PATCHES: Final = 600
 MAP, PAIRS = "Map", "Side by side"
-LEAK_HELP: Final = "Share of its validation patches that share ground with training."
-_TABLE_PX: Final = 420
+LEAK_HELP: Final = (
+    "Of its held-out patches, the share that show ground a training patch shows too."
+)
 _PATCH_PX: Final = 256  # of a patch on the map, before it is brought to its place
 _BACKGROUNDS: Final = {"light": (255, 255, 255), "dark": (18, 23, 20)}
 _MISSING: Final = 128  # grey of a patch that can no longer be read
@@ -64,8 +66,9 @@ def show_shared_ground(dataset: Dataset, key: str) -> None:
         return
     st.header("Shared ground", anchor=False)
     st.markdown(
-        ":gray[Patches cut from one map may overlap. A random split then trains and "
-        "validates on the same ground, and its scores are too good: it leaks.]"
+        ":gray[A split decides which patches train the network and which are held out "
+        "to score it. Patches cut from one map may share ground; where a random split "
+        "puts them on both sides, the scores are too good: it leaks.]"
     )
     overlaps = _known(dataset)
     if overlaps is None:
@@ -114,9 +117,9 @@ def _show_search(dataset: Dataset, key: str) -> None:
             st.rerun()
     stopped = f"{search.message} " if search and search.state == "stopped" else ""
     st.caption(
-        f"{md_escape(stopped)}Compares all {len(dataset.pairs):,} patches by their "
-        f"pixels: {search_time(dataset)} on two cores. It is done once; the result is "
-        "kept."
+        f"{md_escape(stopped)}Compares the pixels of all {len(dataset.pairs):,} "
+        f"patches: {search_time(dataset)} on two cores. This is done once; the result "
+        "is kept."
     )
 
 
@@ -137,7 +140,7 @@ def _watch(path: Path, key: str) -> None:
         on_click=_stop,
         args=(path,),
     )
-    st.caption("It goes on when this page is left or closed.")
+    st.caption("It goes on even if you leave or close this page.")
 
 
 def _stop(path: Path) -> None:
@@ -149,19 +152,19 @@ def _show_nothing_found(dataset: Dataset, overlaps: Overlaps) -> None:
     if overlaps.exact:
         st.markdown(
             f":material/check_circle: No two of the {len(dataset.pairs):,} patches "
-            "share ground, as their places say. The training's split keeps blocks of "
-            "ground apart, with a gap between them."
+            "share ground, as their places on the Earth tell. A training keeps blocks "
+            "of ground apart, with a gap between them."
         )
         return
     maybe = ""
     if overlaps.possible:
         maybe = (
-            f" {plural(len(overlaps.possible), 'pair')} may share a sliver; the "
-            "training's split keeps them apart."
+            f" {plural(len(overlaps.possible), 'pair')} of patches may share a thin "
+            "strip; a training keeps them apart."
         )
     st.markdown(
         f":material/check_circle: No two of the {len(dataset.pairs):,} patches share "
-        f"ground, as far as their pixels show: a random split does not leak.{maybe}"
+        f"ground, as far as the pixels tell: a random split does not leak.{maybe}"
     )
 
 
@@ -194,12 +197,12 @@ def _show_numbers(
     total = len(dataset.pairs)
     leak = overlaps.leak(random.train, random.validation)
     with st.grid(4, min_column_width=150):
-        st.metric("Overlapping pairs", f"{len(overlaps.pairs):,}", border=True)
+        st.metric("Overlaps", f"{len(overlaps.pairs):,}", border=True)
         concerned = f"{len(overlaps.neighbours()):,} of {total:,}"
-        st.metric("Patches concerned", concerned, border=True)
-        st.metric("A random split leaks", f"{leak:.0%}", border=True, help=LEAK_HELP)
+        st.metric("Patches that overlap", concerned, border=True)
+        st.metric("Leak of a random split", f"{leak:.0%}", border=True, help=LEAK_HELP)
         left_out = f"{len(free.left_out):,} of {total:,}"
-        label = "Left out of the training"
+        label = "Left out of training"
         st.metric(label, left_out, border=True, help="What the leak-free split costs.")
     text = "Trainings here use a leak-free split: " + cost_sentence(free)
     if free.method == random.method:
@@ -208,8 +211,8 @@ def _show_numbers(
             "random split and say so beside the scores"
         )
     st.markdown(
-        f"{leak:.0%} of the validation patches of a random split would share ground "
-        f"with training. {text}."
+        f"With a random split, {leak:.0%} of the held-out patches would share ground "
+        f"with training patches. {text}."
     )
 
 
@@ -225,9 +228,9 @@ def _show_map(dataset: Dataset, overlaps: Overlaps, parts: Mapping[str, Part]) -
         "overlaps put them, outlined by their part of the leak-free split",
     )
     text = (
-        "Each frame is a patch, laid where its overlaps put it, in the colours of the "
-        "leak-free split above: a thin line for what trains, tinted for what is left "
-        "out, tinted with a thick line for what validates, with a dot where it leaks."
+        "Each frame is a patch, laid over those it overlaps, in the colours of the "
+        "leak-free split above: a thin line for training, a tint for left out, a tint "
+        "and a thick line for held out, a dot for a leak."
     )
     if drawn < len(dataset.pairs):
         text += (
@@ -273,24 +276,24 @@ def _show_pairs(dataset: Dataset, overlaps: Overlaps, key: str) -> None:
     frame = _frame(pairs)
     share = st.column_config.NumberColumn("Shared ground", format="%.0f %%")
     with table:
-        event = st.dataframe(
+        rows = show_table(
             frame.assign(share=frame["share"] * 100),
+            {"first": "First", "second": "Second", "share": share},
+            alt="Table of the pairs of patches that share ground, largest share first",
             key=f"{key}_overlap_table",
-            hide_index=True,
-            height=_TABLE_PX if len(frame) > 10 else "content",
             on_select="rerun",
             selection_mode="single-row-required",
             selection_default={"selection": {"rows": [0]}},
-            column_config={"first": "First", "second": "Second", "share": share},
-            alt="Table of the pairs of patches that share ground, largest share first",
         )
-    rows = [row for row in event.selection.rows if row < len(pairs)]
     with picture:
         _show_pair(dataset, pairs[rows[0] if rows else 0])
 
 
 def _largest_first(overlaps: Overlaps) -> list[Overlap]:
-    return sorted(overlaps.pairs, key=lambda one: (-one.share, one.first, one.second))
+    return sorted(
+        overlaps.pairs,
+        key=lambda one: (-one.share, *map(natural_key, (one.first, one.second))),
+    )
 
 
 def _frame(pairs: Iterable[Overlap]) -> pd.DataFrame:

@@ -49,7 +49,7 @@ def show_pair_gallery(dataset: Dataset, key: str) -> None:
         pairs, chosen = _pick_pairs(dataset, key)
         opacity = _pick_opacity(key) if view == OVERLAY else 1.0
     if not pairs:
-        st.info("No pair is like that. Choose other filters.")
+        st.info("No pair fits these filters. Choose others.")
         return
     if len(pairs) < len(dataset.pairs):
         st.caption(f"{len(pairs):,} of {plural(len(dataset.pairs), 'pair')}")
@@ -254,4 +254,6 @@ def _caption(pair: Pair, dataset: Dataset) -> str:
         return f"**{md_escape(pair.id)}**"
     largest = int(np.argmax(pair.counts))
     name = md_escape(dataset.classes[largest].name)
-    return f"**{md_escape(pair.id)}** · {name} {pair.counts[largest] / total:.0%}"
+    share = pair.counts[largest] / total
+    shown = "over 99%" if 0.995 <= share < 1 else f"{share:.0%}"
+    return f"**{md_escape(pair.id)}** · {name}: {shown}"

@@ -46,7 +46,8 @@ SOURCES: Final = {
 LAYOUT_HELP: Final = (
     "These layouts are understood: `ID_t.png`, `ID_i2.png` and (if there are heights) "
     "`ID_h.png` in one folder; the folders `images`, `masks` and `heights` with equal "
-    "file names; `NAME` with `NAME_mask` and `NAME_height`. Other names can be told."
+    "file names; `NAME` with `NAME_mask` and `NAME_height`. Where the names are "
+    "others, the page asks which is which."
 )
 
 
@@ -121,6 +122,14 @@ def _write_address(source: str, folder: str | None) -> None:
     if source == "sample":
         source = place = ""
     state.write_address(data=source, at=place)
+
+
+def address_of(folder: Path) -> dict[str, str]:
+    """Return the part of an address that opens a data set on the preview page."""
+    upload = upload_id(folder)
+    if folder == SAMPLE_DIR:
+        return {"data": "sample"}
+    return {"data": "zip" if upload else "folder", "at": upload or str(folder)}
 
 
 def _pick_source(key: str) -> str:
@@ -259,7 +268,7 @@ def _open(folder: str, key: str) -> Dataset | None:
         return scanned(folder)
     except UnknownNamesError as error:
         known = DatasetError(error.reason, file=error.file)
-        show_error(known, "The names in this folder fit no rule")
+        show_error(known, "Which files are images, and which are masks?")
         show_names(allowed_path(folder), error.groups, error.patterns, key)
         return None
     except TerrainError as error:

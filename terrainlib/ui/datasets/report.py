@@ -39,11 +39,11 @@ def show_problems(dataset: Dataset) -> None:
         return
     st.header("Problems", anchor=False)
     st.markdown(
-        f"{plural(len(dataset.problems), 'file')} cannot be used as they are; the rest "
-        "of the data set is. Mend or remove them and open the data set again."
+        f"{plural(len(dataset.problems), 'file')} cannot be used and are left out. "
+        "Correct or remove them, then open the data set again."
         if len(dataset.problems) > 1
-        else "1 file cannot be used as it is; the rest of the data set is. Mend or "
-        "remove it and open the data set again."
+        else "1 file cannot be used and is left out. Correct or remove it, then open "
+        "the data set again."
     )
     frame = _problems_frame(dataset)
     show_table(
@@ -99,7 +99,10 @@ def show_classes(dataset: Dataset) -> None:
         )
         if dataset.no_data_share:
             share = f"{dataset.no_data_share:.1%}".replace("%", " %")
-            st.caption(f"Beside these, {share} of the pixels are no data or no class.")
+            st.caption(
+                f"Another {share} of the pixels are unlabelled (no data or no class) "
+                "and not counted."
+            )
         if text := _rare_classes(dataset):
             st.caption(text)
 
@@ -131,5 +134,5 @@ def _rare_classes(dataset: Dataset) -> str:
     verb = "covers" if len(rare) == 1 else "cover"
     return (
         f"{plural(len(rare), 'class', 'classes')} {verb} less than 1 % of the pixels: "
-        "expect a network to find them late or not at all."
+        "a network learns what is so rare late, or never."
     )

@@ -23,17 +23,17 @@ from terrainlib.ui.page import pick_one, swatch
 from terrainlib.ui.text import duration, md_escape
 
 FREE_HELP: Final = (
-    "No training patch shares ground with a held-out one, as far as the pixels show: "
-    "the scores are those on ground that the network has not seen."
+    "No held-out patch shows ground that a training patch shows too, as far as the "
+    "pixels tell: the scores are for ground that the network has not seen."
 )
 MAY_LEAK_HELP: Final = (
-    "Training and held-out patches were drawn at random, and nobody looked whether "
-    "they share ground. Where they do, the network has seen parts of the answers, and "
+    "Training and held-out patches were drawn at random, and nobody checked whether "
+    "they share ground. Where they do, the network has seen some of the answers, and "
     "its scores are too good."
 )
 LEAK_HELP: Final = (
-    "Training and held-out patches were drawn at random, and so many of those held out "
-    "show ground that the network was trained on: its scores are too good."
+    "Training and held-out patches were drawn at random, so many held-out ones show "
+    "ground that the network was trained on: its scores are too good."
 )
 _NOTHING: Final = "random: 0%"
 _FREE: Final = LEAK_FREE.partition(":")[0]
@@ -95,10 +95,10 @@ def inline(note: Note) -> str:
 
 SECONDS_A_PATCH: Final = 0.18  # of looking for shared ground, on two cores
 PART_NAMES: Final[dict[Part, str]] = {
-    "train": "trains",
+    "train": "for training",
     "left out": "left out",
-    "validation": "validates",
-    "leaking": "validates on shared ground",
+    "validation": "held out",
+    "leaking": "held out, but shares ground with training",
 }
 _ROW_PX: Final = 46
 _NARROW: Final = 0.04  # of all patches: too little for its number
@@ -120,20 +120,14 @@ def parts_of_split(split: Split, overlaps: Overlaps) -> dict[str, Part]:
 
 
 def cost_sentence(split: Split) -> str:
-    """Return how many patches validate, train and are left out, without a full stop."""
+    """Return how many patches train, are held out and left out, without a full stop."""
     total = len(split.train) + len(split.validation) + len(split.left_out)
-    verb = "validates" if len(split.validation) == 1 else "validate"
-    trains = "trains" if len(split.train) == 1 else "train"
-    text = f"{len(split.validation):,} of {total:,} patches {verb}, "
-    if not split.left_out:
-        return f"{text}{len(split.train):,} {trains}, none is left out"
-    one = len(split.left_out) == 1
-    why = "it shares ground with" if one else "they share ground with"
-    if split.leak == BLOCKS:
-        why = "it lies beside" if one else "they lie beside"
+    why = "lying beside" if split.leak == BLOCKS else "sharing ground with"
+    left_out = f"{len(split.left_out):,} left out for {why} a held-out patch"
     return (
-        f"{text}{len(split.train):,} {trains}, {len(split.left_out):,} left out: "
-        f"{why} a validation patch"
+        f"{len(split.train):,} of {total:,} patches for training, "
+        f"{len(split.validation):,} held out for scoring, "
+        f"{left_out if split.left_out else 'none left out'}"
     )
 
 
@@ -162,9 +156,9 @@ def show_split_of_training(dataset: Dataset, training: TrainingConfig) -> None:
     if shared is None:
         st.caption(
             f"{training.validation_share:.0%} of {len(dataset.pairs):,} patches will "
-            "be held out to validate. Shared ground will be looked for before the "
-            f"training starts ({search_time(dataset)}), so that no training patch "
-            "shares ground with one held out."
+            "be held out: the network never trains on them, and its scores come from "
+            f"them. First the app looks for shared ground ({search_time(dataset)}), so "
+            "that no training patch shows the ground of one held out."
         )
         return
     share, seed = training.validation_share, training.seed
@@ -257,20 +251,28 @@ def _plain_axis() -> alt.Axis:
     return alt.Axis(labelFontSize=13, labelLimit=160, ticks=False, domain=False)
 
 
-LABELS: Final = {"validation": "Held out", "train": "Trained on", "all": "All pairs"}
+LABELS: Final = {"validation": "Held out", "train": "Trained on", "all": "All"}
 SEEN_HELP: Final = (
     "The model trained on these pairs, or on some of them: the scores say how well it "
     "remembers, not how well it does on new ground."
 )
 NOT_TRAINED_HERE: Final = (
-    "As far as its file says, this model never saw this data set: it is scored on all "
-    "pairs."
+    "As far as its file tells, this model has never seen this data set, so it is "
+    "scored on all pairs."
 )
 TRAINED_HERE: Final = (
-    "This model was trained on this data set, and no pair was held out: the scores of "
-    "all pairs say how well it remembers."
+    "This model was trained on this data set, and no held-out pairs are known: the "
+    "scores say how well it remembers."
 )
-HELD_OUT_BEFORE: Final = "Held out at first"  # and trained on in the end
+HELD_OUT_HELP: Final = (
+    "Held out: the model never trained on these pairs. Only they show how it does on "
+    "new images."
+)
+HELD_OUT_BEFORE: Final = "Held out at first"
+HELD_OUT_BEFORE_HELP: Final = (
+    "Held out at first: the scores on the model's card come from these pairs. Then "
+    "it was trained once more on all pairs, so it has seen them since."
+)
 _SPLIT_PARTS: Final = ("validation", "train")
 
 
@@ -323,15 +325,14 @@ def caution(part: str, leak: str | None, *, seen: bool) -> tuple[str, str]:
 def pick_part(record: ModelRecord | None, dataset: Dataset, key: str) -> str:
     """Show the parts and return the chosen one: `validation`, `train` or `all`."""
     parts = parts_of(record, dataset)
-    labels = dict(LABELS)
+    labels, words = dict(LABELS), HELD_OUT_HELP
     if record is not None and record.final is not None:
-        labels["validation"] = HELD_OUT_BEFORE
+        labels["validation"], words = HELD_OUT_BEFORE, HELD_OUT_BEFORE_HELP
     chosen = pick_one(
         "Pairs to score it on",
         {part: f"{labels[part]} ({count:,})" for part, count in parts.items()},
         f"{key}_part_{'_'.join(parts)}",
-        help="Held out: pairs that the model never trained on. Only they show how it "
-        "does on new images.",
+        help=words,
         query="pairs",
     )
     if "validation" not in parts:

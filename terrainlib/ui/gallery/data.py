@@ -95,12 +95,12 @@ def _question(entry: ModelEntry, own: str | None) -> str:
     name = md_escape(Path(own).name if own else entry.data or "the data")
     if own is None:
         return (
-            f"This app does not know where **{name}** is that this model was trained "
-            "on: choose a data set, and see how the model does on it."
+            f"This model was trained on **{name}**, and the app does not know where "
+            "that is. Choose a data set to see how the model does on it."
         )
     return (
         f"The data set that this model was trained on, **{name}**, cannot be opened "
-        "any more: choose another one, and see how the model does on it."
+        "any more. Choose another to see how the model does on it."
     )
 
 

@@ -23,6 +23,7 @@ from terrainlib.ui.models.comparison import (
     class_table,
     score_table,
     show_class_chart,
+    show_difference,
 )
 from terrainlib.ui.models.picker import PIXEL_CLASSIFIER_ID, fitted
 
@@ -31,12 +32,8 @@ if TYPE_CHECKING:
 
 ASKED: Final = "gallery_pixel_classifier_asked"  # list of str: what was asked for here
 NO_TRAINING_PAIRS: Final = (
-    "It cannot be compared here: the pairs that this model was trained on are not "
-    "those of this data set."
-)
-INTERVAL: Final = (
-    "In brackets: the 95 % interval, from drawing the images anew many times, the same "
-    "ones for both."
+    "They cannot be compared here: this model was not trained on pairs of this data "
+    "set."
 )
 _MAX_JUDGED: Final = 8
 
@@ -53,7 +50,7 @@ def show_pixel_classifier(wanted: Wanted, evaluation: Evaluation, key: str) -> N
         fitted_now = _on_demand(wanted, record, key, known=known)
         if fitted_now is not None:
             scores = fitted_now.to_json(confidence=True)
-            _show_difference(wanted.key, evaluation, fitted_now)
+            show_difference(_difference(wanted.key, evaluation, fitted_now))
         if scores is not None:
             own = evaluation.to_json(confidence=True)
             classes = class_scores(own, scores)
@@ -65,7 +62,7 @@ def show_pixel_classifier(wanted: Wanted, evaluation: Evaluation, key: str) -> N
                 colors = {one.name: one.color for one in record.terrain_classes()}
                 show_class_chart(classes["iou"], colors)
                 st.caption(
-                    f"Bar: IoU of the model. Tick: pixel classifier. {WHAT_IT_IS}"
+                    f"Bar: IoU of the model. Tick: the pixel classifier. {WHAT_IT_IS}"
                 )
 
 
@@ -100,12 +97,6 @@ def _difference(key: str, _one: Evaluation, _other: Evaluation) -> Difference | 
     )
 
 
-def _show_difference(key: str, one: Evaluation, other: Evaluation) -> None:
-    found = _difference(key, one, other)
-    if found is not None:
-        st.markdown(f"In mIoU: **{found}**.", help=INTERVAL)
-
-
 def _on_demand(
     wanted: Wanted, record: ModelRecord, key: str, *, known: bool
 ) -> Evaluation | None:
@@ -121,11 +112,11 @@ def _on_demand(
             f"fitted in memory on the {len(ids):,} pairs that the model was trained on"
         )
         st.caption(
-            f"Is the difference more than chance? To tell, it is {fits}: a minute at "
-            "most."
+            "Is the difference more than chance? To tell, the pixel classifier is "
+            f"{fits}. This takes a minute at most."
             if known
-            else f"It was not scored on these pairs yet. It is {fits}: a minute at "
-            "most."
+            else "The pixel classifier has not been scored on these pairs yet. It is "
+            f"{fits}; this takes a minute at most."
         )
         st.button(
             "Fit and compare",

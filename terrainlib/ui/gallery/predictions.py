@@ -103,7 +103,8 @@ def described(entry: ModelEntry) -> TerrainModel:
         return model_of(entry.model)
     if entry.record is None:
         raise ModelFileError(
-            "it is no readable model file. Choose another model.", file=entry.path.name
+            "this model file cannot be read. Choose another model.",
+            file=entry.path.name,
         )
     return replace(TerrainModel.of(entry.record, entry.path), name=entry.title)
 
@@ -132,7 +133,7 @@ def _ask(total: int, missing: int, key: str) -> bool:
         if missing < total
         else f"This model has not predicted these {images} yet."
     )
-    st.caption("It is done once; the predictions are kept.")
+    st.caption("This is done once; the predictions are kept.")
     return st.button(
         f"Predict {plural(missing, 'image')}",
         key=f"{key}_predict",

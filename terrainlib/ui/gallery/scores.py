@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
+from terrainlib.files import natural_key
 from terrainlib.mask.scores.evaluation import Evaluation
 from terrainlib.mask.scores.figures import reliability_png
 from terrainlib.mask.scores.gallery import Gallery
@@ -20,15 +21,17 @@ from terrainlib.ui.datasets.splits import Note, caution, has_seen, is_free, show
 from terrainlib.ui.gallery.images import show_mistakes
 from terrainlib.ui.gallery.pixelclassifier import show_pixel_classifier
 from terrainlib.ui.gallery.predictions import Wanted
-from terrainlib.ui.page import offer_file, spread
+from terrainlib.ui.page import offer_file, show_table, spread
 from terrainlib.ui.text import plural, safe_csv
 
 MEANING: Final = (
-    "Of the pixels that the model is 70% sure of, 70 in 100 should be right: a bar "
-    "below the dashed line says that it is too sure, one above it too careful."
+    "Confidence is how sure the model is of a pixel: the probability of its class. "
+    "Of the pixels that it is 70 % sure of, 70 in 100 should be right. A bar below "
+    "the dashed line: it is too sure. Above it: too careful."
 )
 NO_CONFIDENCE: Final = (
-    "This model gives colours and no probabilities: there is no confidence to check."
+    "This model predicts colours, not probabilities, so there is no confidence to "
+    "check."
 )
 MISTAKE: Final = "mistake"  # in the address: `Forest taken for Grassland`
 _HEIGHT_PX: Final = 260
@@ -147,11 +150,14 @@ def _show_classes(gallery: Gallery, wanted: Wanted, key: str) -> None:
         values = dict(zip(names, map(float, ious), strict=True))
         show_class_bars(values, gallery.classes, what="IoU", longest=1.0)
         if np.isnan(ious).any():
-            st.caption("A dash: neither in the true nor in the predicted masks.")
+            st.caption(
+                "A dash: the class is in none of these masks, neither true "
+                "nor predicted."
+            )
     with right:
         st.markdown("**What the pixels of each class were taken for, in per cent**")
         pressed = show_confusion(evaluation.confusion, names, key=f"{key}_confusion")
-        st.caption("Press a field to see the places.")
+        st.caption("Each row is a true class. Press a field to see the places.")
     chosen = chosen_mistake(names, pressed)
     if chosen is not None:
         show_mistakes(gallery, wanted, *chosen, key)
@@ -198,9 +204,12 @@ def confusion_table(confusion: NDArray[np.int64], names: Sequence[str]) -> pd.Da
 def _show_tables(evaluation: Evaluation, scores: Scores) -> None:
     """Show the tables behind the charts, closed at first, each with its CSV."""
     names = evaluation.class_names
+    images = evaluation.frame().sort_values(
+        "id", key=lambda ids: ids.map(natural_key), ignore_index=True
+    )
     tables = [
         ("Each class", class_scores_frame(scores, names), "scores_by_class.csv"),
-        ("Each image", evaluation.frame(), "scores_by_image.csv"),
+        ("Each image", images, "scores_by_image.csv"),
         (
             "Confusion matrix, in pixels",
             confusion_table(evaluation.confusion, names),
@@ -212,22 +221,12 @@ def _show_tables(evaluation: Evaluation, scores: Scores) -> None:
         tables.append(("Accuracy by confidence", bins, "reliability.csv"))
     with st.expander("Tables of the scores", icon=":material/table:"):
         for title, frame, file in tables:
-            _show_table(title, frame, file)
-
-
-def _show_table(title: str, frame: pd.DataFrame, file: str) -> None:
-    with spread():
-        st.markdown(f"**{title}**", width="content")
-        offer_file("CSV", safe_csv(frame), file, key=f"download_{file}")
-    shares = frame.select_dtypes(include=[np.floating]).columns
-    st.dataframe(
-        frame.assign(**{name: frame[name] * 100 for name in shares}),
-        hide_index=True,
-        placeholder="–",
-        height="content" if len(frame) <= 12 else 320,
-        column_config=_columns(frame),
-        alt=f"Table: {title}",
-    )
+            with spread():
+                st.markdown(f"**{title}**", width="content")
+                offer_file("CSV", safe_csv(frame), file, key=f"download_{file}")
+            shares = frame.select_dtypes(include=[np.floating]).columns
+            percents = frame.assign(**{name: frame[name] * 100 for name in shares})
+            show_table(percents, _columns(frame), alt=f"Table: {title}")
 
 
 def percent(value: float) -> str:

@@ -27,16 +27,17 @@ from terrainlib.ui.gallery.predictions import Wanted, begin, described
 from terrainlib.ui.page import offer_file, pick_one
 from terrainlib.ui.text import plural, safe_csv
 
-TITLE: Final = "Settings against scores"
+TITLE: Final = "Would sharpening help?"
 KINDS: Final[dict[Kind, tuple[str, str, tuple[str, ...]]]] = {
     "sharpening": ("Sharpening", "Amount", tuple(SHARPENINGS)),
     "cleaning": ("Cleaning", "Width, px", CLEANINGS),
 }
 WHAT_IT_IS: Final = (
-    "Each point is a class mask scored against the truth; the dotted line is the class "
-    "mask as it is. Sharpening acts on the soft mask, and every pixel then takes the "
-    "class of the nearest colour. Cleaning acts on the class mask; its width is that "
-    "of the median's window, and of squares as large as the regions and holes that go."
+    "Each point is the score of the class masks with that setting; the dotted line "
+    "is their score as they are. Sharpening acts on the soft mask; every pixel then "
+    "takes the class of the nearest colour. Cleaning acts on the class mask; the "
+    "width is that of the median's window, and of the largest regions and holes that "
+    "are removed, as squares."
 )
 _HEIGHT_PX: Final = 260
 _LINE_GREY: Final = "#8a938c"
@@ -67,8 +68,9 @@ def _stored(key: str, _gallery: Gallery, _wanted: Wanted) -> SettingScores | Non
 def _ask(images: int, key: str) -> bool:
     st.caption(
         "Would sharpening or cleaning make these masks better? See mIoU and boundary "
-        "F1 by the amount of each, and the best setting. The soft masks are made anew "
-        "for it, so it takes longer than predicting; it is done once, and kept."
+        "F1 by the amount of each, and the best setting. The masks are predicted "
+        "again for it, so it takes longer than predicting. This is done once; the "
+        "scores are kept."
     )
     return st.button(
         f"Score the settings on {plural(images, 'image')}",

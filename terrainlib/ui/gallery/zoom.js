@@ -24,9 +24,12 @@ function button(text, title, action) {
  *
  * `placed` is called with {zoom, x, y} whenever they change. Pointers that `takes`
  * claims when they go down are told to `moved`, until they go up; the others pan. Two
- * fingers zoom.
+ * fingers zoom. `left` is told when a claimed pointer goes up, and whether it was taken
+ * away, as by a second finger. `most` is the largest zoom.
  */
-function createZoom(areas, placed, takes = () => false, moved = () => {}) {
+function createZoom(areas, placed, hand = {}) {
+  const { takes = () => false, moved = () => {}, left = () => {} } = hand;
+  const { most = () => MAX_ZOOM, buttons = [0], wheelZooms = false } = hand;
   const state = { zoom: 1, x: 0, y: 0 };
   const level = make("output", { class: "level", "aria-label": "Zoom" });
   const tools = make(
@@ -40,7 +43,7 @@ function createZoom(areas, placed, takes = () => false, moved = () => {}) {
   const observer = new ResizeObserver(place);
   for (const area of areas) wire(area);
   observer.observe(areas[0]);
-  return { state, tools, place, fit, onKey, close: () => observer.disconnect() };
+  return { state, tools, place, fit, goTo, panBy, onKey, close: () => observer.disconnect() };
 
   function place() {
     const { clientWidth: width, clientHeight: height } = areas[0];
@@ -52,13 +55,17 @@ function createZoom(areas, placed, takes = () => false, moved = () => {}) {
   }
 
   function fit() {
-    Object.assign(state, { zoom: 1, x: 0, y: 0 });
+    goTo({ zoom: 1, x: 0, y: 0 });
+  }
+
+  function goTo(wanted) {
+    Object.assign(state, wanted, { zoom: Math.min(most(), Math.max(1, wanted.zoom)) });
     place();
   }
 
   /** Zoom by a factor, keeping the point (x, y) of an area where it is. */
   function zoomBy(factor, x = areas[0].clientWidth / 2, y = areas[0].clientHeight / 2) {
-    const zoom = Math.min(MAX_ZOOM, Math.max(1, state.zoom * factor));
+    const zoom = Math.min(most(), Math.max(1, state.zoom * factor));
     state.x = x - ((x - state.x) * zoom) / state.zoom;
     state.y = y - ((y - state.y) * zoom) / state.zoom;
     state.zoom = zoom;
@@ -78,10 +85,11 @@ function createZoom(areas, placed, takes = () => false, moved = () => {}) {
       return [event.clientX - box.left, event.clientY - box.top];
     };
     area.onpointerdown = (event) => {
-      if (event.button) return;
+      if (!buttons.includes(event.button) || pointers.size === 2) return;
       area.setPointerCapture(event.pointerId);
       pointers.set(event.pointerId, within(event));
-      area.dataset.drag = takes(event) ? "taken" : "pan";
+      if (area.dataset.drag === "taken") left(event, true);
+      area.dataset.drag = pointers.size === 1 && takes(event) ? "taken" : "pan";
       if (area.dataset.drag === "taken") moved(event);
     };
     area.onpointermove = (event) => {
@@ -94,7 +102,8 @@ function createZoom(areas, placed, takes = () => false, moved = () => {}) {
       else moved(event);
     };
     area.onpointerup = area.onpointercancel = (event) => {
-      pointers.delete(event.pointerId);
+      if (!pointers.delete(event.pointerId)) return;
+      if (area.dataset.drag === "taken") left(event, event.type === "pointercancel");
       if (!pointers.size) delete area.dataset.drag;
       else area.dataset.drag = "pan"; // one of two fingers is left
     };
@@ -107,11 +116,16 @@ function createZoom(areas, placed, takes = () => false, moved = () => {}) {
     }
   }
 
-  /** Ctrl + wheel and the pinch of a touch pad zoom; the plain wheel scrolls the page. */
+  /**
+   * Ctrl + wheel and the pinch of a touch pad zoom. The plain wheel scrolls the page;
+   * with `wheelZooms` it zooms too, as far as there is anything to zoom.
+   */
   function onWheel(event, place) {
-    if (!event.ctrlKey && !event.metaKey) return;
+    const plain = !event.ctrlKey && !event.metaKey;
+    if (plain && (!wheelZooms || (state.zoom === 1 && event.deltaY > 0))) return;
     event.preventDefault();
-    zoomBy(Math.exp(-event.deltaY / 200), ...place);
+    const step = event.deltaY * (event.deltaMode ? 16 : 1); // lines or pixels
+    zoomBy(Math.exp(-step / (plain ? 400 : 200)), ...place);
   }
 
   /** Do what a key stands for, after what `own` has for it. */

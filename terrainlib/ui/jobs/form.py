@@ -28,8 +28,8 @@ from terrainlib.ui.text import file_size, md_escape
 from terrainlib.ui.workers import JOB_PAGE, WHEN_FREE, follow
 
 _SCALE_HELP: Final = (
-    "How many pixels the network sees for one pixel of the image. Smaller is faster "
-    "and coarser; the model's own is the one it was trained at."
+    "How many pixels the network sees for one pixel of the image. Less is faster and "
+    "coarser. The model's own scale is the one it was trained at."
 )
 
 
@@ -60,7 +60,7 @@ def _ask_folder() -> str:
     typed = st.text_input(
         "Folder for the results",
         placeholder="a new folder of this app",
-        help="On this machine. Files that lie there already are never replaced.",
+        help="On this machine. Files that are there already are never replaced.",
         key=f"{state.STUDIO_JOB}_folder",
         persist_state="session",
     )
@@ -116,7 +116,7 @@ def _ask_cleaning(overview: ImageOverview) -> PostProcessing:
                 f"Images of up to {MAX_CLEANED_MEGAPIXELS} megapixels can be cleaned."
             )
             return PostProcessing()
-        st.caption("It acts on the class mask, its areas and its polygons.")
+        st.caption("Changes the class mask, and its areas and polygons with it.")
         return pick_cleaning(_key("cleaning"))
 
 
@@ -154,8 +154,8 @@ def show_new_job(chosen: Chosen, entry: ModelEntry) -> None:
     with right, st.container(border=True):
         if entry.kind == "pixel classifier":
             st.info(
-                "It has no file, and a large image or several are predicted by a "
-                "process of their own. Choose another model for them.",
+                "It is never saved to a file, and large images or several at once "
+                "need a model that is. Choose another model for them.",
                 title="The pixel classifier works on small images",
                 icon=":material/bolt:",
             )
@@ -230,7 +230,7 @@ def _ask_and_start(chosen: Chosen, entry: ModelEntry) -> float | None:
         type="primary",
         icon=":material/schedule:" if busy else ":material/play_arrow:",
         disabled=config is None,
-        help="Another prediction has the machine." if busy else None,
+        help="Another prediction is running." if busy else None,
     )
     # Not in a callback: it would be given the form as it was before the last change.
     if started and config is not None:
@@ -243,4 +243,6 @@ def _show_estimate(config: JobConfig) -> None:
     told = estimate_job(config)
     st.markdown(f":material/schedule: {estimate_text(told)}")
     if told.needed_disk_mb > told.free_disk_mb:
-        st.warning("The disk has less room than that.", icon=":material/warning:")
+        st.warning(
+            "There is not that much room on the disk.", icon=":material/warning:"
+        )

@@ -20,7 +20,7 @@ from terrainlib.runs.jobs.config import InputImage
 from terrainlib.runs.jobs.estimate import Estimate
 from terrainlib.types import checked
 from terrainlib.ui.errors import errors_shown
-from terrainlib.ui.page import show_legend
+from terrainlib.ui.page import show_legend, show_table
 from terrainlib.ui.studio.areas import show_areas
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.studio.overview import image_overview, mask_overview
@@ -69,7 +69,9 @@ def estimate_text(told: Estimate) -> str:
     parts.append(f"at most {needed} on the disk ({free} free)")
     text = f"Takes about {' · '.join(parts)}."
     if told.seconds is None:
-        text += " How long is known after the first prediction on this machine."
+        text += (
+            " How long it takes is known after the first prediction on this machine."
+        )
     return text
 
 
@@ -104,8 +106,8 @@ def show_made(job: Job, made: Made, classes: Classes) -> None:
         st.markdown(gap_in_words(checked(Gap, made.gap)))
     _show_areas(made, classes)
     st.markdown(
-        f"The model is unsure of {made.unsure_share:.1%} of the pixels: there its best "
-        "two classes are close."
+        f"The model is unsure of {made.unsure_share:.1%} of the pixels: its best two "
+        "classes are close there."
     )
     for note in made.missing:
         sentence = f"{note[:1].upper()}{note[1:].rstrip('.')}."
@@ -120,7 +122,7 @@ def show_source(job: Job, image: InputImage) -> None:
     """Show an image in small, if it is still where it was."""
     path = Path(image.path)
     if not files.is_file(path):
-        st.caption("The image is not where it was any more.")
+        st.caption("The image is not where it was.")
         return
     picture = PictureFile.on_disk(path)
     if (bands := _bands(job)) is not None:
@@ -194,7 +196,7 @@ def batch_frame(job: Job) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def show_table(job: Job, *, choose: bool = False) -> str | None:
+def show_batch(job: Job, *, choose: bool = False) -> str | None:
     """Show all images in a table.
 
     Returns:
@@ -204,24 +206,22 @@ def show_table(job: Job, *, choose: bool = False) -> str | None:
     options: dict[str, Any] = {}
     if choose:
         options = {"on_select": "rerun", "selection_mode": "single-row"}
-    event = st.dataframe(
+    rows = show_table(
         batch_frame(job),
-        key=f"studio_job_table_{'chosen' if choose else 'live'}",
-        hide_index=True,
-        placeholder="",
-        column_config={
+        {
             "State": config.TextColumn(width="small"),
             "Shares": config.BarChartColumn(
-                help="A bar a class, in the order of the legend.", y_min=0, y_max=1
+                help="One bar for each class, in the order of the legend.",
+                y_min=0,
+                y_max=1,
             ),
             "What went wrong": config.TextColumn(width="large"),
         },
         alt="All images with state, largest class, shares of the classes, failures",
+        key=f"studio_job_table_{'chosen' if choose else 'live'}",
         **options,
     )
-    rows = event.selection.rows if choose else []
-    images = job.config.images
-    return images[rows[0]].name if rows and rows[0] < len(images) else None
+    return job.config.images[rows[0]].name if rows else None
 
 
 def _state(job: Job, number: int, made: Made | None, *, failed: bool) -> str:

@@ -86,7 +86,7 @@ def show_trial(
         scale: The scale that is asked for; None for the model's own.
         use: Called, as a callback, with the scale that was chosen instead.
     """
-    with errors_shown("No look ahead is possible"):
+    with errors_shown("Parts of the mask cannot be shown before"):
         gap = gap_ahead(chosen.shown, entry, scale)
         st.markdown(gap_in_words(gap))
         fitting = fitting_scale(gap, entry, scale)
@@ -110,7 +110,7 @@ def show_trial(
         left.image(jpeg, alt="A part of the image", width="stretch")
         right.image(png, alt="Its mask", width="stretch")
     if parts:
-        st.caption("A look ahead: parts of the image, and their masks at this scale.")
+        st.caption("Two parts of the image, and their masks at this scale.")
 
 
 def _parts(

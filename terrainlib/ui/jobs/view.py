@@ -17,8 +17,9 @@ from terrainlib.runs.jobs.config import JobConfig
 from terrainlib.runs.jobs.delivery import zip_results
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.runs.status import JOB
+from terrainlib.ui import state
 from terrainlib.ui.errors import explained, show_failures
-from terrainlib.ui.jobs.result import progress_text, show_made, show_source, show_table
+from terrainlib.ui.jobs.result import progress_text, show_batch, show_made, show_source
 from terrainlib.ui.models.picker import QUERY_NAME, model_labels
 from terrainlib.ui.page import empty_state, noticed, offer_file, show_legend, spread
 from terrainlib.ui.text import date_text, file_size, md_escape, parse_time, plural
@@ -57,7 +58,7 @@ def watched_name() -> str | None:
         st.session_state.pop(JOB_PAGE.session, None)
     name = st.session_state.get(JOB_PAGE.session)
     if name:
-        st.query_params[JOB_PAGE.query] = name
+        state.write_address(**{JOB_PAGE.query: name})
     return name or None
 
 
@@ -133,7 +134,7 @@ def _show_buttons(job: Job) -> None:
         "Another image",
         key="studio_job_leave",
         icon=":material/add_photo_alternate:",
-        help="Back to the studio; a prediction that runs goes on.",
+        help="Back to the studio. A prediction that is running goes on.",
         on_click=leave,
         args=(JOB_PAGE,),
     )
@@ -144,7 +145,7 @@ def _show_live(path: str, drawn_state: str) -> None:
     job = read_again(read_job, path, drawn_state)
     show_state(JOB_PAGE, job, progress_text(job, st.context.timezone))
     if job.active and len(job.config.images) > 1:
-        show_table(job)
+        show_batch(job)
     if job.message and job.state in ("failed", "crashed"):
         show_log(log_tail(job.path), expanded=False)
 
@@ -160,7 +161,7 @@ def _show_results(job: Job) -> None:
     if classes:
         show_legend(classes)
     st.caption("Choose a row to see its mask.")
-    chosen = show_table(job, choose=True)
+    chosen = show_batch(job, choose=True)
     st.markdown("**Folder of the results**")
     st.code(str(job.folder), language=None, wrap_lines=True)
     if chosen is not None:
@@ -185,8 +186,8 @@ def _show_download(job: Job) -> None:
         return
     if size > DOWNLOAD_MB * 1e6:
         st.caption(
-            f"The results have {file_size(size)}; up to {DOWNLOAD_MB} MB are offered "
-            "as a download. They lie in the folder that is named below."
+            f"The results are {file_size(size)}, too large to download here (the "
+            f"limit is {DOWNLOAD_MB} MB). They are in the folder named below."
         )
         return
     subject = str(job.path)

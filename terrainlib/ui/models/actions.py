@@ -32,6 +32,7 @@ from terrainlib.model.reading.writer import (
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.folder import read_run
 from terrainlib.runs.models import ModelEntry, default_warning, find_model, set_default
+from terrainlib.ui import state
 from terrainlib.ui.models.picker import QUERY_NAME
 from terrainlib.ui.page import (
     ask,
@@ -103,13 +104,13 @@ def delete_model(model_id: str) -> None:
     with _answered("table", "The model was not deleted"):
         entry = find_model(model_id)
         if entry.kind == "embedded":
-            raise ModelFileError("An embedded model is part of the app and stays.")
+            raise ModelFileError("This model is part of the app and cannot be deleted.")
         doomed = [entry.path]
         if entry.kind == "run":
             doomed.append(entry.path.with_name(HDF5_FILE))
         for path in doomed:
             _unlink(path)
-        st.query_params.pop(QUERY_NAME, None)
+        state.write_address(**{QUERY_NAME: ""})
         leave_notice(f"{md_escape(entry.title)} was deleted.")
 
 
@@ -174,8 +175,8 @@ def show_class_form(entry: ModelEntry, record: ModelRecord) -> None:
     titles = _titles(entry) if unnamed else {}
     if unnamed:
         st.warning(
-            f"{_unnamed_text(unnamed, len(known))} Name them here; what the model has "
-            "learnt stays as it is.",
+            f"{_unnamed_text(unnamed, len(known))} Name them here; the model stays as "
+            "it is otherwise.",
             icon=":material/label:",
         )
     fixed = record.config.get("output") == "colors"
@@ -217,7 +218,7 @@ def _titles(entry: ModelEntry) -> dict[str, str]:
 
 
 _FIXED: Final = (
-    "The model predicts the colours of its classes, so that these cannot be changed."
+    "This model predicts colours, so the colours of its classes cannot be changed."
 )
 
 
@@ -297,8 +298,8 @@ def show_buttons(
 
 
 _DEFAULT_HELP: Final = (
-    "The pages begin with the default. The word default on the command line keeps "
-    "meaning the embedded model."
+    "The pages begin with the default. On the command line, the word `default` still "
+    "means the model that comes with the app."
 )
 
 
@@ -316,7 +317,7 @@ def _show_downloads(entry: ModelEntry) -> None:
         lambda: hdf5_bytes(entry),
         HDF5_FILE,
         key=f"models_h5_{entry.id}",
-        help="HDF5, the original notebook's format. Made when it is asked for.",
+        help="HDF5, the original notebook's format. Made when you ask for it.",
     )
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.metrics import OVERALL
-from terrainlib.model.card import ModelCard, Score, Section, card_markdown, model_card
+from terrainlib.model.card import ModelCard, Section, card_markdown, model_card
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.models import ModelEntry
 from terrainlib.ui.datasets.splits import leak_note, show_note
@@ -17,6 +17,7 @@ from terrainlib.ui.models.comparison import (
     class_table,
     score_table,
     show_class_chart,
+    show_difference,
 )
 from terrainlib.ui.page import offer_file, swatch
 from terrainlib.ui.text import date_text, file_size, md_escape, slug
@@ -62,15 +63,18 @@ def _show_scores(card: ModelCard, colors: Mapping[str, tuple[int, int, int]]) ->
         st.markdown("**IoU of each class**")
         show_class_chart(card.classes["iou"], colors)
         if card.compared:
-            st.caption(f"Tick and difference: the pixel classifier. {WHAT_IT_IS}")
+            st.caption(
+                "Tick: the pixel classifier. In brackets: how far the model "
+                f"is ahead of it, in points of a hundred. {WHAT_IT_IS}"
+            )
     with right:
         st.markdown("**Scores on the validation pairs**")
         if card.compared:
             st.markdown(score_table(card.scores))
         else:
             st.caption(
-                "The pixel classifier was not scored on this split. The prediction "
-                "gallery compares with it where the data set is at hand."
+                "The pixel classifier was not scored on these pairs. The prediction "
+                "gallery does that where the data set is there."
             )
         st.markdown(class_table(card.classes))
         if card.leak:
@@ -90,9 +94,6 @@ def _listed(sentences: tuple[str, ...]) -> str:
     return "\n".join(f"- {md_escape(sentence)}" for sentence in sentences)
 
 
-AHEAD_HELP: Final = (
-    "Below it: how far that is ahead of the pixel classifier on the same pairs."
-)
 KINDS: Final = {
     "embedded": ("shipped with the app", ":material/landscape:"),
     "run": ("trained here", ":material/model_training:"),
@@ -146,7 +147,7 @@ def _show_origin(record: ModelRecord) -> None:
         name: text for part in model_card(record).sections for name, text in part.facts
     }
     if record.training and "Started from" not in facts:
-        facts["Started from"] = "nothing, weights at random"
+        facts["Started from"] = "nothing: random weights"
     _show_section(
         Section(
             "Input and training", tuple((n, facts[n]) for n in _ORIGIN if n in facts)
@@ -178,17 +179,11 @@ def _show_scores_cards(entry: ModelEntry) -> None:
         )
         return
     images = entry.score("images")
-    ahead = _ahead(entry)
     with st.grid(len(OVERALL) + 1, min_column_width=130):
         for kind in OVERALL:
-            lead = ahead if kind.key == "miou" else None
-            st.metric(
-                kind.label,
-                _share(entry.score(kind.key)),
-                delta=lead,
-                help=f"{kind.meaning} {AHEAD_HELP}" if lead else kind.meaning,
-            )
+            st.metric(kind.label, _share(entry.score(kind.key)), help=kind.meaning)
         st.metric("Held-out images", f"{images:,.0f}" if images is not None else "–")
+    show_difference(entry.record.ahead if entry.record else None)
     if entry.leak:
         first, _, rest = entry.leak.partition("; ")  # long badges are cut off
         show_note(leak_note(first))
@@ -205,13 +200,6 @@ def _show_classes(entry: ModelEntry, record: ModelRecord) -> None:
     ]
     title = "Classes and their IoU" if scores else "Classes"
     st.markdown(f"**{title}**\n\n" + "\u2003 ".join(parts))
-
-
-def _ahead(entry: ModelEntry) -> str | None:
-    """Return how far a model's mIoU is ahead of the pixel classifier's, as text."""
-    other = (entry.record.pixel_classifier if entry.record else None) or {}
-    ahead = Score("mIoU", entry.score("miou"), other.get("miou")).difference
-    return None if ahead is None else f"{ahead:+.3f}"
 
 
 def _colors(entry: ModelEntry) -> dict[str, tuple[int, int, int]]:

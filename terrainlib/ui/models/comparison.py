@@ -7,18 +7,35 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from terrainlib.metrics import OF_CLASSES
+from terrainlib.metrics import OF_CLASSES, Difference
 from terrainlib.model.card import Score, ScoresOfClasses
 from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
 from terrainlib.ui.colors import curve_colors, ground_color, text_color
 from terrainlib.ui.text import md_escape
 
 WHAT_IT_IS: Final = (
-    "The pixel classifier names every pixel by its colour and the contrast around it, "
-    "and knows no shapes: a network that is not ahead of it has learnt little more."
+    "The pixel classifier is a simple model that looks at single pixels and their "
+    "surroundings; a network should beat it."
+)
+INTERVAL: Final = (
+    "In brackets: the 95 % interval. The images are drawn again many times, the same "
+    "ones for both models, and 95 of 100 differences lie within it."
+)
+NO_INTERVAL: Final = (
+    "The prediction gallery can tell whether that is more than chance, where the data "
+    "set is there."
 )
 _ROW_HEIGHT_PX: Final = 30
 _OUTLINE: Final = "#8a8f8a"
+
+
+def show_difference(found: Difference | None) -> None:
+    """Say how far a model is ahead of the pixel classifier, and how sure that is."""
+    if found is not None:
+        st.markdown(
+            f"Against the pixel classifier, in mIoU: **{found}**.",
+            help=f"{WHAT_IT_IS} {INTERVAL if found.interval else NO_INTERVAL}",
+        )
 
 
 def class_table(classes: ScoresOfClasses) -> str:

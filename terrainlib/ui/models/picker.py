@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PIXEL_CLASSIFIER_ID: Final = "pixel-classifier"
 IMAGE_SIZE_PX: Final = UNetConfig().image_size
-PIXEL_CLASSIFIER_TITLE: Final = "Pixel classifier, fitted now"
+PIXEL_CLASSIFIER_TITLE: Final = "Pixel classifier, trained now"
 _WORDS: Final = {"pixels-image": False, "pixels-height": True}
 _READ: Final = "pixel_classifier_read"  # list of str: what was read in this session
 _MAX_KEPT: Final = 2
@@ -165,10 +165,10 @@ def _fitted(
 
 
 WHAT_IT_IS: Final = (
-    "A classifier of single pixels by their colour and the contrast around them; it "
-    "knows no shapes. Fitted in memory within a minute, and never saved."
+    "A simple model that looks at single pixels and their surroundings; a network "
+    "should beat it. It learns within a minute and is never saved."
 )
-HEIGHT_HELP: Final = "Its masks then need the heights of the image as well."
+HEIGHT_HELP: Final = "It then needs the heights of every image as well."
 
 
 def pick_pixel_classifier(key: str) -> ModelEntry | None:

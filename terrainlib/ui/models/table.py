@@ -12,9 +12,11 @@ import streamlit as st
 from terrainlib.metrics import OVERALL
 from terrainlib.model.modelfile import install_model
 from terrainlib.runs.models import ModelEntry
+from terrainlib.ui import state
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.models.cards import KINDS
 from terrainlib.ui.models.picker import QUERY_NAME, model_labels
+from terrainlib.ui.page import show_table
 from terrainlib.ui.text import md_escape, viewer_zone
 
 TABLE: Final = "models_table"  # the key of the table: its chosen row
@@ -28,8 +30,8 @@ _COLUMNS: Final = {
     **{
         _SCORES[key].label: st.column_config.NumberColumn(
             format="%.3f",
-            help="On the validation pairs of its own training: comparable between "
-            "models of the same data and split only.",
+            help="On the held-out pairs of its own training. Compare only models "
+            "with the same data and split.",
         )
         for key in ("miou", "boundary_f1")
     },
@@ -61,24 +63,22 @@ def choose_model(entries: list[ModelEntry], default: str | None) -> ModelEntry |
         if any(wanted in text.casefold() for text in texts)
     ]
     if not rows:
-        st.caption("No model or data set is called so.")
+        st.caption("No model or data set has this name.")
         return None
     ids = [entries[row].id for row in rows]
     linked = st.query_params.get(QUERY_NAME)
     if linked is not None and linked not in [entry.id for entry in entries]:
-        st.caption("The model of this link is not on this machine (any more).")
+        st.caption("The model of this link is not on this machine, or not any more.")
     chosen = ids.index(linked) if linked in ids else 0
-    st.query_params[QUERY_NAME] = ids[chosen]
+    state.write_address(**{QUERY_NAME: ids[chosen]})
     st.session_state[TABLE] = {"selection": {"rows": [chosen]}}
-    st.dataframe(
+    show_table(
         table.iloc[rows],
+        _COLUMNS,
+        alt="All models with scores, data, origin, preset, input, classes, date, size",
         key=TABLE,
-        hide_index=True,
-        placeholder="–",
         on_select=lambda: _follow_row(ids),
         selection_mode=["single-row-required", "single-cell"],
-        column_config=_COLUMNS,
-        alt="All models with scores, data, origin, preset, input, classes, date, size",
     )
     return entries[rows[chosen]]
 
@@ -88,7 +88,7 @@ def _follow_row(ids: Sequence[str]) -> None:
     selection = st.session_state[TABLE]["selection"]
     rows = [*selection["rows"], *(row for row, _ in selection["cells"])]
     if rows and rows[-1] < len(ids):
-        st.query_params[QUERY_NAME] = ids[rows[-1]]
+        state.write_address(**{QUERY_NAME: ids[rows[-1]]})
 
 
 def models_frame(
@@ -151,10 +151,10 @@ def show_model_upload() -> None:
             with errors_shown("This file was not added"):
                 with st.spinner("Checking the file …"):
                     path = install_model(upload.getvalue(), upload.name)
-                st.query_params[QUERY_NAME] = f"added/{path.name}"
+                state.write_address(**{QUERY_NAME: f"added/{path.name}"})
                 st.session_state[SEARCH] = ""
                 st.success(
-                    f"{md_escape(path.stem)} was added. It is chosen in the table "
-                    "below, its card beside it.",
+                    f"{md_escape(path.stem)} was added and is chosen in the table "
+                    "below.",
                     icon=":material/check:",
                 )

@@ -13,13 +13,13 @@ from terrainlib.ui.page import offer_file, swatch
 from terrainlib.ui.text import md_escape
 
 WHAT_THEY_ARE: Final = (
-    "**Bar, share and area:** what this mask shows; for a single image mostly nearer "
-    "to the truth than the corrected share."
+    "**Bar, share and area:** what this mask shows. For a single image this is "
+    "mostly nearer to the truth than the corrected share."
 )
 WHAT_INTERVALS_ARE: Final = (
-    "**Line and ±:** the share after correction by the model's errors on its "
-    "validation images. If it errs here as it does there, 95 of 100 such intervals "
-    "hold the true share."
+    "**Dot, line and ±:** the share corrected by the errors that the model makes on "
+    "its held-out images, and its 95 % interval. If it errs here as it does there, "
+    "95 of 100 such intervals hold the true share."
 )
 _ROW_PX: Final = 34
 _OUTLINE: Final = "#8a8f8a"

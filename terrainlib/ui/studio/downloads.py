@@ -69,7 +69,7 @@ def pick_smallest_area(key: str, *, on_earth: bool) -> SmallestArea:
             float(SmallestArea().value),
             step=1.0,
             format="%.10g",
-            help="Smaller islands go to the class around them. 0 keeps every pixel.",
+            help="Smaller islands take the class around them. 0 keeps every pixel.",
             key=f"{key}_value",
             persist_state="session",
         )
@@ -106,7 +106,7 @@ def pick_pack_target(key: str, size: tuple[int, int]) -> PackTarget:
     if size[0] == size[1]:
         return PackTarget(engine, chosen)
     fit = st.selectbox(
-        "The image is no square",
+        "The image is not square",
         FITS,
         format_func=FIT_NAMES.__getitem__,
         key=f"{key}_fit",
@@ -120,8 +120,8 @@ NOWHERE: Final = (
     "GIS. Open a GeoTIFF to get the mask on its grid, and as polygons."
 )
 NO_CRS: Final = (
-    "The image has a grid but no reference system that is known here, and GeoJSON is "
-    "in longitude and latitude."
+    "No GeoJSON: it needs longitude and latitude, and the coordinate system of this "
+    "image is not known here."
 )
 _OVERLAYS: Final[dict[Shown, str]] = {
     "mask": "The sharpened mask",
@@ -202,16 +202,8 @@ def picture_downloads(made: MadeMask, view: ViewSettings) -> list[Download]:
 
 def raster_downloads(made: MadeMask, view: ViewSettings) -> list[Download]:
     """Return the rasters on offer for an image with a place."""
-    kind, mime = FORMATS[".tif"]
-    sharpened = Download(
-        f"Sharpened mask ({kind})",
-        f"{made.stem}_sharpened.tif",
-        mime,
-        "The soft mask sharpened, and snapped, as in the view, on the grid of the "
-        "image.",
-        partial(sharpened_tif, made, view),
-    )
-    return [*_offered(made, ".tif", _raster, {}), sharpened]
+    makers = {"_sharpened.tif": partial(sharpened_tif, made, view)}
+    return list(_offered(made, ".tif", _raster, makers))
 
 
 def vector_downloads(made: MadeMask, smallest: SmallestArea) -> list[Download]:

@@ -318,7 +318,7 @@ def follow_address() -> None:
     elif kind != "upload" or not find_uploads("image", words):
         if kind == "upload":
             st.session_state[state.STUDIO_SOURCE] = kind
-            st.info("The upload is not here any more. Choose the file again.")
+            st.info("The upload is gone. Choose the file again.")
         return
     st.session_state[state.STUDIO_SOURCE] = kind
 

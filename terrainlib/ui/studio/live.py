@@ -28,6 +28,7 @@ from terrainlib.mask.rasters.png import encode_png
 from terrainlib.mask.sharpen import METHODS, Method
 from terrainlib.mask.tiles.resampling import shrink
 from terrainlib.types import ByteArray
+from terrainlib.ui import state
 from terrainlib.ui.cached import encode_jpeg
 from terrainlib.ui.gallery.viewer import file_table, picture_component
 
@@ -185,8 +186,8 @@ def live_view(
     )
     settings = ViewSettings.from_browser(result.settings)
     st.session_state[remembered] = settings.to_dict()
-    if query and st.query_params.get(query, "") != settings.address:
-        st.query_params[query] = settings.address
+    if query:
+        state.write_address(**{query: settings.address})
     return settings
 
 
@@ -254,8 +255,8 @@ def view_pictures(
     note = f"Shown pixel for pixel at full size, {full}."
     if (height, width) != (image.height, image.width):
         note = (
-            f"Preview at {width} × {height} px of {full}: downloads are computed at "
-            "full size, where the same sharpening acts on finer detail."
+            f"Preview at {width} × {height} px of {full}. Downloads are made at full "
+            "size, where the same sharpening acts on finer detail."
         )
     return ViewPictures(
         id=key,

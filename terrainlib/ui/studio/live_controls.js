@@ -1,6 +1,10 @@
 // The controls beside the picture of the live view.
 
 const LAYER_LABELS = { classes: "Classes", confidence: "Confidence" };
+const METHODS = {
+  laplacian: "Lifts each pixel away from its eight neighbours.",
+  unsharp: "Lifts each pixel away from a blurred copy; the radius is how far it blurs.",
+};
 
 /**
  * The controls beside the picture. They change `settings` in place, then call `changed`,
@@ -22,6 +26,8 @@ function createControls(settings, data, changed, released) {
     ["laplacian", "Laplacian 3 × 3"],
     ["unsharp", "Unsharp mask"],
   ]);
+  const about = make("p", { class: "note" });
+  method.element.append(about);
 
   const snap = make("input", { type: "checkbox" });
   snap.onchange = () => {
@@ -95,6 +101,7 @@ function createControls(settings, data, changed, released) {
     snap.checked = settings.snap;
     const layer = data.layers.some(({ name }) => name === settings.shown);
     for (const element of [amount.element, method.element, snapping]) element.hidden = layer;
+    about.textContent = METHODS[settings.method];
     radius.element.hidden = layer || settings.method !== "unsharp";
     legend.hidden = !layer || settings.shown !== "confidence";
     hint.hidden = !layer || settings.shown !== "classes";

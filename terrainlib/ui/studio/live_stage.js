@@ -41,7 +41,7 @@ function createStage() {
   const caption = make("p", { class: "caption" });
   const note = make("p", { class: "note" });
   let divider = 50;
-  const zoom = createZoom([area], place, takes, follow);
+  const zoom = createZoom([area], place, { takes, moved: follow });
   const bar = make("div", { class: "bar" }, make("div", { class: "words" }, caption, note), zoom.tools);
   const element = make("div", { class: "stage" }, area, bar);
   area.onkeydown = onKey;

@@ -322,7 +322,7 @@ def _predicted(
         _READ_SHARE,
         "Loading the model"
         if cached.is_loaded()
-        else "Loading TensorFlow: some seconds, once after the start of the app",
+        else "Loading TensorFlow: a few seconds, once after the app starts",
     )
     loaded = model_of(model)
 

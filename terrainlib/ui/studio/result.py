@@ -83,8 +83,8 @@ def _pick_scale(made: MadeMask) -> None:
             on_change=_use_box,
             args=(scale.subject, key),
             width=320,
-            help="The model sees the image at this resolution: below 1 it is shrunk "
-            "first, above 1 enlarged. Objects should be as many pixels large as in the "
+            help="Below 1 the image is shrunk before the model sees it, above 1 "
+            "enlarged. Things should be about as many pixels large as in the "
             "training images.",
         )
         st.caption(
@@ -192,13 +192,13 @@ def cleaning_in_words(clean: MadeMask) -> str:
     """Return what cleaning did, and to what."""
     if clean.cleaning.changes_nothing:
         return (
-            "Off. Cleaning acts on the class mask (Classes in the view), its areas and "
-            "its downloads; the soft mask stays as it is."
+            "Off. Cleaning changes the class mask (Classes in the view), its areas "
+            "and its downloads; the soft mask stays as it is."
         )
     return (
-        f"Cleaning changed {clean.changed:.2%} of the pixels. The view under Classes, "
-        "the areas and the downloads of the class mask follow; the soft mask stays as "
-        "it is."
+        f"Cleaning changed {clean.changed:.2%} of the pixels: in the view under "
+        "Classes, in the areas and in the downloads of the class mask. The soft mask "
+        "stays as it is."
     )
 
 
@@ -208,9 +208,9 @@ def _unsure_in_words(made: MadeMask) -> str:
     if math.isnan(share):  # no pixel has data
         return ":material/help: No pixel has data."
     return (
-        f":material/help: The model is unsure of **{share:.1%}** of the pixels: there "
-        f"its best two classes are less than {UNSURE_MARGIN:.0%} apart. They are "
-        "orange under Confidence in the view."
+        f":material/help: The model is unsure of **{share:.1%}** of the pixels: its "
+        f"best two classes are less than {UNSURE_MARGIN:.0%} apart there. Confidence "
+        "in the view shows them in orange."
     )
 
 

@@ -58,28 +58,29 @@ class ChartText:
     scored: bool = False
     ruled: bool = False
     digits: str = ".3f"
-    axis: str = "~g"
+    axis: str = "~r"  # ~g would write 70 as 7e+1
     steep: bool = False
 
 
 LOSS: Final = ChartText(
     "Loss",
-    "How far the answers are from the truth: lower is better. Training falling while "
-    "validation rises means learning by heart.",
+    "How far the answers are from the truth; lower is better. When training falls "
+    "while validation rises, the network is learning by heart.",
     (("loss", TRAINING), ("val_loss", VALIDATION)),
     steep=True,
 )
 ACCURACY: Final = ChartText(
     "Accuracy",
-    "Share of pixels with the right class. Large classes count most, so look at the "
-    "IoU as well.",
+    "The share of pixels with the right class. Large classes count most, so look at "
+    "the IoU as well.",
     (("accuracy", TRAINING), ("val_accuracy", VALIDATION)),
     share=True,
 )
 MIOU: Final = ChartText(
     "Validation mIoU",
-    "Overlap of prediction and truth on the held-out images, averaged over the "
-    "classes: 1 is perfect. The best epoch is the one that is kept.",
+    "The mean IoU of the classes on the held-out images: of the pixels that are a "
+    "class in truth or prediction, the share that are it in both. 1 is perfect. The "
+    "best epoch is kept.",
     (("val_miou", VALIDATION),),
     share=True,
     scored=True,
@@ -87,14 +88,14 @@ MIOU: Final = ChartText(
 )
 LEARNING_RATE: Final = ChartText(
     "Learning rate",
-    "How large a step the network takes when it corrects itself.",
+    "How strongly each batch of images corrects the network.",
     (("learning_rate", TRAINING),),
     digits=".2e",
     steep=True,
 )
 SECONDS: Final = ChartText(
-    "Seconds an epoch",
-    "Time for one pass over the training images, validation included.",
+    "Seconds per epoch",
+    "Time for an epoch: one pass over all training images, and the scoring after it.",
     (("seconds", TRAINING),),
     digits=".1f",
 )

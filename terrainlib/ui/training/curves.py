@@ -33,8 +33,9 @@ COLORS_LOSS: Final = (
 
 MAX_SMOOTHING: Final = 0.95
 LAST_KEPT: Final = (
-    "Overlap of prediction and truth on the held-out images, averaged over the "
-    "classes: 1 is perfect. As in the original, the last epoch is the one that is kept."
+    "The mean IoU of the classes on the held-out images: of the pixels that are a "
+    "class in truth or prediction, the share that are it in both. 1 is perfect. As "
+    "in the original, the last epoch is kept."
 )
 
 
@@ -67,14 +68,14 @@ def pick_look(*, steps: bool) -> charts.Look:
             key="training_smoothing",
             persist_state="session",
             width=170,
-            help="The mean of a curve with what came before; the curve itself stays "
-            "faint behind it.",
+            help="Averages each value with those before it; the curve itself stays "
+            "faint behind.",
         )
         log = st.toggle(
-            "Log loss",
+            "Logarithmic scale",
             key="training_log",
             persist_state="session",
-            help="Losses and rates on a logarithmic scale.",
+            help="For the loss and the learning rate.",
         )
     st.caption(charts.ZOOM_WORDS)
     return charts.Look(axis, min(max(float(smoothing), 0.0), MAX_SMOOTHING), log)
@@ -251,7 +252,7 @@ def _pick_epoch(epochs: list[int], key: str) -> int:
             "Epoch",
             epochs,
             key=key,
-            help="Move it back to see how the predictions became what they are.",
+            help="Move it back to see how the predictions got better.",
         )
     )
 

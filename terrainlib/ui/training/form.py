@@ -41,8 +41,8 @@ from terrainlib.ui.training.view import start_run
 from terrainlib.ui.workers import WHEN_FREE
 
 LIGHT_NOTE: Final = (
-    "Shaded relief is lit from the north-west. Mirrored and turned images are lit from "
-    "elsewhere: more variety, but not the light that the network will meet."
+    "Shaded relief is lit from the north-west. Mirrored or turned images are lit "
+    "from elsewhere: more variety, but light that the network will not meet."
 )
 _SCHEDULES: Final = {
     "warm_up": "A short rise, then constant",
@@ -132,10 +132,10 @@ def _ask_crop(choice: Choice, key: str) -> int | None:
         step=config.network.size_multiple,
         key=f"{key}_crop_size",
         persist_state="session",
-        help="Train on random parts of this size; 0 takes the image size, so that "
-        "square images are seen whole. Validation always sees whole ones. "
-        f"{config.crop_size or 0} was chosen for this data "
-        f"set: {choice.reasons['crop_size']}",
+        help="Train on random parts of this size; 0 is the image size, so that "
+        "square images are seen whole. Held-out images are always seen whole. "
+        f"{config.crop_size or 0} was chosen for this data set: "
+        f"{choice.reasons['crop_size']}",
     )
     return int(size) or None
 
@@ -149,7 +149,7 @@ def _ask_network(defaults: TrainingConfig, key: str) -> dict[str, Any]:
             max_chars=60,
             key=f"{key}_filters",
             persist_state="session",
-            help="From the finest level to the bottom. More filters learn more and "
+            help="From the finest level to the coarsest. More filters learn more and "
             "take longer.",
         )
         dropout = st.slider(
@@ -160,8 +160,8 @@ def _ask_network(defaults: TrainingConfig, key: str) -> dict[str, Any]:
             0.01,
             key=f"{key}_dropout",
             persist_state="session",
-            help="Share of the features left out at random, so that the network "
-            "does not learn the images by heart.",
+            help="The share of what the network sees that is left out at random at "
+            "each step, so that it does not learn the images by heart.",
         )
         stem = st.toggle(
             "Work at half resolution",
@@ -193,7 +193,8 @@ def _ask_pace(defaults: TrainingConfig, key: str) -> dict[str, Any]:
         format="%d %%",
         key=f"{key}_validation_share",
         persist_state="session",
-        help="The network never trains on these; its scores come from them.",
+        help="The network never trains on these; its scores come from them "
+        "(validation).",
     )
     schedule = st.selectbox(
         "Learning rate over time",
@@ -211,7 +212,7 @@ def _ask_pace(defaults: TrainingConfig, key: str) -> dict[str, Any]:
         0.05,
         key=f"{key}_dice_weight",
         persist_state="session",
-        help="Beside cross-entropy; helps small classes.",
+        help="The rest of the loss is cross-entropy. Dice helps small classes.",
     )
     return {"validation_share": share / 100, "schedule": schedule, "dice_weight": dice}
 
@@ -226,7 +227,7 @@ def _ask_weights(defaults: TrainingConfig, key: str) -> dict[str, Any]:
         format="%.4f",
         key=f"{key}_weight_decay",
         persist_state="session",
-        help="Pulls the weights towards zero; 0 is plain Adam.",
+        help="Pulls the weights towards zero, against learning by heart; 0 is off.",
     )
     averaging = st.number_input(
         "Averaging of the weights",
@@ -237,7 +238,8 @@ def _ask_weights(defaults: TrainingConfig, key: str) -> dict[str, Any]:
         format="%.4f",
         key=f"{key}_averaging",
         persist_state="session",
-        help="Share of the old average kept a step; 0 saves the last weights.",
+        help="The weights that are saved are an average over the steps: the share of "
+        "the old average that each step keeps. 0 saves the last weights.",
     )
     exact = st.toggle(
         "Repeatable to the last bit",
@@ -279,8 +281,8 @@ def ask_training(dataset: Dataset) -> RunConfig | None:
 
 
 _SIZE_HELP: Final[Mapping[Resize, str]] = {
-    "scale": "The median image is brought to this size, as a square of the same area, "
-    "and all others by the same scale; they keep their shapes.",
+    "scale": "The middle-sized image is scaled to as many pixels as a square of this "
+    "side has, and all others by the same scale. They keep their shapes.",
     "whole": "Each image is resized to a square of this size, whatever its shape.",
 }
 
@@ -313,9 +315,9 @@ def _ask_batch_size(preset: str, choice: Choice) -> int:
         max_value=512,
         key=key,
         persist_state="session",
-        help="Images the network looks at before each correction. Smaller needs less "
-        f"memory. {choice.config.batch_size} was chosen for this data set and machine: "
-        f"{choice.reasons['batch_size']}",
+        help="Images that the network looks at before each correction. Fewer need "
+        f"less memory. {choice.config.batch_size} was chosen for this data set "
+        f"and machine: {choice.reasons['batch_size']}",
     )
     return int(size)
 
@@ -333,7 +335,7 @@ def _ask_numbers(
         format="%.5f",
         key=f"{KEY}_learning_rate_{preset}{'_start' if start else ''}",
         persist_state="session",
-        help="How strongly each batch corrects the network.",
+        help="How strongly each batch of images corrects the network.",
     )
     seed = st.number_input(
         "Seed",
@@ -342,8 +344,8 @@ def _ask_numbers(
         value=defaults.seed,
         key=f"{KEY}_seed_{preset}",
         persist_state="session",
-        help="The same seed on the same machine gives the same model. It also "
-        "decides which images are held out.",
+        help="The number that all chance comes from: the same seed on the same "
+        "machine gives the same model. It also decides which images are held out.",
     )
     return {"learning_rate": rate, "seed": seed}
 
@@ -369,8 +371,8 @@ def _ask_start() -> ModelEntry | None:
         format_func=lambda name: labels[name] if name else _FROM_NOTHING,
         key=f"{KEY}_start_from",
         persist_state="session",
-        help="What an earlier model has learnt is taken over where it fits. That takes "
-        "fewer labels and less time where the new images are like those it knows.",
+        help="Takes over what an earlier model has learnt, where it fits. If the new "
+        "images are like those it knows, you need fewer labels and less time.",
     )
     return known.get(chosen) if chosen else None
 
@@ -383,8 +385,8 @@ def _ask_budget(preset: str, defaults: TrainingConfig) -> dict[str, Any]:
         {"minutes": "minutes", "epochs": "epochs"},
         f"{KEY}_unit_{preset}",
         default="epochs" if in_epochs else "minutes",
-        help="Minutes end the training in time, however fast this machine is. An epoch "
-        "is one pass over all training images.",
+        help="With minutes the training ends in time, however fast this machine is. "
+        "An epoch is one pass over all training images.",
     )
     if unit == "epochs":
         epochs = st.number_input(
@@ -406,7 +408,7 @@ def _ask_budget(preset: str, defaults: TrainingConfig) -> dict[str, Any]:
         format="%g",
         key=f"{KEY}_minutes_{preset}",
         persist_state="session",
-        help="From the first step to the last, by the clock.",
+        help="From the first step to the saved model.",
     )
     return {"minutes": float(minutes)}
 
@@ -419,8 +421,8 @@ def _ask_height(dataset: Dataset, preset: str) -> bool:
         "Use the heights too",
         key=f"{KEY}_height_{preset}",
         persist_state="session",
-        help="The network tells hills from plains better, but needs a height file for "
-        "every image that it is used on later.",
+        help="Tells hills from plains better, but every image that the model is used "
+        "on later needs a height file.",
     )
 
 
@@ -438,7 +440,7 @@ def _checked(
         max_chars=MAX_NAME_LETTERS,
         key=f"{KEY}_name_{preset}_{dataset.fingerprint}",
         persist_state="session",
-        help="To find the training again; the time is added.",
+        help="To find the training again. Date and time are added.",
     )
     with errors_shown("These values do not fit together"):
         training = TrainingConfig.preset(preset, network=network, **changes)
@@ -471,7 +473,7 @@ def _show_memory(dataset: Dataset, training: TrainingConfig) -> None:
         return
     needed = memory_needed(training, TrainingData.of(dataset)) / 1e9
     free = machine.memory / 1e9
-    text = f"About {needed:.1f} GB of memory, of {free:.1f} GB that are free."
+    text = f"Needs about {needed:.1f} GB of memory; {free:.1f} GB are free."
     if needed <= free:
         st.caption(text)
     else:
@@ -509,9 +511,9 @@ def _show_busy(drawn_for: str) -> None:
     if active is None or active.path.name != drawn_for:
         st.rerun(scope="app")
     st.info(
-        f"{md_escape(active.name)} has the machine ({active.place_text}). One training "
-        "goes on at a time: a new one waits, and begins by itself when those before it "
-        "have ended.",
+        f"{md_escape(active.name)} is under way ({active.place_text}). Only one "
+        "training runs at a time: a new one waits, and starts by itself when those "
+        "before it have ended.",
         title="A training is running",
         icon=":material/model_training:",
     )

@@ -13,7 +13,7 @@ from terrainlib.metrics import OF_CLASSES, class_columns
 from terrainlib.runs.folder import Damaged, Run
 from terrainlib.runs.training.pixelscore import read_pixel_score
 from terrainlib.ui.datasets.splits import leak_note, run_split, show_note
-from terrainlib.ui.page import empty_state
+from terrainlib.ui.page import empty_state, show_table
 from terrainlib.ui.text import date_text, parse_time, told_apart, viewer_zone
 from terrainlib.ui.training.charts import (
     AXES,
@@ -62,7 +62,7 @@ METRICS: Final = {
     "val_accuracy": "Validation accuracy",
     "accuracy": "Training accuracy",
     "learning_rate": "Learning rate",
-    "seconds": "Seconds an epoch",
+    "seconds": "Seconds per epoch",
 }
 
 
@@ -73,7 +73,7 @@ def show_runs(runs: list[Run], damaged: list[Damaged]) -> None:
     elif not damaged:
         empty_state(
             "No training yet",
-            "Start one under New training; it is listed here from then on.",
+            "Start one under New training. It is then listed here.",
         )
     if damaged:
         st.header("Damaged folders", anchor=False)
@@ -83,19 +83,16 @@ def show_runs(runs: list[Run], damaged: list[Damaged]) -> None:
 def _show_table(runs: list[Run]) -> None:
     """Show the table, what can be done with a choice of its rows, and their curves."""
     st.caption("Choose one to open or delete it, several to lay their curves together.")
-    event = st.dataframe(
+    rows = show_table(
         runs_frame(runs, st.context.timezone),
-        key="training_table",
-        hide_index=True,
-        placeholder="–",
-        on_select="rerun",
-        selection_mode="multi-row",
-        column_config=_columns(),
+        _columns(),
         alt="All trainings with state, preset, data, date, epochs, best mIoU, "
         "lead over the pixel classifier, minutes",
+        key="training_table",
+        on_select="rerun",
+        selection_mode="multi-row",
     )
     _show_notes(runs)
-    rows = [row for row in event.selection.rows if row < len(runs)]
     chosen = [runs[row] for row in rows]
     if not chosen:
         return
@@ -174,7 +171,7 @@ def _show_buttons(chosen: list[Run]) -> None:
             key="training_delete_chosen",
             icon=":material/delete:",
             disabled=active,
-            help="A training that goes on must be stopped first." if active else None,
+            help="Stop a training that is still running first." if active else None,
         ):
             ask_delete(RUN_PAGE, chosen)
 
@@ -232,11 +229,9 @@ def _show_differences(named: Mapping[str, Run], colors: Mapping[str, str]) -> No
     frame = comparison_frame(named)
     swatches = [f"color: {colors[name]}" for name in frame["Run"]]
     frame.insert(0, "Colour", "\u25a0")
-    st.dataframe(
+    show_table(
         frame.style.apply(lambda _: swatches, subset=["Colour"]),
-        hide_index=True,
-        placeholder="–",
-        column_config={
+        {
             "Colour": st.column_config.TextColumn("", width=30),
             **{
                 name: st.column_config.NumberColumn(format="%.3f")

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
+from terrainlib.metrics import Difference
 from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
 from terrainlib.runs import launcher
 from terrainlib.runs.folder import Run, log_tail, read_run
@@ -27,6 +28,7 @@ from terrainlib.runs.training.pixelscore import PixelScore, read_pixel_score
 from terrainlib.runs.training.stages import FIRST_EPOCH, STAGES, StageText
 from terrainlib.ui import state
 from terrainlib.ui.datasets.splits import run_split, show_cost
+from terrainlib.ui.models.comparison import show_difference
 from terrainlib.ui.page import links_to_model, noticed
 from terrainlib.ui.text import duration, finish_time, md_escape, plural
 from terrainlib.ui.training.curves import (
@@ -57,8 +59,8 @@ PAST: Final = "All trainings"
 VIEWS: Final = (WATCH, NEW, PAST)
 _TURN: Final = "training_turn_to"  # str: the view of the next drawing
 PIXEL_CLASSIFIER_HELP: Final = (
-    "mIoU of a classifier of single pixels on the same split, fitted before the "
-    "training: a network should be clearly ahead of it."
+    "The mIoU of a simple model that looks at single pixels and their surroundings, "
+    "on the same held-out images. A network should beat it."
 )
 _CARD: Final[dict[str, Any]] = {"border": True, "height": "stretch"}
 TICK_SECONDS: Final = 2.0
@@ -133,7 +135,7 @@ def _show_buttons(run: Run) -> None:
             key="training_resume",
             type="primary",
             icon=":material/schedule:" if busy else ":material/play_arrow:",
-            help="Goes on where it ended, as if it had never stopped.",
+            help="Goes on where it stopped, as if it had never stopped.",
             on_click=resume_run,
             args=(run.path.name,),
             kwargs={"wait": busy},
@@ -171,10 +173,10 @@ def _show_budget(run: Run) -> None:
     given, first = minutes_given(run.path), run.config.training.minutes
     if given is not None:
         whole, was = duration(60 * given), duration(60 * (first or 0))
-        st.caption(f"Its budget is {whole} by now; it was {was} at first.")
+        st.caption(f"It now has {whole}; it had {was} at first.")
     elif run.state == "running" and (short := shortage(run.status, first)):
         st.warning(
-            f"{short.words} Give it time, or end what else runs here.",
+            f"{short.words} Give it more time, or close other programs.",
             title="The machine is busy",
             icon=":material/hourglass_bottom:",
         )
@@ -207,7 +209,7 @@ def _show_stages(run: Run) -> None:
         elif place > passed:
             lines.append(f":gray[:material/circle: {text.title}: {text.why}]")
     with st.container(border=True):
-        st.markdown("**Before the first point of the curves**")
+        st.markdown("**Before the curves begin**")
         st.markdown("  \n".join(lines))
 
 
@@ -252,15 +254,15 @@ def _show_numbers(run: Run, metrics: pd.DataFrame) -> None:
         st.metric(
             "Best mIoU",
             best,
-            ahead_text(status.best_miou, pixel_score),
-            delta_description=_ahead_or_behind(status.best_miou, pixel_score),
-            help=_best_help(status.best_epoch, pixel_score),
+            help=f"After epoch {status.best_epoch}." if status.best_epoch else None,
             **_CARD,
         )
         if pixel_score is not None:
             score = f"{pixel_score.miou:.3f}"
             st.metric(PIXEL_CLASSIFIER_NAME, score, help=PIXEL_CLASSIFIER_HELP, **_CARD)
-        st.metric("Seconds an epoch", _number(last, "seconds", ".1f"), **_CARD)
+        st.metric("Seconds per epoch", _number(last, "seconds", ".1f"), **_CARD)
+    if pixel_score is not None:
+        show_difference(ahead_of(run, pixel_score))
     with st.container(horizontal=True, vertical_alignment="center"):
         split = run_split(run.path)
         if split is not None:
@@ -269,25 +271,12 @@ def _show_numbers(run: Run, metrics: pd.DataFrame) -> None:
             st.caption(f"Trained for {duration(status.seconds)}.", width="content")
 
 
-def ahead_text(best: float | None, pixel_score: PixelScore | None) -> str | None:
+def ahead_of(run: Run, pixel_score: PixelScore) -> Difference | None:
     """Return how far a run is ahead of the pixel classifier on its own split."""
-    if best is None or pixel_score is None:
-        return None
-    return f"{best - pixel_score.miou:+.3f}"
-
-
-def _ahead_or_behind(best: float | None, pixel_score: PixelScore | None) -> str | None:
-    if best is None or pixel_score is None:
-        return None
-    return "ahead" if best >= pixel_score.miou else "behind"
-
-
-def _best_help(best_epoch: int | None, pixel_score: PixelScore | None) -> str | None:
-    """Return what stands behind the best score, if an epoch is complete."""
-    if not best_epoch:
-        return None
-    ahead = " Below it: how far from the pixel classifier." if pixel_score else ""
-    return f"After epoch {best_epoch}.{ahead}"
+    if pixel_score.ahead is not None and not run.active:
+        return pixel_score.ahead
+    best = run.status.best_miou
+    return None if best is None else Difference(best - pixel_score.miou)
 
 
 def _number(row: pd.Series | None, column: str, digits: str = ".3f") -> str:

@@ -103,4 +103,6 @@ def test_a_changed_classifier_is_refused(tmp_path, half, change, capsys):
     words = ["predict", str(path), str(half), "--out", str(out)]
     assert main.main(words) == 2
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("error: half_classifier.json: this is no instant classifier")
+    assert last.startswith(
+        "error: half_classifier.json: this is not an instant classifier"
+    )

@@ -20,6 +20,7 @@ from terrainlib.mask.sharpen import sharpen
 from terrainlib.model.config import TrainingConfig
 from terrainlib.runs.folder import Run, create_run, read_run
 from terrainlib.runs.process import utc_now, write_process
+from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.runs.status import RunStatus, write_status
 from terrainlib.runs.training import train
 from terrainlib.runs.training.config import RunConfig
@@ -265,7 +266,7 @@ def test_check_tells_people_what_shared_ground_costs(
     assert command("check", overlapping, "--overlaps") == 0
     assert "2 pairs of patches; 3 of 12 patches" in command.out
     assert "A random split would leak: " in command.out
-    assert "10 train, 2 validate, 0 left out" in command.out
+    assert "10 for training, 2 held out, 0 left out" in command.out
     assert "leak-free: no shared ground found" in command.out
 
 
@@ -479,6 +480,30 @@ def test_train_waits_for_nobody_and_names_who_is_training(
     assert not (tmp_path / "out").exists()
 
 
+def test_train_waits_where_it_is_told_to_and_says_its_place(
+    command: Command,
+    tiny_dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def queued(
+        path: Path, on_progress: Callable[..., None], *, wait: bool, **_options: object
+    ) -> Run:
+        assert wait
+        for epoch in (3, 4):
+            text = f"Next in the queue, after Alps (epoch {epoch} of 9)."
+            on_progress(RunStatus("waiting", message=text))
+        return read_run(path)
+
+    monkeypatch.setattr(train, "run_training", queued)
+    with RUN_SLOT.held(tmp_path / "Alps"):
+        words = ("train", tiny_dataset, "--out", tmp_path / "out")
+        assert command(*words) == 2
+        assert command(*words, "--wait") == 0
+    assert command.err.count("note: Next in the queue, after Alps (epoch 3 of 9).") == 1
+    assert command.err.count("in the queue") == 1
+
+
 def test_resume_needs_a_run_and_the_options_it_was_begun_with(
     command: Command, tiny_dataset: Path, tmp_path: Path
 ) -> None:
@@ -675,7 +700,7 @@ def test_options_out_of_bounds_are_refused_before_anything_is_loaded(
 
 def test_the_folder_for_masks_must_not_be_a_file(command: Command, image: Path) -> None:
     assert command("predict", "none.keras", image, "--out", image) == 2
-    assert command.err.startswith("error: land.png: is no folder")
+    assert command.err.startswith("error: land.png: is not a folder")
 
 
 def test_a_folder_without_images_is_refused(command: Command, tmp_path: Path) -> None:

@@ -94,10 +94,10 @@ def test_folders_in_the_archive_are_no_doubles_of_their_files(tmp_path: Path) ->
         ({"..\\evil.png": b"1"}, "leads out of the archive"),
         ({"a.png": b"1", "A.PNG": b"2"}, "the name occurs twice"),
         ({"a": b"1", "a/b.png": b"2"}, "a file is in the place of its folder"),
-        ({"a\nb.png": b"1"}, "no usable file name"),
-        ({"x" * 300: b"1"}, "no usable file name"),
-        ({"./a.png": b"1"}, "no usable file name"),
-        ({"a/" * 40 + "b.png": b"1"}, "no usable file name"),
+        ({"a\nb.png": b"1"}, "cannot be used as a file name"),
+        ({"x" * 300: b"1"}, "cannot be used as a file name"),
+        ({"./a.png": b"1"}, "cannot be used as a file name"),
+        ({"a/" * 40 + "b.png": b"1"}, "cannot be used as a file name"),
     ],
 )
 def test_a_dangerous_member_refuses_the_whole_archive(
@@ -217,7 +217,7 @@ def test_a_bent_archive_is_refused_by_one_sentence(
     [
         (6, b"\x63", "not a complete zip archive"),  # the version it needs
         (8, b"\x20", r"damaged at 'a\.png'"),  # patched data
-        (28, b"\0\0\0\0\5", "no usable file name"),  # a comment in its place
+        (28, b"\0\0\0\0\5", "cannot be used as a file name"),  # a comment in its place
         (42, b"\1", r"damaged at 'a\.png'"),  # where it lies
     ],
 )

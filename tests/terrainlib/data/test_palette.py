@@ -173,14 +173,20 @@ def entry(name: Any = "A", color: Any = (1, 2, 3)) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        ("no json", "it is no list of classes"),
-        ("{}", "it is no list of classes"),
-        ("[]", "it is no list of classes"),
+        ("no json", "it is not a list of classes"),
+        ("{}", "it is not a list of classes"),
+        ("[]", "it is not a list of classes"),
         ("[1]", "class 1 has no name and color"),
-        ("[" * 100_000, "it is no list of classes"),
-        (json.dumps([entry(name=3)]), "the name of class 1 is no text of 1 to 60"),
-        (json.dumps([entry(name="  ")]), "the name of class 1 is no text of 1 to 60"),
-        (json.dumps([entry(name="x" * 61)]), "the name of class 1 is no text of 1 to"),
+        ("[" * 100_000, "it is not a list of classes"),
+        (json.dumps([entry(name=3)]), "the name of class 1 is not a text of 1 to 60"),
+        (
+            json.dumps([entry(name="  ")]),
+            "the name of class 1 is not a text of 1 to 60",
+        ),
+        (
+            json.dumps([entry(name="x" * 61)]),
+            "the name of class 1 is not a text of 1 to",
+        ),
         (json.dumps([entry(name="a\nb")]), "the name of class 1 holds unprintable"),
         (
             json.dumps([entry(color=(1, 2))]),
@@ -199,8 +205,8 @@ def entry(name: Any = "A", color: Any = (1, 2, 3)) -> dict[str, Any]:
             json.dumps([entry() | {"value": 65_536}]),
             "the value of class 1 is no",
         ),
-        (json.dumps([entry() | {"values": 3}]), "the values of class 1 are no list"),
-        (json.dumps({"classes": [entry()], "ignore": 3}), "`ignore` is no list"),
+        (json.dumps([entry() | {"values": 3}]), "the values of class 1 are not a list"),
+        (json.dumps({"classes": [entry()], "ignore": 3}), "`ignore` is not a list"),
         (
             json.dumps([entry() | {"value": 1}, entry("B", (3, 2, 1))]),
             "the value 1 is listed twice (a class without a `value` stands for its",

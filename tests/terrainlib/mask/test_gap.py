@@ -165,7 +165,7 @@ def test_where_a_part_is_different_its_share_is_said(
     assert gap.level == "alike"
     assert 0 < gap.different_share < 0.2
     assert gap.reasons[0].endswith("% of the image looks different")
-    assert gap.title == "Like the training images, but for a part of it"
+    assert gap.title == "Like the training images, except for a part"
 
     mixed[:, :320] = 1
     assert measure_gap(statistics, mixed).level == "different"
@@ -177,7 +177,7 @@ VERDICTS = [  # level, whether rough, reasons -> title
         "alike",
         False,
         ("8% of the image looks different", "much darker"),
-        "Like the training images, but for a part of it",
+        "Like the training images, except for a part",
     ),
     (
         "alike",
@@ -221,7 +221,7 @@ def test_parts_that_differ_in_no_common_way_still_have_a_reason(
     monkeypatch.setattr("terrainlib.mask.gap._looks_reasons", lambda *_, **__: [])
     gap = measure_gap(statistics, FOREIGN["blurred"](scenes["europe"]))
     assert gap.level == "different"
-    assert gap.reasons[0] == "its parts differ from them, each in another way"
+    assert gap.reasons[0] == "its parts differ from them, each in its own way"
 
 
 def test_pixels_without_data_are_left_out(

@@ -32,7 +32,7 @@ def painted(size: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize(
-    "size", [(1, 1), (90, 60), (128, 128), (700, 1300), (1023, 2049), (3000, 500)]
+    "size", [(1, 1), (90, 60), (128, 128), (701, 1303), (1500, 130)]
 )
 def test_exact_tiles_give_what_one_pass_gives(random_models, preset, size):
     model, image = random_models[preset], noise(*size)
@@ -64,7 +64,7 @@ def test_the_network_is_fed_the_image_and_its_output_is_given_back(
 def test_exact_tiles_give_what_one_pass_gives_at_every_scale(
     random_models, preset, scale
 ):
-    model, image = random_models[preset], noise(*(int(n / scale) for n in (530, 610)))
+    model, image = random_models[preset], noise(*(int(n / scale) for n in (290, 310)))
     tiled = predict_image(model, image, tile_size=256, scale=scale)
     whole = predict_image(model, image, tiling="whole", scale=scale)
     assert np.abs(tiled.probabilities - whole.probabilities).max() < 1e-4

@@ -38,7 +38,7 @@ RECORDS = {
     "scale is no number": (lambda r: r | {"scale": "1"}, "`scale`"),
     "a number that JSON has not": (
         lambda r: r | {"scale": float("nan")},
-        "no JSON of ours",
+        "not JSON of this app",
     ),
     "temperature": (lambda r: r | {"temperature": 0}, "`temperature`"),
     "parameters": (lambda r: r | {"parameters": 0}, "`parameters`"),

@@ -33,6 +33,7 @@ from terrainlib.runs.training.material import read_split, stored_files, stored_s
 from terrainlib.runs.training.pixelscore import read_pixel_score
 from terrainlib.runs.training.previews import preview_inputs, previews
 from terrainlib.ui.text import duration
+from tests.conftest import more
 from tests.damaged_records import (
     DEEP,
     PREDICTION_RECORDS,
@@ -98,10 +99,13 @@ def look_at_predictions(path: Path) -> bool:
 
 
 @pytest.mark.parametrize("name", RUN_RECORDS)
-def test_a_run_with_an_edited_record_is_listed_whatever_it_holds(name: str) -> None:
+@pytest.mark.parametrize("values", [5, *more(len(VALUES))])
+def test_a_run_with_an_edited_record_is_listed_whatever_it_holds(
+    name: str, values: int
+) -> None:
     path = whole_run()
     assert look_at_runs(path)
-    for label, data in list(edits(path / name)):
+    for label, data in list(edits(path / name, values=values)):
         (path / name).write_bytes(data)
         begun = time.process_time()
         is_run = look_at_runs(path)
@@ -110,13 +114,14 @@ def test_a_run_with_an_edited_record_is_listed_whatever_it_holds(name: str) -> N
 
 
 @pytest.mark.parametrize("name", PREDICTION_RECORDS)
+@pytest.mark.parametrize("values", [5, *more(len(VALUES))])
 def test_a_prediction_with_an_edited_record_is_listed_whatever_it_holds(
-    name: str,
+    name: str, values: int
 ) -> None:
     path = whole_prediction()
     assert look_at_predictions(path)
     assert read_job(path).made
-    for label, data in list(edits(path / name)):
+    for label, data in list(edits(path / name, values=values)):
         (path / name).write_bytes(data)
         begun = time.process_time()
         is_job = look_at_predictions(path)

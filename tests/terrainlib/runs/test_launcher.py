@@ -231,7 +231,7 @@ def test_neither_what_is_running_nor_other_folders_are_deleted(
         launcher.delete(outside, work)
     notes = work.home() / "notes"
     notes.mkdir()
-    with pytest.raises(RunError, match=f"is none of the {work.noun}s"):
+    with pytest.raises(RunError, match=f"is not a {work.noun}"):
         launcher.delete(notes, work)
     with pytest.raises(RunError, match=r"^gone: does not exist"):
         launcher.delete(tmp_path / "gone", work)
@@ -339,7 +339,7 @@ def test_a_name_that_is_taken_at_the_start_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^class_shares\.csv: exists in .* already"):
         launcher.start_job(job_config(*images, folder=str(tmp_path)))
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(InputError, match=r"^file: is no folder"):
+    with pytest.raises(InputError, match=r"^file: is not a folder"):
         launcher.start_job(job_config(*images, folder=str(tmp_path / "file")))
     assert list_jobs() == []
 

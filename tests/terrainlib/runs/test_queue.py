@@ -13,19 +13,29 @@ import pytest
 from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.overlaps import known_overlaps
 from terrainlib.errors import StoppedError
+from terrainlib.model.config import TrainingConfig
 from terrainlib.runs import slot
 from terrainlib.runs.folder import (
     create_job,
+    create_run,
     list_searches,
     log_tail,
     read_job,
+    read_run,
     read_search,
 )
 from terrainlib.runs.jobs.config import JobConfig, input_images
 from terrainlib.runs.launcher import start_search, stop
-from terrainlib.runs.process import write_process
-from terrainlib.runs.slot import JOB_SLOT, SEARCH_SLOT
-from terrainlib.runs.status import SEARCH, JobStatus, read_status, write_status
+from terrainlib.runs.process import utc_now, write_process
+from terrainlib.runs.slot import JOB_SLOT, RUN_SLOT, SEARCH_SLOT
+from terrainlib.runs.status import (
+    SEARCH,
+    JobStatus,
+    RunStatus,
+    read_status,
+    write_status,
+)
+from terrainlib.runs.training.config import RunConfig
 from tests import crafted_runs
 from tests.crafted_runs import kill_workers, worker_pid
 from tests.overlapping import write_overlapping_dataset
@@ -117,6 +127,38 @@ def test_a_free_slot_is_left_to_the_one_that_waits_longest(two_jobs: list[Path])
     write_status(first, JobStatus("failed"))
     with JOB_SLOT.working(read_job(second), wait=True):
         assert not JOB_SLOT.is_free()
+
+
+def test_a_training_whose_folder_lies_elsewhere_waits_in_the_same_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slot, "_TURN_SECONDS", 0.01)
+    training = TrainingConfig.preset("fast", epochs=9)
+    busy = create_run(RunConfig("Alps", "data", training))
+    write_process(busy)
+    now = utc_now()
+    write_status(busy, RunStatus("running", 2, 9, heartbeat=now, progressed=now))
+    away = create_run(RunConfig("away", "data", training), path=tmp_path / "away")
+    seen: list[tuple[str, list[str]]] = []
+
+    def look(status: RunStatus) -> None:
+        seen.append((status.message, [one.name for one in RUN_SLOT.going()]))
+
+    with (
+        RUN_SLOT.held(busy),
+        pytest.raises(StoppedError),
+        RUN_SLOT.working(
+            read_run(away), wait=True, should_stop=lambda: bool(seen), watcher=look
+        ),
+    ):
+        pass
+    assert seen[0] == (
+        "Next in the queue, after Alps (epoch 3 of 9).",
+        ["Alps", "away"],
+    )
+    assert read_run(away).state == "stopped"
+    assert [one.name for one in RUN_SLOT.going()] == ["Alps"]
+    assert not list(RUN_SLOT.work.home().glob(".*.tmp"))
 
 
 def test_a_search_whose_folder_is_damaged_is_replaced(tmp_path: Path) -> None:

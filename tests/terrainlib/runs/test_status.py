@@ -67,7 +67,7 @@ def test_every_state_is_either_active_or_terminal() -> None:
 
 def test_a_status_reads_back_as_it_was_written(tmp_path: Path) -> None:
     status = RunStatus(
-        "stopping", 3, 9, 2, 8, 12.5, None, 2, 0.5, utc_now(), "", "Hello."
+        "stopping", 3, 9, 2, 8, 12.5, 2, 0.5, heartbeat=utc_now(), message="Hello."
     )
     write_status(tmp_path, status)
     assert read_status(tmp_path) == status

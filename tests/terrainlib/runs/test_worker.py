@@ -94,7 +94,7 @@ def picture(folder: Path, name: str, height: int = 40, width: int = 56) -> Path:
 
 def large(folder: Path, name: str = "large.tif") -> Path:
     """Write a raster that a worker is at for a while."""
-    pixels = np.tile(pattern(64, 60), (200, 50, 1))
+    pixels = np.tile(pattern(64, 60), (120, 30, 1))
     return write(folder, name, tiff(pixels, tiled=True, compress="deflate"))
 
 
@@ -168,7 +168,7 @@ def test_asked_to_stop_a_worker_keeps_the_rows_that_are_finished(
     (made,) = job.made
     assert made.stopped
     assert 0 < made.rows < made.height
-    assert f"the upper {made.rows} of 12800 rows" in job.message
+    assert f"the upper {made.rows} of 7680 rows" in job.message
     assert job.message.startswith("0 of 2 images predicted.")
     mask = made.files[0]
     assert mask.parent == job.folder

@@ -6,6 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from terrainlib.ui import browse
+from tests.conftest import PAGE_TIMEOUT_S
 
 
 def script() -> None:
@@ -32,7 +33,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def start(at: Path) -> AppTest:
-    page = AppTest.from_function(script)
+    page = AppTest.from_function(script, default_timeout=PAGE_TIMEOUT_S)
     page.session_state["box_browse_at"] = str(at)
     return step(page)
 

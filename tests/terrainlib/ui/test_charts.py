@@ -6,6 +6,7 @@ import numpy as np
 from streamlit.testing.v1 import AppTest
 
 from terrainlib.ui.charts import confusion_frame
+from tests.conftest import PAGE_TIMEOUT_S
 
 
 def _bars() -> None:
@@ -25,7 +26,7 @@ def _confusion() -> None:
 
 
 def _chart(script: object) -> tuple[dict[str, object], str]:
-    page = AppTest.from_function(script).run()
+    page = AppTest.from_function(script, default_timeout=PAGE_TIMEOUT_S).run()
     assert not page.exception
     proto = page.get("vega_lite_chart")[0].proto
     return json.loads(proto.spec), proto.alt

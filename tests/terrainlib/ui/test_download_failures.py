@@ -39,7 +39,7 @@ def test_an_error_of_the_library_is_kept_with_what_failed(kept: Failures):
 
 
 def test_a_lack_of_memory_becomes_a_sentence(kept: Failures):
-    with pytest.raises(FailureError, match="memory is not enough"):
+    with pytest.raises(FailureError, match="not enough memory"):
         explained(lambda: failing(MemoryError()), "mask", "Polygons")()
 
     [error] = kept.values()

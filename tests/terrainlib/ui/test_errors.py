@@ -2,6 +2,8 @@
 
 from streamlit.testing.v1 import AppTest
 
+from tests.conftest import PAGE_TIMEOUT_S
+
 
 def _library_error():
     import streamlit as st
@@ -32,7 +34,7 @@ def _no_error():
 
 
 def test_the_sentence_is_shown_escaped_and_the_page_goes_on():
-    page = AppTest.from_function(_library_error).run()
+    page = AppTest.from_function(_library_error, default_timeout=PAGE_TIMEOUT_S).run()
 
     [error] = page.error
     assert error.value == r"a\_b\.png\: it is \*cut off\*\. Upload it again\."
@@ -41,14 +43,14 @@ def test_the_sentence_is_shown_escaped_and_the_page_goes_on():
 
 
 def test_errors_that_are_not_the_librarys_are_not_swallowed():
-    page = AppTest.from_function(_other_error).run()
+    page = AppTest.from_function(_other_error, default_timeout=PAGE_TIMEOUT_S).run()
 
     assert len(page.exception) == 1
     assert not page.error
 
 
 def test_without_an_error_nothing_is_shown():
-    page = AppTest.from_function(_no_error).run()
+    page = AppTest.from_function(_no_error, default_timeout=PAGE_TIMEOUT_S).run()
 
     assert not page.error
     assert page.markdown[-1].value == "fine"

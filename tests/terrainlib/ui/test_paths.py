@@ -10,7 +10,7 @@ from terrainlib.errors import InputError
 from terrainlib.ui import cached, paths
 from tests.synthetic import write_kaggle_dataset
 
-OUTSIDE = r"outside of the allowed folders \(.*Ask .*TERRAINLIB_FOLDERS"
+OUTSIDE = r"outside the folders that may be opened \(.*Ask .*TERRAINLIB_FOLDERS"
 
 
 @pytest.fixture

@@ -346,7 +346,7 @@ def test_0_declared_as_no_data_is_told_until_it_is_listed(value: Any) -> None:
         assert decision.notes == ()
         np.testing.assert_array_equal(index, INDEX)
     else:
-        assert "declare 0 as no data (1" in decision.notes[0]
+        assert "mark 0 as no data (1" in decision.notes[0]
         assert 'list it with "value": 0' in decision.notes[0]
         assert (index[INDEX == 0] == NO_DATA).all()
 
@@ -367,7 +367,7 @@ def test_what_the_masks_hold_is_said_in_a_sentence() -> None:
         encode(INDEX % 3), classes=listed(LAND_SEA, (0,), (2,), ignore=(1,))
     )
     assert describe(codes.meaning, ["Land", "Sea"]) == (
-        "The masks hold codes in one band: 0 Land, 2 Sea; no class: 1, 255."
+        "The masks hold codes: 0 Land, 2 Sea. No class: 1, 255."
     )
     colors = decided(encode(colorize(TWO, LAND_SEA)), classes=listed(LAND_SEA))
     assert describe(colors.meaning, ["Land", "Sea"]) == (

@@ -1,5 +1,7 @@
 """Overviews of large images are made from few of their blocks."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -13,9 +15,14 @@ BLOCKS = [(60, 60), (1, SIDE), (40, SIDE), (SIDE, 30), (SIDE, SIDE), (7, 13)]
 BUDGET = 128e6
 
 
-def gradient() -> Raster:
+@functools.cache
+def gradient_pixels() -> np.ndarray:
     rows, columns = np.mgrid[0:SIDE, 0:SIDE] * 255 // SIDE
-    pixels = np.dstack([rows, columns, 255 - rows]).astype(np.uint8)
+    return np.dstack([rows, columns, 255 - rows]).astype(np.uint8)
+
+
+def gradient() -> Raster:
+    pixels = gradient_pixels().copy()
     return Raster(pixels, np.ones((SIDE, SIDE), bool), 255)
 
 
@@ -50,7 +57,7 @@ class Counting:
         )
 
 
-@pytest.mark.parametrize("pixel_bytes", [0, 3, 60, 200, 1000, 6000])
+@pytest.mark.parametrize("pixel_bytes", [3, 200, 6000])
 @pytest.mark.parametrize("block", BLOCKS)
 def test_the_cost_is_bounded_however_large_the_blocks_are(
     block: tuple[int, int], pixel_bytes: int
@@ -60,7 +67,7 @@ def test_the_cost_is_bounded_however_large_the_blocks_are(
     assert counting.cost <= 1.05 * BUDGET + block[0] * block[1] * pixel_bytes
 
 
-@pytest.mark.parametrize("pixel_bytes", [0, 3, 60, 200])
+@pytest.mark.parametrize("pixel_bytes", [0, 60])
 @pytest.mark.parametrize("block", BLOCKS)
 def test_few_blocks_give_about_the_picture_of_all(
     block: tuple[int, int], pixel_bytes: int

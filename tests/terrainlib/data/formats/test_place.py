@@ -102,7 +102,7 @@ def test_a_mask_beside_a_tiff_gives_no_data(tmp_path: Path) -> None:
     ("content", "told"),
     [
         (tiff(np.zeros((5, 5), np.uint8)), "has another size"),
-        (encode(RGB), "is no TIFF"),
+        (encode(RGB), "is not a TIFF"),
         (tiff(np.zeros((20, 30), np.uint8))[:10], "is not used: the image is cut"),
     ],
 )

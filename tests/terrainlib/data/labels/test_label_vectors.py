@@ -89,7 +89,7 @@ def test_links_pipes_and_parts_of_a_shapefile_are_told(tmp_path):
     with pytest.raises(DatasetError, match="links are not followed"):
         read_features(link)
     os.mkfifo(tmp_path / "c.gpkg")
-    with pytest.raises(DatasetError, match="no such file that may be read"):
+    with pytest.raises(DatasetError, match="no such file, or it may not be read"):
         read_features(tmp_path / "c.gpkg")
     (tmp_path / "a.dbf").unlink()
     with pytest.raises(DatasetError, match=r"several files, and a\.dbf is not beside"):

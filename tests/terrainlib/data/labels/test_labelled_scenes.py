@@ -294,7 +294,7 @@ def test_labels_that_cannot_be_laid_over_the_image_are_refused(tmp_path):
     with pytest.raises(ImageError, match=r"c\.tif: .* Make both the same size"):
         made(tmp_path, [raster])
     values = class_raster(tmp_path, HALVES + np.float32(0.5))
-    with pytest.raises(DatasetError, match="no whole numbers"):
+    with pytest.raises(DatasetError, match="not whole numbers"):
         made(tmp_path, [values])
     assert not (tmp_path / "set").exists()
 

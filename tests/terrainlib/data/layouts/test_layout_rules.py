@@ -219,7 +219,7 @@ def test_titles_of_a_labelling_tool_name_colours_of_the_masks(tmp_path: Path) ->
     assert dataset.ids == ("T 1/tile_01", "T 1/tile_02")
     assert dataset.classes[0] == TerrainClass("Sea", (17, 141, 215))
     assert dataset.classes[1:] == KAGGLE_CLASSES[1:]
-    assert any("1 of 7 classes are called by" in note for note in dataset.notes)
+    assert any("it names 1 of the 7 classes" in note for note in dataset.notes)
 
 
 def test_different_lists_of_classes_are_a_problem(tmp_path: Path) -> None:

@@ -219,8 +219,8 @@ def test_a_record_without_usable_errors_gives_mapped_areas_and_says_so(
     assert [item.share for item in table.rows] == [0.75, 0.25]
     assert [item.adjusted_share for item in table.rows] == [None, None]
     assert table.notes == (
-        "The model file holds no errors on validation images of its own: the areas are "
-        "those of the mask, and how far off they are is not known.",
+        "The model file does not tell which errors the model makes on held-out images: "
+        "the areas are those of the mask, and how far off they are is not known.",
     )
 
 

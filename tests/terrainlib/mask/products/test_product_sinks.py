@@ -12,7 +12,7 @@ from terrainlib.data.formats.raster import Georeference
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.errors import InputError
 from terrainlib.mask.products.task import PlaneFile
-from terrainlib.mask.rasters.png import SharpenedPngSink
+from terrainlib.mask.rasters.sharpened import SharpenedPngSink
 from terrainlib.mask.sharpen import sharpen
 from terrainlib.mask.tiles.bands import Band, no_data_band
 

@@ -219,7 +219,7 @@ def test_bytes_and_heights_will_do(
 @pytest.mark.parametrize(
     ("wanted", "sentence"),
     [
-        (Wanted(probabilities=True), "not georeferenced"),
+        (Wanted(probabilities=True), "has no place on the Earth"),
         (Wanted(vectors=True, smallest=SmallestArea(9, "m2")), "Give it in pixels"),
         (Wanted(bands=(1, 2, 9)), "there is no band 9"),
     ],
@@ -251,7 +251,7 @@ def test_cleaning_changes_the_class_mask_and_what_is_made_of_it(
         mask = data.read(1)
         assert data.tags()["CLASS_2"] == "Forest"
     np.testing.assert_array_equal(mask, expected)
-    for name in ("soft.png", "soft.tif", "sharpened.png", "probabilities.tif"):
+    for name in ("soft.png", "soft.tif", "sharpened.tif", "probabilities.tif"):
         same = [(folder / f"part_{name}").read_bytes() for folder in (plain, clean)]
         assert same[0] == same[1]
     facts = pyogrio.read_info(clean / "part.gpkg", layer="terrain")
@@ -302,12 +302,6 @@ def test_a_stopped_prediction_cleans_the_finished_rows(
             "out, or cut the image into parts.",
         ),
         (
-            "MAX_PNG_MEGAPIXELS",
-            Wanted(sharpen=1.0),
-            "part.tif: 150 x 90 px; the limit for PNG is 0 megapixels. Leave out the "
-            "sharpened picture.",
-        ),
-        (
             "MAX_MEGAPIXELS",
             Wanted(vectors=True),
             "part.tif: 150 x 90 px; the limit for polygons is 0 megapixels. Leave them "
@@ -331,19 +325,20 @@ def test_what_is_too_large_is_one_sentence_before_anything_is_written(
     assert not out.exists()
 
 
-def test_a_soft_mask_too_large_for_png_is_a_geotiff_and_the_note_says_so(
+def test_soft_masks_too_large_for_png_are_geotiffs_and_the_notes_say_so(
     random_models: dict[str, TerrainModel],
     europe: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(task, "MAX_PNG_MEGAPIXELS", 0)
-    wanted = Wanted(soft=True)
+    wanted = Wanted(soft=True, sharpen=1.0)
     made = predict_file(random_models["fast"], europe, tmp_path, "part", wanted)
-    assert "part_soft.tif" in listing(tmp_path)
-    assert "part_soft.png" not in listing(tmp_path)
-    note = "the soft mask is written as GeoTIFF only: too large for PNG"
-    assert note in made.notes
+    for name in ("soft", "sharpened"):
+        assert f"part_{name}.tif" in listing(tmp_path)
+        assert f"part_{name}.png" not in listing(tmp_path)
+        note = f"the {name} mask is written as GeoTIFF only: too large for PNG"
+        assert note in made.notes
 
 
 def test_every_product_has_an_option_of_what_is_wanted_and_a_format() -> None:
@@ -393,9 +388,9 @@ def test_a_stopped_prediction_keeps_the_finished_rows(
     made = predict_file(model, tall, out, "tall", EVERYTHING, should_stop=stop)
     assert made.stopped
     assert 1000 < made.rows < 2500
-    pictures = ["_probabilities.tif", "_sharpened.png", "_soft.png", "_soft.tif"]
-    masks = ["_mask.tif", "_mask.tif.aux.xml"]
-    assert listing(out) == sorted(f"tall{end}" for end in [*masks, *pictures])
+    soft = ["_sharpened.png", "_sharpened.tif", "_soft.png", "_soft.tif"]
+    masks = ["_mask.tif", "_mask.tif.aux.xml", "_probabilities.tif", *soft]
+    assert listing(out) == sorted(f"tall{end}" for end in masks)
     expected = predict_image(model, read_image(tall)).classes
     with rasterio.open(out / "tall_mask.tif") as data:
         mask = data.read(1)

@@ -70,7 +70,7 @@ def test_a_figure_is_a_picture_of_many_colours():
 
 
 def test_large_images_are_drawn_small():
-    figure = rows_figure([row("wide", 40, 2000)], KAGGLE_CLASSES)
+    figure = rows_figure([row("wide", 20, 1024)], KAGGLE_CLASSES)
     assert figure.axes[0].images[0].get_array().shape == (10, 512, 3)
 
 

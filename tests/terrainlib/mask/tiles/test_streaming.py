@@ -27,7 +27,7 @@ from terrainlib.mask.tiles.streaming import (
 from terrainlib.model.modelfile import TerrainModel
 
 PRESETS = ["fast", "notebook", "best"]
-SIZES = [(1, 1), (90, 60), (128, 128), (700, 1300), (1023, 2049), (3000, 500)]
+SIZES = [(1, 1), (90, 60), (128, 128), (701, 1303), (1500, 130)]
 
 
 class Kept:
@@ -95,7 +95,7 @@ def test_the_bands_are_what_one_pass_gives(random_models, preset, size):
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize(
-    ("size", "scale"), [((2123, 1203), 0.25), ((313, 331), 1.7), ((9, 400), 3)]
+    ("size", "scale"), [((1203, 603), 0.25), ((313, 331), 1.7), ((9, 400), 3)]
 )
 def test_the_bands_are_what_one_pass_gives_at_every_scale(
     random_models, preset, size, scale

@@ -101,6 +101,8 @@ def test_each_epoch_is_reported_in_full(run: Train, preset: str) -> None:
 
     assert [log.epoch for log in logs] == [1, 2, 3]
     assert list(result.history) == logs
+    if preset == "notebook":
+        assert result.best_epoch == 3  # the last one
     assert shapes == [[(16, 16, 7 if preset == "fast" else 3)] * 3] * 3
     assert [(s.epoch, s.step, s.steps) for s in steps[:4]] == [
         (1, 1, 3),
@@ -149,18 +151,7 @@ def test_the_epoch_with_the_best_validation_miou_is_kept(run: Train) -> None:
     assert result.best_miou == pytest.approx(best.val_miou)
 
 
-def test_the_notebook_preset_keeps_the_last_epoch(run: Train) -> None:
-    assert run(config("notebook", epochs=4)).best_epoch == 4
-
-
-def test_the_same_seed_gives_the_same_weights(run: Train) -> None:
-    first, second = run(config(), "first"), run(config(), "second")
-
-    for one, other in zip(weights(first), weights(second), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-@pytest.mark.parametrize("stopped_after", [4, 8, *more(6)])
+@pytest.mark.parametrize("stopped_after", [4, *more(6, 8)])
 def test_a_stopped_training_resumes_to_the_same_weights(
     run: Train, stopped_after: int
 ) -> None:
@@ -278,13 +269,20 @@ def test_a_stop_is_heard_while_an_epoch_is_validated(run: Train) -> None:
     assert result.epochs_done < 4
 
 
-def test_a_budget_in_minutes_is_used_up_and_kept(
+def test_a_budget_in_minutes_begins_with_the_network_and_is_used_up_and_kept(
     run: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks = iter(range(1_000_000))
     # A clock that each look moves on by a quarter of a second: no machine's speed.
     monkeypatch.setattr("time.monotonic", lambda: next(ticks) / 4)
+    build = Trainer.__init__
 
+    def slow(self: Trainer, *parts: object) -> None:
+        for _ in range(400):
+            next(ticks)  # 100 s
+        build(self, *parts)
+
+    monkeypatch.setattr(Trainer, "__init__", slow)
     result = run(config(epochs=None, minutes=0.5, schedule="one_cycle"))
 
     assert not result.stopped
@@ -309,24 +307,6 @@ def test_minutes_that_are_given_on_the_way_are_used_too(
     result = run(config(epochs=None, minutes=0.5), hooks=hooks)
 
     assert 48 <= result.seconds <= 60
-
-
-def test_the_clock_of_a_budget_begins_when_the_network_is_built(
-    run: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ticks = iter(range(1_000_000))
-    monkeypatch.setattr("time.monotonic", lambda: next(ticks) / 4)
-    build = Trainer.__init__
-
-    def slow(self: Trainer, *parts: object) -> None:
-        for _ in range(400):
-            next(ticks)  # 100 s
-        build(self, *parts)
-
-    monkeypatch.setattr(Trainer, "__init__", slow)
-    result = run(config(epochs=None, minutes=0.5))
-    assert result.epochs_done >= 4
-    assert result.seconds <= 30
 
 
 def test_best_learns_from_crops_and_judges_whole_images(run: Train) -> None:

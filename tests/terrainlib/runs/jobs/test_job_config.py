@@ -30,7 +30,7 @@ def test_a_stem_that_no_file_can_have_is_refused(stem: str) -> None:
 
 
 def test_a_name_that_is_no_text_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"is no UTF-8 text\. Rename it"):
+    with pytest.raises(ConfigError, match=r"is not valid UTF-8\. Rename it"):
         input_images(["broken\udcff.png"])
 
 

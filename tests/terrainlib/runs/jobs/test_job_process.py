@@ -145,7 +145,7 @@ def test_what_nobody_foresaw_in_one_image_does_not_stop_the_others(
     ended = run(path)
     assert ended.failures == {
         "a.png": "unexpected error: ZeroDivisionError: so what; see worker.log",
-        "b.png": "The memory is not enough. Use a smaller scale, or cut the image.",
+        "b.png": "There is not enough memory. Use a smaller scale, or cut the image.",
         "c.png": "Full.",
     }
     assert [item.name for item in ended.made] == ["d.png"]
@@ -264,6 +264,6 @@ def test_a_zip_is_made_anew_when_there_is_more(job: Callable[..., Path]) -> None
 
 def test_what_is_not_for_such_images_is_a_sentence(job: Callable[..., Path]) -> None:
     path = job("a.png", wanted=Wanted(probabilities=True))
-    with pytest.raises(ConfigError, match="not georeferenced"):
+    with pytest.raises(ConfigError, match="has no place on the Earth"):
         run(path)
     assert read_job(path).state == "failed"

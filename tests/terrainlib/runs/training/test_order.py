@@ -40,21 +40,11 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pixelscore, "MIN_TRAINING_PAIRS", 1)
 
 
-def test_the_stages_come_in_order_and_are_told(
-    tiny_dataset: Path, scored: None, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = new_run(tiny_dataset, epochs=1)
-    seen: list[RunStatus] = []
-    with caplog.at_level(logging.INFO):
-        run = run_training(path, on_progress=seen.append)
-    assert [stage.name for stage in run.status.stages] == list(STAGES)
-    assert all(stage.seconds is not None for stage in run.status.stages)
-    assert all(f"{text.title}: " in caplog.text for text in STAGES.values())
-    assert all(len(s.stages) == len(STAGES) for s in seen if s.state == "running")
-
-
-def test_nothing_else_goes_on_while_epochs_run_and_the_clock_begins_with_them(
-    tiny_dataset: Path, scored: None, monkeypatch: pytest.MonkeyPatch
+def test_the_stages_come_in_order_are_told_and_leave_the_epochs_alone(
+    tiny_dataset: Path,
+    scored: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     order: list[str] = []
     measure, learn = pixelscore.measure, epochs.train
@@ -75,8 +65,14 @@ def test_nothing_else_goes_on_while_epochs_run_and_the_clock_begins_with_them(
     monkeypatch.setattr(pixelscore, "measure", measured)
     monkeypatch.setattr(epochs, "train", learnt)
     monkeypatch.setattr(epochs, "training_batches", batches)
-    run_training(new_run(tiny_dataset, epochs=2))
+    seen: list[RunStatus] = []
+    with caplog.at_level(logging.INFO):
+        run = run_training(new_run(tiny_dataset, epochs=2), on_progress=seen.append)
     assert order == ["pixel classifier", "network", "alone", "alone"]
+    assert [stage.name for stage in run.status.stages] == list(STAGES)
+    assert all(stage.seconds is not None for stage in run.status.stages)
+    assert all(f"{text.title}: " in caplog.text for text in STAGES.values())
+    assert all(len(s.stages) == len(STAGES) for s in seen if s.state == "running")
 
 
 def test_a_score_that_takes_long_comes_after_the_training(

@@ -10,8 +10,9 @@ from terrainlib.data.cache import build_cache
 from terrainlib.data.dataset import open_dataset
 from terrainlib.data.splits import random_split
 from terrainlib.errors import DatasetError
-from terrainlib.model.config import TrainingConfig
+from terrainlib.model.config import TrainingConfig, UNetConfig
 from terrainlib.model.modelfile import read_record
+from terrainlib.model.record import ModelRecord
 from terrainlib.runs.folder import Run, create_run, read_run
 from terrainlib.runs.training import pixelscore as module
 from terrainlib.runs.training.config import RunConfig
@@ -127,6 +128,20 @@ def test_what_was_measured_is_remembered_for_the_same_data_and_split(
     assert module.remembered(material.dataset, other, network) is None
     taller = replace(network, height=True)
     assert module.remembered(material.dataset, material.split, taller) is None
+
+
+def test_a_model_judged_on_the_same_images_is_ahead_with_an_interval() -> None:
+    right, wrong = [[9, 0], [0, 9]], [[5, 4], [4, 5]]
+    scores = {"miou": 0.4, "split": "x", "confusion_groups": [wrong] * 8}
+    found = PixelScore(scores).beside([right] * 8)
+    assert str(found.ahead) == "clearly ahead by 0.62 (0.62 to 0.62)"
+    config = UNetConfig.preset("fast", classes=2).to_dict()
+    classes = [{"name": n, "color": [0, 0, ord(n)]} for n in "ab"]
+    stored = {"pixel_classifier": found.scores, "format": 1}
+    record = ModelRecord.from_dict({"config": config, "classes": classes} | stored)
+    assert record.ahead == found.ahead
+    for others in ([right] * 7, None):  # of other images; not judged
+        assert found.beside(others).ahead is None
 
 
 def test_too_few_pairs_are_not_measured(

@@ -86,7 +86,7 @@ def test_a_stopped_training_keeps_its_model_and_says_so(ended: Ended) -> None:
     assert ended.stopped_model
     assert ended.stopped.status.epoch == 1
     assert ended.stopped_epochs == [1]
-    assert ended.stopped.message == "The model is that of epoch 1."
+    assert ended.stopped.message == "The saved model is the one after epoch 1."
 
 
 def test_what_a_killed_worker_left_is_swept_when_the_run_goes_on(ended: Ended) -> None:
@@ -222,12 +222,12 @@ class ResourceExhaustedError(Exception):
         (
             MemoryError(),
             FailureError,
-            "The memory is not enough. Lower the batch size or the image size.",
+            "There is not enough memory. Lower the batch size or the image size.",
         ),
         (
             ResourceExhaustedError("OOM when allocating tensor"),
             FailureError,
-            "The memory is not enough. Lower the batch size or the image size.",
+            "There is not enough memory. Lower the batch size or the image size.",
         ),
     ],
 )
@@ -365,7 +365,10 @@ def _record(path: Path):
 
 @pytest.mark.parametrize(
     ("descriptions", "chosen"),
-    [(["VV"], None), (["a", "b", "c", "nir", "swir"], ("swir", "nir", "a", "b"))],
+    [
+        pytest.param(["VV"], None, marks=pytest.mark.exhaustive),
+        (["a", "b", "c", "nir", "swir"], ("swir", "nir", "a", "b")),
+    ],
 )
 def test_other_bands_are_trained_on_saved_and_found_again_by_name(
     tmp_path: Path, descriptions: list[str], chosen: tuple[str, ...] | None

@@ -98,7 +98,7 @@ def test_0_declared_as_no_data_becomes_a_class_where_that_is_said(
 ) -> None:
     data = coded(tmp_path / "data", nodata=0)
     assert data.unlisted == (0,)
-    assert "declare 0 as no data" in data.notes[0]
+    assert "mark 0 as no data" in data.notes[0]
     save_rows(data, changed(data, {}, {}, {}, {"name": "Sea"}))
     again = open_dataset(data.folder)
     assert again.notes == again.unlisted == ()

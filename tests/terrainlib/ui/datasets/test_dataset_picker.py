@@ -25,10 +25,17 @@ def _script() -> None:
 
 
 @pytest.fixture
-def box() -> AppTest:
+def new_box() -> AppTest:
     page = AppTest.from_function(_script, default_timeout=PAGE_TIMEOUT_S)
     page.session_state["which"] = "first"
     return page
+
+
+@pytest.fixture
+def box(new_box: AppTest) -> AppTest:
+    """The box of a session that has turned to folders: no sample has to be read."""
+    new_box.session_state["shared_dataset_source"] = "folder"
+    return new_box
 
 
 def _open(page: AppTest, folder: Path) -> None:
@@ -38,14 +45,12 @@ def _open(page: AppTest, folder: Path) -> None:
     assert not page.exception
 
 
-def test_the_sample_is_chosen_at_first(box: AppTest) -> None:
-    box.run()
+def test_the_sample_is_chosen_at_first_and_a_folder_is_asked_for(
+    new_box: AppTest,
+) -> None:
+    box = new_box.run()
     assert not box.exception
     assert box.text[0].value == "320 of sample"
-
-
-def test_choosing_folder_asks_for_one_and_says_how_it_is_laid_out(box: AppTest) -> None:
-    box.run()
     box.segmented_control(key="first_source").set_value("folder").run()
     assert not box.exception
     assert box.text[0].value == "nothing"

@@ -23,9 +23,9 @@ def _script() -> None:
 
 @pytest.fixture
 def box() -> AppTest:
-    page = AppTest.from_function(_script, default_timeout=PAGE_TIMEOUT_S).run()
-    page.segmented_control(key="box_source").set_value("scene").run()
-    return page
+    page = AppTest.from_function(_script, default_timeout=PAGE_TIMEOUT_S)
+    page.session_state["shared_dataset_source"] = "scene"
+    return page.run()
 
 
 @pytest.fixture

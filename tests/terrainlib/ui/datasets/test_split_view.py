@@ -39,20 +39,18 @@ def split(train: str, validation: str, left_out: str = "") -> Split:
     [
         (
             split("abcd", "ef", "gh"),
-            "2 of 8 patches validate, 4 train, 2 left out: they share ground with a "
-            "validation patch",
-        ),
-        (
-            split("a", "b", "c"),
-            "1 of 3 patches validates, 1 trains, 1 left out: it shares ground with a "
-            "validation patch",
+            "4 of 8 patches for training, 2 held out for scoring, 2 left out for "
+            "sharing ground with a held-out patch",
         ),
         (
             replace(split("ab", "c", "d"), leak=BLOCKS),
-            "1 of 4 patches validates, 2 train, 1 left out: it lies beside a "
-            "validation patch",
+            "2 of 4 patches for training, 1 held out for scoring, 1 left out for lying "
+            "beside a held-out patch",
         ),
-        (split("abc", "d"), "1 of 4 patches validates, 3 train, none is left out"),
+        (
+            split("abc", "d"),
+            "3 of 4 patches for training, 1 held out for scoring, none left out",
+        ),
     ],
 )
 def test_the_cost_is_one_sentence(made: Split, sentence: str) -> None:

@@ -106,7 +106,10 @@ def test_on_other_pairs_it_is_fitted_when_somebody_asks(
     assert len(rows) == 2 + len(OVERALL) + 2 + len(NAMES)
     assert rows[3].startswith("| mIoU | 100.0% | ")
     assert "–" not in rows[3]
-    assert any(item.value.startswith("In mIoU: **") for item in page.markdown)
+    assert any(
+        item.value.startswith("Against the pixel classifier, in mIoU: **")
+        for item in page.markdown
+    )
 
 
 def test_where_the_training_pairs_are_not_at_hand_it_says_so(

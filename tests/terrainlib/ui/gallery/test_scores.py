@@ -115,9 +115,10 @@ def test_a_model_of_colours_says_why_it_has_no_reliability() -> None:
 
 def test_a_class_that_occurs_nowhere_is_a_dash_and_said_to_be_one() -> None:
     page = AppTest.from_function(_script, default_timeout=PAGE_TIMEOUT_S).run()
-    assert "A dash: neither in the true nor in the predicted masks." in [
-        item.value for item in page.caption
-    ]
+    assert (
+        "A dash: the class is in none of these masks, neither true nor predicted."
+        in [item.value for item in page.caption]
+    )
     assert percent(float("nan")) == "–"
 
 

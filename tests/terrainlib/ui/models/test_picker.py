@@ -99,7 +99,7 @@ def test_the_box_begins_with_the_data_chosen_in_the_app(tiny_dataset: Path) -> N
     assert page.session_state["picked"] == f"pixels-image:{tiny_dataset}"
     assert page.selectbox[0].options == ["tiny", "Embedded sample"]
     assert page.selectbox[0].value == str(tiny_dataset)
-    assert "knows no shapes" in page.caption[0].value
+    assert "looks at single pixels" in page.caption[0].value
 
 
 def test_heights_are_used_when_they_are_there_and_asked_for(

@@ -9,7 +9,6 @@ import pytest
 
 from terrainlib.metrics import OF_CLASSES
 from terrainlib.runs.folder import list_runs
-from terrainlib.runs.training.pixelscore import PixelScore
 from terrainlib.ui.colors import curve_colors
 from terrainlib.ui.training import charts
 from terrainlib.ui.training.charts import ChartText, Look
@@ -22,7 +21,6 @@ from terrainlib.ui.training.table import (
     labels,
     run_colors,
 )
-from terrainlib.ui.training.view import ahead_text
 from tests.crafted_runs import craft_run
 
 NO_STEPS = pd.DataFrame(
@@ -203,15 +201,6 @@ def test_a_live_chart_keeps_its_words_so_that_a_zoom_is_kept() -> None:
     words = describe(one, charts.MIOU, live=True)
     assert words == describe(many, charts.MIOU, live=True)
     assert words.startswith("Validation mIoU against epochs")
-
-
-def test_the_lead_has_its_sign_and_waits_for_both_scores() -> None:
-    pixel_score = PixelScore({"miou": 0.56})
-
-    assert ahead_text(0.61, pixel_score) == "+0.050"
-    assert ahead_text(0.5, pixel_score) == "-0.060"
-    assert ahead_text(None, pixel_score) is None
-    assert ahead_text(0.61, None) is None
 
 
 def test_a_run_without_epochs_gives_no_rows():

@@ -1,0 +1,557 @@
+"""Learning at once from what is painted: the mask of what is on the screen.
+
+What is on the screen is looked at with so few pixels that it can be described in
+seconds, and is described once; after a stroke only the classifier is fitted anew. What
+lies elsewhere on the image and is labelled is described around its labels, and kept.
+The same labels teach the classifier of the whole image, at the image's own scale.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from terrainlib.data.formats.heights import Heights, open_heights
+from terrainlib.data.formats.raster import BandSet, Grid
+from terrainlib.data.imagery import BandChoice, ImageSource
+from terrainlib.data.labels.layers import VectorLayer
+from terrainlib.data.labels.strokes import Painted, stroke_layer
+from terrainlib.data.palette import NO_DATA
+from terrainlib.data.scene import Scene, open_scene
+from terrainlib.errors import DatasetError, InputError
+from terrainlib.mask.helpful import helpful_cells
+from terrainlib.model.instant import Describer, InstantClassifier, fit_instant, unlearnt
+from terrainlib.model.modelfile import TerrainModel
+from terrainlib.types import BoolArray, ByteArray, FloatArray, MaskArray, Size
+
+# What is described for the screen: a megapixel by color and network (28 features).
+VIEW_VALUES: Final = 30_000_000
+# The whole image is predicted with so many pixels, so that it takes seconds.
+WHOLE_PIXELS: Final = 4_000_000
+MOST_STEP: Final = 4  # px of the image a side, for the classifier of the whole image
+_OVERVIEW_STEP: Final = 8  # from here on the picture in the file's overviews is used
+BLOCK_PX: Final = 128
+_VIEW_PIXELS: Final = 1_000  # of a class that a view learns from
+_WHOLE_PIXELS: Final = 4_000
+_VIEW_BLOCKS: Final = 12  # elsewhere on the image that a view learns from
+_WHOLE_BLOCKS: Final = 64
+_MOVE_PX: Final = 64
+_ALIGNED_PX: Final = 32  # networks halve up to five times
+
+Labelled = tuple[FloatArray, NDArray[np.uint8]]
+Block = tuple[int, int]  # its row and column
+
+
+class Store(Protocol):
+    """Keeps the values used last, up to a number of bytes."""
+
+    def get(self, key: str) -> Any | None:
+        """Return the value of a key, or None."""
+
+    def put(self, key: str, value: Any, size_bytes: int) -> None:
+        """Keep a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A part of an image, looked at with every so many pixels.
+
+    Attributes:
+        rows: Rows at that scale.
+        columns: Columns at that scale.
+        step: Px of the image, a side, in one of these pixels.
+    """
+
+    rows: slice
+    columns: slice
+    step: int
+
+    @property
+    def size(self) -> Size:
+        """(h, w) at that scale."""
+        return (
+            self.rows.stop - self.rows.start,
+            self.columns.stop - self.columns.start,
+        )
+
+    @property
+    def window(self) -> tuple[int, int, int, int]:
+        """x0, y0, x1, y1 in px of the image; it may end beyond its edge."""
+        edges = (self.columns.start, self.rows.start, self.columns.stop, self.rows.stop)
+        left, top, right, bottom = (edge * self.step for edge in edges)
+        return left, top, right, bottom
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learnt:
+    """What was learnt for a view.
+
+    Attributes:
+        view: The view.
+        mask: (h, w) uint8 class indices, 255 without data.
+        margins: (h, w) uint8, the margin between the best two classes in 255ths.
+        places: Where a stroke would help most: x, y and radius in px of the image.
+    """
+
+    view: View
+    mask: MaskArray
+    margins: ByteArray
+    places: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Described:
+    """Features (h, w, F) float32 of a view, and where it has data (h, w)."""
+
+    view: View
+    features: FloatArray
+    known: BoolArray
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """An image that is painted on.
+
+    Attributes:
+        key: Names its content, its bands and its heights.
+        source: Path or bytes of the image.
+        size: (H, W), px.
+        bands: Its bands; None for red, green and blue.
+        choice: The bands as they are read.
+        heights: Path or bytes of its heights; None without.
+        describer: Returns what its pixels are told by; asked when it is first needed,
+            for a network takes seconds to load.
+        features: How many features a pixel has then.
+        store: Keeps what was described.
+    """
+
+    key: str
+    source: ImageSource
+    size: Size
+    bands: BandSet | None
+    choice: BandChoice
+    heights: ImageSource | None
+    describer: Callable[[], Describer]
+    features: int
+    store: Store
+
+    @property
+    def describe(self) -> Describer:
+        """What its pixels are told by."""
+        return self.describer()
+
+    @property
+    def whole_step(self) -> int:
+        """Px of the image, a side, in one pixel of the whole image's prediction."""
+        pixels = self.size[0] * self.size[1]
+        return min(MOST_STEP, _power_of_two(math.sqrt(pixels / WHOLE_PIXELS)))
+
+    def view_of(self, seen: Sequence[float]) -> View:
+        """Return the view in which a part of the image is described.
+
+        Args:
+            seen: x0, y0, x1, y1 in px of the image.
+        """
+        height, width = self.size
+        left, right = sorted(min(max(x, 0.0), width) for x in seen[0::2])
+        top, bottom = sorted(min(max(y, 0.0), height) for y in seen[1::2])
+        if right - left < 1 or bottom - top < 1:
+            left, top, right, bottom = 0, 0, width, height
+        pixels = (right - left) * (bottom - top)
+        step = _power_of_two(math.sqrt(pixels * self.features / VIEW_VALUES))
+        size = self.at_step(step)
+        if size[0] * size[1] * self.features <= VIEW_VALUES:
+            return View(slice(0, size[0]), slice(0, size[1]), step)
+        rows = _wide(top / step, bottom / step, size[0])
+        return View(rows, _wide(left / step, right / step, size[1]), step)
+
+    def at_step(self, step: int) -> Size:
+        """Return (h, w) of the whole image at a scale."""
+        return math.ceil(self.size[0] / step), math.ceil(self.size[1] / step)
+
+    def is_described(self, view: View) -> bool:
+        """Return whether the mask of a view would come at once."""
+        return self.store.get(self._key(view)) is not None
+
+    def describe_view(self, view: View) -> None:
+        """Describe a view, so that its mask comes at once.
+
+        Raises:
+            TerrainError: If the image cannot be read.
+        """
+        self._described(view)
+
+    def learn(
+        self, painted: Painted, view: View, weak: MaskArray | None = None
+    ) -> Learnt | None:
+        """Learn from what is painted, and return the mask of a view.
+
+        Args:
+            painted: What is painted.
+            view: What is looked at.
+            weak: (h, w) uint8 class indices of the view that another model is sure of,
+                255 elsewhere; they count little.
+
+        Returns:
+            None while fewer than two classes are known.
+
+        Raises:
+            TerrainError: If the image cannot be read.
+        """
+        described = self._described(view)
+        layer = self._layer(painted, view.step)
+        marks = _laid(layer, view)
+        marks[~described.known] = NO_DATA
+        parts = [_some(described.features[marks != NO_DATA], marks[marks != NO_DATA])]
+        outside = _around(layer, view, self.at_step(view.step))
+        parts += self._blocks(layer, outside, view.step, _VIEW_BLOCKS)
+        features, labels = _some(*_joined(parts), most=_VIEW_PIXELS)
+        weights = np.ones(len(labels), np.float32)
+        if weak is not None:
+            sure = (weak != NO_DATA) & (marks == NO_DATA) & described.known
+            added = _some(described.features[sure], weak[sure], most=_VIEW_PIXELS // 2)
+            features, labels, weights = _weakly(features, labels, weights, added)
+        if len(np.unique(labels)) < 2:
+            return None
+        model = unlearnt(self.describe, painted.classes, self.bands)
+        fitted = fit_instant(model, features, labels, weights)
+        return _judged(fitted.network, described, marks, features)
+
+    def teach(
+        self, painted: Painted, weak: MaskArray | None = None
+    ) -> "tuple[TerrainModel, list[Labelled]]":
+        """Return the classifier of the whole image, and what it learnt from by blocks.
+
+        Args:
+            painted: What is painted.
+            weak: As for `learn`, of the whole image at its own scale.
+
+        Raises:
+            DatasetError: If fewer than two classes are labelled.
+            TerrainError: If the image cannot be read.
+        """
+        step = self.whole_step
+        layer = self._layer(painted, step)
+        everywhere = _around(layer, None, self.at_step(step))
+        blocks = self._blocks(layer, everywhere, step, _WHOLE_BLOCKS)
+        if not blocks:
+            raise DatasetError("nothing is painted yet. Paint strokes of two classes.")
+        features, labels = _some(*_joined(blocks), most=_WHOLE_PIXELS)
+        weights = np.ones(len(labels), np.float32)
+        if weak is not None:
+            added = self._sure(weak, step)
+            features, labels, weights = _weakly(features, labels, weights, added)
+        model = unlearnt(self.describe, painted.classes, self.bands, scale=1 / step)
+        return fit_instant(model, features, labels, weights), blocks
+
+    def _sure(self, weak: MaskArray, step: int) -> Labelled:
+        """Return described pixels of evenly chosen blocks that another model knows."""
+        height, width = self.at_step(step)
+        rows, columns = (-(-side // BLOCK_PX) for side in (height, width))
+        chosen = _evenly([(r, c) for r in range(rows) for c in range(columns)], 16)
+        found = []
+        for block in chosen:
+            view = _block_view(block, step, (height, width))
+            described = self._described(view)
+            marks = np.where(described.known, weak[view.rows, view.columns], NO_DATA)
+            sure = marks != NO_DATA
+            found.append(_some(described.features[sure], marks[sure], most=100))
+        return _joined(found)
+
+    def _layer(self, painted: Painted, step: int) -> VectorLayer:
+        size = self.at_step(step)
+        return stroke_layer(painted.strokes, painted.classes, size, scale=1 / step)
+
+    def _key(self, view: View) -> str:
+        return f"described\n{self.key}\n{view}"
+
+    def _described(self, view: View) -> _Described:
+        """Return the features of a view, described now if they are not kept."""
+        key = self._key(view)
+        kept = self.store.get(key)
+        if isinstance(kept, _Described):
+            return kept
+        found = self._describe(view)
+        self.store.put(key, found, found.features.nbytes + found.known.nbytes)
+        return found
+
+    def _describe(self, view: View) -> _Described:
+        around = self.describe.reach_px
+        height, width = self.at_step(view.step)
+        top, left = (
+            max(0, side.start - around) // _ALIGNED_PX * _ALIGNED_PX
+            for side in (view.rows, view.columns)
+        )
+        rows = slice(top, min(height, view.rows.stop + around))
+        columns = slice(left, min(width, view.columns.stop + around))
+        pixels, known = self._read(View(rows, columns, view.step))
+        features = self.describe(pixels)
+        inside = (
+            slice(view.rows.start - top, view.rows.stop - top),
+            slice(view.columns.start - left, view.columns.stop - left),
+        )
+        return _Described(
+            view, np.ascontiguousarray(features[inside]), known[inside].copy()
+        )
+
+    def _read(self, view: View) -> tuple[FloatArray, BoolArray]:
+        """Return the pixels of a view, with metres behind, and where it has data."""
+        with self._opened() as (scene, heights):
+            if view.step >= _OVERVIEW_STEP:
+                return self._overview(scene, heights, view)
+            rows, columns = (
+                slice(side.start * view.step, min(side.stop * view.step, length))
+                for side, length in zip(
+                    (view.rows, view.columns), self.size, strict=True
+                )
+            )
+            pixels, known = scene.read((rows, columns))
+            if heights is not None:
+                metres = heights.read((rows, columns))[..., None]
+                pixels = np.concatenate([pixels, metres], axis=-1)
+        return _shrunk(pixels, known, view.step)
+
+    def _overview(
+        self, scene: Scene, heights: Heights | None, view: View
+    ) -> tuple[FloatArray, BoolArray]:
+        if scene.bands != 3 or heights is not None:
+            raise InputError(
+                "so large a part of the image is only looked at by red, green and "
+                "blue. Zoom in to see its mask.",
+                file=scene.name,
+            )
+        height, width = self.at_step(view.step)
+        key = f"overview\n{self.key}\n{view.step}"
+        kept = self.store.get(key)
+        if kept is None:
+            small = scene.overview(max(height, width))
+            kept = (
+                cv2.resize(small.rgb, (width, height), interpolation=cv2.INTER_AREA),
+                cv2.resize(
+                    small.valid.astype(np.uint8),
+                    (width, height),
+                    interpolation=cv2.INTER_NEAREST,
+                ).astype(bool),
+            )
+            self.store.put(key, kept, sum(part.nbytes for part in kept))
+        window = (view.rows, view.columns)
+        return np.ascontiguousarray(kept[0][window]), kept[1][window]
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[Scene, Heights | None]]:
+        with ExitStack() as stack:
+            scene = stack.enter_context(open_scene(self.source, bands=self.choice))
+            heights = None
+            if self.heights is not None:
+                grid = Grid(scene.height, scene.width, scene.georeference)
+                heights = stack.enter_context(open_heights(self.heights)).on(grid)
+            yield scene, heights
+
+    def _blocks(
+        self, layer: VectorLayer, blocks: Sequence[Block], step: int, most: int
+    ) -> list[Labelled]:
+        """Return what is labelled in blocks of the image, at most so many of them."""
+        size = self.at_step(step)
+        marked = []
+        for block in _evenly(list(blocks), 4 * most):
+            view = _block_view(block, step, size)
+            marks = _laid(layer, view)
+            if (marks != NO_DATA).any():
+                marked.append((view, marks))
+        found = [self._in_block(view, marks) for view, marks in _evenly(marked, most)]
+        return [part for part in found if len(part[1])]
+
+    def _in_block(self, view: View, marks: MaskArray) -> Labelled:
+        digest = hashlib.sha256(marks.tobytes()).hexdigest()
+        key = f"labelled\n{self.key}\n{view}\n{digest}"
+        kept: Labelled | None = self.store.get(key)
+        if kept is None:
+            described = self._describe(view)
+            labelled = (marks != NO_DATA) & described.known
+            kept = _some(described.features[labelled], marks[labelled])
+            self.store.put(key, kept, kept[0].nbytes + kept[1].nbytes)
+        return kept
+
+
+def held_out(
+    blocks: Sequence[Labelled], model: TerrainModel, folds: int = 4
+) -> NDArray[np.int64] | None:
+    """Return how well labels are told by what was learnt from others.
+
+    Blocks of labels take turns: each is judged by what the others taught.
+
+    Args:
+        blocks: What is labelled, block by block.
+        model: The classifier that learnt from all of them.
+        folds: Into how many groups the blocks are divided.
+
+    Returns:
+        (K, K) confusion matrix, truth by prediction; None where there are too few
+        blocks to tell: fewer than four, or a class in fewer than two of them.
+    """
+    count = len(model.classes)
+    seen = [np.unique(labels) for _, labels in blocks]
+    if len(blocks) < folds:
+        return None
+    spread = np.bincount(np.concatenate(seen), minlength=count)
+    if (spread == 1).any():
+        return None
+    confusion = np.zeros((count, count), np.int64)
+    for fold in range(folds):
+        others = [b for n, b in enumerate(blocks) if n % folds != fold]
+        features, labels = _some(*_joined(others), most=_VIEW_PIXELS)
+        if len(np.unique(labels)) < 2:
+            return None
+        judge = fit_instant(model, features, labels).network
+        for own, truth in list(blocks)[fold::folds]:
+            told = judge.judge(own).argmax(axis=1)
+            np.add.at(confusion, (truth.astype(np.intp), told), 1)
+    return confusion
+
+
+def _judged(
+    network: InstantClassifier,
+    described: _Described,
+    marks: MaskArray,
+    learnt_from: FloatArray,
+) -> Learnt:
+    """Return mask, margins and places of a described view."""
+    height, width = described.view.size
+    features = described.features.reshape(height * width, -1)
+    probabilities = network.judge(features)
+    mask = probabilities.argmax(axis=1).astype(np.uint8).reshape(height, width)
+    best = np.partition(probabilities, -2, axis=1)[:, -2:]
+    margins = np.floor((best[:, 1] - best[:, 0]) * 255).astype(np.uint8)
+    margins = margins.reshape(height, width)
+    mask[~described.known] = NO_DATA
+    margins[~described.known] = 255
+    cells = helpful_cells(
+        network, described.features, margins, marks == NO_DATA, learnt_from
+    )
+    view = described.view
+    places = tuple(
+        (
+            (view.columns.start + x) * view.step,
+            (view.rows.start + y) * view.step,
+            radius * view.step,
+        )
+        for x, y, radius in cells
+    )
+    return Learnt(view, mask, margins, places)
+
+
+def _wide(start: float, stop: float, length: int) -> slice:
+    """Return whole pixels around a span, so that small moves change nothing."""
+    first = math.floor(start / _MOVE_PX) * _MOVE_PX
+    return slice(first, min(length, math.ceil(stop / _MOVE_PX) * _MOVE_PX))
+
+
+def _power_of_two(least: float) -> int:
+    return 1 if least <= 1 else 2 ** math.ceil(math.log2(least) - 1e-9)
+
+
+def _laid(layer: VectorLayer, view: View) -> MaskArray:
+    marks = np.full(view.size, NO_DATA, np.uint8)
+    layer.lay((view.rows, view.columns), marks)
+    return marks
+
+
+def _block_view(block: Block, step: int, size: Size) -> View:
+    row, column = (number * BLOCK_PX for number in block)
+    rows = slice(row, min(row + BLOCK_PX, size[0]))
+    return View(rows, slice(column, min(column + BLOCK_PX, size[1])), step)
+
+
+def _around(layer: VectorLayer, view: View | None, size: Size) -> list[Block]:
+    """Return the blocks that shapes may lie in and that a view does not show."""
+    import shapely
+
+    found: set[Block] = set()
+    last = [max(0, side - 1) // BLOCK_PX for side in size]
+    for bounds in shapely.bounds(layer.geometry):
+        left, top, right, bottom = np.floor(bounds / BLOCK_PX)
+        for row in range(max(0, int(top)), min(last[0], int(bottom)) + 1):
+            for column in range(max(0, int(left)), min(last[1], int(right)) + 1):
+                found.add((row, column))
+    if view is None:
+        return sorted(found)
+    return sorted(block for block in found if not _shown(block, view))
+
+
+def _shown(block: Block, view: View) -> bool:
+    """Return whether a view shows the middle of a block."""
+    row, column = ((number + 0.5) * BLOCK_PX for number in block)
+    across: bool = view.columns.start <= column < view.columns.stop
+    down: bool = view.rows.start <= row < view.rows.stop
+    return across and down
+
+
+def _evenly(items: list[Any], most: int) -> list[Any]:
+    if len(items) <= most:
+        return items
+    return [items[n] for n in np.linspace(0, len(items) - 1, most).astype(int)]
+
+
+def _some(
+    features: FloatArray, labels: NDArray[np.uint8], *, most: int = _WHOLE_PIXELS
+) -> Labelled:
+    """Keep at most so many pixels of each class, evenly spread."""
+    kept = []
+    for number in np.unique(labels):
+        places = np.flatnonzero(labels == number)
+        if len(places) > most:
+            places = places[np.linspace(0, len(places) - 1, most).astype(np.intp)]
+        kept.append(places)
+    rows = np.sort(np.concatenate(kept)) if kept else np.zeros(0, np.intp)
+    return features[rows], labels[rows]
+
+
+def _joined(parts: Sequence[Labelled]) -> Labelled:
+    features, labels = zip(*parts, strict=True)
+    return np.concatenate(features), np.concatenate(labels)
+
+
+WEAK_WEIGHT: Final = 0.1
+
+
+def _weakly(
+    features: FloatArray, labels: NDArray[np.uint8], weights: FloatArray, weak: Labelled
+) -> tuple[FloatArray, NDArray[np.uint8], FloatArray]:
+    """Add pixels that count little."""
+    little = np.full(len(weak[1]), WEAK_WEIGHT, np.float32)
+    return (
+        np.concatenate([features, weak[0]]),
+        np.concatenate([labels, weak[1]]),
+        np.concatenate([weights, little]),
+    )
+
+
+def _shrunk(
+    pixels: FloatArray, known: BoolArray, step: int
+) -> tuple[FloatArray, BoolArray]:
+    """Return the means over squares of `step` px, what has no data left out."""
+    if step == 1:
+        return pixels, known
+    height, width = known.shape
+    edges = ((0, -height % step), (0, -width % step))
+    pixels = np.pad(pixels, (*edges, (0, 0)), mode="edge")
+    known = np.pad(known, edges, mode="edge")
+    if known.all() and not np.isnan(pixels[..., -1]).any():
+        small = (known.shape[1] // step, known.shape[0] // step)
+        mean = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
+        mean = np.asarray(mean, np.float32).reshape(small[1], small[0], -1)
+        return mean, np.ones((small[1], small[0]), bool)
+    shape = (known.shape[0] // step, step, known.shape[1] // step, step)
+    inside = known.reshape(shape).sum(axis=(1, 3))
+    valid = known[..., None] & ~np.isnan(pixels)
+    filled = np.where(valid, pixels, 0).reshape(*shape, -1).sum(axis=(1, 3))
+    counts = valid.reshape(*shape, -1).sum(axis=(1, 3))
+    metres = np.where(counts > 0, filled / np.maximum(counts, 1), np.nan)
+    metres = np.where(inside[..., None] > 0, metres, 0)
+    return np.asarray(metres, np.float32), inside > 0

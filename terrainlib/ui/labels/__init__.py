@@ -1,0 +1,1 @@
+"""Labels painted on an image: the page where that is done."""

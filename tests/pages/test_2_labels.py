@@ -1,0 +1,162 @@
+"""The labels page, as a person meets it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from terrainlib.data.labels.strokefile import StrokeFile, image_digest
+from terrainlib.data.labels.strokes import Painted, Stroke
+from terrainlib.data.palette import KAGGLE_CLASSES
+from terrainlib.model.instant import Describer, load_any
+from terrainlib.runs.models import list_models
+from terrainlib.ui import cached, state
+from terrainlib.ui.labels import work
+from tests.models import hide_embedded_models
+
+ROOT = Path(__file__).resolve().parents[2]
+SIDE = 160
+
+
+@pytest.fixture
+def home(terrainlib_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home without a network to describe pixels: it would take seconds to load."""
+    hide_embedded_models(monkeypatch)
+    monkeypatch.setattr(work, "_with_network", Describer)
+    cached.results.clear()
+    work._described.clear()
+    return terrainlib_home
+
+
+@pytest.fixture
+def image(home: Path) -> Path:
+    """Water on the left, forest on the right."""
+    noise = np.random.default_rng(0).integers(0, 9, (SIDE, SIDE, 3), np.uint8)
+    rgb = noise + 20
+    rgb[:, : SIDE // 2, 2] += 120
+    rgb[:, SIDE // 2 :, 1] += 80
+    path = home / "lake.png"
+    Image.fromarray(rgb).save(path)
+    return path
+
+
+def stroke(name: str, x: float, y: float) -> Stroke:
+    points = ((x, y), (x + 30, y + 9))
+    return Stroke(f"{name}{y}", "line", name, points, 8.0)
+
+
+STROKES = tuple(
+    stroke(name, x, y)
+    for name, x in (("Water", 20.0), ("Forest", 100.0))
+    for y in (20.0, 70.0, 130.0)
+)
+
+
+def paint(image: Path, strokes: tuple[Stroke, ...] = STROKES) -> StrokeFile:
+    """Put strokes on an image, as an earlier session would have."""
+    file = StrokeFile.of(image_digest(image), None)
+    file.change(lambda _: Painted(strokes, KAGGLE_CLASSES))
+    return file
+
+
+def visit(image: Path) -> AppTest:
+    """Come to the page from the home page, with an image of this machine open."""
+    page = AppTest.from_file(str(ROOT / state.HOME_PAGE), default_timeout=60).run()
+    page.session_state[state.STUDIO_SOURCE] = "machine"
+    page.session_state[state.STUDIO_PATH] = str(image)
+    page = page.switch_page(state.LABELS_PAGE).run()
+    assert not page.exception
+    return page
+
+
+def text(page: AppTest) -> str:
+    parts = (page.markdown, page.caption, page.info, page.error, page.success)
+    return "\n".join(str(item.value) for kind in parts for item in kind)
+
+
+def press(page: AppTest, key: str) -> AppTest:
+    page.button(key=key).click().run()
+    assert not page.exception
+    return page
+
+
+def test_it_begins_with_what_to_do(image):
+    page = visit(image)
+    assert "Choose a class, and paint" in text(page)
+    assert page.button(key="labels_whole").disabled
+
+
+def test_strokes_of_an_earlier_session_are_there_and_make_a_mask(image):
+    file = paint(image)
+    page = press(visit(image), "labels_whole")
+    assert "3 strokes" in text(page)
+    assert "are told right" in text(page)
+    assert not page.error
+    labels = [button.label for button in page.get("download_button")]
+    assert "Class mask (PNG)" in labels
+    assert load_any(file.path.with_name("classifier.json")).classes == KAGGLE_CLASSES
+
+
+def test_the_same_image_under_another_name_finds_its_strokes(image):
+    paint(image)
+    again = image.with_name("copy.png")
+    again.write_bytes(image.read_bytes())
+    assert "3 strokes" in text(visit(again))
+
+
+def test_a_damaged_file_of_strokes_is_told_and_kept(image):
+    file = paint(image)
+    file.path.write_bytes(b"no package")
+    page = visit(image)
+    assert "it was kept as strokes" in text(page)
+    assert "Nothing is painted yet" in text(page.run())
+
+
+def test_classes_are_added_renamed_and_deleted(image):
+    file = paint(image)
+    page = press(visit(image), "labels_classes_add")
+    boxes = [box for box in page.text_input if box.label == "Name of Water"]
+    boxes[0].set_value("Sea").run()
+    names = [item.name for item in file.read().classes]
+    assert names[0] == "Sea"
+    assert names[-1] == "Class 8"
+    assert file.read().strokes[0].class_name == "Sea"
+    key = next(b.key for b in page.button if b.label == "Delete Desert")
+    press(page, key)
+    assert "Desert" not in [item.name for item in file.read().classes]
+
+
+def test_a_classifier_that_is_kept_is_a_model_like_others(image, home):
+    paint(image)
+    page = press(visit(image), "labels_whole")
+    page = press(page, "labels_keep")
+    assert "Kept among the models as **lake labels**" in text(page)
+    [entry] = [e for e in list_models() if e.title == "lake labels"]
+    assert entry.record is not None
+    studio = page.switch_page(state.STUDIO_PAGE).run()
+    assert not studio.exception
+    press(studio, studio.button[0].key)
+
+
+def test_a_training_begins_with_one_button(image, home, monkeypatch):
+    from terrainlib.runs import launcher
+
+    asked = []
+    monkeypatch.setattr(
+        launcher, "start_run", lambda config, **_: asked.append(config) or home / "run"
+    )
+    paint(image)
+    page = press(visit(image), "labels_train")
+    assert not page.error
+    [config] = asked
+    assert (Path(config.data) / "patches.csv").is_file()
+    assert config.training.minutes == 10
+    assert "the training has begun" in text(page)
+
+
+def test_the_example_comes_with_one_click(image):
+    page = press(visit(image), "labels_example")
+    assert page.session_state[state.STUDIO_SOURCE] == "example"
+    assert "3 strokes" in text(page)
