@@ -192,7 +192,7 @@ def test_a_path_that_leads_out_is_one_sentence(home: Path):
     page = open_path("/etc/hostname")
 
     assert len(page.error) == 1
-    assert "outside of the allowed folders" in seen(page)
+    assert "outside the folders that may be opened" in seen(page)
     assert not page.get("download_button")
 
 
@@ -215,7 +215,7 @@ def test_a_link_opens_an_image_of_this_machine_and_one_outside_stays_closed(
     assert page.text_input(key=f"{state.STUDIO_PATH}_text").value == str(path)
     assert "Make the mask" in labels(page, "button")
 
-    assert "outside of the allowed folders" in seen(
+    assert "outside the folders that may be opened" in seen(
         visit(image="machine:/etc/hostname")
     )
 
@@ -356,7 +356,7 @@ def test_a_folder_for_results_outside_cannot_be_started(home: Path, small_limit:
 
     [button] = [b for b in page.button if b.label == "Start the prediction"]
     assert button.disabled
-    assert "outside of the allowed folders" in seen(page)
+    assert "outside the folders that may be opened" in seen(page)
 
 
 def test_one_bad_file_of_a_folder_does_not_stop_the_others(

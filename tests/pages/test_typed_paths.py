@@ -10,7 +10,7 @@ from terrainlib.ui import state
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
 from tests.synthetic import write_kaggle_dataset
 
-OUTSIDE = "outside of the allowed folders"
+OUTSIDE = "outside the folders that may be opened"
 BOXES = {
     state.DATASET_PAGE: "preview",
     state.TRAINING_PAGE: "training",

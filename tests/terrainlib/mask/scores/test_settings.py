@@ -240,8 +240,8 @@ def test_the_answer_begins_with_yes_or_no():
         "the Boundary F1 goes from 60.0% to 59.0%."
     )
     assert scores().answer("boundary_f1") == (
-        "No: no sharpening and no cleaning tried here makes the Boundary F1 better "
-        "than the 60.0% of the class masks as they are."
+        "No: no sharpening and no cleaning tried here lifts the Boundary F1 above "
+        "60.0%, that of the class masks as they are."
     )
     alone = scores(boundary_f1=(NAN,) * 4, as_it_is=(0.81, NAN))
     assert alone.answer("miou").endswith("(+1.00 points).")

@@ -40,7 +40,7 @@ def test_m17_a_description_of_400_mb_is_refused_unread(tmp_path: Path) -> None:
 def test_a_description_that_is_no_json_is_refused(kind: str, tmp_path: Path) -> None:
     data = set_description(good_file(kind), b"{'")
 
-    assert "it is no JSON" in refused(data, kind, tmp_path)
+    assert "it is not JSON" in refused(data, kind, tmp_path)
 
 
 def cut(share: float) -> Callable[[bytes], bytes]:

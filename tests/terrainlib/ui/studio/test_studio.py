@@ -260,7 +260,7 @@ def test_geojson_is_barred_for_a_grid_without_a_reference_system(cleaned: MadeMa
 
     assert not package.barred
     assert package.make()[:6] == b"SQLite"
-    assert "no reference system" in json.barred
+    assert "coordinate system of this image is not known" in json.barred
     with pytest.raises(ImageError, match="no coordinate reference system"):
         json.make()
 
