@@ -35,6 +35,7 @@ def test_the_answer_to_an_upload_is_on_the_screen_and_chooses_the_new_row(
         (model, "hills was added"),
     ):
         box.set_input_files(file)
+        expect(page.get_by_role("button", name=f"Remove {file.name}")).to_be_visible()
         wait_for_run(page)  # with another file in the box
         add.click()
         expect(page.get_by_text(answer)).to_be_in_viewport(ratio=1, timeout=CHECK_MS)
