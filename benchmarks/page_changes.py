@@ -9,7 +9,6 @@ training as running in the tab that was open all along.
 
 import argparse
 import os
-import shutil
 import signal
 import statistics
 import tempfile
@@ -18,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from benchmarks._worker import stop_in_order
 from terrainlib.data.sample import SAMPLE_DIR
@@ -27,7 +26,14 @@ from terrainlib.runs import launcher
 from terrainlib.runs.folder import read_run
 from terrainlib.runs.training.config import RunConfig
 from terrainlib.ui.page import APP_NAME
-from tests.browser.conftest import ROOT, Server, free_port, serve, wait_for_run
+from tests.browser.conftest import (
+    ROOT,
+    Server,
+    free_port,
+    open_browser,
+    serve,
+    wait_for_run,
+)
 
 HOME = "Home"
 PAGES = (
@@ -64,17 +70,12 @@ def main() -> None:
 @contextmanager
 def _tab(url: str) -> Iterator[Page]:
     """Open the app in a browser while the block lasts."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium"),
-            args=["--no-sandbox", "--disable-dev-shm-usage"],
-        )
+    with open_browser() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(_WAIT_MS)
         page.goto(url)
         wait_for_run(page)
         yield page
-        browser.close()
 
 
 def _measure(page: Page, rounds: int) -> dict[str, list[float]]:

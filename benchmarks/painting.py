@@ -13,7 +13,6 @@ import json
 import math
 import os
 import random
-import shutil
 import statistics
 import tempfile
 import time
@@ -23,12 +22,12 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from benchmarks._worker import stop_in_order
 from terrainlib.data.labels.strokes import Painted, Stroke
 from terrainlib.data.palette import KAGGLE_CLASSES
-from tests.browser.conftest import ROOT, free_port, serve, wait_for_run
+from tests.browser.conftest import ROOT, free_port, open_browser, serve, wait_for_run
 
 APP = ROOT / "tests" / "browser" / "painter_app.py"
 _WAIT_MS = 120_000
@@ -71,11 +70,7 @@ def _measure(side: int, count: int, seconds: float) -> None:
         painted = asdict(Painted(strokes, KAGGLE_CLASSES))
         (home / "painted.json").write_text(json.dumps(painted))
         os.environ["PAINTER_SIDE"] = str(side)
-        with serve(APP, home, free_port()) as server, sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium"),
-                args=["--no-sandbox", "--disable-dev-shm-usage"],
-            )
+        with serve(APP, home, free_port()) as server, open_browser() as browser:
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             page.set_default_timeout(_WAIT_MS)
             page.add_init_script(_WATCH)
@@ -101,7 +96,6 @@ def _measure(side: int, count: int, seconds: float) -> None:
             ).wait_for()
             taken = time.perf_counter() - start
             print(f"      one stroke more: {sent[0]} bytes, kept after {taken:.1f} s")
-            browser.close()
 
 
 def _stroke(rng: random.Random, width: int, height: int) -> Stroke:

@@ -10,7 +10,6 @@ their own in a process without a server.
 
 import argparse
 import os
-import shutil
 import statistics
 import tempfile
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from benchmarks._worker import stop_in_order
 from terrainlib.data.imagery import read_image
@@ -31,7 +30,7 @@ from terrainlib.mask.prediction import predict_image
 from terrainlib.mask.tiles.bands import to_bytes
 from terrainlib.model.modelfile import load_model
 from terrainlib.ui.studio.live import confidence_layer, view_pictures
-from tests.browser.conftest import ROOT, free_port, serve, wait_for_run
+from tests.browser.conftest import ROOT, free_port, open_browser, serve, wait_for_run
 
 SIDE_PX = 1024
 _WAIT_MS = 120_000
@@ -78,11 +77,7 @@ def _uploads(url: str, files: list[Path]) -> list[float]:
 
     The first of all has a cold model.
     """
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium"),
-            args=["--no-sandbox", "--disable-dev-shm-usage"],
-        )
+    with open_browser() as browser:
         taken: list[float] = []
         for number in range(0, len(files), 2):
             page = _open_upload(browser, url)
@@ -92,7 +87,6 @@ def _uploads(url: str, files: list[Path]) -> list[float]:
             wait_for_run(page)
             taken.append(_upload(page, files[number + 1]))
             page.close()
-        browser.close()
     return taken
 
 

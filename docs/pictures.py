@@ -15,10 +15,10 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from terrainlib.data.sample import SAMPLE_DIR
-from tests.browser.conftest import ROOT, serve, wait_for_run
+from tests.browser.conftest import ROOT, open_browser, serve, wait_for_run
 
 DOCS = Path(__file__).parent
 WIDE = {"width": 1280, "height": 900}
@@ -38,16 +38,12 @@ def main() -> None:
             shutil.copytree(sys.argv[1], run)
         else:
             _train(run)
-        with serve(ROOT / "streamlit_app.py", home) as app, sync_playwright() as kit:
-            browser = kit.chromium.launch(
-                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-            )
+        with serve(ROOT / "streamlit_app.py", home) as app, open_browser() as browser:
             _studio(_open(browser, f"{app.url}/Mask_Studio"))
             _shot(_open(browser, f"{app.url}/Dataset_Preview"), "preview")
             watch = f"{app.url}/Training?run={run.name}"
             _shot(_open(browser, watch, "dark"), "training")
             _gallery(_open(browser, f"{app.url}/Prediction_Gallery"))
-            browser.close()
 
 
 def _train(run: Path) -> None:

@@ -79,6 +79,18 @@ def load_ogr() -> Any:
     return pyogrio
 
 
+def ogr_errors() -> tuple[type[Exception], ...]:
+    """Return what pyogrio raises for files that it cannot read or write."""
+    errors = load_ogr().errors
+    return (
+        errors.DataSourceError,
+        errors.DataLayerError,
+        errors.FeatureError,
+        errors.GeometryError,
+        errors.CRSError,
+    )
+
+
 @contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in values}

@@ -428,6 +428,11 @@ def value_text(value: Value) -> str:
     return "#{:02X}{:02X}{:02X}".format(*value)
 
 
+def hex_color(color: tuple[int, int, int]) -> str:
+    """Return a colour as `#rrggbb`, as charts and maps take it."""
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
 def is_unnamed(item: TerrainClass) -> bool:
     """Return whether a class has no name yet: it is called by its colour or code."""
     return item.name == value_text(item.color) or item.name.isdecimal()

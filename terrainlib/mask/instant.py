@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,8 @@ BLOCK_PX: Final = 512
 MOST_BLOCKS: Final = 64  # evenly chosen of more
 MOST_PIXELS: Final = 4000  # of a class
 
-_Labelled = tuple[FloatArray, NDArray[np.uint8]]
+Labelled = tuple[FloatArray, NDArray[np.uint8]]  # features (n, F), classes (n,)
+_Item = TypeVar("_Item")
 
 
 def learn_instant(  # noqa: PLR0913 - what lies on what is named by its callers
@@ -80,8 +81,9 @@ def learn_instant(  # noqa: PLR0913 - what lies on what is named by its callers
         stored = stack.enter_context(open_stored(image))
         layers = [file.on(stored, classes) for file in opened]
         size = (scene.height, scene.width)
-        blocks = _chosen(
-            [at for at in _blocks(size) if (_marks(layers, at) != NO_DATA).any()]
+        blocks = evenly(
+            [at for at in _blocks(size) if (_marks(layers, at) != NO_DATA).any()],
+            MOST_BLOCKS,
         )
         if not blocks:
             raise DatasetError(
@@ -89,15 +91,14 @@ def learn_instant(  # noqa: PLR0913 - what lies on what is named by its callers
                 file=labels[0].name,
             )
         feed = Feed(model, scene, metres, None)
-        parts: list[_Labelled] = []
+        parts: list[Labelled] = []
         for rows, columns in _by_rows(blocks):
             if should_stop is not None and should_stop():
                 raise StoppedError("stopped while the labels were read, as asked.")
             parts += _described(feed, describe, layers, rows, columns)
             if progress is not None:
                 progress(len(parts), len(blocks))
-    features, marks = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return fit_instant(model, *_some(features, marks))
+    return fit_instant(model, *_some(*joined(parts)))
 
 
 def _blocks(size: tuple[int, int]) -> Iterator[Window]:
@@ -122,11 +123,17 @@ def _marks(layers: Sequence[Layer], block: Window) -> MaskArray:
     return mask
 
 
-def _chosen(blocks: list[Window]) -> list[Window]:
-    if len(blocks) <= MOST_BLOCKS:
-        return blocks
-    places = np.linspace(0, len(blocks) - 1, MOST_BLOCKS).astype(int)
-    return [blocks[place] for place in places]
+def evenly(items: Sequence[_Item], most: int) -> Sequence[_Item]:
+    """Return the items, or so many of them at even distances."""
+    if len(items) <= most:
+        return items
+    return [items[n] for n in np.linspace(0, len(items) - 1, most).astype(int)]
+
+
+def joined(parts: Sequence[Labelled]) -> Labelled:
+    """Return labelled pixels of several places as those of one."""
+    features, labels = zip(*parts, strict=True)
+    return np.concatenate(features), np.concatenate(labels)
 
 
 def _by_rows(blocks: Sequence[Window]) -> Iterator[tuple[slice, list[slice]]]:
@@ -142,7 +149,7 @@ def _described(
     layers: Sequence[Layer],
     rows: slice,
     row: Sequence[slice],
-) -> Iterator[_Labelled]:
+) -> Iterator[Labelled]:
     """Yield features (n, F) and classes (n,) of the labelled pixels of each block.
 
     A row of blocks is read once, with as much around it as a pixel's features reach, so
@@ -162,9 +169,7 @@ def _described(
         yield features[own, inside][labelled], mask[labelled]
 
 
-def _some(
-    features: FloatArray, labels: NDArray[np.uint8]
-) -> tuple[FloatArray, NDArray[np.uint8]]:
+def _some(features: FloatArray, labels: NDArray[np.uint8]) -> Labelled:
     """Keep at most so many pixels of each class, drawn evenly."""
     rng = np.random.default_rng(0)
     kept = [

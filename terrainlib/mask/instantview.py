@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, Protocol
 
 import cv2
@@ -26,6 +27,7 @@ from terrainlib.data.palette import NO_DATA
 from terrainlib.data.scene import Scene, open_scene
 from terrainlib.errors import DatasetError, InputError
 from terrainlib.mask.helpful import helpful_cells
+from terrainlib.mask.instant import Labelled, evenly, joined
 from terrainlib.model.instant import Describer, InstantClassifier, fit_instant, unlearnt
 from terrainlib.model.modelfile import TerrainModel
 from terrainlib.types import BoolArray, ByteArray, FloatArray, MaskArray, Size
@@ -44,8 +46,8 @@ _WHOLE_BLOCKS: Final = 64
 _MOVE_PX: Final = 64
 _ALIGNED_PX: Final = 32  # networks halve up to five times
 
-Labelled = tuple[FloatArray, NDArray[np.uint8]]
 Block = tuple[int, int]  # its row and column
+_Read = Callable[[], tuple[Scene, Heights | None]]  # opens the files the first time
 
 
 class Store(Protocol):
@@ -185,7 +187,8 @@ class LabelledImage:
         Raises:
             TerrainError: If the image cannot be read.
         """
-        self._described(view)
+        with self._reader() as read:
+            self._described(view, read)
 
     def learn(
         self, painted: Painted, view: View, weak: MaskArray | None = None
@@ -204,14 +207,15 @@ class LabelledImage:
         Raises:
             TerrainError: If the image cannot be read.
         """
-        described = self._described(view)
         layer = self._layer(painted, view.step)
+        outside = _around(layer, view, self.at_step(view.step))
+        with self._reader() as read:
+            described = self._described(view, read)
+            elsewhere = self._blocks(layer, outside, view.step, _VIEW_BLOCKS, read)
         marks = _laid(layer, view)
         marks[~described.known] = NO_DATA
-        parts = [_some(described.features[marks != NO_DATA], marks[marks != NO_DATA])]
-        outside = _around(layer, view, self.at_step(view.step))
-        parts += self._blocks(layer, outside, view.step, _VIEW_BLOCKS)
-        features, labels = _some(*_joined(parts), most=_VIEW_PIXELS)
+        here = _some(described.features[marks != NO_DATA], marks[marks != NO_DATA])
+        features, labels = _some(*joined([here, *elsewhere]), most=_VIEW_PIXELS)
         weights = np.ones(len(labels), np.float32)
         if weak is not None:
             sure = (weak != NO_DATA) & (marks == NO_DATA) & described.known
@@ -239,30 +243,33 @@ class LabelledImage:
         step = self.whole_step
         layer = self._layer(painted, step)
         everywhere = _around(layer, None, self.at_step(step))
-        blocks = self._blocks(layer, everywhere, step, _WHOLE_BLOCKS)
-        if not blocks:
-            raise DatasetError("nothing is painted yet. Paint strokes of two classes.")
-        features, labels = _some(*_joined(blocks), most=_WHOLE_PIXELS)
-        weights = np.ones(len(labels), np.float32)
-        if weak is not None:
-            added = self._sure(weak, step)
-            features, labels, weights = _weakly(features, labels, weights, added)
+        with self._reader() as read:
+            blocks = self._blocks(layer, everywhere, step, _WHOLE_BLOCKS, read)
+            if not blocks:
+                raise DatasetError(
+                    "nothing is painted yet. Paint strokes of two classes."
+                )
+            features, labels = _some(*joined(blocks), most=_WHOLE_PIXELS)
+            weights = np.ones(len(labels), np.float32)
+            if weak is not None:
+                added = self._sure(weak, step, read)
+                features, labels, weights = _weakly(features, labels, weights, added)
         model = unlearnt(self.describe, painted.classes, self.bands, scale=1 / step)
         return fit_instant(model, features, labels, weights), blocks
 
-    def _sure(self, weak: MaskArray, step: int) -> Labelled:
+    def _sure(self, weak: MaskArray, step: int, read: _Read) -> Labelled:
         """Return described pixels of evenly chosen blocks that another model knows."""
         height, width = self.at_step(step)
         rows, columns = (-(-side // BLOCK_PX) for side in (height, width))
-        chosen = _evenly([(r, c) for r in range(rows) for c in range(columns)], 16)
+        chosen = evenly([(r, c) for r in range(rows) for c in range(columns)], 16)
         found = []
         for block in chosen:
             view = _block_view(block, step, (height, width))
-            described = self._described(view)
+            described = self._described(view, read)
             marks = np.where(described.known, weak[view.rows, view.columns], NO_DATA)
             sure = marks != NO_DATA
             found.append(_some(described.features[sure], marks[sure], most=100))
-        return _joined(found)
+        return joined(found)
 
     def _layer(self, painted: Painted, step: int) -> VectorLayer:
         size = self.at_step(step)
@@ -271,17 +278,17 @@ class LabelledImage:
     def _key(self, view: View) -> str:
         return f"described\n{self.key}\n{view}"
 
-    def _described(self, view: View) -> _Described:
+    def _described(self, view: View, read: _Read) -> _Described:
         """Return the features of a view, described now if they are not kept."""
         key = self._key(view)
         kept = self.store.get(key)
         if isinstance(kept, _Described):
             return kept
-        found = self._describe(view)
+        found = self._describe(view, read)
         self.store.put(key, found, found.features.nbytes + found.known.nbytes)
         return found
 
-    def _describe(self, view: View) -> _Described:
+    def _describe(self, view: View, read: _Read) -> _Described:
         around = self.describe.reach_px
         height, width = self.at_step(view.step)
         top, left = (
@@ -290,7 +297,7 @@ class LabelledImage:
         )
         rows = slice(top, min(height, view.rows.stop + around))
         columns = slice(left, min(width, view.columns.stop + around))
-        pixels, known = self._read(View(rows, columns, view.step))
+        pixels, known = self._pixels(View(rows, columns, view.step), read)
         features = self.describe(pixels)
         inside = (
             slice(view.rows.start - top, view.rows.stop - top),
@@ -300,21 +307,19 @@ class LabelledImage:
             view, np.ascontiguousarray(features[inside]), known[inside].copy()
         )
 
-    def _read(self, view: View) -> tuple[FloatArray, BoolArray]:
+    def _pixels(self, view: View, read: _Read) -> tuple[FloatArray, BoolArray]:
         """Return the pixels of a view, with metres behind, and where it has data."""
-        with self._opened() as (scene, heights):
-            if view.step >= _OVERVIEW_STEP:
-                return self._overview(scene, heights, view)
-            rows, columns = (
-                slice(side.start * view.step, min(side.stop * view.step, length))
-                for side, length in zip(
-                    (view.rows, view.columns), self.size, strict=True
-                )
-            )
-            pixels, known = scene.read((rows, columns))
-            if heights is not None:
-                metres = heights.read((rows, columns))[..., None]
-                pixels = np.concatenate([pixels, metres], axis=-1)
+        scene, heights = read()
+        if view.step >= _OVERVIEW_STEP:
+            return self._overview(scene, heights, view)
+        rows, columns = (
+            slice(side.start * view.step, min(side.stop * view.step, length))
+            for side, length in zip((view.rows, view.columns), self.size, strict=True)
+        )
+        pixels, known = scene.read((rows, columns))
+        if heights is not None:
+            metres = heights.read((rows, columns))[..., None]
+            pixels = np.concatenate([pixels, metres], axis=-1)
         return _shrunk(pixels, known, view.step)
 
     def _overview(
@@ -344,35 +349,46 @@ class LabelledImage:
         return np.ascontiguousarray(kept[0][window]), kept[1][window]
 
     @contextmanager
-    def _opened(self) -> Iterator[tuple[Scene, Heights | None]]:
+    def _reader(self) -> Iterator[_Read]:
+        """Yield what opens image and heights once, if they are read at all."""
         with ExitStack() as stack:
-            scene = stack.enter_context(open_scene(self.source, bands=self.choice))
-            heights = None
-            if self.heights is not None:
-                grid = Grid(scene.height, scene.width, scene.georeference)
-                heights = stack.enter_context(open_heights(self.heights)).on(grid)
-            yield scene, heights
+
+            @cache
+            def read() -> tuple[Scene, Heights | None]:
+                scene = stack.enter_context(open_scene(self.source, bands=self.choice))
+                heights = None
+                if self.heights is not None:
+                    grid = Grid(scene.height, scene.width, scene.georeference)
+                    heights = stack.enter_context(open_heights(self.heights)).on(grid)
+                return scene, heights
+
+            yield read
 
     def _blocks(
-        self, layer: VectorLayer, blocks: Sequence[Block], step: int, most: int
+        self,
+        layer: VectorLayer,
+        blocks: Sequence[Block],
+        step: int,
+        most: int,
+        read: _Read,
     ) -> list[Labelled]:
         """Return what is labelled in blocks of the image, at most so many of them."""
         size = self.at_step(step)
         marked = []
-        for block in _evenly(list(blocks), 4 * most):
+        for block in evenly(blocks, 4 * most):
             view = _block_view(block, step, size)
             marks = _laid(layer, view)
             if (marks != NO_DATA).any():
                 marked.append((view, marks))
-        found = [self._in_block(view, marks) for view, marks in _evenly(marked, most)]
+        found = [self._in_block(*one, read) for one in evenly(marked, most)]
         return [part for part in found if len(part[1])]
 
-    def _in_block(self, view: View, marks: MaskArray) -> Labelled:
+    def _in_block(self, view: View, marks: MaskArray, read: _Read) -> Labelled:
         digest = hashlib.sha256(marks.tobytes()).hexdigest()
         key = f"labelled\n{self.key}\n{view}\n{digest}"
         kept: Labelled | None = self.store.get(key)
         if kept is None:
-            described = self._describe(view)
+            described = self._describe(view, read)
             labelled = (marks != NO_DATA) & described.known
             kept = _some(described.features[labelled], marks[labelled])
             self.store.put(key, kept, kept[0].nbytes + kept[1].nbytes)
@@ -405,7 +421,7 @@ def held_out(
     confusion = np.zeros((count, count), np.int64)
     for fold in range(folds):
         others = [b for n, b in enumerate(blocks) if n % folds != fold]
-        features, labels = _some(*_joined(others), most=_VIEW_PIXELS)
+        features, labels = _some(*joined(others), most=_VIEW_PIXELS)
         if len(np.unique(labels)) < 2:
             return None
         judge = fit_instant(model, features, labels).network
@@ -492,12 +508,6 @@ def _shown(block: Block, view: View) -> bool:
     return across and down
 
 
-def _evenly(items: list[Any], most: int) -> list[Any]:
-    if len(items) <= most:
-        return items
-    return [items[n] for n in np.linspace(0, len(items) - 1, most).astype(int)]
-
-
 def _some(
     features: FloatArray, labels: NDArray[np.uint8], *, most: int = _WHOLE_PIXELS
 ) -> Labelled:
@@ -510,11 +520,6 @@ def _some(
         kept.append(places)
     rows = np.sort(np.concatenate(kept)) if kept else np.zeros(0, np.intp)
     return features[rows], labels[rows]
-
-
-def _joined(parts: Sequence[Labelled]) -> Labelled:
-    features, labels = zip(*parts, strict=True)
-    return np.concatenate(features), np.concatenate(labels)
 
 
 WEAK_WEIGHT: Final = 0.1

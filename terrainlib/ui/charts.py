@@ -9,8 +9,8 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from terrainlib.data.palette import Classes
-from terrainlib.ui.colors import hex_color, is_dark, text_color
+from terrainlib.data.palette import Classes, hex_color
+from terrainlib.ui.colors import is_dark, text_color
 
 MAX_CLASSES_WITH_NUMBERS: Final = 12
 _ROW_HEIGHT_PX: Final = 34

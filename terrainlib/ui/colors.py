@@ -5,10 +5,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-
-def hex_color(color: tuple[int, int, int]) -> str:
-    """Return a colour as `#rrggbb`."""
-    return "#{:02x}{:02x}{:02x}".format(*color)
+from terrainlib.data.palette import hex_color
 
 
 def is_dark() -> bool:

@@ -104,6 +104,19 @@ def serve(script: Path, home: Path, port: int | None = None) -> Iterator[Server]
             process.wait()
 
 
+@contextlib.contextmanager
+def open_browser() -> Iterator[Browser]:
+    """Start the system's chromium while the block lasts."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    assert path, "chromium is needed: apt-get install chromium"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield chromium
+        chromium.close()
+
+
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The app with a home of its own."""
@@ -115,15 +128,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium of the system."""
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    assert path, "these tests need chromium: apt-get install chromium"
     expect.set_options(timeout=EXPECT_MS)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
+    with open_browser() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture

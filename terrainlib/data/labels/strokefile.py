@@ -26,6 +26,7 @@ from terrainlib import files
 from terrainlib.data.formats.raster import Georeference, Transform
 from terrainlib.data.labels.layers import applied, inverted
 from terrainlib.data.labels.strokes import (
+    DECIMALS,
     MAX_STROKES,
     Label,
     Painted,
@@ -35,9 +36,9 @@ from terrainlib.data.labels.strokes import (
     require_few,
 )
 from terrainlib.data.labels.vectors import WIDTH_FIELD
-from terrainlib.data.palette import Classes
+from terrainlib.data.palette import Classes, hex_color
 from terrainlib.errors import DatasetError, ImageError, StorageError, ignored_warnings
-from terrainlib.gdal import OGR_LOCK, load_ogr
+from terrainlib.gdal import OGR_LOCK, load_ogr, ogr_errors
 from terrainlib.types import Count, Text, checked
 
 FILE_NAME: Final = "strokes.gpkg"
@@ -52,7 +53,6 @@ _MAX_FACTS: Final = 1_000_000  # characters
 _BYTES_A_POINT: Final = 64
 # Without a place on the Earth: the column, and minus the row, as programs for maps do.
 _NOWHERE: Final[Transform] = (1, 0, 0, 0, -1, 0)
-_DECIMALS: Final = 3  # of a px: what is written comes back as it was
 _ENVELOPES: Final = (0, 32, 48, 48, 64)  # bytes, by GeoPackage's kinds
 
 
@@ -229,7 +229,6 @@ def _write_features(
     import shapely
 
     ogr = load_ogr()
-    errors = ogr.errors
     driver = {".gpkg": "GPKG", ".geojson": "GeoJSON"}[path.suffix]
     try:
         with OGR_LOCK, ignored_warnings(".*'crs' was not provided"):
@@ -244,13 +243,7 @@ def _write_features(
                 crs=(place.crs_wkt if place else "") or None,
                 **options,
             )
-    except (
-        errors.DataSourceError,
-        errors.DataLayerError,
-        errors.FeatureError,
-        errors.GeometryError,
-        errors.CRSError,
-    ) as error:
+    except ogr_errors() as error:
         raise StorageError(f"cannot be written ({error}).", file=path.name) from error
 
 
@@ -308,7 +301,7 @@ def _strokes(
     transform = inverted(place.transform if place else _NOWHERE)
     moved = _moved(np.array(shapes, np.object_), transform)
     for shape, (_, *fields) in zip(moved, rows, strict=True):
-        places = np.round(shapely.get_coordinates(shape), _DECIMALS)
+        places = np.round(shapely.get_coordinates(shape), DECIMALS)
         if fields[1] == "area":
             places = places[:-1]
         points = [[float(x), float(y)] for x, y in places]
@@ -343,9 +336,7 @@ def write_labels(path: Path, painted: Painted, place: Georeference | None) -> No
     labels = list(labels_of(painted.strokes))
     if not labels:
         raise DatasetError("nothing is painted yet. Paint a stroke first.")
-    colors = {
-        item.name: "#{:02x}{:02x}{:02x}".format(*item.color) for item in painted.classes
-    }
+    colors = {item.name: hex_color(item.color) for item in painted.classes}
     columns = {
         CLASS_FIELD: _column(labels, lambda label: label.class_name, np.object_),
         WIDTH_FIELD: _column(labels, lambda label: label.width_px, np.float64),

@@ -18,7 +18,7 @@ MAX_STROKES: Final = 4_000
 MAX_POINTS: Final = 2_000  # of a stroke
 MAX_ALL_POINTS: Final = 400_000
 MARGIN_SHARE: Final = 0.5  # of the image's sides; a stroke may reach beyond it so far
-_DECIMALS: Final = 3  # of a pixel
+DECIMALS: Final = 3  # of a px: what is written comes back as it was
 _KEPT_OPERATIONS: Final = 1_000
 _CORNERS_OF_AREA: Final = 3
 
@@ -105,8 +105,8 @@ def check_stroke(stroke: Stroke, size: Size) -> Stroke:
             f"a stroke does not fit: 1 to {MAX_POINTS:,} places on the image are "
             "needed. Paint it again."
         )
-    points = tuple((round(x, _DECIMALS), round(y, _DECIMALS)) for x, y in stroke.points)
-    return replace(stroke, points=points, width_px=round(stroke.width_px, _DECIMALS))
+    points = tuple((round(x, DECIMALS), round(y, DECIMALS)) for x, y in stroke.points)
+    return replace(stroke, points=points, width_px=round(stroke.width_px, DECIMALS))
 
 
 def done(painted: Painted, operations: Iterable[Operation]) -> Painted:
@@ -289,7 +289,7 @@ def strokes_of(
 def _places(shape: Any) -> tuple[tuple[float, float], ...]:
     import shapely
 
-    places: NDArray[np.float64] = np.round(shapely.get_coordinates(shape), _DECIMALS)
+    places: NDArray[np.float64] = np.round(shapely.get_coordinates(shape), DECIMALS)
     return tuple((float(x), float(y)) for x, y in places)
 
 

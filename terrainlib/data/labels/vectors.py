@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from terrainlib import files
 from terrainlib.data.formats.source import MAX_NAME_CHARACTERS
 from terrainlib.errors import DatasetError
-from terrainlib.gdal import OGR_LOCK, load_ogr
+from terrainlib.gdal import OGR_LOCK, load_ogr, ogr_errors
 
 VECTOR_SUFFIXES: Final = (".gpkg", ".geojson", ".json", ".shp")
 MAX_VECTOR_MB: Final = 200
@@ -382,19 +382,10 @@ def _geojson_texts(place: Path, name: str) -> list[str]:
 
 @contextmanager
 def _faults(name: str) -> Iterator[None]:
-    ogr = load_ogr()
-    errors = ogr.errors
+    known: tuple[type[Exception], ...] = (*ogr_errors(), UnicodeDecodeError, ValueError)
     try:
         yield
-    except (
-        errors.DataSourceError,
-        errors.DataLayerError,
-        errors.FeatureError,
-        errors.GeometryError,
-        errors.CRSError,
-        UnicodeDecodeError,
-        ValueError,
-    ) as error:
+    except known as error:
         if isinstance(error, DatasetError):
             raise
         raise _damaged(name) from error

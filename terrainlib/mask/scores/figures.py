@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from terrainlib.data.palette import Classes, colorize
+from terrainlib.data.palette import Classes, colorize, hex_color
 from terrainlib.errors import InputError
 from terrainlib.mask.scores.gallery import WRONG_COLOR, Row, error_picture
 from terrainlib.mask.scores.reliability import BINS, Reliability
@@ -155,10 +155,7 @@ def _draw_legend(figure: "Figure", classes: Classes) -> None:
         ("Wrong class", WRONG_COLOR),
     ]
     legend = figure.legend(
-        [
-            Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="0.6")
-            for _, color in entries
-        ],
+        [Patch(facecolor=hex_color(color), edgecolor="0.6") for _, color in entries],
         # Matplotlib would leave out a name that begins with an underscore.
         [f" {name}" if name.startswith("_") else name for name, _ in entries],
         loc="outside lower center",

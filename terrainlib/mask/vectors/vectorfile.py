@@ -10,10 +10,10 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data.palette import Classes
+from terrainlib.data.palette import Classes, hex_color
 from terrainlib.errors import ImageError, StorageError, ignored_warnings
 from terrainlib.files import atomic_path, require_free_space, scratch_folder
-from terrainlib.gdal import OGR_LOCK, load_ogr
+from terrainlib.gdal import OGR_LOCK, load_ogr, ogr_errors
 from terrainlib.mask.rasters.gdalwork import write_failure
 from terrainlib.mask.vectors.polygons import TerrainPolygons, with_places_between
 
@@ -26,12 +26,6 @@ def _write_layer(
 ) -> None:
     """Write polygons with their attributes as a file of one layer."""
     ogr = load_ogr()
-    errors = (
-        ogr.errors.DataSourceError,
-        ogr.errors.DataLayerError,
-        ogr.errors.FeatureError,
-        ogr.errors.GeometryError,
-    )
     try:
         with OGR_LOCK, ignored_warnings(".*'crs' was not provided"):
             ogr.raw.write(
@@ -42,7 +36,7 @@ def _write_layer(
                 geometry_type="Polygon",
                 **options,
             )
-    except errors as error:
+    except ogr_errors() as error:
         raise write_failure(path) from error
 
 
@@ -218,10 +212,7 @@ def _check_on_earth(path: Path, polygons: TerrainPolygons) -> None:
 
 def _fields(polygons: TerrainPolygons) -> dict[str, NDArray[Any]]:
     names = np.array([item.name for item in polygons.classes], np.object_)
-    colors = np.array(
-        ["#{:02x}{:02x}{:02x}".format(*item.color) for item in polygons.classes],
-        np.object_,
-    )
+    colors = np.array([hex_color(item.color) for item in polygons.classes], np.object_)
     return {
         "class": names[polygons.index],
         "index": polygons.index.astype(np.int32),

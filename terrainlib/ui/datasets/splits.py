@@ -12,13 +12,13 @@ import streamlit as st
 
 from terrainlib.data.dataset import Dataset
 from terrainlib.data.overlaps import Overlaps
+from terrainlib.data.palette import hex_color
 from terrainlib.data.splits import BLOCKS, LEAK_FREE, RANDOM_LEAK, Split, class_gaps
 from terrainlib.mask.overlapmap import PART_COLORS, Part
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.training.material import SPLIT_FILE, read_split
 from terrainlib.ui import cached
-from terrainlib.ui.colors import hex_color
 from terrainlib.ui.page import pick_one, swatch
 from terrainlib.ui.text import duration, md_escape
 

@@ -27,16 +27,22 @@ from terrainlib.ui.text import md_escape, plural
 
 _ROWS: Final = 512
 _KINDS: Final = {
-    "_labels.gpkg": ("GeoPackage", "application/geopackage+sqlite3"),
-    "_labels.geojson": ("GeoJSON", "application/geo+json"),
-    "_labels.tif": ("Class raster", "image/tiff"),
-}
-_ABOUT: Final = {
-    "_labels.gpkg": "Lines, points and areas with their class, for QGIS and others, in "
-    "the image's own reference system.",
-    "_labels.geojson": "The same in longitude and latitude.",
-    "_labels.tif": "One band of class indices on the image's grid, 255 where nothing "
-    "is painted.",
+    "_labels.gpkg": (
+        "GeoPackage",
+        "application/geopackage+sqlite3",
+        "Lines, points and areas with their class, for QGIS and others, in the image's "
+        "own reference system.",
+    ),
+    "_labels.geojson": (
+        "GeoJSON",
+        "application/geo+json",
+        "The same in longitude and latitude.",
+    ),
+    "_labels.tif": (
+        "Class raster",
+        "image/tiff",
+        "One band of class indices on the image's grid, 255 where nothing is painted.",
+    ),
 }
 
 
@@ -44,7 +50,7 @@ def show_taking(work: Work) -> None:
     """Show a button for each form in which the labels can be taken along."""
     on_earth = work.file.place is not None and bool(work.file.place.crs_wkt)
     with st.container(horizontal=True, gap="small"):
-        for ending, (label, mime) in _KINDS.items():
+        for ending, (label, mime, about) in _KINDS.items():
             barred = ending.endswith(".geojson") and not on_earth
             st.download_button(
                 label,
@@ -53,7 +59,7 @@ def show_taking(work: Work) -> None:
                 mime,
                 icon=":material/download:",
                 on_click="ignore",
-                help=NO_CRS if barred else _ABOUT[ending],
+                help=NO_CRS if barred else about,
                 disabled=barred,
                 key=f"{state.LABELS}_take{ending}",
             )

@@ -21,7 +21,7 @@ from terrainlib.ui.studio.inputs import (
     class_count,
     needs_height,
 )
-from terrainlib.ui.studio.masks import MadeMask, kept_mask, make_mask
+from terrainlib.ui.studio.masks import MadeMask, mask_with_bar
 
 SURE_BYTE: Final = 128  # of the margin in 255ths; half
 
@@ -134,15 +134,7 @@ def _made(chosen: Chosen, entry: ModelEntry) -> MadeMask:
     bands = band_set(entry)
     picture = chosen.picture if bands is None else chosen.picture.with_bands(bands)
     height = chosen.height if needs_height(entry) else None
-    made = kept_mask(picture, height, entry.model)
-    if made is None:
-        place = st.empty()
-        try:
-            bar = place.progress(0.0, "Starting")
-            made = make_mask(picture, height, entry.model, progress=bar.progress)
-        finally:
-            place.empty()
-    return made
+    return mask_with_bar(picture, height, entry.model)
 
 
 def add_classes(work: Work, correction: Correction) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from terrainlib import files
 from terrainlib.data.labels.strokes import Painted
 from terrainlib.mask.instantview import View, held_out
+from terrainlib.metrics import pixel_accuracy, recall
 from terrainlib.model.instant import SUFFIX, read_any_record, save_instant
 from terrainlib.runs.models import ModelEntry
 from terrainlib.ui import state
@@ -22,7 +23,7 @@ from terrainlib.ui.labels.weak import Correction
 from terrainlib.ui.labels.work import Work
 from terrainlib.ui.page import leave_notice, noticed
 from terrainlib.ui.studio.inputs import Chosen
-from terrainlib.ui.studio.masks import MadeMask, kept_mask, make_mask
+from terrainlib.ui.studio.masks import MadeMask, mask_with_bar
 from terrainlib.ui.studio.result import show_result
 from terrainlib.ui.text import md_escape
 
@@ -94,17 +95,14 @@ def score_text(confusion: NDArray[np.int64] | None, names: list[str]) -> str:
     """
     if confusion is None or not confusion.sum():
         return f":material/help: {TOO_FEW}"
-    share = confusion.trace() / confusion.sum()
-    own = confusion.sum(axis=1)
-    recall = np.full(len(own), np.inf)
-    recall[own > 0] = confusion.diagonal()[own > 0] / own[own > 0]
-    worst = int(recall.argmin())
+    share, told = pixel_accuracy(confusion), recall(confusion)
+    worst = int(np.nanargmin(told))
     text = (
         f":material/check_circle: Of labels held out, block by block, **{share:.0%}** "
         "of the pixels are told right"
     )
-    if recall[worst] < share:
-        text += f"; worst is {md_escape(names[worst])} with {recall[worst]:.0%}"
+    if told[worst] < share:
+        text += f"; worst is {md_escape(names[worst])} with {told[worst]:.0%}"
     return f"{text}. It is a score of what you painted, not of the whole image."
 
 
@@ -128,15 +126,9 @@ def show_whole(work: Work, chosen: Chosen) -> None:
 
 
 def _mask(work: Work, model: str) -> MadeMask | None:
-    made = kept_mask(work.picture, work.height, model)
-    if made is not None:
-        return made
-    place = st.empty()
     with errors_shown("No mask could be made"):
-        bar = place.progress(0.0, "Starting")
-        made = make_mask(work.picture, work.height, model, progress=bar.progress)
-    place.empty()
-    return made
+        return mask_with_bar(work.picture, work.height, model)
+    return None
 
 
 def entry_of(path: Path, work: Work) -> ModelEntry:

@@ -6,9 +6,9 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from terrainlib.data.palette import Classes
+from terrainlib.data.palette import Classes, hex_color
 from terrainlib.mask.ground.areas import AreaTable, ClassArea
-from terrainlib.ui.colors import ground_color, hex_color, text_color
+from terrainlib.ui.colors import ground_color, text_color
 from terrainlib.ui.page import offer_file, swatch
 from terrainlib.ui.text import md_escape
 

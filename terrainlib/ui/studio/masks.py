@@ -277,6 +277,25 @@ def make_mask(
     return made
 
 
+def mask_with_bar(
+    picture: PictureFile, height: PictureFile | None, model: str
+) -> MadeMask:
+    """Return the mask of a picture: kept, or made now under a bar that then goes.
+
+    Raises:
+        TerrainError: As `make_mask`.
+    """
+    made = kept_mask(picture, height, model)
+    if made is not None:
+        return made
+    place = st.empty()
+    try:
+        bar = place.progress(0.0, "Starting")
+        return make_mask(picture, height, model, progress=bar.progress)
+    finally:
+        place.empty()
+
+
 def clean_mask(made: MadeMask, settings: PostProcessing) -> MadeMask:
     """Return the mask cleaned in another way, kept while it is needed."""
     key = f"{made.key}\n{settings}"

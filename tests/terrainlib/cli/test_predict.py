@@ -262,7 +262,9 @@ def test_a_georeference_that_is_no_place_is_told_and_left_out(
     assert run(model, image, "--out", out, "--vectors") == 0
     assert listing(out) == ["land.gpkg", "land_mask.png"]
     said = capsys.readouterr().err
-    assert "note: land.tif: its georeference is not a place on the Earth; read as" in said
+    assert (
+        "note: land.tif: its georeference is not a place on the Earth; read as" in said
+    )
 
 
 def test_an_image_that_names_files_fails_alone(
@@ -285,7 +287,9 @@ def test_probabilities_of_a_picture_are_one_sentence(
     image = write(tmp_path, "land.png", encode(terrain(40, seed=3)[0]))
     assert run(model, image, "--out", tmp_path / "out", "--probabilities") == 2
     [error] = capsys.readouterr().err.splitlines()[-1:]
-    assert error.startswith("error: land.png: it has no place on the Earth, and probabilities")
+    assert error.startswith(
+        "error: land.png: it has no place on the Earth, and probabilities"
+    )
     area = ("--vectors", "--min-area", "50m2")
     assert run(model, image, "--out", tmp_path / "out", *area) == 2
     assert "error: land.png: the image has no coord" in capsys.readouterr().err

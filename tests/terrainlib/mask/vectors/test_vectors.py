@@ -254,7 +254,9 @@ def test_other_files_are_no_class_masks(tmp_path):
             tmp_path / name, "w", dtype="uint8", transform=transform, **profile
         ) as data:
             data.update_tags(**tags)
-        with pytest.raises(ImageError, match=rf"^{name}: is not a class mask that names"):
+        with pytest.raises(
+            ImageError, match=rf"^{name}: is not a class mask that names"
+        ):
             trace_geotiff(tmp_path / name)
 
 
