@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import streamlit as st
 
-from terrainlib import files
+from terrainlib import files, rights
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.sample import SAMPLE_DIR, example_scenes
 from terrainlib.metrics import OVERALL
@@ -22,6 +22,7 @@ from terrainlib.runs.slot import JOB_SLOT, RUN_SLOT, SEARCH_SLOT, Slot
 from terrainlib.runs.status import JOB, RUN, SEARCH
 from terrainlib.ui import cached, state
 from terrainlib.ui.datasets.picker import address_of
+from terrainlib.ui.identity import show_log_in
 from terrainlib.ui.page import APP_NAME, page_header, show_legend
 from terrainlib.ui.studio.live import ViewPictures, live_view
 from terrainlib.ui.studio.masks import PictureFile, picture_preview
@@ -53,6 +54,9 @@ def show_home() -> None:
         "Satellite image in, terrain mask out: water, forest or desert, pixel by "
         "pixel.",
     )
+    if rights.actor().role == "nobody":
+        show_log_in()
+        return
     _show_ways()
     _show_example()
     _show_inventory()

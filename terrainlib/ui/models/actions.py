@@ -11,7 +11,6 @@ from typing import Final
 
 import streamlit as st
 
-from terrainlib import files
 from terrainlib.data.layout import CLASSES_FILE
 from terrainlib.data.palette import (
     MAX_NAME_CHARACTERS,
@@ -31,7 +30,13 @@ from terrainlib.model.reading.writer import (
 )
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.folder import read_run
-from terrainlib.runs.models import ModelEntry, default_warning, find_model, set_default
+from terrainlib.runs.models import (
+    ModelEntry,
+    default_warning,
+    delete_model,
+    find_model,
+    set_default,
+)
 from terrainlib.ui import state
 from terrainlib.ui.models.picker import QUERY_NAME
 from terrainlib.ui.page import (
@@ -99,17 +104,10 @@ def _show_change(entry: ModelEntry, models: Mapping[str, ModelEntry]) -> None:
     )
 
 
-def delete_model(model_id: str) -> None:
+def _delete(model_id: str) -> None:
     """Delete a model's files; never an embedded one."""
     with _answered("table", "The model was not deleted"):
-        entry = find_model(model_id)
-        if entry.kind == "embedded":
-            raise ModelFileError("This model is part of the app and cannot be deleted.")
-        doomed = [entry.path]
-        if entry.kind == "run":
-            doomed.append(entry.path.with_name(HDF5_FILE))
-        for path in doomed:
-            _unlink(path)
+        entry = delete_model(model_id)
         state.write_address(**{QUERY_NAME: ""})
         leave_notice(f"{md_escape(entry.title)} was deleted.")
 
@@ -148,7 +146,7 @@ def ask_delete(entry: ModelEntry) -> None:
         f"**{md_escape(entry.title)}** is deleted from the disk.{stays} This cannot "
         "be undone.",
         "Delete",
-        lambda: delete_model(model_id),
+        lambda: _delete(model_id),
         key="models_question",
     )
 
@@ -262,13 +260,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ModelFileError("cannot be read any more.", file=path.name) from error
-
-
-def _unlink(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise files.storage_error(path, error) from error
 
 
 def show_buttons(

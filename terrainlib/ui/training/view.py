@@ -14,6 +14,7 @@ from terrainlib.metrics import Difference
 from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
 from terrainlib.runs import launcher
 from terrainlib.runs.folder import Run, log_tail, read_run
+from terrainlib.runs.models import run_model_id
 from terrainlib.runs.process import seconds_since
 from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.runs.status import RunStatus, Stage
@@ -289,7 +290,7 @@ def _number(row: pd.Series | None, column: str, digits: str = ".3f") -> str:
 def _show_next_steps(run: Run) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown("**The model is saved.**", width="content")
-        model_id = f"run/{run.path.name}"
+        model_id = run_model_id(run.path)
         links_to_model(model_id, gallery="See the gallery", studio="Open in the studio")
         st.page_link(
             state.MODELS_PAGE,
