@@ -135,6 +135,20 @@ def require_changeable(path: Path | str) -> None:
         raise outside(Path(path).name)
 
 
+def why_kept(path: Path | str, *, to_delete: bool = False) -> str | None:
+    """Return why whoever acts now may not change, or delete, a path; None if they may.
+
+    It is what stands beside a button that is disabled for it.
+    """
+    if to_delete and not rights.may("delete"):
+        return rights.refusal("delete")
+    try:
+        require_changeable(path)
+    except RightsError as error:
+        return error.message
+    return None
+
+
 def outside(shown: str) -> RightsError:
     """Return the sentence for a path that may not be opened."""
     listed = ", ".join(map(str, allowed_folders()))

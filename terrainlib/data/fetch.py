@@ -337,6 +337,7 @@ def unpack_upload(data: bytes, name: str, in_use: Collection[Path] = ()) -> Path
         StorageError: If the disk is full, read-only or failing.
     """
     rights.require("upload a data set")
+    rights.require_upload(len(data), name)
     digest = hashlib.sha256(data).hexdigest()[:32]
     stem = re.sub(r"[^\w. -]+", "_", Path(name).stem).strip(". ")[:60]
     target = files.cache_dir() / _FOLDER / digest / (stem or "upload")

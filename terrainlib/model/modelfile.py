@@ -159,6 +159,7 @@ def install_model(data: bytes, name: str) -> Path:
         StorageError: If it cannot be written.
     """
     rights.require("upload a model")
+    rights.require_upload(len(data), name)
     with sentences(name):
         _read_model(data, _stem(name))
     folder = files.models_dir()

@@ -129,7 +129,11 @@ class Slot(Generic[AnyFolder]):
                     found[path] = self.read(path)
         return sorted(
             (one for one in found.values() if one.active),
-            key=lambda one: (one.state == "waiting", _waits_since(one.path)),
+            key=lambda one: (
+                one.state == "waiting",
+                _waits_since(one.path),
+                one.config.created,  # of processes that began in one tick of the clock
+            ),
         )
 
     def waiting(self) -> Sequence[AnyFolder]:

@@ -11,6 +11,7 @@ from typing import Final
 
 import streamlit as st
 
+from terrainlib import rights
 from terrainlib.data.layout import CLASSES_FILE
 from terrainlib.data.palette import (
     MAX_NAME_CHARACTERS,
@@ -29,6 +30,7 @@ from terrainlib.model.reading.writer import (
     save_model,
 )
 from terrainlib.model.record import ModelRecord
+from terrainlib.places import why_kept
 from terrainlib.runs.folder import read_run
 from terrainlib.runs.models import (
     ModelEntry,
@@ -166,7 +168,7 @@ def _save_classes(model_id: str, known: Classes, key: str) -> None:
 
 def show_class_form(entry: ModelEntry, record: ModelRecord) -> None:
     """Show the form with names and colours of a model's classes; embedded have none."""
-    if entry.kind == "embedded":
+    if entry.kind == "embedded" or why_kept(entry.path) is not None:
         return
     known = record.terrain_classes()
     unnamed = [item.name for item in known if is_unnamed(item)]
@@ -270,13 +272,14 @@ def show_buttons(
         if entry.id != default:
             present = models.get(default or "")
             against = default_warning(entry, present) if present else None
+            may = rights.may("make default")
+            barred = None if may else rights.refusal("make default")
             st.button(
                 "Make default",
                 key=f"models_default_{entry.id}",
                 icon=":material/star:",
-                help=f"{md_escape(against)} {_DEFAULT_HELP}"
-                if against
-                else _DEFAULT_HELP,
+                help=barred or f"{md_escape(against or '')} {_DEFAULT_HELP}".strip(),
+                disabled=barred is not None,
                 on_click=_make_default,
                 args=(entry.id, default),
             )
@@ -314,10 +317,13 @@ def _show_downloads(entry: ModelEntry) -> None:
 
 def show_delete(entry: ModelEntry) -> None:
     """Show the button that asks before it deletes; embedded models have none."""
+    kept = why_kept(entry.path, to_delete=True)
     if entry.kind != "embedded" and st.button(
         "Delete",
         key=f"models_delete_{entry.id}",
         icon=":material/delete:",
         type="tertiary",
+        disabled=kept is not None,
+        help=kept,
     ):
         ask_delete(entry)

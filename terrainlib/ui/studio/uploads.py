@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-from terrainlib import files
+from terrainlib import files, rights
 from terrainlib.data.layout import IMAGE_SUFFIXES
 from terrainlib.ui.page import noticed
 from terrainlib.ui.studio.masks import PictureFile
@@ -96,6 +96,7 @@ def _show_box(role: str, key: str, label: str, *, several: bool) -> None:
     st.file_uploader(
         label,
         accept_multiple_files=several,
+        max_upload_size=rights.limits().upload_mb,
         key=key,
         on_change=_on_upload,
         args=(role, key),
@@ -165,6 +166,7 @@ def _kept_on_disk(name: str, data: bytes) -> dict[str, str]:
 
 def _on_disk(data: bytes, name: str) -> Path:
     """Write an upload under a name of ours, once; old ones are cleared away."""
+    rights.require_upload(len(data), name)
     digest = hashlib.sha256(data).hexdigest()[:32]
     ending = PurePath(name).suffix.lower()
     ending = ending if ending in IMAGE_SUFFIXES else ""

@@ -12,6 +12,7 @@ import streamlit as st
 
 from terrainlib.metrics import Difference
 from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
+from terrainlib.places import why_kept
 from terrainlib.runs import launcher
 from terrainlib.runs.folder import Run, log_tail, read_run
 from terrainlib.runs.models import run_model_id
@@ -130,13 +131,14 @@ def _facts(run: Run) -> list[str]:
 
 def _show_buttons(run: Run) -> None:
     if not run.active and run.state != "finished":
-        busy = RUN_SLOT.active() is not None
+        busy, kept = RUN_SLOT.active() is not None, why_kept(run.path)
         st.button(
             f"Resume {WHEN_FREE}" if busy else "Resume",
             key="training_resume",
             type="primary",
             icon=":material/schedule:" if busy else ":material/play_arrow:",
-            help="Goes on where it stopped, as if it had never stopped.",
+            help=kept or "Goes on where it stopped, as if it had never stopped.",
+            disabled=kept is not None,
             on_click=resume_run,
             args=(run.path.name,),
             kwargs={"wait": busy},
