@@ -117,6 +117,13 @@ def open_browser() -> Iterator[Browser]:
         chromium.close()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what fails in the browser once more; `-ra` lists it, so that it is seen."""
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The app with a home of its own."""
@@ -173,6 +180,15 @@ def wait_for_run(page: Page) -> None:
     page.wait_for_selector(state)
     page.wait_for_timeout(200)
     page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']")
+
+
+def open_folder(page: Page, folder: Path) -> None:
+    """Choose a folder of this machine as the data set, by typing its path."""
+    page.get_by_role("radio", name="Folder").click()
+    wait_for_run(page)
+    page.get_by_role("textbox", name="Folder on this machine").fill(str(folder))
+    page.get_by_role("button", name="Open", exact=True).click()
+    wait_for_run(page)
 
 
 def show_example_mask(page: Page) -> None:

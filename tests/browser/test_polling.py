@@ -12,7 +12,7 @@ from terrainlib.runs.folder import create_search
 from terrainlib.runs.process import utc_now, write_process
 from terrainlib.runs.searches.config import SearchConfig
 from terrainlib.runs.status import SearchStatus, write_status
-from tests.browser.conftest import Server
+from tests.browser.conftest import Server, open_folder
 from tests.crafted_runs import ahead
 from tests.synthetic import write_kaggle_dataset
 
@@ -50,10 +50,7 @@ def test_the_page_turns_to_another_source_while_a_search_is_watched(
     write_status(search, status)
     page.add_init_script(KEEP_POLLS)
     open_page("Dataset_Preview")
-    page.get_by_role("radio", name="Folder").click()
-    box = page.get_by_role("textbox", name="Folder on this machine")
-    box.fill(str(folder))
-    box.press("Enter")
+    open_folder(page, folder)
     expect(page.get_by_text("Looking for shared ground: 42%")).to_be_visible()
 
     page.get_by_role("radio", name="Zip file").evaluate(CHOOSE_WHILE_IT_POLLS)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from terrainlib.data.sample import EMBEDDED_MODELS
-from tests.browser.conftest import Server, wait_for_run
+from tests.browser.conftest import Server, open_folder, wait_for_run
 from tests.crafted_runs import craft_run
 from tests.synthetic import write_kaggle_dataset
 
@@ -20,10 +20,7 @@ def test_the_pairs_of_a_typed_folder_are_pictures_and_it_is_the_choice_elsewhere
 ) -> None:
     folder = write_kaggle_dataset(tmp_path / "tiles", pairs=26)
     page = open_page("Dataset_Preview")
-    page.get_by_role("radio", name="Folder").click()
-    box = page.get_by_role("textbox", name="Folder on this machine")
-    box.fill(str(folder))
-    box.press("Enter")
+    open_folder(page, folder)
     expect(page.get_by_text("26 pairs")).to_be_visible()
     pictures = page.get_by_role("img", name="Mask of pair")
     expect(pictures).to_have_count(24)
