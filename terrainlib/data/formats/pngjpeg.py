@@ -1,4 +1,4 @@
-"""PNG and JPEG files, decoded by Pillow and nothing else.
+"""PNG and JPEG files, decoded by Pillow alone.
 
 The declared size is read from the header and judged before Pillow sees the file; a
 PNG's checksums are compared before it is decoded. Errors are told apart into files that
