@@ -28,6 +28,7 @@ import psutil
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
+from websockets import Subprotocol
 from websockets.sync.client import connect
 
 from benchmarks._worker import stop_in_order
@@ -56,7 +57,7 @@ class Visitor:
         self._session = ""
         stream = f"ws://127.0.0.1:{port}/_stcore/stream"
         self._line = connect(
-            stream, subprotocols=["streamlit"], max_size=None, proxy=None
+            stream, subprotocols=[Subprotocol("streamlit")], max_size=None, proxy=None
         )
         self.said: list[str] = []
 
@@ -109,7 +110,9 @@ class Visitor:
 
     def _until(self, kind: str) -> ForwardMsg:
         while True:
-            seen = ForwardMsg.FromString(self._line.recv(PATIENCE_S, decode=False))
+            seen: ForwardMsg = ForwardMsg.FromString(
+                self._line.recv(PATIENCE_S, decode=False)
+            )
             self._session = seen.new_session.initialize.session_id or self._session
             self._note(seen)
             if seen.WhichOneof("type") == kind:

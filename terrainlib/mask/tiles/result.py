@@ -254,7 +254,7 @@ class KeptProbabilities:
         height, width = prediction.valid.shape
         values = prediction.working_probabilities
         working = np.empty(values.shape, np.uint16)
-        for rows in strips(working.shape[:2]):
+        for rows in strips((values.shape[0], values.shape[1])):
             working[rows] = np.rint(values[rows] * _STEPS)
         return cls(working, (height, width))
 
