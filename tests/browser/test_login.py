@@ -30,7 +30,7 @@ def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """The app for a team, with a provider of log-ins that knows Ada."""
     mock = pytest.importorskip("oidc_provider_mock")
     claims = {"email": WHO, "email_verified": True}
-    ada = mock.User(sub="ada", claims=claims, userinfo=claims)
+    ada = mock.User(sub="ada", claims=claims)
     port = free_port()
     with mock.run_server_in_thread(user_claims=[ada]) as provider:
         secrets = tmp_path / "secrets.toml"
