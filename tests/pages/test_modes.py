@@ -13,10 +13,11 @@ from tests.conftest import PAGE_TIMEOUT_S, ROOT
 
 
 def open_page(name: str, user: dict[str, Any] | None = None) -> AppTest:
-    page = AppTest.from_file(str(ROOT / name), default_timeout=PAGE_TIMEOUT_S)
+    app = str(ROOT / "streamlit_app.py")
+    page = AppTest.from_file(app, default_timeout=PAGE_TIMEOUT_S)
     if user is not None:
         page.user = user
-    return page.run()
+    return (page if name in app else page.switch_page(name)).run()
 
 
 def said(page: AppTest) -> str:
