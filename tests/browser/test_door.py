@@ -20,7 +20,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
 
 from terrainlib import rights
-from terrainlib.ui import door
+from terrainlib.ui import door, identity
 from terrainlib.ui.door import Door
 from tests.browser.conftest import ROOT, serve
 
@@ -274,6 +274,8 @@ def test_a_demo_knows_its_visitors_by_a_cookie_and_who_is_here(
         ("demo", "/_stcore/upload_file/a/1", "50200000", 403),
         ("demo", "/maps/_stcore/upload_file/a/1", "", 403),
         ("own", "/_stcore/upload_file/a/1", "200000000", 200),
+        ("team", "/_stcore/upload_file/a/1", "1", 403),  # nobody has logged in
+        ("team", "/_stcore/upload_file/known/1", "1", 200),
         ("own", "/_stcore/metrics", "", 403),  # to another machine
         ("team", "/maps/_stcore/metrics", "", 403),
     ],
@@ -282,6 +284,7 @@ def test_large_uploads_and_metrics_are_refused_at_the_door(
     monkeypatch: pytest.MonkeyPatch, mode: str, path: str, length: str, status: int
 ) -> None:
     monkeypatch.setenv("TERRAINLIB_MODE", mode)
+    monkeypatch.setitem(identity._sessions, "known", None)
     assert enter(path, content_length=length)[0] == status
 
 
