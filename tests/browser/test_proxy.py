@@ -1,4 +1,4 @@
-"""People of a team log in, by a provider of OpenID Connect or by a proxy's header."""
+"""The app below a path behind nginx, which names who it is in a header."""
 
 import shutil
 import socket
@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from terrainlib.data.sample import EMBEDDED_MODELS
-from terrainlib.ui.identity import ADMINS_VARIABLE, HEADER_VARIABLE
+from terrainlib.ui.identity import HEADER_VARIABLE
 from tests.browser.conftest import (
     ROOT,
     START_SECONDS,
@@ -23,51 +23,6 @@ from tests.browser.conftest import (
 )
 
 WHO = "ada@maps.example"
-
-
-@pytest.fixture
-def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """The app for a team, with a provider of log-ins that knows Ada."""
-    mock = pytest.importorskip("oidc_provider_mock")
-    claims = {"email": WHO, "email_verified": True}
-    ada = mock.User(sub="ada", claims=claims)
-    port = free_port()
-    with mock.run_server_in_thread(user_claims=[ada]) as provider:
-        secrets = tmp_path / "secrets.toml"
-        secrets.write_text(
-            "[auth]\n"
-            f'redirect_uri = "http://127.0.0.1:{port}/oauth2callback"\n'
-            f'cookie_secret = "{"c" * 32}"\n'
-            'client_id = "terrain"\n'
-            'client_secret = "secret"\n'
-            'server_metadata_url = "http://localhost:'
-            f'{provider.server_port}/.well-known/openid-configuration"\n'
-        )
-        monkeypatch.setenv("STREAMLIT_SECRETS_FILES", str(secrets))
-        monkeypatch.setenv("TERRAINLIB_MODE", "team")
-        monkeypatch.setenv(ADMINS_VARIABLE, f"somebody, {WHO}")
-        with serve(ROOT / "streamlit_app.py", tmp_path / "home", port) as server:
-            yield server
-
-
-@pytest.mark.browser
-def test_who_logs_in_is_named_and_who_logs_out_sees_nothing(team: Server, page: Page):
-    page.goto(f"{team.url}/Training")  # which asks for the log-in first
-    sidebar = page.get_by_test_id("stSidebar")
-    log_in = page.get_by_role("button", name="Log in")
-    expect(log_in).to_be_visible()
-    expect(page.get_by_role("link", name="Training")).to_have_count(0)
-    wait_for_run(page)
-
-    log_in.click()
-    page.get_by_role("textbox").first.fill("ada")
-    page.get_by_role("button", name="Authorize").click()
-
-    expect(sidebar.get_by_text(f"{WHO}, administrator")).to_be_visible()
-    expect(sidebar.get_by_role("link", name="Training")).to_be_visible()
-    wait_for_run(page)
-    sidebar.get_by_role("button", name="Log out").click()
-    expect(log_in).to_be_visible()
 
 
 @pytest.fixture
