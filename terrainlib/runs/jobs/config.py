@@ -1,5 +1,6 @@
 """What a prediction is asked to do, and what became of it: plain values."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -89,6 +90,37 @@ def _free(
     text = next(text for text in chain(first, others) if key(text) not in taken)
     taken.add(key(text))
     return text
+
+
+_LOCAL: Final = re.compile(r"local(?::([1-9]\d{0,2}))?")
+_ADDRESS: Final = re.compile(
+    r"(?!local:)(?:(?:tcp|tls|ws|wss|ucx)://)?[\w.\-\[\]:]+:\d{1,5}"
+)
+
+
+def local_workers(address: str) -> int | None:
+    """Return how many processes of this machine an address asks for.
+
+    Returns:
+        0 for as many as there are cores; None for the address of a scheduler.
+    """
+    found = _LOCAL.fullmatch(address)
+    return None if found is None else int(found[1] or 0)
+
+
+def check_address(address: str) -> str:
+    """Return the address of a cluster.
+
+    Raises:
+        ConfigError: If it is none.
+    """
+    if local_workers(address) is None and _ADDRESS.fullmatch(address) is None:
+        raise ConfigError(
+            f"{address[:100]!r} is no address of a cluster. Give that of its "
+            "scheduler, such as tcp://10.0.0.5:8786, or local:4 for four processes of "
+            "this machine."
+        )
+    return address
 
 
 @dataclass(frozen=True, slots=True)
