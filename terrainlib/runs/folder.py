@@ -89,6 +89,11 @@ class WorkerFolder:
         return self.state in ACTIVE
 
     @property
+    def needs_machine(self) -> bool:
+        """Whether this machine does the work: others of its kind wait for its end."""
+        return not isinstance(self.config, JobConfig) or self.config.needs_machine
+
+    @property
     def place_text(self) -> str:
         """Where it is, such as `epoch 3 of 50` or `image 2 of 5`."""
         return "waiting for its turn" if self.state == "waiting" else self._at_text
@@ -162,7 +167,9 @@ class Job(WorkerFolder):
 
     @property
     def _at_text(self) -> str:
-        """Its image."""
+        """Its image, or how many a cluster has done."""
+        if self.config.cluster:
+            return f"{self.status.done} of {len(self.config.images)} images done"
         return f"image {max(1, self.status.image)} of {len(self.config.images)}"
 
 

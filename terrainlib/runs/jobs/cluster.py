@@ -71,11 +71,20 @@ class Outcome:
         number: Its place among the orders.
         made: What was made; the files lie in the job's folder still.
         problem: Or what was wrong.
+        loading: Seconds that its worker took to read the model, where it had to.
+        seconds: That its worker took in all.
     """
 
     number: int
     made: Made | None = None
     problem: Exception | None = None
+    loading: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything became of it."""
+        return self.made is not None or self.problem is not None
 
 
 @contextmanager
@@ -93,7 +102,7 @@ def connected(address: str) -> Iterator[Any]:
     except ModuleNotFoundError as error:
         raise ConfigError(
             "a cluster needs the package distributed, which is not installed. Install "
-            "it with: pip install distributed"
+            "it with: pip install -r requirements-dask.txt"
         ) from error
     logging.getLogger("distributed").setLevel(logging.ERROR)  # it tells of every step
     if here is None:
@@ -118,7 +127,7 @@ def connected(address: str) -> Iterator[Any]:
             scheduler_kwargs={"dashboard": False},
             silence_logs=logging.ERROR,
             preload=[carry_out.__module__],
-            env={THREADS: str(max(1, cores // count))},
+            env={THREADS: os.environ.get(THREADS, str(max(1, cores // count)))},
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
@@ -292,7 +301,8 @@ class _Run:
             return self._end(scene, problem=answer.error)
         if answer.made is not None:
             self._add(task.pixels)
-            return self._end(scene, made=Made.from_dict(answer.made))
+            outcome = self._end(scene, made=Made.from_dict(answer.made))
+            return replace(outcome, loading=answer.loading, seconds=answer.seconds)
         if answer.strip is None or task.strip is None:
             return self._end(scene, problem=_stopped(scene) if scene.strips else None)
         self._add(task.pixels)

@@ -134,6 +134,7 @@ class JobConfig:
         wanted: What to make of each image.
         heights: Path of the heights of the one image; None without.
         created: UTC ISO time; empty for "now".
+        cluster: Address of the cluster that does it; empty for this process.
 
     Raises:
         ConfigError: If there is no image, two results would have the same name, or
@@ -146,8 +147,11 @@ class JobConfig:
     wanted: Wanted = field(default_factory=Wanted)
     heights: PathText | None = None
     created: Moment = ""
+    cluster: Text = ""
 
     def __post_init__(self) -> None:
+        if self.cluster:
+            check_address(self.cluster)
         if not self.images:
             raise ConfigError("there is no image to predict. Choose one or more.")
         self._require_distinct("name", [image.name for image in self.images])
@@ -174,6 +178,11 @@ class JobConfig:
         """What to call it: the first image, and how many more."""
         more = len(self.images) - 1
         return self.images[0].name + (f" and {more} more" if more else "")
+
+    @property
+    def needs_machine(self) -> bool:
+        """Whether this machine does the work: another prediction waits for its end."""
+        return not self.cluster or local_workers(self.cluster) is not None
 
     def results_in(self, path: Path) -> Path:
         """Return where the results go, for a prediction in the folder `path`."""

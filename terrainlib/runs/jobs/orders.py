@@ -131,7 +131,7 @@ def carry_out(values: Mapping[str, Any]) -> dict[str, Any]:
     try:
         _require_shared(Path(order.folder))
         if not _asked(order):
-            model = _model(order.model)
+            model = model_of(order.model)
             answer["loading"] = time.perf_counter() - began
             answer |= _made(order, model)
     except StoppedError:
@@ -199,7 +199,7 @@ def _with_strips(made: Made, strips: tuple[Strip, ...]) -> Made:
     return replace(made, seconds=seconds, megapixels_per_second=speed)
 
 
-def _model(model: str) -> "TerrainModel":
+def model_of(model: str) -> "TerrainModel":
     """Return a model, read once in a process while its file stays as it is."""
     stamp = None
     with suppress(OSError):

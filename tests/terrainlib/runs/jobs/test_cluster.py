@@ -18,10 +18,18 @@ import rasterio
 from terrainlib.cli import main
 from terrainlib.errors import ConfigError, FailureError
 from terrainlib.mask.products.records import Wanted
+from terrainlib.runs.folder import create_job
 from terrainlib.runs.jobs import cluster
 from terrainlib.runs.jobs.cluster import ClusterState, Outcome, connected, predict_on
-from terrainlib.runs.jobs.config import check_address, local_workers
+from terrainlib.runs.jobs.config import (
+    JobConfig,
+    check_address,
+    input_images,
+    local_workers,
+)
 from terrainlib.runs.jobs.orders import STOP, Order
+from terrainlib.runs.jobs.predict import run_job
+from terrainlib.runs.slot import JOB_SLOT
 from tests.imagefiles import encode, pattern, tiff, write
 from tests.models import write_instant
 
@@ -237,6 +245,28 @@ def test_a_folder_that_a_worker_does_not_see_is_a_sentence(
     [ended] = predict_on(client, [order])
     assert isinstance(ended.problem, FailureError)
     assert "does not see the folder of the results" in str(ended.problem)
+
+
+def test_a_job_on_a_cluster_waits_for_no_other_and_tells_of_the_workers(
+    client: Any,
+    model: Path,
+    scenes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERRAINLIB_HOME", str(tmp_path / "home"))
+    images = input_images(sorted(scenes.iterdir()))
+    config = JobConfig(str(model), images, cluster=client.scheduler.address)
+    other, path = create_job(JobConfig(str(model), images)), create_job(config)
+    with JOB_SLOT.held(other):
+        ended = run_job(path, wait=True)
+    assert ended.state == "finished"
+    assert [made.name for made in ended.made] == ["a.tif", "c.png", "d.png", "e.png"]
+    assert all(file.is_file() for made in ended.made for file in made.files)
+    assert list(ended.failures) == ["b.png"]
+    assert ended.message == "4 of 5 images predicted. 1 failed: b.png."
+    assert (ended.status.workers, ended.status.memory_bytes > 0) == (2, True)
+    assert not [item for item in ended.folder.iterdir() if item.name.startswith(".")]
 
 
 @pytest.mark.parametrize(
