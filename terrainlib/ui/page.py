@@ -22,6 +22,7 @@ SIDEBAR_PX: Final = 210
 # no option for either.
 _STYLE: Final = """<style>
 [data-testid="stButtonGroup"] button[aria-checked="true"]:not([data-disabled]),
+[data-testid="stButtonGroup"] button[aria-pressed="true"]:not([data-disabled]),
 [data-testid="stSliderThumbValue"] { color: inherit !important; }
 [data-testid="stForm"] [data-testid="InputInstructions"] { display: none; }
 </style>"""
