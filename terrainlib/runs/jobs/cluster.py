@@ -36,7 +36,8 @@ CUT_MEGAPIXELS: Final = 100  # a smaller scene is one task, whatever else there 
 STRIPS_A_WORKER: Final = 4  # so that the last ones do not wait for one of them
 TRIES: Final = 3
 _CONNECT_SECONDS: Final = 15
-_LOOK_SECONDS: Final = 0.5
+_WAIT_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = 1.0  # hundreds of workers have much to tell
 _ANSWER_SECONDS: Final = 30
 
 
@@ -148,7 +149,7 @@ def predict_on(
         orders: The scenes, all of one job.
         should_stop: Asked twice a second. What is running keeps its finished rows, and
             nothing more is begun.
-        watch: Told how it goes, twice a second.
+        watch: Told how it goes, each second.
     """
     yield from _Run(client, orders, watch).outcomes(should_stop)
 
@@ -204,7 +205,7 @@ class _Run:
         """Order everything, and yield what becomes of it."""
         stopped = False
         while not self._look() and not (stopped := should_stop()):
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_WAIT_SECONDS)
         if stopped:
             yield from (Outcome(scene.number) for scene in self._scenes)
             return
@@ -215,7 +216,7 @@ class _Run:
                 stopped = True
                 files.write_bytes(Path(self._scenes[0].order.folder, STOP), b"")
             with suppress(Empty):
-                ended = self._ended.get(timeout=_LOOK_SECONDS)
+                ended = self._ended.get(timeout=_WAIT_SECONDS)
                 if (outcome := self._take(ended)) is not None:
                     yield outcome
             self._look()

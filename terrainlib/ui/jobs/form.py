@@ -268,6 +268,8 @@ def _ask_and_start(chosen: Chosen, entry: ModelEntry) -> float | None:
 def _show_estimate(config: JobConfig) -> None:
     told = estimate_job(config)
     st.markdown(f":material/schedule: {estimate_text(told)}")
+    if config.cluster:
+        st.caption("That is for one process; the workers of the cluster share it.")
     if told.needed_disk_mb > told.free_disk_mb:
         st.warning(
             "There is not that much room on the disk.", icon=":material/warning:"
