@@ -10,6 +10,7 @@ from typing import Final
 import streamlit as st
 
 from terrainlib.errors import FailureError, TerrainError
+from terrainlib.rights import bound
 from terrainlib.ui import state
 from terrainlib.ui.text import md_escape
 
@@ -90,7 +91,7 @@ def explained(
             kept[subject, label] = FailureError(NO_MEMORY)
             raise FailureError(NO_MEMORY) from error
 
-    return run
+    return bound(run)
 
 
 @st.fragment

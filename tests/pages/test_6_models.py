@@ -228,10 +228,11 @@ def test_the_embedded_model_comes_first_and_cannot_be_deleted(
 
 def test_the_embedded_model_is_not_deleted_by_any_other_way(embedded: Path):
     def script() -> None:
-        from terrainlib.ui.models.actions import delete_model
-        from terrainlib.ui.page import show_notice
+        from terrainlib.runs.models import delete_model
+        from terrainlib.ui.page import noticed, show_notice
 
-        delete_model("default")
+        with noticed("The model was not deleted"):
+            delete_model("default")
         show_notice()
 
     page = AppTest.from_function(script, default_timeout=PAGE_TIMEOUT_S).run()

@@ -16,7 +16,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
-from terrainlib import files
+from terrainlib import files, rights
 from terrainlib.data.imagery import read_size
 from terrainlib.errors import (
     ConfigError,
@@ -95,7 +95,9 @@ def connected(address: str) -> Iterator[Any]:
     Raises:
         ConfigError: If it is no address, `distributed` is not installed, or nobody
             answers.
+        RightsError: If whoever acts now may not use a cluster.
     """
+    rights.require("use a cluster")
     here = local_workers(check_address(address))
     try:
         import dask

@@ -17,7 +17,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from terrainlib import errors, files
+from terrainlib import errors, files, rights
 from terrainlib.errors import InputError, StoppedError, TerrainError
 from terrainlib.mask.products.making import predict_file
 from terrainlib.mask.products.records import Made, Wanted
@@ -130,10 +130,11 @@ def carry_out(values: Mapping[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"worker": get_worker().address}
     try:
         _require_shared(Path(order.folder))
-        if not _asked(order):
-            model = model_of(order.model)
-            answer["loading"] = time.perf_counter() - began
-            answer |= _made(order, model)
+        with rights.acting(rights.OWNER):  # whose order it is was asked before
+            if not _asked(order):
+                model = model_of(order.model)
+                answer["loading"] = time.perf_counter() - began
+                answer |= _made(order, model)
     except StoppedError:
         pass
     except TerrainError as error:

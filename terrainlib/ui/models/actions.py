@@ -11,7 +11,7 @@ from typing import Final
 
 import streamlit as st
 
-from terrainlib import files
+from terrainlib import rights
 from terrainlib.data.layout import CLASSES_FILE
 from terrainlib.data.palette import (
     MAX_NAME_CHARACTERS,
@@ -30,8 +30,15 @@ from terrainlib.model.reading.writer import (
     save_model,
 )
 from terrainlib.model.record import ModelRecord
+from terrainlib.places import why_kept
 from terrainlib.runs.folder import read_run
-from terrainlib.runs.models import ModelEntry, default_warning, find_model, set_default
+from terrainlib.runs.models import (
+    ModelEntry,
+    default_warning,
+    delete_model,
+    find_model,
+    set_default,
+)
 from terrainlib.ui import state
 from terrainlib.ui.models.picker import QUERY_NAME
 from terrainlib.ui.page import (
@@ -99,17 +106,10 @@ def _show_change(entry: ModelEntry, models: Mapping[str, ModelEntry]) -> None:
     )
 
 
-def delete_model(model_id: str) -> None:
+def _delete(model_id: str) -> None:
     """Delete a model's files; never an embedded one."""
     with _answered("table", "The model was not deleted"):
-        entry = find_model(model_id)
-        if entry.kind == "embedded":
-            raise ModelFileError("This model is part of the app and cannot be deleted.")
-        doomed = [entry.path]
-        if entry.kind == "run":
-            doomed.append(entry.path.with_name(HDF5_FILE))
-        for path in doomed:
-            _unlink(path)
+        entry = delete_model(model_id)
         state.write_address(**{QUERY_NAME: ""})
         leave_notice(f"{md_escape(entry.title)} was deleted.")
 
@@ -148,7 +148,7 @@ def ask_delete(entry: ModelEntry) -> None:
         f"**{md_escape(entry.title)}** is deleted from the disk.{stays} This cannot "
         "be undone.",
         "Delete",
-        lambda: delete_model(model_id),
+        lambda: _delete(model_id),
         key="models_question",
     )
 
@@ -168,7 +168,7 @@ def _save_classes(model_id: str, known: Classes, key: str) -> None:
 
 def show_class_form(entry: ModelEntry, record: ModelRecord) -> None:
     """Show the form with names and colours of a model's classes; embedded have none."""
-    if entry.kind == "embedded":
+    if entry.kind == "embedded" or why_kept(entry.path) is not None:
         return
     known = record.terrain_classes()
     unnamed = [item.name for item in known if is_unnamed(item)]
@@ -264,13 +264,6 @@ def _read(path: Path) -> bytes:
         raise ModelFileError("cannot be read any more.", file=path.name) from error
 
 
-def _unlink(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise files.storage_error(path, error) from error
-
-
 def show_buttons(
     entry: ModelEntry, models: Mapping[str, ModelEntry], default: str | None
 ) -> None:
@@ -279,13 +272,14 @@ def show_buttons(
         if entry.id != default:
             present = models.get(default or "")
             against = default_warning(entry, present) if present else None
+            may = rights.may("make default")
+            barred = None if may else rights.refusal("make default")
             st.button(
                 "Make default",
                 key=f"models_default_{entry.id}",
                 icon=":material/star:",
-                help=f"{md_escape(against)} {_DEFAULT_HELP}"
-                if against
-                else _DEFAULT_HELP,
+                help=barred or f"{md_escape(against or '')} {_DEFAULT_HELP}".strip(),
+                disabled=barred is not None,
                 on_click=_make_default,
                 args=(entry.id, default),
             )
@@ -323,10 +317,13 @@ def _show_downloads(entry: ModelEntry) -> None:
 
 def show_delete(entry: ModelEntry) -> None:
     """Show the button that asks before it deletes; embedded models have none."""
+    kept = why_kept(entry.path, to_delete=True)
     if entry.kind != "embedded" and st.button(
         "Delete",
         key=f"models_delete_{entry.id}",
         icon=":material/delete:",
         type="tertiary",
+        disabled=kept is not None,
+        help=kept,
     ):
         ask_delete(entry)

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-from terrainlib import files
+from terrainlib import files, rights
 from terrainlib.data.layout import IMAGE_SUFFIXES
 from terrainlib.errors import ImageError
 from terrainlib.ui.page import noticed
@@ -99,6 +99,7 @@ def _show_box(role: str, key: str, label: str, *, several: bool) -> None:
     st.file_uploader(
         label,
         accept_multiple_files=several,
+        max_upload_size=rights.limits().upload_mb,
         key=key,
         on_change=_on_upload,
         args=(role, key),
@@ -170,9 +171,11 @@ def _on_disk(data: bytes, name: str) -> Path:
     """Write an upload under a name of ours, once; old ones are cleared away.
 
     Raises:
+        RightsError: If it is larger than whoever acts now may send.
         ImageError: If it takes too much to decode.
         StorageError: If the disk is full, read-only or failing.
     """
+    rights.require_upload(len(data), name)
     digest = hashlib.sha256(data).hexdigest()[:32]
     ending = PurePath(name).suffix.lower()
     ending = ending if ending in IMAGE_SUFFIXES else ""
