@@ -1,7 +1,7 @@
 """Many scenes on a cluster: one worker against two, a worker killed, and the parts.
 
 Run from the project's folder: `python -m benchmarks.cluster --scenes 200`. The scenes
-are parts of the sample's, of 512 px; the model is the embedded one.
+are parts of the sample's, of 256 px; the model is the embedded one.
 
 Each way starts a cluster of processes on this machine and predicts all scenes. What is
 timed begins when every worker has read the model, for that is done once. One of the
@@ -34,7 +34,7 @@ from terrainlib.runs.jobs.cluster import Outcome, connected, predict_on
 from terrainlib.runs.jobs.delivery import hand_over
 from terrainlib.runs.jobs.orders import THREADS, Order
 
-_SIDE = 512
+_SIDE = 256
 _MACHINES, _MANY = 50, 5000
 
 

@@ -329,7 +329,7 @@ def _orders(
             stem,
             str(shared),
             work.wanted,
-            heights and str(heights.absolute()),
+            None if heights is None else str(heights.absolute()),
         )
     return orders
 

@@ -87,6 +87,12 @@ class Outcome:
         """Whether anything became of it."""
         return self.made is not None or self.problem is not None
 
+    def result(self) -> Made:
+        """Return what was made, or raise what was wrong."""
+        if self.made is None:
+            raise self.problem or StoppedError("was not begun.")
+        return self.made
+
 
 @contextmanager
 def connected(address: str) -> Iterator[Any]:

@@ -176,9 +176,7 @@ class _Batch:
 
     def _bring(self, outcome: "Outcome") -> Made:
         """Give the files of an image that a cluster has made their names."""
-        if outcome.problem is not None:
-            raise outcome.problem
-        made: Made = outcome.made
+        made = outcome.result()
         return replace(made, files=deliver(made.files, self._job.folder))
 
     def _on_cluster(self, state: "ClusterState") -> None:
