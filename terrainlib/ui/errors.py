@@ -13,6 +13,7 @@ from terrainlib.errors import FailureError, TerrainError
 from terrainlib.rights import bound
 from terrainlib.ui import state
 from terrainlib.ui.text import md_escape
+from terrainlib.ui.turns import PREDICTIONS
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +84,8 @@ def explained(
     def run() -> bytes:
         kept.pop((subject, label), None)
         try:
-            return make()
+            with PREDICTIONS.turn():
+                return make()
         except TerrainError as error:
             kept[subject, label] = error
             raise

@@ -159,6 +159,7 @@ def offer_file(
     *,
     key: str | None = None,
     help: str | None = None,
+    disabled: bool = False,
 ) -> None:
     """Show a button that downloads a file, and leaves the page as it is.
 
@@ -167,7 +168,8 @@ def offer_file(
         data: The file, or what makes it when the button is clicked.
         name: Name of the file; its ending tells the media type.
         key: Widget key.
-        help: What the file is.
+        help: What the file is, or why there is none.
+        disabled: Whether there is none.
     """
     st.download_button(
         label,
@@ -178,6 +180,7 @@ def offer_file(
         help=help,
         icon=":material/download:",
         on_click="ignore",
+        disabled=disabled,
     )
 
 

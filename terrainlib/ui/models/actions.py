@@ -22,7 +22,13 @@ from terrainlib.data.palette import (
     value_text,
 )
 from terrainlib.errors import ModelFileError, TerrainError
+from terrainlib.mask.pixelsize import training_pixel_metres
 from terrainlib.model.modelfile import load_model
+from terrainlib.model.reading.onnxfile import (
+    ONNX_FILE,
+    export_onnx,
+    require_exportable,
+)
 from terrainlib.model.reading.writer import (
     HDF5_FILE,
     KERAS_FILE,
@@ -137,6 +143,17 @@ def hdf5_bytes(entry: ModelEntry) -> bytes:
     if entry.kind == "run" and beside.is_file():
         return _read(beside)
     return _converted(entry, HDF5_FILE)
+
+
+def onnx_bytes(entry: ModelEntry) -> bytes:
+    """Return the model as an ONNX file, made on demand.
+
+    Raises:
+        ModelFileError: If the file cannot be read any more, or cannot be ONNX.
+    """
+    model = load_model(entry.path)
+    metres = training_pixel_metres(model.record)
+    return export_onnx(model.network, model.record, pixel_metres=metres)
 
 
 def ask_delete(entry: ModelEntry) -> None:
@@ -298,7 +315,7 @@ _DEFAULT_HELP: Final = (
 
 
 def _show_downloads(entry: ModelEntry) -> None:
-    """Offer both files of a model; the second is made on demand."""
+    """Offer a model's files; but the first they are made on demand."""
     offer_file(
         KERAS_FILE,
         lambda: keras_bytes(entry),
@@ -313,6 +330,30 @@ def _show_downloads(entry: ModelEntry) -> None:
         key=f"models_h5_{entry.id}",
         help="HDF5, the original notebook's format. Made when you ask for it.",
     )
+    refused = _why_no_onnx(entry)
+    offer_file(
+        ONNX_FILE,
+        lambda: onnx_bytes(entry),
+        f"{slug(entry.title)}.onnx",
+        key=f"models_onnx_{entry.id}",
+        help=refused or _ONNX_HELP,
+        disabled=refused is not None,
+    )
+
+
+_ONNX_HELP: Final = (
+    "For QGIS with the plugin Deepness, and other programs that read ONNX. Made when "
+    "you ask for it, which takes some seconds; docs/qgis.md shows the way."
+)
+
+
+def _why_no_onnx(entry: ModelEntry) -> str | None:
+    try:
+        if entry.record is not None:
+            require_exportable(entry.record)
+    except TerrainError as error:
+        return error.message
+    return None
 
 
 def show_delete(entry: ModelEntry) -> None:
