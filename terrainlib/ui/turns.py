@@ -86,6 +86,16 @@ PREDICTIONS: Final = Turns(give_memory_back)  # and what is made for downloads
 PICTURES: Final = Turns()  # what is decoded, and predicted in small
 
 
+def made_in_turn(make: Callable[[], bytes]) -> Callable[[], bytes]:
+    """Return what makes a file when it is its turn."""
+
+    def run() -> bytes:
+        with PREDICTIONS.turn():
+            return make()
+
+    return run
+
+
 def waiting_text(before: int) -> str:
     """Return what somebody reads who waits.
 
