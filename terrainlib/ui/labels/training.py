@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-from terrainlib import files
+from terrainlib import files, rights
 from terrainlib.data.dataset import open_dataset
 from terrainlib.data.labels.patches import PatchOptions, make_patches
 from terrainlib.data.labels.strokefile import write_labels
@@ -31,6 +31,9 @@ _LAST: Final = f"{state.LABELS}_run"  # dict: image and folder of the run it sta
 
 def show_training(work: Work) -> None:
     """Show the button that makes a data set of the labels and trains on it."""
+    if rights.limits().training_minutes is not None:
+        st.caption("In this demo only the sample is trained on.")
+        return
     starts = {_NOTHING: None} | {
         entry.title: entry
         for entry in list_models()

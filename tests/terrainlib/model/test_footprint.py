@@ -39,11 +39,11 @@ def test_values_and_arithmetic_are_those_of_the_network(preset: str) -> None:
         values += math.prod(output.shape)
         share = 4 if isinstance(layer, keras.layers.Conv2DTranspose) else 1
         pixels = math.prod(output.shape[1:3])
-        passes = 3 if layer.trainable else 1  # forward, and twice back where it learns
-        work += passes * pixels * math.prod(layer.kernel.shape) // share
+        slow = 1 if layer.trainable else 3  # few channels
+        work += slow * pixels * math.prod(layer.kernel.shape) // share
 
     assert activation_values(config, SIZE) == pytest.approx(values, rel=0.1)
-    assert multiplications(config, SIZE) == pytest.approx(work, rel=0.1)
+    assert multiplications(config, SIZE) == pytest.approx(3 * work, rel=0.1)
     weights = sum(layer.weights for layer in convolutions(config, SIZE))
     assert weights == pytest.approx(network.count_params(), rel=0.1)
 
