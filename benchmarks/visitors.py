@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
@@ -56,9 +56,11 @@ class Visitor:
         self._widgets: dict[str, str] = {}
         self._session = ""
         stream = f"ws://127.0.0.1:{port}/_stcore/stream"
-        self._line = connect(
+        self._opened = ExitStack()
+        opening = connect(
             stream, subprotocols=[Subprotocol("streamlit")], max_size=None, proxy=None
         )
+        self._line = self._opened.enter_context(opening)
         self.said: list[str] = []
 
     def open(self, page: str) -> float:
@@ -91,7 +93,7 @@ class Visitor:
 
     def leave(self) -> None:
         """Close the page."""
-        self._line.close()
+        self._opened.close()
 
     def _run(self, *pressed: WidgetState) -> float:
         start = time.perf_counter()

@@ -84,7 +84,7 @@ def free_share(seconds: float = _PROBE_SECONDS) -> float:
     Args:
         seconds: How long to look.
     """
-    cores, block = _usable_cores(), bytes(_PROBE_BYTES)
+    cores, block = usable_cores(), bytes(_PROBE_BYTES)
     end = time.perf_counter() + seconds
 
     def given(_number: int) -> float:
@@ -99,7 +99,7 @@ def free_share(seconds: float = _PROBE_SECONDS) -> float:
     return min(1.0, total / (cores * (time.perf_counter() - begun)))
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
     """Return how many cores this process may keep busy at once, at least one."""
     cores = len(psutil.Process().cpu_affinity() or ()) if _HAS_AFFINITY else 0
     cores = cores or os.cpu_count() or 1
