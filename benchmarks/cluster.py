@@ -176,11 +176,11 @@ def _parts(way: Way, reading: float, count: int) -> None:
     for name, seconds in parts.items():
         print(f"  {name:24} {1000 * seconds / count:8.1f}")
     scene, order = way.wall / count, way.processor / count
-    rest = -(-_MANY // _MACHINES) * scene
+    shared, given = -(-_MANY // _MACHINES) * scene, _MANY * order
     print(
-        f"{_MANY} scenes on {_MACHINES} workers: {way.start:.0f} s to start, then "
-        f"{rest:.0f} s; the orders take {_MANY * order:.0f} s of one processor beside "
-        f"it, and would be the limit from {scene / order:.0f} workers"
+        f"{_MANY} such scenes on {_MACHINES} workers: {way.start:.0f} s to start, then "
+        f"{max(shared, given):.0f} s ({shared:.0f} s of each worker, {given:.0f} s of "
+        f"the orders, which are the limit from {scene / order:.0f} workers on)"
     )
 
 
