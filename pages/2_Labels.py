@@ -10,7 +10,14 @@ from terrainlib.ui.labels.board import show_board
 from terrainlib.ui.labels.classes import show_classes
 from terrainlib.ui.labels.exchange import offer_example, show_bringing, show_taking
 from terrainlib.ui.labels.training import show_training
-from terrainlib.ui.labels.weak import Correction, add_classes, pick_correction
+from terrainlib.ui.labels.weak import (
+    ALONE,
+    OWN,
+    Correction,
+    add_classes,
+    pick_correction,
+    pick_shown,
+)
 from terrainlib.ui.labels.whole import ask_whole, show_keeping, show_whole
 from terrainlib.ui.labels.work import Work, open_work
 from terrainlib.ui.page import page_header, show_notice
@@ -50,11 +57,13 @@ def paint(work: Work, correction: Correction | None) -> None:
     """Show everything that changes with a stroke."""
     with st.container():  # what comes below keeps its place
         show_notice()
-    painted = show_board(work, correction)
+    shown = None if correction is None else pick_shown()
+    used = None if shown == ALONE else correction
+    painted = show_board(work, used, own=shown == OWN)
     if painted is None:
         return
     with st.container(horizontal=True, gap="small"):
-        ask_whole(work, painted, correction)
+        ask_whole(work, painted, used)
         show_classes(work, painted, f"{state.LABELS}_classes")
         offer_example(painted)
 

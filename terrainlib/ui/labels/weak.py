@@ -14,6 +14,7 @@ from terrainlib.types import MaskArray
 from terrainlib.ui import state
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.labels.work import Work
+from terrainlib.ui.page import pick_one
 from terrainlib.ui.studio.inputs import (
     LIVE_MEGAPIXELS,
     Chosen,
@@ -23,6 +24,10 @@ from terrainlib.ui.studio.inputs import (
 )
 from terrainlib.ui.studio.masks import MadeMask, mask_with_bar
 
+ALONE: Final = "alone"
+CORRECTED: Final = "corrected"
+OWN: Final = "own"
+_SHOWN: Final = f"{state.LABELS}_whose"  # str: one of these
 SURE_BYTE: Final = 128  # of the margin in 255ths; half
 
 
@@ -135,6 +140,22 @@ def _made(chosen: Chosen, entry: ModelEntry) -> MadeMask:
     picture = chosen.picture if bands is None else chosen.picture.with_bands(bands)
     height = chosen.height if needs_height(entry) else None
     return mask_with_bar(picture, height, entry.model)
+
+
+def show_models_mask(model_id: str) -> None:
+    """Show the mask of a model over the image: a callback."""
+    st.session_state[state.LABELS_MODEL] = model_id
+    st.session_state[_SHOWN] = OWN
+
+
+def pick_shown() -> str:
+    """Ask which mask lies over the image: one of `ALONE`, `CORRECTED` and `OWN`."""
+    whose = {
+        CORRECTED: "The model's, corrected by your strokes",
+        OWN: "The model's own",
+        ALONE: "From your strokes alone",
+    }
+    return pick_one("Mask over the image", whose, _SHOWN)
 
 
 def add_classes(work: Work, correction: Correction) -> None:
