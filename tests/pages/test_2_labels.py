@@ -173,7 +173,7 @@ def test_a_training_begins_is_followed_and_offers_its_mask(image, home, monkeypa
     ended.rename(run)
     (run / "model.keras").write_bytes(b"")
     page = visit(image)
-    assert "trained on them is ready" in text(page)
+    assert "trained on your labels is ready" in text(page)
     assert page.button(key="labels_trained").label == "Show its mask"
 
 

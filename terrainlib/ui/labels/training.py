@@ -112,7 +112,10 @@ def _show_run(path: str, drawn_state: str) -> None:
 
 
 def offer_trained(work: Work) -> None:
-    """Offer the mask of the model trained last on these labels, once it is there."""
+    """Offer the mask of the model trained last on these labels, once it is there.
+
+    Call it in a fragment.
+    """
     run = last_training(work)
     if run is None or run.model is None or run.active:
         return
@@ -120,15 +123,16 @@ def offer_trained(work: Work) -> None:
     if st.session_state.get(state.LABELS_MODEL) == model:
         return
     with st.container(border=True):
-        st.markdown(":material/check_circle: **The model trained on them is ready.**")
-        st.button(
+        st.markdown(
+            ":material/check_circle: **The model trained on your labels is ready.**"
+        )
+        if st.button(
             "Show its mask",
             icon=":material/layers:",
             type="primary",
             key=f"{state.LABELS}_trained",
-            on_click=show_models_mask,
-            args=(model,),
-        )
+        ):
+            show_models_mask(model)
 
 
 def make_dataset(work: Work) -> Path:

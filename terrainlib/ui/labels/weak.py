@@ -27,6 +27,7 @@ from terrainlib.ui.studio.masks import MadeMask, mask_with_bar
 ALONE: Final = "alone"
 CORRECTED: Final = "corrected"
 OWN: Final = "own"
+_ASKED: Final = f"{state.LABELS}_asked_model"  # str: id of a model to be shown
 _SHOWN: Final = f"{state.LABELS}_whose"  # str: one of these
 SURE_BYTE: Final = 128  # of the margin in 255ths; half
 
@@ -104,15 +105,19 @@ def pick_correction(chosen: Chosen) -> Correction | None:
         None where none is chosen, or its mask cannot be made: the page has said why.
     """
     entries = {e.id: e for e in list_models() if e.record is not None}
+    if asked := st.session_state.pop(_ASKED, None):
+        st.session_state[state.LABELS_MODEL] = asked
+        st.session_state[_SHOWN] = OWN
     state.follow_link(state.LABELS_MODEL, "model", entries)
     model_id = st.selectbox(
-        "Correct a model's mask",
+        "Begin with a model's mask",
         list(entries),
         index=None,
         format_func=lambda name: entries[name].title,
         placeholder="None: strokes alone",
         key=state.LABELS_MODEL,
         persist_state="session",
+        width=420,
         help="What the model is sure of counts a little, your strokes count much.",
     )
     entry = entries.get(str(model_id))
@@ -143,9 +148,9 @@ def _made(chosen: Chosen, entry: ModelEntry) -> MadeMask:
 
 
 def show_models_mask(model_id: str) -> None:
-    """Show the mask of a model over the image: a callback."""
-    st.session_state[state.LABELS_MODEL] = model_id
-    st.session_state[_SHOWN] = OWN
+    """Draw the page again with the mask of a model over the image."""
+    st.session_state[_ASKED] = model_id  # the boxes are not the fragment's that asks
+    st.rerun()
 
 
 def pick_shown() -> str:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from terrainlib import files
 from terrainlib.data.labels.strokes import Painted
-from terrainlib.mask.instantview import View, held_out
+from terrainlib.mask.instantview import View
+from terrainlib.mask.labelled import held_out
 from terrainlib.metrics import pixel_accuracy, recall
 from terrainlib.model.instant import SUFFIX, read_any_record, save_instant
 from terrainlib.runs.models import ModelEntry
