@@ -49,7 +49,7 @@ def main() -> None:
     print(f"{'heights':>7} {'strokes':>7} {'seed':>4} {'mIoU':>6} {'right':>6}")
     with tempfile.TemporaryDirectory(prefix="terrain-strokes-") as folder:
         home = Path(folder)
-        heights = [None]
+        heights: list[Path | None] = [None]
         if options.height_band is not None:
             heights.append(_height(options.image, options.height_band, home / "h.tif"))
         for height in heights:

@@ -16,9 +16,11 @@ from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.model.config import TrainingConfig, UNetConfig
 from terrainlib.model.instant import Describer, load_any, read_any_record
+from terrainlib.runs.folder import create_job, list_jobs
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui import cached, state
 from terrainlib.ui.labels import training, work
+from terrainlib.ui.studio import inputs
 from tests.crafted_runs import craft_run
 from tests.models import hide_embedded_models
 
@@ -198,6 +200,27 @@ def test_a_training_from_a_model_has_its_network_and_a_lower_rate(
     assert config.training.network.filters == SMALL.filters
     usual = TrainingConfig.preset("fast").learning_rate
     assert config.training.learning_rate == pytest.approx(usual / 3)
+
+
+def test_a_prediction_of_a_large_image_is_followed_where_it_was_started(
+    image, monkeypatch
+):
+    from terrainlib.runs import launcher
+
+    monkeypatch.setattr(inputs, "LIVE_MEGAPIXELS", 0.001)
+    monkeypatch.setattr(launcher, "start_job", lambda config, **_: create_job(config))
+    paint(image)
+    page = press(visit(image), "labels_whole")
+    page = press(page, "studio_job_start")
+    [job] = list_jobs()
+    assert page.header[1].value == "lake.png"
+    again = AppTest.from_file("streamlit_app.py", default_timeout=60)
+    again.query_params["image"] = f"machine:{image}"
+    again.query_params["job"] = job.path.name
+    again = again.switch_page(state.LABELS_PAGE).run()
+    assert again.header[1].value == "lake.png"
+    again = press(again, "studio_job_leave")
+    assert "lake.png" not in [header.value for header in again.header]
 
 
 def test_the_example_comes_with_one_click(image):

@@ -72,8 +72,8 @@ def show_training(work: Work) -> None:
         with errors_shown("The training was not started"):
             folder = make_dataset(work)
             start = starts.get(chosen) if chosen else None
-            run = start_training(work, folder, float(minutes), start, wait=busy)
-            files.write_json(_trained(work), asdict(Begun(run.name)))
+            begun = start_training(work, folder, float(minutes), start, wait=busy)
+            files.write_json(_trained(work), asdict(Begun(begun.name)))
     run = last_training(work)
     if run is not None:
         tick = TICK_SECONDS if run.active else None
