@@ -324,6 +324,18 @@ def boundary_f1(
     return float(np.mean(values)) if values else float("nan")
 
 
+def decimal(value: float | None, sign: str = "") -> str:
+    """Return a score as people read it: `0.578`; a dash for None and NaN.
+
+    Args:
+        value: The score, or a difference of two.
+        sign: `+` writes a plus before what is not negative.
+    """
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:{sign}.3f}".replace("-", "\u2212")
+
+
 def none_if_nan(value: float) -> float | None:
     """Return a plain float for JSON, None for NaN."""
     return None if np.isnan(value) else float(value)

@@ -104,11 +104,6 @@ def in_words(problem: BaseException) -> TerrainError:
     return FailureError(f"unexpected error: {type(problem).__name__}: {problem}")
 
 
-def decimal(value: float | None) -> str:
-    """Return a score with three digits, a dash for none."""
-    return "-" if value is None else f"{value:.3f}"
-
-
 def _plain(text: str) -> str:
     from rich.markup import escape
 

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from terrainlib.cli.console import (
     complain,
-    decimal,
     progress_bar,
     say,
     say_json,
@@ -13,7 +12,7 @@ from terrainlib.cli.console import (
 )
 from terrainlib.data.dataset import open_dataset
 from terrainlib.errors import DatasetError
-from terrainlib.metrics import OF_CLASSES, OVERALL
+from terrainlib.metrics import OF_CLASSES, OVERALL, decimal
 from terrainlib.model.cardlimits import fresh_leak
 
 if TYPE_CHECKING:

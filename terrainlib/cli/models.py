@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from terrainlib.cli.console import decimal, say_table
+from terrainlib.cli.console import say_table
+from terrainlib.metrics import decimal
 
 if TYPE_CHECKING:
     from terrainlib.runs.models import ModelEntry

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from terrainlib.metrics import OF_CLASSES, OVERALL
+from terrainlib.metrics import OF_CLASSES, OVERALL, decimal
 from terrainlib.model.cardlimits import limits_of, stored_leak
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.record import PIXEL_CLASSIFIER_NAME, ModelRecord
@@ -220,7 +220,9 @@ class Score:
     def text(self) -> str:
         """The score with the difference: `0.812 (+0.051)`; a dash for none."""
         ahead = self.difference
-        return _decimal(self.value) + ("" if ahead is None else f" ({ahead:+.3f})")
+        return decimal(self.value) + (
+            "" if ahead is None else f" ({decimal(ahead, '+')})"
+        )
 
 
 ScoresOfClasses = Mapping[str, tuple[Score, ...]]
@@ -352,13 +354,13 @@ def _scores_markdown(card: ModelCard) -> str:
             "| --- | ---: | ---: | ---: |",
         ]
         lines += [
-            f"| {_escaped(row.name)} | {_decimal(row.value)} | "
-            f"{_decimal(row.pixel_classifier)} | {_decimal(row.difference, '+')} |"
+            f"| {_escaped(row.name)} | {decimal(row.value)} | "
+            f"{decimal(row.pixel_classifier)} | {decimal(row.difference, '+')} |"
             for row in rows
         ]
     else:
         lines = ["| score | model |", "| --- | ---: |"]
-        lines += [f"| {_escaped(row.name)} | {_decimal(row.value)} |" for row in rows]
+        lines += [f"| {_escaped(row.name)} | {decimal(row.value)} |" for row in rows]
     lines += ["", f"| class | {' | '.join(kind.label for kind in OF_CLASSES)} |"]
     lines.append("| --- |" + " ---: |" * len(OF_CLASSES))
     lines += [
@@ -368,10 +370,6 @@ def _scores_markdown(card: ModelCard) -> str:
     return "\n".join(lines) + (
         f"\n\nSplit: {_escaped(card.leak)}." if card.leak else ""
     )
-
-
-def _decimal(value: float | None, sign: str = "") -> str:
-    return "–" if value is None else f"{value:{sign}.3f}"
 
 
 def _listed(sentences: tuple[str, ...]) -> str:

@@ -1,16 +1,15 @@
 """Charts of class shares and confusion, in the classes' own colours."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import altair as alt
 import numpy as np
 import pandas as pd
-import streamlit as st
 from numpy.typing import NDArray
 
 from terrainlib.data.palette import Classes, hex_color
-from terrainlib.ui.colors import is_dark, text_color
+from terrainlib.ui.colors import is_dark, show_chart, text_color
 
 MAX_CLASSES_WITH_NUMBERS: Final = 12
 _ROW_HEIGHT_PX: Final = 34
@@ -22,6 +21,7 @@ def show_class_bars(
     classes: Classes,
     *,
     what: str,
+    text: Callable[[float | None], str] = "{:.1%}".format,
     largest_first: bool = False,
     longest: float | None = None,
 ) -> None:
@@ -31,10 +31,11 @@ def show_class_bars(
         values: Number of each class by name, 0 to 1; None (or NaN) is shown as a dash.
         classes: The classes, for their colours.
         what: What the number is, for tooltips and screen readers.
+        text: Writes a number; in per cent if nothing else is said.
         largest_first: Sort by the numbers instead of keeping the classes' order.
         longest: Value of a bar as long as the chart; the largest value if None.
     """
-    frame = _class_values(values, largest_first=largest_first)
+    frame = _class_values(values, text, largest_first=largest_first)
     end = longest or max(frame["value"].max(), 1e-6)
     base = alt.Chart(frame).encode(
         y=alt.Y("class:N", sort=list(frame["class"]), title=None, axis=_axis(0)),
@@ -60,17 +61,20 @@ def show_class_bars(
         f"{name} {label}"
         for name, label in zip(frame["class"], frame["label"], strict=True)
     )
-    st.altair_chart(chart, alt=f"Bar chart, {what}: {listed}")
+    show_chart(chart, alt=f"Bar chart, {what}: {listed}")
 
 
 def _class_values(
-    values: Mapping[str, float | None], *, largest_first: bool
+    values: Mapping[str, float | None],
+    text: Callable[[float | None], str],
+    *,
+    largest_first: bool,
 ) -> pd.DataFrame:
     """Return the bars' rows: class, value (0 for none) and its text."""
     frame = pd.DataFrame({"class": list(values), "value": list(values.values())})
     frame["value"] = frame["value"].astype(float)
     frame["label"] = [
-        "–" if np.isnan(value) else f"{value:.1%}" for value in frame["value"]
+        "–" if np.isnan(value) else text(value) for value in frame["value"]
     ]
     frame["value"] = frame["value"].fillna(0.0)
     if largest_first:
@@ -128,7 +132,7 @@ def show_confusion(
         )
     chart = chart.properties(height=max(220, 44 * len(order)))
     shown = _confusion_in_words(frame)
-    found = st.altair_chart(chart, alt=shown, key=key, on_select="rerun")
+    found = show_chart(chart, alt=shown, key=key, on_select="rerun")
     cells_pressed = found["selection"]["cell"]
     if not cells_pressed:
         return None

@@ -2,6 +2,7 @@
 
 import colorsys
 from collections.abc import Mapping
+from typing import Any
 
 import streamlit as st
 
@@ -21,6 +22,23 @@ def text_color() -> str:
 def ground_color() -> str:
     """Return the colour of the page's ground, light or dark."""
     return "#121714" if is_dark() else "#ffffff"
+
+
+def muted_color() -> str:
+    """Return the colour of small text beside a chart; its contrast is above 4.5."""
+    return "#b9beb9" if is_dark() else "#565c58"
+
+
+def chart_config() -> dict[str, dict[str, str]]:
+    """Return what a chart adds to Streamlit's theme, whose greys are too pale."""
+    colors = {"labelColor": muted_color(), "titleColor": muted_color()}
+    return {"axis": colors, "legend": colors}
+
+
+def show_chart(chart: Any, *, alt: str, **options: Any) -> Any:
+    """Draw an Altair chart with text that can be read; as `st.altair_chart`."""
+    chart = chart.configure(**chart_config())
+    return st.altair_chart(chart, alt=alt, **options)
 
 
 def curve_colors(

@@ -129,6 +129,12 @@ def test_an_index_without_a_class_is_refused():
         metrics.confusion_matrix(np.array([7]), np.array([0]), 2)
 
 
+def test_scores_are_written_with_three_digits_and_none_is_a_dash():
+    assert metrics.decimal(0.5784) == "0.578"
+    assert metrics.decimal(-0.05, "+") == "\u22120.050"
+    assert metrics.decimal(None) == metrics.decimal(float("nan")) == "–"
+
+
 def test_a_difference_on_images_that_agree_is_clear():
     one = np.tile([[8, 0], [0, 8]], (12, 1, 1))
     other = np.tile([[6, 2], [2, 6]], (12, 1, 1))

@@ -1,4 +1,4 @@
-"""PNG and JPEG files, decoded by Pillow and nothing else.
+"""PNG and JPEG files, decoded by Pillow alone.
 
 The declared size is read from the header and judged before Pillow sees the file; a
 PNG's checksums are compared before it is decoded. Errors are told apart into files that
@@ -24,6 +24,8 @@ from terrainlib.data.formats.raster import (
     upright,
 )
 from terrainlib.data.formats.source import OpenSource, check_pixels, cut_off, damaged
+from terrainlib.data.formats.tiff import is_complete_jpeg
+from terrainlib.errors import ImageError
 
 State = Literal["whole", "cut", "damaged"]
 
@@ -34,6 +36,10 @@ _STEP: Final = 1 << 20
 _END: Final = b"\0\0\0\0IEND\xaeB`\x82"
 
 
+_SAMPLES: Final = {2: 3, 4: 2, 6: 4}  # of a pixel, by the type of colour; else 1
+_MAX_DECODED_MB: Final = 320  # 80 megapixels of four bytes, which nearly all files have
+
+
 class Header(NamedTuple):
     """What the first chunk declares."""
 
@@ -41,16 +47,24 @@ class Header(NamedTuple):
     height: int
     bits: int
     color_type: int
+    interlaced: bool
+
+    @property
+    def decoded_bytes(self) -> int:
+        """What decoding takes; interlaced rows are put together from a second copy."""
+        samples = _SAMPLES.get(self.color_type, 1)
+        whole = self.width * self.height * samples * max(1, self.bits // 8)
+        return 2 * whole if self.interlaced else whole
 
 
 def read_header(handle: BinaryIO) -> Header | None:
     """Return the header, or None where the file is too short to hold one."""
     handle.seek(_SIGNATURE_BYTES)
-    start = handle.read(18)
-    if len(start) < 18:
+    start = handle.read(21)
+    if len(start) < 21:
         return None
-    _, _, width, height, bits, color_type = struct.unpack(">I4sIIBB", start)
-    return Header(width, height, bits, color_type)
+    width, height, bits, color_type, interlaced = struct.unpack(">8xIIBBxxB", start)
+    return Header(width, height, bits, color_type, bool(interlaced))
 
 
 def walk(handle: BinaryIO, *, up_to_pixels: bool = False) -> State:
@@ -107,6 +121,11 @@ def _ends_properly(handle: BinaryIO) -> bool:
 
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN: Final = 0xDA
+_START_OF_SCAN: Final = b"\xff\xda"
+_END_OF_IMAGE: Final = b"\xff\xd9"
+_MIDDLE_GREY: Final = 128
+_SAVE_COLORS: Final = "Save it again, with its colours."
+_MAX_SCANS: Final = 100  # as GDAL; encoders make about ten
 _TAIL_BYTES: Final = 65_536
 _MAX_MARKERS: Final = 10_000
 _MAX_FILLER_BYTES: Final = 65_536
@@ -142,11 +161,24 @@ def read_size(handle: BinaryIO) -> tuple[int, int] | None:
     return 0, 0
 
 
+def count_scans(handle: BinaryIO) -> int:
+    """Return how many scans a JPEG has behind what `read_size` has read, and one."""
+    scans, tail = 1, b""
+    while part := handle.read(_STEP):
+        data = tail + part
+        end = data.find(_END_OF_IMAGE)
+        scans += data.count(_START_OF_SCAN, 0, None if end < 0 else end)
+        if end >= 0:
+            break
+        tail = data[-1:]
+    return scans
+
+
 def has_end(handle: BinaryIO) -> bool:
     """Say whether the end marker stands near the end of the file."""
     size = handle.seek(0, 2)
     handle.seek(max(0, size - _TAIL_BYTES))
-    return b"\xff\xd9" in handle.read()
+    return _END_OF_IMAGE in handle.read()
 
 
 def _next_marker(handle: BinaryIO) -> int | None:
@@ -254,10 +286,10 @@ def decode(source: OpenSource) -> Raster:
 
 def _decode_jpeg(image: Image.Image, source: OpenSource) -> Raster:
     _load(image, source)
-    if image.mode == "L":
-        return _raster(np.asarray(image), 255)
-    notes = () if image.mode == "RGB" else (f"{image.mode} colours converted to RGB",)
-    return replace(_raster(np.asarray(image.convert("RGB")), 255), notes=notes)
+    if image.mode in ("L", "RGB"):
+        return _raster(_samples(image), 255)
+    notes = (f"{image.mode} colours converted to RGB",)
+    return replace(_raster(_samples(image.convert("RGB")), 255), notes=notes)
 
 
 def _decode_png(image: Image.Image, source: OpenSource) -> Raster:
@@ -271,9 +303,9 @@ def _decode_png(image: Image.Image, source: OpenSource) -> Raster:
         modes = _WIDE_MODES[header.color_type]
         return _raster(_wide_samples(source, modes), maximum, transparent)
     _load(image, source)
-    samples = np.asarray(image)
+    samples = _samples(image)
     if image.mode == "P":
-        return _palette_raster(image, samples, transparent)
+        return _palette_raster(image, samples, source.name)
     if image.mode == "1":
         samples = samples.astype(np.uint8)
         transparent = None if transparent is None else int(transparent > 0)
@@ -290,16 +322,41 @@ def _wide_samples(source: OpenSource, modes: tuple[str, ...]) -> NDArray[np.uint
         image: Any = Image.open(source.handle, formats=["PNG"])
         image.tile = [image.tile[0]._replace(args=mode)]
         _load(image, source)
-        parts.append(np.asarray(image))
+        parts.append(_samples(image))
     high, low = (parts[0][..., 0::2], parts[0][..., 1::2]) if len(parts) == 1 else parts
-    wide: NDArray[np.uint16] = high.astype(np.uint16) << 8 | low
+    wide: NDArray[np.uint16] = high.astype(np.uint16)
+    wide <<= 8
+    wide |= low
     return wide
 
 
+def _samples(image: Image.Image) -> NDArray[Any]:
+    """Return the pixels of a decoded picture; at once they would take twice as much."""
+    step = max(1, _STEP // image.width)
+    boxes = (
+        (0, top, image.width, min(top + step, image.height))
+        for top in range(0, image.height, step)
+    )
+    parts = (np.asarray(image.crop(box)) for box in boxes)
+    first = next(parts)
+    samples = np.empty((image.height, *first.shape[1:]), first.dtype)
+    samples[: len(first)] = first
+    for number, part in enumerate(parts, start=1):
+        samples[number * step : number * step + len(part)] = part
+    return samples
+
+
 def _palette_raster(
-    image: Image.Image, samples: NDArray[np.uint8], transparent: int | bytes | None
+    image: Image.Image, samples: NDArray[np.uint8], name: str
 ) -> Raster:
+    transparent = image.info.get("transparency")
     colors = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)[:256]
+    if len(colors) < 256 and (highest := int(samples.max())) >= len(colors):
+        raise ImageError(
+            f"its pixels use colour {highest} of a palette with {len(colors)} colours, "
+            f"numbered from 0. {_SAVE_COLORS}",
+            file=name,
+        )
     alpha = np.full(256, 255, np.uint8)
     if isinstance(transparent, int):
         alpha[transparent] = 0
@@ -330,6 +387,7 @@ def _raster(
 
 def _open(source: OpenSource) -> Image.Image:
     name = source.name
+    header = None
     if source.kind == "PNG":
         header = read_header(source.handle)
         size = header and (header.height, header.width)
@@ -342,13 +400,32 @@ def _open(source: OpenSource) -> Image.Image:
         state = walk(source.handle, up_to_pixels=True)
         if state != "whole":
             raise cut_off(name, None) if state == "cut" else damaged(name)
+        _check_header(header, name)
     source.handle.seek(0)
     try:
         image = Image.open(source.handle, formats=[source.kind])
     except _PILLOW_ERRORS as error:
         raise (cut_off(name, None) if _ends_early(source) else damaged(name)) from error
     check_pixels(*image.size, name, source.kind)
+    if image.mode == "P" and image.palette is None:
+        raise ImageError(
+            f"a palette image without its palette. {_SAVE_COLORS}", file=name
+        )
     return image
+
+
+def _check_header(header: Header | None, name: str) -> None:
+    """Refuse a PNG that takes too much to decode."""
+    size = header.decoded_bytes / 1e6 if header else 0
+    if header and size > _MAX_DECODED_MB:
+        interlaced = ", interlaced," if header.interlaced else ""
+        raise ImageError(
+            f"{header.width} x {header.height} pixels of {header.bits} bits a sample"
+            f"{interlaced} take {size:.0f} MB to decode; the limit is "
+            f"{_MAX_DECODED_MB} MB for PNG files. Crop it, or save it as GeoTIFF: "
+            "prediction reads that in parts.",
+            file=name,
+        )
 
 
 def _require_whole(image: Image.Image, source: OpenSource) -> None:
@@ -361,12 +438,44 @@ def _require_whole(image: Image.Image, source: OpenSource) -> None:
 
 
 def _load(image: Image.Image, source: OpenSource) -> None:
+    if source.kind == "JPEG":
+        _check_scans(source)
     try:
         image.load()
     except _PILLOW_ERRORS as error:
         if _ends_early(source) or "truncated" in str(error):
             raise cut_off(source.name, _decoded_share(image)) from error
         raise damaged(source.name) from error
+    if source.kind == "JPEG" and _is_filled_up(image, source):
+        raise ImageError(
+            f"the pixels end before the {image.width} x {image.height} that its header "
+            "names, and the rest would be grey. Copy or download it again.",
+            file=source.name,
+        )
+
+
+def _check_scans(source: OpenSource) -> None:
+    read_size(source.handle)
+    scans = count_scans(source.handle)
+    if scans > _MAX_SCANS:
+        raise ImageError(
+            f"{scans} scans, each of which is decoded over the whole picture; the "
+            f"limit is {_MAX_SCANS}. Save it again, as a JPEG that is not progressive.",
+            file=source.name,
+        )
+
+
+def _is_filled_up(image: Image.Image, source: OpenSource) -> bool:
+    """Say whether the data of a JPEG end before its size.
+
+    Decoders fill up with the middle grey and go on. Where the last pixel has it, GDAL
+    is asked, which can be told to fail then.
+    """
+    last = np.asarray(image.getpixel((image.width - 1, image.height - 1)))
+    if np.abs(last - _MIDDLE_GREY).max() > 1:
+        return False
+    source.handle.seek(0)
+    return not is_complete_jpeg(source.handle.read())
 
 
 def _ends_early(source: OpenSource) -> bool:

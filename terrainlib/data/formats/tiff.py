@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from terrainlib.data.formats.source import OpenSource, check_pixels, cut_off, damaged
 from terrainlib.errors import ImageError, TerrainError, ignored_warnings
 from terrainlib.gdal import CLOSED
-from terrainlib.types import Window
+from terrainlib.types import Size, Window
 
 State = Literal["whole", "cut"]
 Order = Literal["little", "big"]
@@ -47,6 +47,11 @@ _WHOLE_BYTES: Final = {
 _TYPE_BYTES: Final = {**_WHOLE_BYTES, 5: 8, 10: 8, 11: 4, 12: 8}
 _MAX_ENTRIES: Final = 4096
 _MAX_DIRECTORIES: Final = 10_000
+_MAX_SIDE_PX: Final = 5_000_000
+_MAX_FILE_BANDS: Final = 2000
+_KIND, _IS_MASK = 254, 4
+_WIDTH, _HEIGHT, _BANDS, _STRIP_ROWS = 256, 257, 277, 278
+_TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _MAX_VALUES_BYTES: Final = 64_000_000
 _BLOCK_OFFSETS: Final = frozenset({273, 324})  # of strips and of tiles
 _GEO_TEXTS: Final = frozenset({34737})
@@ -86,23 +91,63 @@ def read_state(handle: BinaryIO, size: int) -> tuple[State, float | None]:
     return "whole", None
 
 
-def names_a_grid(handle: BinaryIO, size: int) -> bool:
-    """Say whether the text of a reference system names a file, such as a grid.
+def _check_pages(source: OpenSource) -> None:
+    """Refuse what GDAL must not even open.
 
-    PROJ opens it while GDAL reads the text, whatever it is: also a pipe, on which it
-    waits. What names files is `EXTENSION`, `PARAMETERFILE`, and PROJ's own language as
-    the name of a method.
+    That is a reference system whose text names a file, such as a grid: PROJ opens it
+    while GDAL reads the text, whatever it is, also a pipe, on which it waits. What
+    names files is `EXTENSION`, `PARAMETERFILE`, and PROJ's own language as the name of
+    a method. And it is what costs much before a pixel is read.
 
-    Args:
-        handle: The file, with a TIFF's first bytes.
-        size: Its bytes.
+    Raises:
+        ImageError: If a page is such, or they are too many.
     """
-    head = _Head.of(handle, size)
-    return head is not None and any(
-        _GRID.search(text.astype(np.uint8).tobytes())
-        for entries in head.directories()
-        for text in head.values(entries, _GEO_TEXTS)
-    )
+    head = _Head.of(source.handle, source.size)
+    for number, entries in enumerate(head.directories() if head else ()):
+        if head is None or number >= _MAX_DIRECTORIES:
+            raise ImageError(
+                f"more than {_MAX_DIRECTORIES:,} pages; that is the limit. Save the "
+                "page to use as a file of its own.",
+                file=source.name,
+            )
+        for text in head.values(entries, _GEO_TEXTS):
+            if _GRID.search(text.astype(np.uint8).tobytes()):
+                raise ImageError(
+                    "its coordinate reference system names a file, and other files are "
+                    "not opened. Save it with a system from the EPSG register.",
+                    file=source.name,
+                )
+        _check_page(head.numbers(entries), source.name)
+
+
+def _check_page(facts: dict[int, int], name: str) -> None:
+    """Refuse sides, bands, and blocks of a mask, that take too much to decode."""
+    width, height = facts.get(_WIDTH, 1), facts.get(_HEIGHT, 1)
+    if max(width, height) > _MAX_SIDE_PX:
+        raise ImageError(
+            f"{width} x {height} pixels; the limit is {_MAX_SIDE_PX:,} a side. Cut it.",
+            file=name,
+        )
+    if (bands := facts.get(_BANDS, 1)) > _MAX_FILE_BANDS:
+        raise ImageError(
+            f"{bands:,} bands; the limit is {_MAX_FILE_BANDS:,}. Save those to use as "
+            "a file of their own.",
+            file=name,
+        )
+    if facts.get(_KIND, 0) & _IS_MASK:  # others are asked when they are opened
+        rows = min(height, facts.get(_STRIP_ROWS, height))
+        sides = facts.get(_TILE_WIDTH, width), facts.get(_TILE_HEIGHT, rows)
+        _check_block(sides, 1, _MAX_BLOCK_MB, name)
+
+
+def _check_block(size: Size, pixel_bytes: int, limit_mb: int, name: str) -> None:
+    width, height = size
+    if width * height * pixel_bytes > limit_mb * 1_000_000:
+        raise ImageError(
+            f"a block of {width} x {height} pixels; the limit is {limit_mb} MB a "
+            "block. Save it with tiles of 512 x 512.",
+            file=name,
+        )
 
 
 class Stored(NamedTuple):
@@ -159,7 +204,7 @@ class _Head:
         """Yield the entries of each directory once, in the file's order."""
         seen: set[int] = set()
         offset = self.first
-        while 0 < offset < self.size and len(seen) < _MAX_DIRECTORIES:
+        while 0 < offset < self.size:
             if offset in seen:
                 return
             seen.add(offset)
@@ -183,6 +228,14 @@ class _Head:
     def tags(self, entries: bytes) -> set[int]:
         """Return the numbers of the tags that a directory has."""
         return {tag for tag, *_ in self._split(entries, _TYPE_BYTES)}
+
+    def numbers(self, entries: bytes) -> dict[int, int]:
+        """Return the number under each tag that has it in its entry."""
+        return {
+            tag: int.from_bytes(stored[:width], self.order)
+            for tag, width, count, stored in self._split(entries, _WHOLE_BYTES)
+            if count == 1
+        }
 
     def value_ends(self, entries: bytes) -> list[int]:
         """Return where the values end that are stored apart from their entries."""
@@ -226,7 +279,8 @@ class _Head:
 
 
 CACHE_MB: Final = 256  # holds 1,400 rows of 30,000 px with three 16-bit bands
-_MAX_BLOCK_MB: Final = 1024
+_MAX_BLOCK_MB: Final = 64  # of one band
+_MAX_TOGETHER_MB: Final = 128  # of all bands, where a block holds them together
 _OPTIONS: Final = {**CLOSED, "GDAL_CACHEMAX": CACHE_MB * 1_000_000}
 
 
@@ -321,12 +375,7 @@ def open_tiff(source: OpenSource, *, in_parts: bool = False) -> Iterator[OpenTif
     state, share = read_state(source.handle, source.size)
     if state == "cut":
         raise cut_off(source.name, share)
-    if names_a_grid(source.handle, source.size):
-        raise ImageError(
-            "its coordinate reference system names a file, and other files are not "
-            "opened. Save it with a system from the EPSG register.",
-            file=source.name,
-        )
+    _check_pages(source)
     with ExitStack() as stack:
         place: Any = source.path
         if place is None:
@@ -372,6 +421,26 @@ def faults(told: Callable[[], ImageError]) -> Iterator[None]:
         raise told() from error
 
 
+def is_complete_jpeg(data: bytes) -> bool:
+    """Say whether GDAL decodes a JPEG file to its last row without a warning."""
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    strict = {**_OPTIONS, "GDAL_ERROR_ON_LIBJPEG_WARNING": True}
+    try:
+        with (
+            rasterio.Env(**strict),
+            rasterio.MemoryFile(data) as memory,
+            ignored_warnings(category=NotGeoreferencedWarning),
+            memory.open(driver="JPEG") as picture,
+        ):
+            last = (slice(picture.height - 1, picture.height), slice(0, picture.width))
+            picture.read(1, window=_rasterio_window(last))
+    except RasterioError:
+        return False
+    return True
+
+
 @contextmanager
 def _opened(source: OpenSource, place: Any, **options: Any) -> Iterator[OpenTiff]:
     """Open a place by rasterio; the settings hold while it is opened and closed."""
@@ -406,13 +475,10 @@ def _check(opened: OpenTiff, in_parts: bool) -> None:
             "magnitude instead.",
             file=name,
         )
-    height, width = opened.block
-    if height * width * np.dtype(data.dtypes[0]).itemsize > _MAX_BLOCK_MB * 1e6:
-        raise ImageError(
-            f"a block of {width} x {height} pixels; the limit is {_MAX_BLOCK_MB} MB a "
-            "block. Save it with tiles of 512 x 512.",
-            file=name,
-        )
+    sides, sample_bytes = opened.block[::-1], np.dtype(data.dtypes[0]).itemsize
+    _check_block(sides, sample_bytes, _MAX_BLOCK_MB, name)
+    if opened.together:
+        _check_block(sides, sample_bytes * data.count, _MAX_TOGETHER_MB, name)
 
 
 def _rasterio_window(window: Window) -> Any:

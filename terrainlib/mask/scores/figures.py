@@ -15,6 +15,7 @@ from terrainlib.errors import InputError
 from terrainlib.mask.scores.gallery import WRONG_COLOR, Row, error_picture
 from terrainlib.mask.scores.reliability import BINS, Reliability
 from terrainlib.mask.tiles.resampling import shrink
+from terrainlib.metrics import decimal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,7 +106,7 @@ def reliability_figure(reliability: Reliability) -> "Figure":
     above.plot([0, 1], [0, 1], color="0.4", linestyle="--")
     above.set(xlim=(0, 1), ylim=(0, 1), ylabel="Accuracy")
     error = reliability.expected_calibration_error
-    above.set_title(f"Expected calibration error {error:.1%}", fontsize=10)
+    above.set_title(f"Expected calibration error {decimal(error)}", fontsize=10)
     below.bar(height=np.nan_to_num(reliability.shares), color="0.7", **place)
     below.set(xlabel="Confidence", ylabel="Share of pixels")
     return figure
@@ -141,7 +142,7 @@ def _draw_row(
     # Names come from files: a dollar sign in one is no formula.
     axes[0].set_ylabel(row.id, fontsize=9, parse_math=False)
     axes[3].set_xlabel(
-        f"accuracy {_percent(row.pixel_accuracy)}, mIoU {_percent(row.miou)}",
+        f"accuracy {decimal(row.pixel_accuracy)}, mIoU {decimal(row.miou)}",
         fontsize=8,
     )
 
@@ -165,7 +166,3 @@ def _draw_legend(figure: "Figure", classes: Classes) -> None:
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
-
-
-def _percent(share: float) -> str:
-    return "-" if math.isnan(share) else f"{share:.0%}"

@@ -31,6 +31,7 @@ from terrainlib.mask.scores.gallery import PredictionStore, open_store
 from terrainlib.mask.scores.scoring import predict_pairs
 from terrainlib.mask.sharpen import Method, sharpen
 from terrainlib.mask.tiles.result import Prediction, snap_to_classes
+from terrainlib.metrics import decimal
 from terrainlib.types import MaskArray
 
 if TYPE_CHECKING:
@@ -163,19 +164,17 @@ class SettingScores:
         if best is None:
             return (
                 f"No: no sharpening and no cleaning tried here lifts the {name} above "
-                f"{plain:.1%}, that of the class masks as they are."
+                f"{decimal(plain)}, that of the class masks as they are."
             )
         value = self.values(score)[best]
-        text = (
-            f"Yes: with {self.settings[best].text} the {name} rises from {plain:.1%} "
-            f"to {value:.1%} ({100 * (value - plain):+.2f} points)"
-        )
+        rise = f"rises from {decimal(plain)} to {decimal(value)}"
+        text = f"Yes: with {self.settings[best].text} the {name} {rise}"
         other: Score = "boundary_f1" if score == "miou" else "miou"
         if np.isnan(self.plain(other)):
             return f"{text}."
         return (
-            f"{text}; the {SCORE_NAMES[other]} goes from {self.plain(other):.1%} to "
-            f"{self.values(other)[best]:.1%}."
+            f"{text}; the {SCORE_NAMES[other]} goes from "
+            f"{decimal(self.plain(other))} to {decimal(self.values(other)[best])}."
         )
 
 

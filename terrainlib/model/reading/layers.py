@@ -93,7 +93,14 @@ def read_graph(description: Any) -> Graph:
             f"describes {len(items)} layers; the limit is {MAX_LAYERS}. "
             "Only U-Nets made by this app or by the original notebook are accepted."
         )
-    _check_classes(description)
+    compiled = description.get("compile_config")
+    _check_classes({**description, "compile_config": None})
+    if settings := [o["class_name"] for o in _objects(compiled) if "class_name" in o]:
+        raise ModelFileError(
+            "a Keras model of another program: it holds the settings of its training "
+            f"('{shortened(settings[0])}'), which this app's models do not. Only "
+            "U-Nets of this app or the original notebook are accepted; train one here."
+        )
     if description["class_name"] not in _NETWORKS:
         raise _forbidden(description["class_name"])
     layers: dict[str, Layer] = {}

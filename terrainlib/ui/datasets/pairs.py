@@ -172,7 +172,7 @@ def _pick_classes(pair: Pair, dataset: Dataset, key: str) -> tuple[int, ...]:
         item = dataset.classes[number]
         return f"{swatch(item.color, item.name)} {pair.counts[number] / total:.0%}"
 
-    shown = st.pills(
+    shown = st.segmented_control(
         "Classes shown",
         held,
         selection_mode="multi",

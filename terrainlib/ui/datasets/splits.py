@@ -19,6 +19,7 @@ from terrainlib.model.config import TrainingConfig
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.training.material import SPLIT_FILE, read_split
 from terrainlib.ui import cached
+from terrainlib.ui.colors import show_chart
 from terrainlib.ui.page import pick_one, swatch
 from terrainlib.ui.text import duration, md_escape
 
@@ -207,7 +208,7 @@ def show_parts(splits: dict[str, dict[str, Part]]) -> None:
     marks = [swatch(PART_COLORS[part], PART_NAMES[part]) for part in shown]
     st.markdown("\u2003 ".join(marks))
     chart = (bars + numbers).properties(height=_ROW_PX * len(splits))
-    st.altair_chart(chart, alt=_in_words(frame))
+    show_chart(chart, alt=_in_words(frame))
 
 
 def parts_frame(splits: dict[str, dict[str, Part]]) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from terrainlib.mask.scores.gallery import (
 )
 from terrainlib.mask.tiles.bands import to_bytes
 from terrainlib.mask.tiles.resampling import shrink
+from terrainlib.metrics import decimal
 from terrainlib.types import ByteArray, MaskArray
 from terrainlib.ui import pictures, state
 from terrainlib.ui.cached import encode_jpeg
@@ -58,10 +59,10 @@ def show_images(gallery: Gallery, wanted: Wanted, key: str) -> None:
         order = pick_one("Order", ORDERS, f"{key}_order", query="order")
         of_class = _pick_class(gallery.classes, key)
         low, high = st.slider(
-            "mIoU, %" if of_class is None else "IoU of the class, %",
-            0,
-            100,
-            (0, 100),
+            "mIoU" if of_class is None else "IoU of the class",
+            0.0,
+            1.0,
+            (0.0, 1.0),
             key=f"{key}_score",
             bind="query-params",
             persist_state="session",
@@ -94,7 +95,7 @@ def listed(
         order: One of `ORDERS`.
         of_class: Index of the class whose IoU counts; None for the mIoU. Images without
             it, in truth and prediction, are left out.
-        low: The lowest score in per cent.
+        low: The lowest score, 0 to 1.
         high: The highest one.
     """
     values = _values(gallery, of_class)
@@ -102,8 +103,8 @@ def listed(
         ids = gallery.order("best" if order == "best" else "worst", of_class=of_class)
     else:
         ids = tuple(sorted(gallery.ids, key=natural_key))
-    whole = of_class is None and (low, high) == (0, 100)  # with those not scored
-    return [one for one in ids if whole or low <= 100 * values[one] <= high]
+    whole = of_class is None and (low, high) == (0, 1)  # with those not scored
+    return [one for one in ids if whole or low <= values[one] <= high]
 
 
 def show_opened(gallery: Gallery, wanted: Wanted, ids: Sequence[str], key: str) -> None:
@@ -206,9 +207,11 @@ def _card(gallery: Gallery, wanted: Wanted, pair_id: str, value: float) -> Card 
         st.warning(md_escape(error))
         forget_predictions()
         return None
-    score = "–" if np.isnan(value) else f"{value:.0%}"
     return Card(
-        pair_id, pair_id, score, dict(zip(("image", "mask"), found, strict=True))
+        pair_id,
+        pair_id,
+        decimal(value),
+        dict(zip(("image", "mask"), found, strict=True)),
     )
 
 
@@ -236,7 +239,10 @@ def _opened(key: str, _gallery: Gallery, pair_id: str) -> Opened:
         Panel("truth", "True mask", _mask(row.truth, classes, OPEN_PX)),
         Panel("errors", "Errors", encode_png(errors)),
     ]
-    words = [f"mIoU {row.miou:.1%}", f"pixel accuracy {row.pixel_accuracy:.1%}"]
+    words = [
+        f"mIoU {decimal(row.miou)}",
+        f"pixel accuracy {decimal(row.pixel_accuracy)}",
+    ]
     if margins is not None:
         small = cv2.resize(
             row.prediction, margins.shape[::-1], interpolation=cv2.INTER_NEAREST
@@ -244,7 +250,7 @@ def _opened(key: str, _gallery: Gallery, pair_id: str) -> Opened:
         sure = confidence_picture(margins, np.asarray(small, np.uint8))
         panels.append(Panel("confidence", "Confidence", encode_png(sure)))
         words.append("orange where it is unsure")
-    note = "  ·  ".join(words).replace("nan%", "–")
+    note = "  ·  ".join(words)
     height, width = row.truth.shape
     return Opened(note, width / height, tuple(panels))
 

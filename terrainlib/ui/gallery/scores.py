@@ -14,9 +14,10 @@ from terrainlib.mask.scores.evaluation import Evaluation
 from terrainlib.mask.scores.figures import reliability_png
 from terrainlib.mask.scores.gallery import Gallery
 from terrainlib.mask.scores.reliability import Reliability
-from terrainlib.metrics import OVERALL, Scores
+from terrainlib.metrics import OVERALL, Scores, decimal
 from terrainlib.ui import state
 from terrainlib.ui.charts import show_class_bars, show_confusion
+from terrainlib.ui.colors import show_chart
 from terrainlib.ui.datasets.splits import Note, caution, has_seen, is_free, show_note
 from terrainlib.ui.gallery.images import show_mistakes
 from terrainlib.ui.gallery.pixelclassifier import show_pixel_classifier
@@ -48,12 +49,12 @@ def _show_reliability(reliability: Reliability | None) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**How often it was right, by how sure it was**")
-        st.altair_chart(_accuracy_chart(frame), alt=_in_words(reliability, frame))
+        show_chart(_accuracy_chart(frame), alt=_in_words(reliability, frame))
         st.caption(MEANING)
     with right:
         st.markdown("**How sure it was: share of the pixels**")
         shares = _bars(frame, "share", "Share of the pixels")
-        st.altair_chart(
+        show_chart(
             shares.properties(height=_HEIGHT_PX),
             alt="Bar chart: share of the pixels by confidence",
         )
@@ -107,7 +108,7 @@ def _in_words(reliability: Reliability, frame: pd.DataFrame) -> str:
         for sure, right in zip(frame["confidence"], frame["accuracy"], strict=True)
     )
     error = reliability.expected_calibration_error
-    return f"Reliability diagram, calibration error {error:.1%}: {listed}"
+    return f"Reliability diagram, calibration error {decimal(error)}: {listed}"
 
 
 def show_summary(gallery: Gallery, wanted: Wanted) -> None:
@@ -116,7 +117,7 @@ def show_summary(gallery: Gallery, wanted: Wanted) -> None:
     seen = has_seen(record, wanted.dataset, part)
     text, meaning = caution(part, wanted.entry.leak, seen=seen)
     scores = gallery.evaluation.scores
-    numbers = [f"{k.label} {percent(scores.overall[k.key])}" for k in OVERALL[:3]]
+    numbers = [f"{k.label} {decimal(scores.overall[k.key])}" for k in OVERALL[:3]]
     numbers.append(plural(len(gallery.ids), "image"))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("  ·  ".join(numbers), width="content")
@@ -148,7 +149,7 @@ def _show_classes(gallery: Gallery, wanted: Wanted, key: str) -> None:
     with left:
         st.markdown("**IoU of each class**")
         values = dict(zip(names, map(float, ious), strict=True))
-        show_class_bars(values, gallery.classes, what="IoU", longest=1.0)
+        show_class_bars(values, gallery.classes, what="IoU", text=decimal, longest=1.0)
         if np.isnan(ious).any():
             st.caption(
                 "A dash: the class is in none of these masks, neither true "
@@ -183,7 +184,7 @@ def chosen_mistake(
 def _show_numbers(evaluation: Evaluation, scores: Scores) -> None:
     grid = st.grid(len(OVERALL) + 1, min_column_width=140)
     for kind in OVERALL:
-        value = percent(scores.overall[kind.key])
+        value = decimal(scores.overall[kind.key])
         grid.metric(kind.label, value, border=True, help=kind.meaning)
     grid.metric("Images", f"{len(evaluation.ids):,}", border=True)
 
@@ -224,21 +225,14 @@ def _show_tables(evaluation: Evaluation, scores: Scores) -> None:
             with spread():
                 st.markdown(f"**{title}**", width="content")
                 offer_file("CSV", safe_csv(frame), file, key=f"download_{file}")
-            shares = frame.select_dtypes(include=[np.floating]).columns
-            percents = frame.assign(**{name: frame[name] * 100 for name in shares})
-            show_table(percents, _columns(frame), alt=f"Table: {title}")
-
-
-def percent(value: float) -> str:
-    """Return a share as text; a dash for NaN."""
-    return "–" if np.isnan(value) else f"{value:.1%}"
+            show_table(frame, _columns(frame), alt=f"Table: {title}")
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, Any]:
     columns = {}
     for name, kind in frame.dtypes.items():
         if pd.api.types.is_float_dtype(kind):
-            columns[str(name)] = st.column_config.NumberColumn(format="%.1f %%")
+            columns[str(name)] = st.column_config.NumberColumn(format="%.3f")
         elif pd.api.types.is_integer_dtype(kind):
             columns[str(name)] = st.column_config.NumberColumn(format="localized")
     return columns

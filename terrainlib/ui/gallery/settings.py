@@ -21,7 +21,7 @@ from terrainlib.mask.scores.settings import (
     score_settings,
     stored_scores,
 )
-from terrainlib.ui.colors import text_color
+from terrainlib.ui.colors import show_chart, text_color
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.gallery.predictions import Wanted, begin, described
 from terrainlib.ui.page import offer_file, pick_one
@@ -98,7 +98,7 @@ def _show(scores: SettingScores, key: str) -> None:
             title = f"{SCORE_NAMES[score]} by {kind}"
             st.markdown(f"**{title}**")
             chart = settings_chart(scores, score, kind)
-            st.altair_chart(chart, alt=f"Line chart, {title}. {answer}")
+            show_chart(chart, alt=f"Line chart, {title}. {answer}")
     with st.container(horizontal=True, horizontal_alignment="distribute"):
         images = plural(scores.images, "image")
         st.caption(f"{images}. {WHAT_IT_IS}", width="stretch")
@@ -129,7 +129,7 @@ def settings_chart(scores: SettingScores, score: Score, kind: Kind) -> Any:
         "value:Q",
         title=None,
         scale=alt.Scale(zero=False, padding=12),
-        axis=alt.Axis(format=".1%", tickCount=5),
+        axis=alt.Axis(format=".3f", tickCount=5),
     )
     legend = alt.Legend(
         title=None, orient="top", symbolType="stroke", symbolStrokeWidth=2.5, columns=2
@@ -150,7 +150,7 @@ def settings_chart(scores: SettingScores, score: Score, kind: Kind) -> Any:
     targets = base.mark_circle(size=160, opacity=0).encode(
         tooltip=[
             alt.Tooltip("setting:N", title=KINDS[kind][0]),
-            alt.Tooltip("value:Q", title=SCORE_NAMES[score], format=".2%"),
+            alt.Tooltip("value:Q", title=SCORE_NAMES[score], format=".4f"),
         ]
     )
     chart = alt.layer(rule.encode(y=y), lines, ring, targets)

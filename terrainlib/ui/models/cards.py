@@ -6,7 +6,7 @@ from typing import Final
 import streamlit as st
 
 from terrainlib.data.palette import KAGGLE_CLASSES
-from terrainlib.metrics import OVERALL
+from terrainlib.metrics import OVERALL, decimal
 from terrainlib.model.card import ModelCard, Section, card_markdown, model_card
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.models import ModelEntry
@@ -181,7 +181,7 @@ def _show_scores_cards(entry: ModelEntry) -> None:
     images = entry.score("images")
     with st.grid(len(OVERALL) + 1, min_column_width=130):
         for kind in OVERALL:
-            st.metric(kind.label, _share(entry.score(kind.key)), help=kind.meaning)
+            st.metric(kind.label, decimal(entry.score(kind.key)), help=kind.meaning)
         st.metric("Held-out images", f"{images:,.0f}" if images is not None else "–")
     show_difference(entry.record.ahead if entry.record else None)
     if entry.leak:
@@ -195,7 +195,7 @@ def _show_classes(entry: ModelEntry, record: ModelRecord) -> None:
     """Show the classes in their colours, with the IoU of each where it is known."""
     scores = entry.class_scores
     parts = [
-        swatch(item.color, item.name, _share(scores[item.name]) if scores else "")
+        swatch(item.color, item.name, decimal(scores[item.name]) if scores else "")
         for item in record.terrain_classes()
     ]
     title = "Classes and their IoU" if scores else "Classes"
@@ -207,7 +207,3 @@ def _colors(entry: ModelEntry) -> dict[str, tuple[int, int, int]]:
     if entry.record is not None:
         colors |= {item.name: item.color for item in entry.record.terrain_classes()}
     return colors
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"

@@ -7,10 +7,10 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from terrainlib.metrics import OF_CLASSES, Difference
+from terrainlib.metrics import OF_CLASSES, Difference, decimal
 from terrainlib.model.card import Score, ScoresOfClasses
 from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
-from terrainlib.ui.colors import curve_colors, ground_color, text_color
+from terrainlib.ui.colors import curve_colors, ground_color, show_chart, text_color
 from terrainlib.ui.text import md_escape
 
 WHAT_IT_IS: Final = (
@@ -43,13 +43,13 @@ def class_table(classes: ScoresOfClasses) -> str:
     heads = ["Class", *(kind.label for kind in OF_CLASSES)]
     lines = [f"| {' | '.join(heads)} |", "| --- |" + " ---: |" * len(OF_CLASSES)]
     for row in zip(*classes.values(), strict=True):
-        cells = [_with_points(score) for score in row]
+        cells = [score.text for score in row]
         lines.append(f"| {md_escape(row[0].name)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def score_table(scores: Sequence[Score]) -> str:
-    """Return scores, the pixel classifier's and the difference, in per cent.
+    """Return scores, the pixel classifier's and the difference.
 
     Returns:
         A Markdown table, which fits narrow screens too.
@@ -59,8 +59,8 @@ def score_table(scores: Sequence[Score]) -> str:
         "| --- | ---: | ---: | ---: |",
     ]
     lines += [
-        f"| {md_escape(score.name)} | {_percent(score.value)} | "
-        f"{_percent(score.pixel_classifier)} | {_points(score.difference)} |"
+        f"| {md_escape(score.name)} | {decimal(score.value)} | "
+        f"{decimal(score.pixel_classifier)} | {decimal(score.difference, '+')} |"
         for score in scores
     ]
     return "\n".join(lines)
@@ -104,7 +104,7 @@ def show_class_chart(
     )
     chart = (bars + ticks + labels).properties(height=_ROW_HEIGHT_PX * len(frame))
     listed = ", ".join(f"{row['class']} {row['label']}" for _, row in frame.iterrows())
-    st.altair_chart(chart, alt=f"Bar chart, IoU of each class: {listed}")
+    show_chart(chart, alt=f"Bar chart, IoU of each class: {listed}")
 
 
 def chart_frame(classes: Sequence[Score]) -> pd.DataFrame:
@@ -120,19 +120,3 @@ def chart_frame(classes: Sequence[Score]) -> pd.DataFrame:
         }
     )
     return frame.assign(end=frame[["value", "pixel_classifier"]].max(axis=1))
-
-
-def _with_points(score: Score) -> str:
-    ahead = score.difference
-    points = "" if ahead is None else f" ({_points(ahead)})"
-    return _percent(score.value) + points
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
-
-
-def _points(difference: float | None) -> str:
-    if difference is None:
-        return "–"
-    return f"{100 * difference:+.1f}".replace("-", "\u2212")

@@ -8,7 +8,7 @@ import streamlit as st
 
 from terrainlib.data.palette import Classes, hex_color
 from terrainlib.mask.ground.areas import AreaTable, ClassArea
-from terrainlib.ui.colors import ground_color, text_color
+from terrainlib.ui.colors import ground_color, show_chart, text_color
 from terrainlib.ui.page import offer_file, swatch
 from terrainlib.ui.text import md_escape
 
@@ -30,7 +30,7 @@ def show_areas(table: AreaTable, classes: Classes, *, file_name: str, key: str) 
     """Show the areas of a mask, with a download."""
     left, right = st.columns(2, gap="medium")
     with left:
-        st.altair_chart(_chart(table, classes), alt=in_words(table))
+        show_chart(_chart(table, classes), alt=in_words(table))
     with right:
         st.table(area_rows(table, classes), hide_index=True, border="horizontal")
     known = any(row.adjusted_share is not None for row in table.rows)

@@ -21,7 +21,9 @@ import streamlit as st
 
 from terrainlib import files
 from terrainlib.data.layout import IMAGE_SUFFIXES
+from terrainlib.errors import ImageError
 from terrainlib.ui.page import noticed
+from terrainlib.ui.studio.decoding import check_cost, start_ahead
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.text import md_escape, plural
 
@@ -93,6 +95,7 @@ def find_uploads(role: str, words: str) -> bool:
 
 
 def _show_box(role: str, key: str, label: str, *, several: bool) -> None:
+    start_ahead()
     st.file_uploader(
         label,
         accept_multiple_files=several,
@@ -164,7 +167,12 @@ def _kept_on_disk(name: str, data: bytes) -> dict[str, str]:
 
 
 def _on_disk(data: bytes, name: str) -> Path:
-    """Write an upload under a name of ours, once; old ones are cleared away."""
+    """Write an upload under a name of ours, once; old ones are cleared away.
+
+    Raises:
+        ImageError: If it takes too much to decode.
+        StorageError: If the disk is full, read-only or failing.
+    """
     digest = hashlib.sha256(data).hexdigest()[:32]
     ending = PurePath(name).suffix.lower()
     ending = ending if ending in IMAGE_SUFFIXES else ""
@@ -174,6 +182,11 @@ def _on_disk(data: bytes, name: str) -> Path:
         path.touch()
     else:
         files.write_bytes(path, data)
+        try:
+            check_cost(path, name)
+        except ImageError:
+            path.unlink()
+            raise
     named = path.with_name(f"{path.name}{_NAME_SUFFIX}")
     files.write_bytes(named, name.encode("utf-8", "replace"))
     return path

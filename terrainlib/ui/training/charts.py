@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from terrainlib.metrics import ScoreKind, class_columns
 from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
+from terrainlib.ui.colors import chart_config
 
 CHART_HEIGHT_PX = 260
 COMPARE_HEIGHT_PX = 340  # and a line of the legend for each run
@@ -475,7 +476,8 @@ def _rule(y: alt.Y) -> list[alt.Chart]:
 
 def filled(spec: dict[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
     """Return a chart's description together with its rows, to be drawn."""
-    return copy.deepcopy(spec) | {"data": {"name": _ROWS}, "datasets": {_ROWS: rows}}
+    data = {"data": {"name": _ROWS}, "datasets": {_ROWS: rows}}
+    return copy.deepcopy(spec) | data | {"config": chart_config()}
 
 
 def _color(

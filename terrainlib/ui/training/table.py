@@ -119,11 +119,16 @@ def runs_frame(runs: list[Run], timezone: str | None) -> pd.DataFrame:
             "Best mIoU": pd.Series(
                 [run.status.best_miou for run in runs], dtype="float64"
             ),
-            "Split": [split.leak if split else "–" for split in splits],
+            "Split": [_split_text(split.leak) if split else "–" for split in splits],
             "Ahead": pd.Series([_ahead(run) for run in runs], dtype="float64"),
             "Minutes": [run.status.seconds / 60 for run in runs],
         }
     )
+
+
+def _split_text(leak: str) -> str:
+    note = leak_note(leak)
+    return note.text if note.warns else f"✓ {note.text}"
 
 
 def _show_notes(runs: list[Run]) -> None:

@@ -171,7 +171,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "I11 huge block": (
         "a.tif",
         big_block_tiff(),
-        "a block of 32768 x 32768 pixels; the limit is 1024 MB a block. Save it with",
+        "a block of 32768 x 32768 pixels; the limit is 64 MB a block. Save it with",
     ),
     "I22 complex numbers": (
         "a.tif",

@@ -239,7 +239,7 @@ def test_the_markdown_holds_table_command_limits_and_notes() -> None:
     assert "| mIoU | 0.610 | 0.560 | +0.050 |" in lines
     assert "| Calibration error | 0.021 | – | – |" in lines
     assert "| class | IoU | Precision | Recall |" in lines
-    assert "| Rock\\|s | 0.300 (-0.050) | 0.500 | 0.053 |" in lines
+    assert "| Rock\\|s | 0.300 (\u22120.050) | 0.500 | 0.053 |" in lines
     assert "| Ice | – | – | 0.000 |" in lines
     assert f"Split: {LEAK_FREE}." in lines
     assert model_card(RECORD).command in lines

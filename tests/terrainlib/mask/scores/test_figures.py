@@ -41,7 +41,7 @@ def test_each_row_shows_image_prediction_truth_and_errors():
     assert len(figure.axes) == 8
     assert [axis.get_title() for axis in figure.axes[:4]] == list(COLUMNS)
     assert [figure.axes[n].get_ylabel() for n in (0, 4)] == ["a", "b"]
-    assert figure.axes[3].get_xlabel() == "accuracy 25%, mIoU -"
+    assert figure.axes[3].get_xlabel() == "accuracy 0.250, mIoU –"
     shown = figure.axes[2].images[0].get_array()
     assert (shown == colorize(row("a").truth, KAGGLE_CLASSES)).all()
 
@@ -97,7 +97,7 @@ def test_the_reliability_diagram_shows_accuracy_shares_and_the_error():
     shares = [bar.get_height() for bar in below.patches]
     assert shares[13] == pytest.approx(4 / 6)
     # (4 * |0.75 - 0.9| + 0) / 6
-    assert above.get_title() == "Expected calibration error 10.0%"
+    assert above.get_title() == "Expected calibration error 0.100"
     picture = PillowImage.open(io.BytesIO(reliability_png(a_reliability())))
     assert picture.format == "PNG"
 

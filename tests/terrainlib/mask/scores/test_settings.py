@@ -236,15 +236,15 @@ def test_pairs_that_went_bad_are_left_out(painted, model):
 
 def test_the_answer_begins_with_yes_or_no():
     assert scores().answer("miou") == (
-        "Yes: with Laplacian at 2 the mIoU rises from 81.0% to 82.0% (+1.00 points); "
-        "the Boundary F1 goes from 60.0% to 59.0%."
+        "Yes: with Laplacian at 2 the mIoU rises from 0.810 to 0.820; "
+        "the Boundary F1 goes from 0.600 to 0.590."
     )
     assert scores().answer("boundary_f1") == (
         "No: no sharpening and no cleaning tried here lifts the Boundary F1 above "
-        "60.0%, that of the class masks as they are."
+        "0.600, that of the class masks as they are."
     )
     alone = scores(boundary_f1=(NAN,) * 4, as_it_is=(0.81, NAN))
-    assert alone.answer("miou").endswith("(+1.00 points).")
+    assert alone.answer("miou").endswith("rises from 0.810 to 0.820.")
     assert alone.answer("boundary_f1") == "Nothing to score."
 
 

@@ -176,6 +176,19 @@ def test_an_honest_layer_of_another_project_is_named_with_its_module(
     )
 
 
+def test_a_compiled_model_of_another_program_is_called_so(tmp_path: Path) -> None:
+    def compiled(description: dict[str, Any]) -> None:
+        optimizer = {"module": "keras.optimizers", "class_name": "Adam", "config": {}}
+        description["compile_config"] = {"optimizer": optimizer}
+
+    data = with_description(good_file("model.keras"), compiled)
+
+    assert (
+        "a Keras model of another program: it holds the settings of its training "
+        "('Adam'), which this app's models do not. Only U-Nets of this app or the"
+    ) in refused(data, "model.keras", tmp_path)
+
+
 def set_option(name: str, option: str, value: Any) -> Callable[[dict[str, Any]], None]:
     def change(description: dict[str, Any]) -> None:
         for item in description["config"]["layers"]:

@@ -87,8 +87,8 @@ def test_what_the_record_knows_is_shown_at_once(
 ) -> None:
     page = show(record, dataset)
 
-    assert "| mIoU | 100.0% | 25.0% | +75.0 |" in table(page)
-    assert "| Tundra | 100.0% (+75.0) | 100.0% | 100.0% |" in table(page)
+    assert "| mIoU | 1.000 | 0.250 | +0.750 |" in table(page)
+    assert "| Tundra | 1.000 (+0.750) | 1.000 | 1.000 |" in table(page)
     assert "more than chance" in page.caption[0].value
 
 
@@ -104,7 +104,7 @@ def test_on_other_pairs_it_is_fitted_when_somebody_asks(
     assert not page.exception
     rows = table(page)
     assert len(rows) == 2 + len(OVERALL) + 2 + len(NAMES)
-    assert rows[3].startswith("| mIoU | 100.0% | ")
+    assert rows[3].startswith("| mIoU | 1.000 | ")
     assert "–" not in rows[3]
     assert any(
         item.value.startswith("Against the pixel classifier, in mIoU: **")

@@ -16,15 +16,15 @@ SCORES = (
 )
 
 
-def test_the_table_has_a_row_a_score_in_per_cent_with_the_lead() -> None:
+def test_the_table_has_a_row_a_score_with_the_lead() -> None:
     lines = score_table(SCORES).splitlines()
 
     assert lines[0] == "| Score | Model | Pixel classifier | Ahead |"
     assert lines[2:] == [
-        "| mIoU | 61.0% | 56.0% | +5.0 |",
-        "| Rock\\|s | 30.0% | 35.5% | \u22125.5 |",
-        "| Ice | – | 20.0% | – |",
-        "| Sand | 50.0% | – | – |",
+        "| mIoU | 0.610 | 0.560 | +0.050 |",
+        "| Rock\\|s | 0.300 | 0.355 | \u22120.055 |",
+        "| Ice | – | 0.200 | – |",
+        "| Sand | 0.500 | – | – |",
     ]
 
 
@@ -35,8 +35,8 @@ def test_the_table_of_classes_has_a_column_a_score() -> None:
 
     assert lines[0] == "| Class | IoU | Precision | Recall |"
     assert lines[2:] == [
-        "| Rock\\|s | 50.0% (+12.5) | 50.0% (+12.5) | 25.0% |",
-        "| Ice | 50.0% (+12.5) | 50.0% (+12.5) | – |",
+        "| Rock\\|s | 0.500 (+0.125) | 0.500 (+0.125) | 0.250 |",
+        "| Ice | 0.500 (+0.125) | 0.500 (+0.125) | – |",
     ]
 
 
@@ -45,7 +45,7 @@ def test_the_chart_labels_every_bar_behind_bar_and_tick() -> None:
 
     assert frame["label"].tolist() == [
         "0.610 (+0.050)",
-        "0.300 (-0.055)",
+        "0.300 (\u22120.055)",
         "–",
         "0.500",
     ]

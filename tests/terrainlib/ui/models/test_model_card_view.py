@@ -46,9 +46,9 @@ def test_the_card_shows_scores_limits_notes_facts_and_command() -> None:
     page = show(RECORD)
 
     seen = texts(page)
-    assert "| mIoU | 60.0% | 50.0% | +10.0 |" in seen
+    assert "| mIoU | 0.600 | 0.500 | +0.100 |" in seen
     assert "| Class | IoU | Precision | Recall |" in seen
-    assert "| Land | 30.0% (+10.0) | – | – |" in seen
+    assert "| Land | 0.300 (+0.100) | – | – |" in seen
     for limit in model_card(RECORD).limits:
         assert limit in seen
     assert "Ask *before* use." in seen
