@@ -41,7 +41,7 @@ OWN_WEIGHT: Final = 0.5
 BASE_WEIGHT: Final = 2.0
 _STEPS: Final = 300
 _SMALLEST: Final = 1e-4  # probability
-_ROWS: Final = 2**18
+_ROWS: Final = 2**15
 _MAX_FEATURES: Final = 1024
 _MAX_BYTES: Final = 2**24
 _FORM: Final = "instant classifier 1"
@@ -157,16 +157,15 @@ class InstantClassifier(Classifier):
         result = np.empty((len(features), len(self.bias)), np.float32)
         for start in range(0, len(features), _ROWS):
             rows = slice(start, start + _ROWS)
-            logits = result[rows]
-            np.matmul(features[rows], weights, out=logits)
+            part = features[rows]
+            logits = weights.T @ part.T  # (K, rows): along the first axis is quicker
             if np.isnan(logits).any():  # nothing is known of something
-                part = features[rows]
-                known = np.where(np.isnan(part), self.mean, part)
-                np.matmul(known, weights, out=logits)
-            logits += bias
-            logits -= logits.max(axis=1, keepdims=True)
+                logits = weights.T @ np.where(np.isnan(part), self.mean, part).T
+            logits += bias[:, None]
+            logits -= logits.max(axis=0)
             np.exp(logits, out=logits)
-            logits /= logits.sum(axis=1, keepdims=True)
+            logits /= logits.sum(axis=0)
+            result[rows] = logits.T
         return result
 
 

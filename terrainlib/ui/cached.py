@@ -4,6 +4,7 @@ Every key holds the file's date and size, so a retrained model or a changed file
 seen. Every cache is bounded. TensorFlow is loaded by `model` only.
 """
 
+import gc
 import sys
 import threading
 from collections import OrderedDict
@@ -197,8 +198,20 @@ def load_ahead() -> None:
 
     Once in the life of a server; call it when the page is drawn.
     """
-    if st.runtime.exists() and type(st.runtime.get_instance()) is Runtime:  # no test
-        threading.Thread(target=import_module, args=("keras",), daemon=True).start()
+    real = st.runtime.exists() and type(st.runtime.get_instance()) is Runtime  # no test
+    if real and not is_loaded():
+        threading.Thread(target=load_for_good, daemon=True).start()
+
+
+def load_for_good() -> None:
+    """Load TensorFlow, and let no collection of garbage go through it again.
+
+    Streamlit collects after every run of a page, however small: through the half a
+    million objects of TensorFlow that takes half a second, in which nothing is sent.
+    """
+    import_module("keras")
+    gc.collect()
+    gc.freeze()
 
 
 def is_loaded() -> bool:

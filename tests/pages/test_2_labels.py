@@ -213,14 +213,14 @@ def test_a_prediction_of_a_large_image_is_followed_where_it_was_started(
     page = press(visit(image), "labels_whole")
     page = press(page, "studio_job_start")
     [job] = list_jobs()
-    assert page.header[1].value == "lake.png"
+    assert page.header[1].value == "lake\\.png"
     again = AppTest.from_file("streamlit_app.py", default_timeout=60)
     again.query_params["image"] = f"machine:{image}"
     again.query_params["job"] = job.path.name
     again = again.switch_page(state.LABELS_PAGE).run()
-    assert again.header[1].value == "lake.png"
+    assert again.header[1].value == "lake\\.png"
     again = press(again, "studio_job_leave")
-    assert "lake.png" not in [header.value for header in again.header]
+    assert "lake\\.png" not in [header.value for header in again.header]
 
 
 def test_the_example_comes_with_one_click(image):

@@ -1,5 +1,10 @@
 """Stores keep what was used last, within their limit."""
 
+import gc
+
+import pytest
+
+from terrainlib.ui import cached
 from terrainlib.ui.cached import BoundedStore
 
 
@@ -42,3 +47,16 @@ def test_putting_a_key_again_replaces_its_value_and_size():
 
     assert store.get("a") == "new"
     assert store.get("b") == "B"
+
+
+def test_no_collection_goes_through_what_was_loaded_for_good(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    loaded = []
+    monkeypatch.setattr(cached, "import_module", loaded.append)
+    try:
+        cached.load_for_good()
+        assert loaded == ["keras"]
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
