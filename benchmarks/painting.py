@@ -145,8 +145,8 @@ def _learn(side: int, seconds: float) -> None:
             page.locator(".masks .mask").wait_for()
             megapixels = round(width * height / 1e6)
             _time_strokes(page, process, megapixels)
-            box = page.locator(".area").bounding_box() or {}
-            page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+            left, top, wide, high = _area(page)
+            page.mouse.move(left + wide / 2, top + high / 2)
             for _ in range(4):
                 page.mouse.wheel(0, -200)
             page.wait_for_timeout(3000)
@@ -180,10 +180,18 @@ def _time_strokes(page: Page, process: psutil.Process, megapixels: int) -> None:
         print(f"{megapixels:>5} MP: stroke to mask {wall:.2f} s, cpu {cpu:.2f}")
 
 
+def _area(page: Page) -> tuple[float, float, float, float]:
+    """Return where the picture is on the screen: left, top, width and height."""
+    box = page.locator(".area").bounding_box()
+    if box is None:
+        raise RuntimeError("there is nothing to paint on")
+    return box["x"], box["y"], box["width"], box["height"]
+
+
 def _short(page: Page, x: float, y: float) -> None:
     """Paint a short stroke; x and y are shares of the image."""
-    box = page.locator(".area").bounding_box() or {}
-    left, top = box["x"] + x * box["width"], box["y"] + y * box["height"]
+    left, top, wide, high = _area(page)
+    left, top = left + x * wide, top + y * high
     page.mouse.move(left, top)
     page.mouse.down()
     page.mouse.move(left + 8, top + 12, steps=3)
@@ -222,10 +230,8 @@ def _frames(page: Page, act: Callable[[], None]) -> tuple[str, ...]:
 
 def _paint(page: Page, seconds: float) -> None:
     """Paint one stroke round and round."""
-    box = page.locator(".area").bounding_box()
-    if box is None:
-        raise RuntimeError("there is nothing to paint on")
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    left, top, wide, high = _area(page)
+    x, y = left + wide / 2, top + high / 2
     page.mouse.move(x + 200, y)
     page.mouse.down()
     end = time.perf_counter() + seconds

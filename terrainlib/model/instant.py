@@ -158,7 +158,8 @@ class InstantClassifier(Classifier):
         for start in range(0, len(features), _ROWS):
             rows = slice(start, start + _ROWS)
             part = features[rows]
-            logits = weights.T @ part.T  # (K, rows): along the first axis is quicker
+            # (K, rows): reductions along the first axis are quicker.
+            logits: FloatArray = weights.T @ part.T
             if np.isnan(logits).any():  # nothing is known of something
                 logits = weights.T @ np.where(np.isnan(part), self.mean, part).T
             logits += bias[:, None]

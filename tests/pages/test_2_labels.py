@@ -214,7 +214,7 @@ def test_a_prediction_of_a_large_image_is_followed_where_it_was_started(
     page = press(page, "studio_job_start")
     [job] = list_jobs()
     assert page.header[1].value == "lake\\.png"
-    again = AppTest.from_file("streamlit_app.py", default_timeout=60)
+    again = AppTest.from_file(str(ROOT / state.HOME_PAGE), default_timeout=60)
     again.query_params["image"] = f"machine:{image}"
     again.query_params["job"] = job.path.name
     again = again.switch_page(state.LABELS_PAGE).run()
