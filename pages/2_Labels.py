@@ -6,7 +6,7 @@ from streamlit.delta_generator import DeltaGenerator
 from terrainlib.ui import state
 from terrainlib.ui.cached import load_ahead
 from terrainlib.ui.errors import errors_shown
-from terrainlib.ui.labels.board import show_board, watch_strokes
+from terrainlib.ui.labels.board import show_board
 from terrainlib.ui.labels.classes import show_classes
 from terrainlib.ui.labels.exchange import offer_example, show_bringing, show_taking
 from terrainlib.ui.labels.training import show_training
@@ -82,7 +82,6 @@ def show_work(
             add_classes(work, correction)
     with board:
         paint(work, correction)
-    watch_strokes(work)
     show_whole(work, chosen)
     st.header("What to do with the labels", anchor=False)
     take, train = st.columns(2, gap="medium")

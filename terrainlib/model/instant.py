@@ -151,7 +151,7 @@ class InstantClassifier(Classifier):
         Returns:
             (M, K) float32, summing to 1 along K.
         """
-        weights = self.weights / self.spread[:, None]
+        weights: FloatArray = self.weights / self.spread[:, None]
         shift = self.mean.astype(np.float64) @ weights
         bias = (self.bias - shift).astype(np.float32)
         result = np.empty((len(features), len(self.bias)), np.float32)
@@ -159,7 +159,7 @@ class InstantClassifier(Classifier):
             rows = slice(start, start + _ROWS)
             part = features[rows]
             # (K, rows): reductions along the first axis are quicker.
-            logits: FloatArray = weights.T @ part.T
+            logits: NDArray[Any] = weights.T @ part.T
             if np.isnan(logits).any():  # nothing is known of something
                 logits = weights.T @ np.where(np.isnan(part), self.mean, part).T
             logits += bias[:, None]

@@ -14,7 +14,6 @@ from terrainlib.mask.instantview import Learnt, View
 from terrainlib.mask.rasters.png import encode_png, mask_png
 from terrainlib.types import ByteArray, MaskArray
 from terrainlib.ui import cached, state
-from terrainlib.ui.cached import file_stamp
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.labels.painter import PaintView, Seen, painter, seen_by
 from terrainlib.ui.labels.training import offer_trained
@@ -23,8 +22,6 @@ from terrainlib.ui.labels.work import Work, with_detail, with_some_classes
 from terrainlib.ui.page import swatch
 from terrainlib.ui.text import plural
 
-WATCH_SECONDS: Final = 3.0
-_STAMP: Final = f"{state.LABELS}_stamp"  # date and size of the strokes' file as shown
 _UNSURE_OPACITY: Final = 200
 _COUNTED_PX: Final = 1024  # the image is counted at this size
 _FIRST: Final = (
@@ -53,10 +50,8 @@ def show_board(
     key = f"{state.LABELS_PAINTER}_{work.view.id}"
     painted: Painted | None = None
     with errors_shown("The strokes cannot be opened"):
-        _note_stamp(work)
         painted = work.read()
     if painted is None:
-        _note_stamp(work)  # a damaged file was put aside
         return None
     seen = _seen(key, work.view)
     window = (0, 0, *work.view.size) if seen is None else seen.window
@@ -107,23 +102,9 @@ def keep(work: Work, operations: Sequence[Operation]) -> Painted:
     Raises:
         TerrainError: If that cannot be; nothing has changed then.
     """
-    kept = work.file.change(
+    return work.file.change(
         lambda painted: done(with_some_classes(painted), operations)
     )
-    _note_stamp(work)
-    return kept
-
-
-def _note_stamp(work: Work) -> None:
-    """Remember which state of the strokes' file is shown."""
-    st.session_state[_STAMP] = file_stamp(work.file.path)
-
-
-@st.fragment(run_every=WATCH_SECONDS)
-def watch_strokes(work: Work) -> None:
-    """Draw the page again when another tab has painted on the image."""
-    if st.session_state.get(_STAMP) != file_stamp(work.file.path):
-        st.rerun()
 
 
 def _seen(key: str, view: PaintView) -> Seen | None:
