@@ -36,7 +36,7 @@ def choose() -> tuple[Chosen | None, bool, DeltaGenerator, DeltaGenerator]:
     Returns:
         The image, the choice, a place to paint, and one for more choices below it.
     """
-    first = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
+    first = st.container(horizontal=True, vertical_alignment="top", gap="small")
     board = st.container()
     more = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     with more:
@@ -107,7 +107,7 @@ follow_address()
 chosen, heights, board, more = choose()
 if chosen is not None:
     work = None
-    with board, errors_shown("The image cannot be painted on"):
+    with more, errors_shown("The image cannot be painted on"):
         work = open_work(chosen, state.LABELS, heights=heights)
     if work is not None:
         show_work(chosen, work, board, more)
