@@ -145,6 +145,7 @@ def test_a_classifier_that_is_kept_is_a_model_like_others(image, home):
     assert "Kept among the models as **lake labels**" in text(page)
     [entry] = [e for e in list_models() if e.title == "lake labels"]
     assert entry.record is not None
+    assert entry.preset == "instant classifier"
     studio = page.switch_page(state.STUDIO_PAGE).run()
     assert not studio.exception
     press(studio, studio.button[0].key)
