@@ -23,7 +23,6 @@ from terrainlib.ui.jobs.form import show_new_job
 from terrainlib.ui.jobs.view import show_job, watched_of
 from terrainlib.ui.labels.weak import Correction
 from terrainlib.ui.labels.work import Work
-from terrainlib.ui.page import leave_notice, noticed
 from terrainlib.ui.studio.inputs import Chosen
 from terrainlib.ui.studio.masks import MadeMask, mask_with_bar
 from terrainlib.ui.studio.result import show_result
@@ -169,21 +168,23 @@ def show_keeping(work: Work) -> None:
         name = st.text_input(
             "Name", f"{work.stem} labels", max_chars=60, key=f"{state.LABELS}_keep_name"
         )
-        st.button(
+        pressed = st.button(
             "Keep the classifier",
             icon=":material/save:",
             key=f"{state.LABELS}_keep",
-            on_click=_keep,
-            args=(path, name),
             help="It is listed with the models then, for other images of this kind: in "
             "the studio and for many images at once.",
         )
-
-
-def _keep(path: Path, name: str) -> None:
-    with noticed("The classifier was not kept"):
-        kept = keep_classifier(path, name)
-        leave_notice(f"Kept among the models as **{md_escape(kept.stem)}**.")
+    if pressed:
+        with errors_shown("The classifier was not kept"):
+            kept = keep_classifier(path, name)
+            st.success(f"Kept among the models as **{md_escape(kept.stem)}**.")
+            st.page_link(
+                state.STUDIO_PAGE,
+                label="Use it on another image",
+                icon=":material/tune:",
+                query_params={"model": f"added/{kept.name}"},
+            )
 
 
 def keep_classifier(path: Path, name: str) -> Path:
