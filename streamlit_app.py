@@ -12,7 +12,7 @@ if __name__ == "__main__":
 else:
     from starlette.middleware import Middleware
 
-    from terrainlib.ui.door import Door, browser_opened
+    from terrainlib.ui.door import Door, served
 
     app = st.App(
         __file__,
@@ -23,5 +23,5 @@ else:
                 origins=st.get_option("server.corsAllowedOrigins"),
             )
         ],
-        lifespan=browser_opened,
+        lifespan=served,
     )

@@ -34,9 +34,10 @@ if view == NEW:
 elif view == PAST:
     show_runs(runs, damaged_folders(RUN))
 else:
-    run = by_name(wanted, [*runs, *([active] if active else [])])
+    seen = [active] if active is not None and active.readable else []
+    run = by_name(wanted, [*runs, *seen])
     if wanted is None:
-        run = active or next(iter(runs), None)
+        run = next(iter([*seen, *runs]), None)
     if run is not None:
         follow(RUN_PAGE, run.path.name)
         show_run(run)

@@ -4,6 +4,7 @@ import streamlit as st
 
 from terrainlib.runs.models import default_id, list_models
 from terrainlib.ui import state
+from terrainlib.ui.identity import mode_text
 from terrainlib.ui.models.actions import show_answer
 from terrainlib.ui.models.cards import show_details, show_model_card
 from terrainlib.ui.models.table import choose_model, show_model_upload
@@ -14,6 +15,7 @@ page_header(
     "What has been learnt so far: compare, choose the default, download, add, delete.",
     icon=":material/inventory_2:",
 )
+st.caption(mode_text())
 show_model_upload()
 models = list_models()
 default = default_id(models)

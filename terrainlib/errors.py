@@ -57,6 +57,10 @@ class ConfigError(InputError):
     """An option out of its bounds."""
 
 
+class RightsError(InputError):
+    """Something that whoever asks for it may not do here."""
+
+
 class RunError(InputError):
     """A run folder that cannot be used the way it was asked for."""
 

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, Final
 
 import psutil
 
+from terrainlib import rights
 from terrainlib.errors import StorageError
 
 FREE_SPACE_RESERVE_MB = 64.0
@@ -39,12 +40,26 @@ _DIGEST = re.compile(r"[0-9a-f]{32}")
 _MANY_FILES = 64
 
 
-def home_dir() -> Path:
-    """Return the folder that holds `runs/`, `predictions/`, `models/` and `cache/`.
+def shared_dir() -> Path:
+    """Return the home of this machine, below which everybody's things lie.
 
     The variable `TERRAINLIB_HOME` names it; without it, it is the current folder.
     """
     return Path(os.environ.get("TERRAINLIB_HOME") or Path.cwd()).resolve()
+
+
+def home_dir() -> Path:
+    """Return the folder that holds `runs/`, `predictions/`, `models/` and `cache/`.
+
+    It is that of whoever acts now: the home of this machine, or a folder below it.
+
+    Raises:
+        RightsError: If nobody does, for instance because nobody has logged in.
+    """
+    who = rights.actor()
+    if who.role == "nobody":
+        rights.require("read shared")
+    return shared_dir() / who.folder
 
 
 def runs_dir() -> Path:

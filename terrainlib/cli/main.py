@@ -155,6 +155,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_predict(commands)
     _add_sharpen(commands)
+    _add_export(commands)
     models = commands.add_parser("models", help="list the models on this machine")
     models.set_defaults(command=("terrainlib.cli.models", "models"))
     return parser
@@ -321,6 +322,20 @@ def _add_predict(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "and blue may also be the first three)",
     )
     parser.set_defaults(command=("terrainlib.cli.predict", "predict"))
+
+
+def _add_export(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("export", help="write a model for other programs")
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="model file, run folder or `default`")
+    add(
+        "--onnx",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="new file, for QGIS with the plugin Deepness and whatever reads ONNX",
+    )
+    parser.set_defaults(command=("terrainlib.cli.export", "export"))
 
 
 # What the options take that are more than yes or no.

@@ -14,6 +14,7 @@ from pydantic import Field
 from terrainlib import files
 from terrainlib.data.formats.raster import MAX_BANDS
 from terrainlib.errors import DatasetError
+from terrainlib.places import require_changeable
 from terrainlib.types import PathText, read_record
 
 CHOICES_FILE: Final = "dataset.json"
@@ -113,8 +114,10 @@ def save_choices(folder: Path, choices: Choices) -> None:
     """Write `dataset.json`, atomically.
 
     Raises:
+        RightsError: If whoever acts now may not change the data set.
         StorageError: If it cannot be written.
     """
+    require_changeable(folder)
     record: dict[str, Any] = {}
     if choices.patterns is not None:
         named = choices.patterns

@@ -33,6 +33,7 @@ from terrainlib.data.palette import Classes, Value
 from terrainlib.data.scan import fingerprint, scan
 from terrainlib.errors import DatasetError, ImageError
 from terrainlib.files import natural_key
+from terrainlib.places import require_readable
 from terrainlib.types import Progress
 
 __all__ = [
@@ -188,8 +189,10 @@ def open_dataset(
         UnknownNamesError: If there are images, but none with a mask.
         DatasetError: If the folder is missing, empty or without any image that has a
             mask, or if its `classes.json` or `dataset.json` is not valid.
+        RightsError: If whoever acts now may not open it.
     """
     root = Path(folder)
+    require_readable(root)
     layout = require_layout(root)
     root = root.resolve()
     found = scan(root, layout, progress)

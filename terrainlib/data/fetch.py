@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from terrainlib import files
+from terrainlib import files, rights
 from terrainlib.data.layouts.find import find_data_folder
 from terrainlib.errors import DatasetError
 
@@ -247,12 +247,6 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_.-]*
 _MAX_NAME_CHARACTERS: Final = 120
 
 
-def kaggle_dirs() -> tuple[Path, ...]:
-    """Return where `kagglehub` keeps its downloads, unless that is its usual place."""
-    set_folder = os.environ.get("KAGGLEHUB_CACHE")
-    return (Path(set_folder).resolve(),) if set_folder else ()
-
-
 def download_kaggle(name: str) -> Path:
     """Return the folder of a Kaggle data set, fetched on the first call.
 
@@ -266,6 +260,7 @@ def download_kaggle(name: str) -> Path:
         DatasetError: If the name is malformed, `kagglehub` is missing, or the data set
             cannot be reached, is unknown or asks for a log-in.
     """
+    rights.require("download from Kaggle")
     name = name.strip().strip("/")
     if len(name) > _MAX_NAME_CHARACTERS or _NAME.fullmatch(name) is None:
         raise DatasetError(
@@ -341,6 +336,8 @@ def unpack_upload(data: bytes, name: str, in_use: Collection[Path] = ()) -> Path
         DatasetError: If it is no archive, damaged, or beyond a limit of `archive`.
         StorageError: If the disk is full, read-only or failing.
     """
+    rights.require("upload a data set")
+    rights.require_upload(len(data), name)
     digest = hashlib.sha256(data).hexdigest()[:32]
     stem = re.sub(r"[^\w. -]+", "_", Path(name).stem).strip(". ")[:60]
     target = files.cache_dir() / _FOLDER / digest / (stem or "upload")

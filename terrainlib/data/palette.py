@@ -18,6 +18,7 @@ from pydantic import Field
 
 from terrainlib.errors import DatasetError
 from terrainlib.files import is_file, parse_json, read_bytes, write_json
+from terrainlib.places import require_changeable
 from terrainlib.types import Byte, Text
 
 NO_DATA: Final = 255
@@ -274,8 +275,10 @@ def save_class_list(path: Path, listed: ClassList) -> None:
     """Write a `classes.json`, atomically.
 
     Raises:
+        RightsError: If whoever acts now may not change the data set.
         StorageError: If it cannot be written.
     """
+    require_changeable(path)
     entries: list[dict[str, Any]] = []
     for item, values in zip(listed.classes, listed.values, strict=True):
         entry: dict[str, Any] = {"name": item.name, "color": list(item.color)}

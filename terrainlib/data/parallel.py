@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from terrainlib.rights import bound
+
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -38,6 +40,7 @@ def ordered_map(
         workers: Threads; None takes one a core.
         ahead: Results that are made or wait for their turn; None is four a thread.
     """
+    function = bound(function)
     workers = workers or min(MAX_WORKERS, os.cpu_count() or 1)
     ahead = ahead or workers * _WAITING_PER_WORKER
     waiting: deque[Future[_R]] = deque()

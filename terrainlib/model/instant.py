@@ -30,6 +30,7 @@ from terrainlib.model.pixelclassifier import Classifier, pixel_features, reach_p
 from terrainlib.model.record import ModelRecord, class_list
 from terrainlib.model.start import RGB
 from terrainlib.model.tiling import round_up
+from terrainlib.places import require_readable
 from terrainlib.types import FloatArray, checked
 
 SUFFIX: Final = ".json"
@@ -321,6 +322,7 @@ def load_instant(path: Path) -> TerrainModel:
 
 
 def _read_stored(path: Path) -> tuple[_Stored, ModelRecord]:
+    require_readable(path)
     try:
         stored = checked(_Stored, json.loads(files.read_bytes(path, _MAX_BYTES)))
         record = ModelRecord.from_dict(stored.record)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Self
 
-from terrainlib import files
+from terrainlib import files, rights
 from terrainlib.data.formats.bands import BandChoice
 from terrainlib.data.formats.raster import BandKey
 from terrainlib.data.palette import Classes
@@ -37,6 +37,7 @@ from terrainlib.model.reading.writer import (
     save_model,
 )
 from terrainlib.model.record import ModelRecord
+from terrainlib.places import require_readable
 
 __all__ = [
     "HDF5_FILE",
@@ -106,8 +107,10 @@ def load_model(model: str | Path) -> TerrainModel:
     Raises:
         ModelFileError: If there is no such file, or it is not a model of this app or of
             the original notebook.
+        RightsError: If whoever acts now may not open it.
     """
     path = find_model_file(model)
+    require_readable(path)
     name = str(model) if str(model) in EMBEDDED_MODELS else path.name
     with sentences(name):
         record, network = _read_model(_read(path), _name_of(path))
@@ -122,8 +125,12 @@ def read_record(path: str | Path) -> ModelRecord | None:
 
     Returns:
         None where the file is missing or no model.
+
+    Raises:
+        RightsError: If whoever acts now may not open it.
     """
     path = Path(path)
+    require_readable(path)
     try:
         with (
             sentences(path.name),
@@ -151,6 +158,8 @@ def install_model(data: bytes, name: str) -> Path:
         ModelFileError: If it is not a model of this app or of the original notebook.
         StorageError: If it cannot be written.
     """
+    rights.require("upload a model")
+    rights.require_upload(len(data), name)
     with sentences(name):
         _read_model(data, _stem(name))
     folder = files.models_dir()

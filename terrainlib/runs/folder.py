@@ -11,7 +11,7 @@ import secrets
 import shutil
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from terrainlib import files
+from terrainlib import files, places, rights
 from terrainlib.errors import RunError
 from terrainlib.mask.products.records import SHARES_FILE, Made
 from terrainlib.runs.jobs.config import JobConfig, Results, read_results
@@ -79,9 +79,16 @@ class WorkerFolder:
     message: str
 
     @property
+    def readable(self) -> bool:
+        """Whether whoever acts now may see what is in it."""
+        return places.is_readable(self.path)
+
+    @property
     def name(self) -> str:
         """What to call it for people."""
-        return self.config.name
+        if self.readable:
+            return self.config.name
+        return f"somebody else's {work_of(self.path).name}"
 
     @property
     def active(self) -> bool:
@@ -210,7 +217,9 @@ def create_run(config: RunConfig, *, path: Path | None = None) -> Path:
     """
     now = utc_now()
     status = RunStatus(epochs=config.training.epochs, heartbeat=now, progressed=now)
+    rights.require("train")
     folder = _free_folder(config.name) if path is None else Path(path)
+    places.require_changeable(folder)
     with _new_folder(folder):
         _write(folder, RUN, config, status)
     return folder
@@ -227,6 +236,7 @@ def create_job(config: JobConfig, uploads: Mapping[str, bytes] | None = None) ->
     Raises:
         StorageError: If it cannot be written.
     """
+    rights.require("predict")
     now, images = utc_now(), config.images
     status = JobStatus(
         images=len(images), heartbeat=now, progressed=now, message="Starting"
@@ -245,6 +255,7 @@ def create_search(config: SearchConfig) -> Path:
         RunError: If there is one already.
         StorageError: If it cannot be written.
     """
+    rights.require("search")
     now, path = utc_now(), search_folder(config.key)
     with _new_folder(path):
         _write(path, SEARCH, config, SearchStatus(heartbeat=now, progressed=now))
@@ -326,7 +337,7 @@ def list_searches() -> list[Search]:
 def damaged_folders(work: Work) -> list[Damaged]:
     """Return the folders of a kind of work that cannot be read, by name."""
     found = []
-    for path in _folders(work, work.home()):
+    for path in _folders(work, work.homes):
         try:
             _read_config(path, work)
         except RunError as error:
@@ -340,11 +351,16 @@ def require_deletable(path: Path, work: Work, *, active: bool) -> None:
     """Refuse to delete what is not a worker's folder, in its place, and at rest.
 
     Raises:
+        RightsError: If whoever acts now may not delete it.
         RunError: With the reason.
     """
+    rights.require("delete")
+    places.require_changeable(path)
     if not os.path.lexists(path):
         reason = "does not exist. Check the path."
-    elif path.is_symlink() or path.resolve().parent != work.home().resolve():
+    elif path.is_symlink() or path.resolve().parent not in [
+        home.resolve() for home in work.homes
+    ]:
         reason = f"lies outside the folder of the {work.noun}s. Delete it by hand."
     elif not _is_worker_folder(path, work):
         reason = (
@@ -462,15 +478,15 @@ def _listed(
     work: Work, read: Callable[[Path], AnyFolder], home: Path | None
 ) -> list[AnyFolder]:
     found = []
-    for path in _folders(work, work.home() if home is None else home):
+    for path in _folders(work, work.homes if home is None else [home]):
         with suppress(RunError):
             found.append(read(path))
     return sorted(found, key=lambda one: (one.config.created, one.path.name))[::-1]
 
 
-def _folders(work: Work, home: Path) -> Iterator[Path]:
-    """Yield the folders directly in `home` that are a worker's, readable or not."""
-    for path in home.iterdir() if home.is_dir() else ():
+def _folders(work: Work, homes: Iterable[Path]) -> Iterator[Path]:
+    """Yield the folders directly in `homes` that are a worker's, readable or not."""
+    for path in (p for home in homes if home.is_dir() for p in home.iterdir()):
         if not path.name.startswith(".") and _is_worker_folder(path, work):
             yield path
 

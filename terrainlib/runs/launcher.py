@@ -4,19 +4,24 @@ A process is put into a session of its own: it outlives the page, the tab and th
 server that started it. Nothing here is remembered; the workers' folders are the truth.
 """
 
+import os
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from terrainlib import files
+from terrainlib import files, places, rights
 from terrainlib.data.dataset import Dataset, open_dataset
-from terrainlib.data.sample import EMBEDDED_MODELS
-from terrainlib.errors import InputError, RunError
+from terrainlib.data.sample import EMBEDDED_MODELS, SAMPLE_DIR
+from terrainlib.errors import InputError, RightsError, RunError
 from terrainlib.mask.products.records import SHARES_FILE
+from terrainlib.model.automatic import TrainingData, memory_needed
+from terrainlib.model.config import TrainingConfig
 from terrainlib.model.inputs import require_heights
+from terrainlib.model.modelfile import find_model_file
 from terrainlib.runs.folder import (
     Run,
     WorkerFolder,
@@ -37,6 +42,7 @@ from terrainlib.runs.slot import JOB_SLOT, RUN_SLOT, SEARCH_SLOT, Slot, slot_of
 from terrainlib.runs.status import (
     ACTIVE,
     JOB,
+    RUN,
     SEARCH,
     STOP_FILE,
     Work,
@@ -60,10 +66,14 @@ def start_run(config: RunConfig, *, wait: bool = False) -> Path:
         DatasetError: If the data set cannot be used for this training.
         StorageError: If the folder cannot be written.
     """
+    rights.require("train")
     if not wait:
         RUN_SLOT.require_free()
+    if config.start_from is not None:
+        places.require_readable(find_model_file(config.start_from))
     dataset = open_dataset(Path(config.data))
     require_trainable(dataset, config.training)
+    _require_within_limits(dataset, config.training)
     config = replace(config, data=str(dataset.folder.resolve()))
     return _launch(RUN_SLOT, lambda: create_run(config), wait=wait)
 
@@ -89,8 +99,11 @@ def start_job(
             go where they should.
         StorageError: If the folder cannot be written.
     """
+    rights.require("predict")
     if not wait:
         JOB_SLOT.require_free()
+    for name, data in (uploads or {}).items():
+        rights.require_upload(len(data), Path(name).name)
     config = _checked(config, set(uploads or ()))
     files.sweep(files.predictions_dir())
     return _launch(JOB_SLOT, lambda: create_job(config, uploads), wait=wait)
@@ -106,6 +119,7 @@ def start_search(dataset: Dataset) -> Path:
         RunError: If others take too long to start one.
         StorageError: If the folder cannot be written.
     """
+    rights.require("search")
     config = SearchConfig.of(dataset)
     path = search_folder(config.key)
     with SEARCH_SLOT.launching():
@@ -141,6 +155,8 @@ def resume(path: Path, *, wait: bool = False) -> Path:
         mark_starting(run)
         return run.path
 
+    rights.require("train")
+    places.require_changeable(path)
     require_resumable(read_run(path))
     return _launch(RUN_SLOT, make_ready, "--resume", wait=wait)
 
@@ -196,6 +212,38 @@ def delete(path: Path, work: Work) -> None:
     files.remove_folder(path)
 
 
+def clear_visitors(present: Collection[str]) -> list[str]:
+    """Remove what visitors of a demo have left, an hour after they did.
+
+    Args:
+        present: Names of the folders of those who are here.
+
+    Returns:
+        Names of the folders that were removed.
+
+    Raises:
+        StorageError: If one cannot be removed.
+    """
+    home, hours = files.shared_dir() / rights.VISITORS, rights.limits().hours_kept
+    removed = []
+    for folder in home.iterdir() if hours is not None and home.is_dir() else ():
+        if folder.name in present:
+            os.utime(folder)
+        elif time.time() - folder.stat().st_mtime > 3600 * (hours or 0.0):
+            _clear_away(folder)
+            removed.append(folder.name)
+    return removed
+
+
+def _clear_away(folder: Path) -> None:
+    """Remove the folder of a visitor; its workers end before."""
+    with rights.acting(rights.Actor("visitor", f"{rights.VISITORS}/{folder.name}")):
+        for work in (RUN, JOB, SEARCH):
+            for path in work.home().glob("*"):
+                kill_worker(path)
+    files.remove_folder(folder)
+
+
 def worker_command(path: Path, *options: str) -> list[str]:
     """Return the command that does the work of a folder."""
     return [sys.executable, "-m", "terrainlib.runs.worker", str(path), *options]
@@ -220,6 +268,30 @@ def _spawn(slot: Slot[Any], path: Path, *options: str) -> None:
     spawn_worker(path, worker_command(path, *options), slot.work.log)
 
 
+def _require_within_limits(dataset: Dataset, training: TrainingConfig) -> None:
+    """Refuse a training that is longer or larger than a visitor may have.
+
+    Raises:
+        RightsError: With the limit.
+    """
+    limits = rights.limits()
+    if limits.training_minutes is None or limits.training_gb is None:
+        return
+    if dataset.folder.resolve() != SAMPLE_DIR:
+        raise RightsError("only the sample is trained on here. Choose it.")
+    if training.minutes is None or training.minutes > limits.training_minutes:
+        raise RightsError(
+            f"a training takes {limits.training_minutes:g} minutes at most here. "
+            "Choose so many, or fewer."
+        )
+    needed = memory_needed(training, TrainingData.of(dataset)) / 1e9
+    if needed > limits.training_gb:
+        raise RightsError(
+            f"a training of this size needs about {needed:.1f} GB of memory; the limit "
+            f"is {limits.training_gb:g} GB here. Lower the batch or the image size."
+        )
+
+
 def _checked(config: JobConfig, uploads: set[str]) -> JobConfig:
     outline = model_outline(config.model)
     require_heights(outline.config, config.heights, file=outline.name)
@@ -235,7 +307,11 @@ def _checked(config: JobConfig, uploads: set[str]) -> JobConfig:
         folder=config.folder and whole(config.folder),
         heights=None if config.heights is None else whole(config.heights),
     )
+    given = [i.path for i in config.images] + [config.heights]
+    for path in set(filter(None, given)) - uploads:
+        places.require_readable(path)
     if config.folder:
+        places.require_changeable(config.folder)
         _require_folder(Path(config.folder), table=len(config.images) > 1)
     return config
 
@@ -255,6 +331,8 @@ def _read(path: Path) -> Any:
 
 
 def _require_active(path: Path) -> WorkerFolder:
+    rights.require("stop")
+    places.require_changeable(path)
     folder: WorkerFolder = _read(path)
     if not folder.active:
         raise RunError(f"is not running (it is {folder.state}).", file=path.name)

@@ -12,18 +12,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from terrainlib import files
+from terrainlib import files, places, rights
 from terrainlib.data.sample import EMBEDDED_MODELS, SAMPLE_DIR
 from terrainlib.errors import ModelFileError, RunError
 from terrainlib.model.cardlimits import stored_leak
 from terrainlib.model.instant import NAME, SUFFIX, read_any_record
+from terrainlib.model.reading.writer import HDF5_FILE
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.folder import read_run_config
+from terrainlib.runs.status import RUN
 
 ModelKind = Literal["embedded", "run", "added", "pixel classifier"]
 EMBEDDED_ID: Final = "default"
 MODEL_SUFFIXES: Final = (".keras", ".h5", ".hdf5")
 _DEFAULT_FILE: Final = "default.json"
+_SHARED: Final = "shared/"  # in front of the id of what is not one's own
 _LAST_TIME: Final = 2**33  # a file may have any time, the calendar has not: in 2242
 _EMBEDDED_TITLES: Final = {
     "default": "Embedded default",
@@ -36,8 +39,8 @@ class ModelEntry:
     """One model on disk.
 
     Attributes:
-        id: `default`, `default-height`, `run/NAME` or `added/FILE`: stable, and safe to
-            put in a link.
+        id: `default`, `default-height`, `run/NAME` or `added/FILE`, with `shared/` in
+            front of what is shared with others: stable, and safe to put in a link.
         kind: Where it comes from; a `pixel classifier` is fitted in memory and not
             listed.
         title: Its name for people.
@@ -152,12 +155,18 @@ def training_folder(entry: ModelEntry, entries: Iterable[ModelEntry]) -> Path | 
 
 
 def default_id(entries: list[ModelEntry]) -> str | None:
-    """Return the id of the app's default among `entries`; the embedded one if unset."""
-    stored = files.read_json(files.models_dir() / _DEFAULT_FILE)
-    wanted = stored.get("model") if isinstance(stored, dict) else None
+    """Return the id of the app's default among `entries`; the embedded one if unset.
+
+    People of a team have their own, and before they have chosen it the shared one.
+    """
     ids = [entry.id for entry in entries if entry.record is not None]
-    if wanted in ids:
-        return str(wanted)
+    for folder in _model_homes():
+        stored = files.read_json(folder / _DEFAULT_FILE)
+        wanted = stored.get("model") if isinstance(stored, dict) else None
+        if isinstance(wanted, str) and folder != files.models_dir():
+            wanted = f"{_SHARED}{wanted}" if "/" in wanted else wanted
+        if wanted in ids:
+            return str(wanted)
     return EMBEDDED_ID if EMBEDDED_ID in ids else None
 
 
@@ -165,12 +174,38 @@ def set_default(model_id: str) -> None:
     """Make a model the app's default.
 
     Raises:
+        RightsError: If whoever acts now may not choose one.
         ModelFileError: If there is no such model.
         StorageError: If the choice cannot be written.
     """
+    rights.require("make default")
     entry = find_model(model_id)
     choice = {"format": 1, "model": entry.id}
     files.write_json(files.models_dir() / _DEFAULT_FILE, choice)
+
+
+def delete_model(model_id: str) -> ModelEntry:
+    """Delete a model's files, never an embedded one; return what it was.
+
+    Raises:
+        RightsError: If whoever acts now may not delete it.
+        ModelFileError: If there is no such model, or it is part of the app.
+        StorageError: If a file cannot be deleted.
+    """
+    rights.require("delete")
+    entry = find_model(model_id)
+    if entry.kind == "embedded":
+        raise ModelFileError("This model is part of the app and cannot be deleted.")
+    places.require_changeable(entry.path)
+    doomed = [entry.path]
+    if entry.kind == "run":
+        doomed.append(entry.path.with_name(HDF5_FILE))
+    for path in doomed:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise files.storage_error(path, error) from error
+    return entry
 
 
 def default_warning(chosen: ModelEntry, present: ModelEntry) -> str | None:
@@ -214,16 +249,35 @@ def _embedded() -> list[ModelEntry]:
 
 def _of_runs() -> list[ModelEntry]:
     return [
-        _entry(f"run/{path.parent.name}", "run", path.parent.name, path)
-        for path in sorted(files.runs_dir().glob("*/model.keras"), key=_order)
+        _entry(run_model_id(path.parent), "run", path.parent.name, path)
+        for home in RUN.homes
+        for path in sorted(home.glob("*/model.keras"), key=_order)
         if path.is_file() and not path.parent.name.startswith(".")
     ]
 
 
+def run_model_id(run: Path) -> str:
+    """Return the id of the model of a run, by its folder."""
+    return f"{'' if run.parent == RUN.home() else _SHARED}run/{run.name}"
+
+
+def _model_homes() -> list[Path]:
+    """Return the folders of models that whoever acts now may see, their own first."""
+    own = files.models_dir()
+    both = dict.fromkeys((own, files.shared_dir() / own.name))
+    return [folder for folder in both if places.is_readable(folder)]
+
+
 def _added() -> list[ModelEntry]:
-    folder = files.models_dir()
+    own = files.models_dir()
     return [
-        _entry(f"added/{path.name}", "added", path.stem, path)
+        _entry(
+            f"{'' if folder == own else _SHARED}added/{path.name}",
+            "added",
+            path.stem,
+            path,
+        )
+        for folder in _model_homes()
         for path in sorted(folder.iterdir() if folder.is_dir() else [], key=_order)
         if path.suffix.lower() in (*MODEL_SUFFIXES, SUFFIX)
         and path.name != _DEFAULT_FILE

@@ -23,7 +23,7 @@ import psutil
 from pydantic import Field
 
 import terrainlib
-from terrainlib import files
+from terrainlib import files, rights
 from terrainlib.errors import RunError, StorageError
 from terrainlib.types import Finite, Moment, Text, known_record
 
@@ -130,14 +130,15 @@ _KILL_WAIT_SECONDS = 10.0
 
 
 def child_environment() -> dict[str, str]:
-    """Return the environment in which a child process finds this package and home."""
+    """Return the environment of a child: this package, the home, and whom it is for."""
     package_root = str(Path(terrainlib.__file__).resolve().parents[1])
     search = [package_root, os.environ.get("PYTHONPATH", "")]
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, search)),
         "PYTHONUNBUFFERED": "1",
-        "TERRAINLIB_HOME": str(files.home_dir()),
+        "TERRAINLIB_HOME": str(files.shared_dir()),
+        rights.ACTOR_VARIABLE: rights.actor_to_text(),
     }
 
 

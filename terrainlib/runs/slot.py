@@ -16,7 +16,7 @@ from typing import Any, Final, Generic
 
 from filelock import FileLock, Timeout
 
-from terrainlib import files
+from terrainlib import files, rights
 from terrainlib.errors import RunError, StoppedError
 from terrainlib.runs.folder import (
     AnyFolder,
@@ -68,7 +68,7 @@ class Slot(Generic[AnyFolder]):
         name = f".{self.work.lock}"
         with self._locked(f"{name}.lock", _HOLD_WAIT_SECONDS, self._busy_sentence):
             holder = {self.work.noun: str(path.resolve())}
-            files.write_json(self.work.home() / f"{name}.json", holder)
+            files.write_json(self.work.shared_home / f"{name}.json", holder)
             yield
 
     @contextmanager
@@ -114,18 +114,26 @@ class Slot(Generic[AnyFolder]):
     def going(self) -> Sequence[AnyFolder]:
         """Return who is at work or just starting, then those who wait, in their order.
 
-        Their folders may lie anywhere.
+        Their folders may lie anywhere, and belong to anybody: of those that are not
+        `readable`, people may see how far they are and nothing else.
         """
         found = {one.path.resolve(): one for one in self.list()}
+        if self.work.shared_home not in self.work.homes:  # of a visitor
+            with rights.acting(rights.OWNER):
+                found |= {one.path.resolve(): one for one in self.list()}
         elsewhere = [self._last_holder()]
-        elsewhere += map(self._recorded, self.work.home().glob(f".*.tmp/{_WAITS}"))
+        elsewhere += map(self._recorded, self.work.shared_home.glob(f".*.tmp/{_WAITS}"))
         for path in elsewhere:
             with suppress(RunError):
                 if path is not None and path not in found:
                     found[path] = self.read(path)
         return sorted(
             (one for one in found.values() if one.active),
-            key=lambda one: (one.state == "waiting", _waits_since(one.path)),
+            key=lambda one: (
+                one.state == "waiting",
+                _waits_since(one.path),
+                one.config.created,  # of processes that began in one tick of the clock
+            ),
         )
 
     def waiting(self) -> Sequence[AnyFolder]:
@@ -169,7 +177,7 @@ class Slot(Generic[AnyFolder]):
     @contextmanager
     def _found_elsewhere(self, path: Path) -> Iterator[None]:
         """Let others find one that waits where they do not look for folders."""
-        home, path = self.work.home(), path.resolve()
+        home, path = self.work.shared_home, path.resolve()
         with ExitStack() as stack:
             if path.parent != home.resolve():
                 scratch = stack.enter_context(files.scratch_folder(home))
@@ -206,7 +214,7 @@ class Slot(Generic[AnyFolder]):
         Raises:
             StorageError: If the lock cannot be tried.
         """
-        path = self.work.home() / f".{self.work.lock}.lock"
+        path = self.work.shared_home / f".{self.work.lock}.lock"
         if not path.exists():
             return True
         lock = FileLock(path)
@@ -260,7 +268,7 @@ class Slot(Generic[AnyFolder]):
 
     def _last_holder(self) -> Path | None:
         """Return the folder of the worker that took the slot last, if it is known."""
-        return self._recorded(self.work.home() / f".{self.work.lock}.json")
+        return self._recorded(self.work.shared_home / f".{self.work.lock}.json")
 
     def _recorded(self, record: Path) -> Path | None:
         """Return the folder that a record names."""
@@ -275,7 +283,7 @@ class Slot(Generic[AnyFolder]):
     def _locked(
         self, name: str, seconds: float, busy: Callable[[], str]
     ) -> Iterator[None]:
-        home = self.work.home()
+        home = self.work.shared_home
         try:
             home.mkdir(parents=True, exist_ok=True)
             lock = FileLock(home / name)

@@ -12,7 +12,7 @@ from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from terrainlib import files
+from terrainlib import files, places, rights
 from terrainlib.runs.jobs.config import JobConfig
 from terrainlib.runs.process import find_process, read_process, seconds_since
 from terrainlib.runs.searches.config import SearchConfig
@@ -210,6 +210,18 @@ class Work:
     too_large: str
     after_kill: str
     after_loss: str
+
+    @property
+    def shared_home(self) -> Path:
+        """The folder that those of the machine's owner lie in, and the locks."""
+        with rights.acting(rights.OWNER):
+            return self.home()
+
+    @property
+    def homes(self) -> list[Path]:
+        """The folders whose contents whoever acts now may see, their own one first."""
+        both = dict.fromkeys((self.home(), self.shared_home))
+        return [home for home in both if places.is_readable(home)]
 
 
 RUN: Final = Work(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from terrainlib.errors import TerrainError
+from terrainlib.rights import work_as_told
 from terrainlib.runs.folder import WorkerFolder, formatter
 from terrainlib.runs.process import stop_requested_by_signals
 from terrainlib.runs.status import JOB, SEARCH, STOP_FILE, work_of
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on from a checkpoint")
     options = parser.parse_args(arguments)
     _begin()
+    work_as_told()
     _logger.info("worker %d begins", os.getpid())
     try:
         with stop_requested_by_signals() as asked:

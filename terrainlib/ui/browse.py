@@ -16,8 +16,9 @@ from terrainlib import files
 from terrainlib.data.layout import IMAGE_SUFFIXES
 from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.errors import InputError
+from terrainlib.places import allowed_folders
 from terrainlib.ui.page import noticed
-from terrainlib.ui.paths import allowed_folders, existing_path
+from terrainlib.ui.paths import existing_path
 from terrainlib.ui.text import md_escape, plural
 
 MAX_LISTED: Final = 2_000

@@ -6,18 +6,21 @@ seen. Every cache is bounded. TensorFlow is loaded by `model` only.
 
 import gc
 import sys
+import tempfile
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import cv2
+import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
-from streamlit.runtime import Runtime
+from streamlit.runtime import Runtime, RuntimeState
 
 from terrainlib import files
 from terrainlib.data.dataset import Dataset, open_dataset
@@ -27,11 +30,16 @@ from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.data.splits import Split, leak_free_split
 from terrainlib.mask.tiles.bands import to_bytes
 from terrainlib.ui.paths import allowed_path
+from terrainlib.ui.turns import give_memory_back
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
 JPEG_QUALITY = 88
+_MIN_ON_DISK_BYTES: Final = 2**20
+_LOOK_SECONDS: Final = 20
+_ALONE_SECONDS: Final = 60
+_Kind = TypeVar("_Kind", bound=np.generic)
 _OPENED = "cached_opened_datasets"
 
 Stamp = tuple[int, int]
@@ -100,6 +108,7 @@ def model(path: str | Path) -> "TerrainModel":
     Raises:
         ModelFileError: If it is no model of ours, damaged, or dangerous.
     """
+    free_when_alone()
     return _model(str(path), model_stamp(path))
 
 
@@ -175,6 +184,11 @@ class BoundedStore:
             self._values.move_to_end(key)
             return self._values[key][0]
 
+    def clear(self) -> None:
+        """Let go of all values."""
+        with self._lock:
+            self._values.clear()
+
     def put(self, key: str, value: Any, size_bytes: int) -> None:
         """Keep `value`, and let go of those not used for longest."""
         with self._lock:
@@ -186,9 +200,28 @@ class BoundedStore:
                 total -= size
 
 
+def on_disk(array: NDArray[_Kind]) -> NDArray[_Kind]:
+    """Return an array whose values lie in a file that nobody sees.
+
+    The system reads them when they are needed; in memory they would stay as long as
+    anybody looks at what was made of them.
+    """
+    if array.nbytes < _MIN_ON_DISK_BYTES:
+        return array
+    files.cache_dir().mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryFile(dir=files.cache_dir()) as file:
+            array.tofile(file)
+            file.flush()
+            return np.memmap(file, array.dtype, "r", shape=array.shape)
+    except OSError:  # no room: it stays where it is
+        return array
+
+
 @st.cache_resource(show_spinner=False)
 def results() -> BoundedStore:
     """Return the store of predicted masks."""
+    free_when_alone()
     return BoundedStore(RESULTS_MB * 1_000_000)
 
 
@@ -212,6 +245,28 @@ def load_for_good() -> None:
     import_module("keras")
     gc.collect()
     gc.freeze()
+
+
+@st.cache_resource(show_spinner=False)
+def free_when_alone() -> None:
+    """Free what is kept for visitors when the last one has left, by a thread beside."""
+    runtime = st.runtime.get_instance() if st.runtime.exists() else None
+    if type(runtime) is Runtime:  # no test
+        threading.Thread(target=_free_when_alone, args=(runtime,), daemon=True).start()
+
+
+def _free_when_alone(runtime: Runtime) -> None:
+    alone = 0
+    while True:
+        time.sleep(_LOOK_SECONDS)
+        nobody = runtime.state is RuntimeState.NO_SESSIONS_CONNECTED
+        alone = alone + 1 if nobody else 0
+        if alone * _LOOK_SECONDS > _ALONE_SECONDS:
+            runtime.stats_mgr.get_stats()  # looks at old sessions, which lets them go
+            results().clear()
+            _model.clear()
+            gc.collect()
+            give_memory_back()
 
 
 def is_loaded() -> bool:

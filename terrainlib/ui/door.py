@@ -1,14 +1,22 @@
 """Who may use the app: requests to its own names, from its own pages.
 
+In a demo it also knows visitors apart, by a cookie, and who of them is here.
+
 A web page elsewhere can make its visitor's browser send requests to 127.0.0.1, and by
 DNS rebinding under a name of its own. Streamlit looks at the websocket only, and lets
 in the pages of every port of localhost.
 """
 
+import asyncio
+import logging
+import os
+import secrets
 import threading
 import webbrowser
+from collections import Counter
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,7 +25,18 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from terrainlib import files, rights
+from terrainlib.errors import TerrainError
+from terrainlib.runs.launcher import clear_visitors
+from terrainlib.ui.identity import VISITOR_COOKIE, visitor_secret
+
 _SHOWN_LETTERS: Final = 100
+_UPLOADS: Final = "/_stcore/upload_file/"
+_METRICS: Final = "/_stcore/metrics"  # names pages and sessions, and asks for no token
+_FORM_BYTES: Final = 100_000  # what an upload's form takes beside the file
+_SWEEP_SECONDS: Final = 60.0
+_log = logging.getLogger(__name__)
+_present: Final[Counter[str]] = Counter()  # open pages of visitors, by their folder
 
 
 class Door:
@@ -42,21 +61,32 @@ class Door:
         """Let a request through, or refuse it by 403 and one sentence."""
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
-        refusal = self.refusal(Headers(scope=scope))
+        headers = Headers(scope=scope)
+        refusal = self.refusal(headers) or _refused_path(scope, headers)
         if refusal and scope["type"] == "websocket":
             return await send({"type": "websocket.close", "code": 1008})  # seen as 403
         if refusal:
             return await PlainTextResponse(refusal, 403)(scope, receive, send)
 
+        known = _visitor_of(headers)
+
         async def send_bounded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
+                added = MutableHeaders(scope=message)
                 ancestors = " ".join(["'self'", *sorted(self._origins)])
-                headers["Content-Security-Policy"] = f"frame-ancestors {ancestors}"
-                headers["Cross-Origin-Resource-Policy"] = "same-origin"
+                added["Content-Security-Policy"] = f"frame-ancestors {ancestors}"
+                added["Cross-Origin-Resource-Policy"] = "same-origin"
+                if known is None and rights.mode() == "demo":
+                    added.append("Set-Cookie", _new_visitor())
             await send(message)
 
-        return await self._app(scope, receive, send_bounded)
+        if scope["type"] == "http" or known is None:
+            return await self._app(scope, receive, send_bounded)
+        _present[known] += 1
+        try:
+            return await self._app(scope, receive, send_bounded)
+        finally:
+            _left(known)
 
     def refusal(self, headers: Headers) -> str:
         """Return why a request is refused, in one sentence; empty if it is not."""
@@ -88,10 +118,72 @@ class Door:
         return not self._hosts.isdisjoint({name, "*", *above})
 
 
+def _refused_path(scope: Scope, headers: Headers) -> str:
+    """Return why what is asked for is refused, in one sentence; empty if it is not."""
+    path, limit = str(scope["path"]), rights.limits().upload_mb
+    if path.endswith(_METRICS) and rights.mode() != "own":
+        return "This app does not tell its metrics."
+    if _UPLOADS in path and limit is not None and scope.get("method") == "PUT":
+        length = headers.get("content-length", "")
+        most = limit * 1_000_000 + _FORM_BYTES
+        if not length.isdecimal() or int(length) > most:
+            return f"An upload has {limit} MB at most here."
+    return ""
+
+
+def _visitor_of(headers: Headers) -> str | None:
+    """Return the name of the folder of a demo's visitor; None for any other request."""
+    if rights.mode() != "demo":
+        return None
+    for part in headers.get("cookie", "").split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == VISITOR_COOKIE and (secret := visitor_secret(value)):
+            return PurePosixPath(rights.visitor(secret).folder).name
+    return None
+
+
+def _new_visitor() -> str:
+    secret = secrets.token_urlsafe(24)
+    return f"{VISITOR_COOKIE}={secret}; Path=/; HttpOnly; SameSite=Lax"
+
+
+def _left(visitor: str) -> None:
+    """Note that a visitor has closed a page; the hour runs from the last one."""
+    _present[visitor] -= 1
+    if not _present[visitor]:
+        del _present[visitor]
+        with suppress(OSError):  # who made nothing has no folder
+            os.utime(files.shared_dir() / rights.VISITORS / visitor)
+
+
+async def _clear_visitors() -> None:
+    """Remove what visitors have left, as long as the app runs."""
+    while True:
+        try:
+            await asyncio.to_thread(clear_visitors, set(_present))
+        except (OSError, TerrainError) as error:
+            _log.warning("not everything of a visitor was removed: %s", error)
+        await asyncio.sleep(_SWEEP_SECONDS)
+
+
 @asynccontextmanager
-async def browser_opened(app: object) -> AsyncIterator[None]:
-    """Open the app in the person's browser at the start, unless it is headless."""
+async def served(app: object) -> AsyncIterator[None]:
+    """Do what a running app does beside its pages.
+
+    It is opened in the person's browser at the start, unless it is headless; what
+    visitors of a demo have left is cleared away.
+    """
     del app
+    _open_browser()
+    sweeping = None
+    if rights.mode() == "demo":
+        sweeping = asyncio.create_task(_clear_visitors())
+    yield
+    if sweeping is not None:
+        sweeping.cancel()
+
+
+def _open_browser() -> None:
     if not st.get_option("server.headless"):
         address = str(st.get_option("server.address") or "localhost")
         shown = "localhost" if address in {"0.0.0.0", "::"} else address
@@ -100,7 +192,6 @@ async def browser_opened(app: object) -> AsyncIterator[None]:
         base = str(st.get_option("server.baseUrlPath")).strip("/")
         url = f"{scheme}://{host}:{st.get_option('server.port')}/{base}"
         threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
-    yield
 
 
 def _shown(values: list[str]) -> str:

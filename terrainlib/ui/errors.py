@@ -10,8 +10,10 @@ from typing import Final
 import streamlit as st
 
 from terrainlib.errors import FailureError, TerrainError
+from terrainlib.rights import bound
 from terrainlib.ui import state
 from terrainlib.ui.text import md_escape
+from terrainlib.ui.turns import PREDICTIONS
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +84,8 @@ def explained(
     def run() -> bytes:
         kept.pop((subject, label), None)
         try:
-            return make()
+            with PREDICTIONS.turn():
+                return make()
         except TerrainError as error:
             kept[subject, label] = error
             raise
@@ -90,7 +93,7 @@ def explained(
             kept[subject, label] = FailureError(NO_MEMORY)
             raise FailureError(NO_MEMORY) from error
 
-    return run
+    return bound(run)
 
 
 @st.fragment

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import streamlit as st
 
-from terrainlib import files
+from terrainlib import rights
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.sample import SAMPLE_DIR, example_scenes
 from terrainlib.metrics import OVERALL
@@ -22,6 +22,7 @@ from terrainlib.runs.slot import JOB_SLOT, RUN_SLOT, SEARCH_SLOT, Slot
 from terrainlib.runs.status import JOB, RUN, SEARCH
 from terrainlib.ui import cached, state
 from terrainlib.ui.datasets.picker import address_of
+from terrainlib.ui.identity import show_log_in
 from terrainlib.ui.page import APP_NAME, page_header, show_legend
 from terrainlib.ui.studio.live import ViewPictures, live_view
 from terrainlib.ui.studio.masks import PictureFile, picture_preview
@@ -53,6 +54,9 @@ def show_home() -> None:
         "Satellite image in, terrain mask out: water, forest or desert, pixel by "
         "pixel.",
     )
+    if rights.actor().role == "nobody":
+        show_log_in()
+        return
     _show_ways()
     _show_example()
     _show_inventory()
@@ -128,7 +132,7 @@ def _inventory(*, live: bool) -> None:
     st.header("What is here", anchor=False)
     trainings, models = st.columns(2, gap="medium")
     with trainings, st.container(border=True, height="stretch"):
-        _show_runs([run for run in _runs() if not run.active])
+        _show_runs([run for run in list_runs() if not run.active])
     with models, st.container(border=True, height="stretch"):
         _show_models(list_models())
         _show_data()
@@ -137,7 +141,7 @@ def _inventory(*, live: bool) -> None:
 def _going() -> list[tuple[Slot[Any], Any]]:
     """Return all that is at work or waits for it, with the slot that it is about."""
     slots = (RUN_SLOT, JOB_SLOT, SEARCH_SLOT)
-    there = [slot for slot in slots if slot.work.home().is_dir()]
+    there = [slot for slot in slots if slot.work.shared_home.is_dir()]
     return [(slot, item) for slot in there for item in slot.going()]
 
 
@@ -152,7 +156,8 @@ def _show_going(slot: Slot[Any], item: Run | Job | Search) -> None:
             left = item.status.seconds_left
             rest = f", {duration(left)} left" if left is not None else ""
             st.progress(item.status.share or 0.0, f"{text}{item.place_text}{rest}")
-        _link(item, "Watch it")
+        if item.readable:
+            _link(item, "Watch it")
 
 
 def _link(item: Run | Job | Search, label: str) -> None:
@@ -202,7 +207,3 @@ def _show_models(models: list[ModelEntry]) -> None:
     st.markdown(f"In use: {md_escape(first.title)}{md_escape(score)}", help=MIOU_HELP)
     if len(models) > 1:
         st.markdown(f"{plural(len(models), 'model')} on this machine")
-
-
-def _runs() -> list[Run]:
-    return list_runs() if files.runs_dir().is_dir() else []

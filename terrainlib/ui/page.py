@@ -9,10 +9,10 @@ from typing import Any, Final, Literal, TypeVar
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from terrainlib import files
+from terrainlib import files, rights
 from terrainlib.data.palette import TerrainClass
 from terrainlib.errors import TerrainError
-from terrainlib.ui import state
+from terrainlib.ui import identity, state
 from terrainlib.ui.text import md_escape
 
 APP_NAME = "Terrain Mask Generator"
@@ -22,6 +22,7 @@ SIDEBAR_PX: Final = 210
 # no option for either.
 _STYLE: Final = """<style>
 [data-testid="stButtonGroup"] button[aria-checked="true"]:not([data-disabled]),
+[data-testid="stButtonGroup"] button[aria-pressed="true"]:not([data-disabled]),
 [data-testid="stSliderThumbValue"] { color: inherit !important; }
 [data-testid="stForm"] [data-testid="InputInstructions"] { display: none; }
 </style>"""
@@ -37,29 +38,40 @@ _WAY = (
 
 
 def page_header(title: str, intro: str, *, icon: str = ":material/landscape:") -> None:
-    """Set up the page; the first call of every page."""
+    """Set up the page; the first call of every page.
+
+    Somebody who has to log in first sees the home page, and no other.
+    """
     st.set_page_config(
         page_title=title if title == APP_NAME else f"{title} · {APP_NAME}",
         page_icon=icon,
         layout="wide",
         initial_sidebar_state=SIDEBAR_PX,
     )
+    known = rights.actor().role != "nobody"
+    if not known and title != APP_NAME:
+        st.switch_page(state.HOME_PAGE)  # which asks for the log-in
     _sweep_once()
     st.html(_STYLE)
-    with st.sidebar:  # Streamlit's own list would call home by its file's name
-        for page, label, page_icon in _WAY:
-            st.page_link(page, label=label, icon=page_icon)
+    if known:
+        with st.sidebar:  # Streamlit's own list would call home by its file's name
+            for page, label, page_icon in _WAY:
+                st.page_link(page, label=label, icon=page_icon)
+            identity.show_viewer()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.title(title, anchor=False, width="content")
         st.markdown(f":gray[{intro}]", width="content")
+    identity.warn_if_open()
 
 
 @st.cache_resource(show_spinner=False)
 def _sweep_once() -> None:
     """Remove what killed writers have left, once in the life of a server."""
-    files.sweep(files.predictions_dir())
-    for folder in (files.runs_dir(), files.models_dir(), files.cache_dir()):
-        files.sweep(folder)
+    with rights.acting(rights.OWNER):
+        places = files.runs_dir(), files.models_dir(), files.cache_dir()
+        for folder in (files.predictions_dir(), *places):
+            files.sweep(folder)
+        files.sweep(files.home_dir() / rights.PEOPLE)
 
 
 def empty_state(title: str, body: str, *, icon: str = ":material/info:") -> None:
@@ -147,6 +159,7 @@ def offer_file(
     *,
     key: str | None = None,
     help: str | None = None,
+    disabled: bool = False,
 ) -> None:
     """Show a button that downloads a file, and leaves the page as it is.
 
@@ -155,17 +168,19 @@ def offer_file(
         data: The file, or what makes it when the button is clicked.
         name: Name of the file; its ending tells the media type.
         key: Widget key.
-        help: What the file is.
+        help: What the file is, or why there is none.
+        disabled: Whether there is none.
     """
     st.download_button(
         label,
-        data,
+        rights.bound(data) if callable(data) else data,
         name,
         _MEDIA.get(PurePath(name).suffix, "application/octet-stream"),
         key=key,
         help=help,
         icon=":material/download:",
         on_click="ignore",
+        disabled=disabled,
     )
 
 

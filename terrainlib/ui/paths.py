@@ -4,37 +4,15 @@ Whoever reaches the app can type a path, or send one in place of a box's choice.
 resolved first, links and all, and must then lie in one of the allowed folders.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from terrainlib import files
-from terrainlib.data.fetch import kaggle_dirs
-from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.errors import InputError
 from terrainlib.mask.products.products import folder_images
+from terrainlib.places import is_allowed, outside
 
-FOLDERS_VARIABLE: Final = "TERRAINLIB_FOLDERS"
 _SHOWN_LETTERS: Final = 60
-
-
-def allowed_folders() -> tuple[Path, ...]:
-    """Return the folders whose files may be opened.
-
-    The home and the working folder (but not where that is the whole disk), the one of
-    runs and models, and those that the variable `TERRAINLIB_FOLDERS` adds,
-    separated as in `PATH`.
-    """
-    added = filter(None, os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep))
-    own = [folder for folder in (*_home(), Path.cwd()) if folder != folder.parent]
-    wanted = [*own, files.home_dir(), *map(Path, added)]
-    resolved = dict.fromkeys(folder.resolve() for folder in wanted)
-    return tuple(
-        folder
-        for folder in resolved
-        if not any(folder.is_relative_to(o) for o in resolved if o != folder)
-    )
 
 
 def allowed_path(typed: str | Path) -> Path:
@@ -55,13 +33,8 @@ def allowed_path(typed: str | Path) -> Path:
         path = Path(text).expanduser().resolve()
     except (OSError, ValueError, RuntimeError) as error:
         raise _missing(text) from error
-    roots = allowed_folders()
-    if not any(path.is_relative_to(o) for o in (*roots, SAMPLE_DIR, *kaggle_dirs())):
-        raise InputError(
-            f"'{shown(text)}' is outside the folders that may be opened "
-            f"({', '.join(map(str, roots))}). Ask the person who runs the server to "
-            f"add it to {FOLDERS_VARIABLE}."
-        )
+    if not is_allowed(path):
+        raise outside(shown(text))
     return path
 
 
@@ -88,13 +61,6 @@ def _missing(typed: str) -> InputError:
     return InputError(
         f"'{shown(typed)}' does not exist or may not be read. Check the path."
     )
-
-
-def _home() -> list[Path]:
-    try:
-        return [Path.home()]
-    except RuntimeError:  # an account without a home
-        return []
 
 
 MAX_IMAGES: Final = 10_000

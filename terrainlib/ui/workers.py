@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, Protocol, TypeVar
 import streamlit as st
 
 from terrainlib.errors import RunError
+from terrainlib.places import why_kept
 from terrainlib.runs import launcher
 from terrainlib.runs.folder import (
     AnyFolder,
@@ -193,8 +194,8 @@ def path_of(page: WorkerPage, name: str) -> Path:
     """
     slot = page.slot
     found: Any = by_name(name, [*damaged_folders(slot.work), *slot.list()])
-    if found is None:  # the one that goes on may lie elsewhere
-        found = by_name(name, filter(None, [slot.active()]))
+    if found is None:  # one that goes on may lie elsewhere
+        found = by_name(name, (one for one in slot.going() if one.readable))
     if found is None:
         raise RunError(f"is not there any more. Choose another {page.noun}.", file=name)
     path: Path = found.path
@@ -264,12 +265,15 @@ def titled(title: str) -> Iterator[None]:
 
 def show_buttons(page: WorkerPage, folder: Run | Job) -> None:
     """Show the buttons that end a worker, or delete its folder."""
+    kept = why_kept(folder.path, to_delete=not folder.active)
     if not folder.active:
         if st.button(
             "Delete",
             key=f"{page.key}_delete",
             icon=":material/delete:",
             type="tertiary",
+            disabled=kept is not None,
+            help=kept,
         ):
             ask_delete(page, [folder])
         return
@@ -278,8 +282,8 @@ def show_buttons(page: WorkerPage, folder: Run | Job) -> None:
         "Take out of the queue" if waits else "Stop",
         key=f"{page.key}_stop",
         icon=":material/stop:",
-        help=None if waits else page.stop_help,
-        disabled=folder.state == "stopping",
+        help=kept or (None if waits else page.stop_help),
+        disabled=folder.state == "stopping" or kept is not None,
         on_click=stop,
         args=(page, folder.path.name),
     )
@@ -288,7 +292,8 @@ def show_buttons(page: WorkerPage, folder: Run | Job) -> None:
         key=f"{page.key}_force_stop",
         icon=":material/dangerous:",
         type="tertiary",
-        help=f"For a {page.noun} that does not answer.",
+        help=kept or f"For a {page.noun} that does not answer.",
+        disabled=kept is not None,
     ):
         _ask_force_stop(page, folder)
 
@@ -343,7 +348,7 @@ def show_state(page: WorkerPage, folder: Run | Job, progress: str) -> None:
 def show_damaged(page: WorkerPage, entries: Sequence[Damaged]) -> None:
     """Show the folders that cannot be read: name, reason, a button to delete each."""
     for entry in entries:
-        name = entry.path.name
+        name, kept = entry.path.name, why_kept(entry.path, to_delete=True)
         with spread():
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.badge("damaged", icon=":material/broken_image:", color="red")
@@ -354,8 +359,8 @@ def show_damaged(page: WorkerPage, entries: Sequence[Damaged]) -> None:
                 key=f"{page.key}_delete_damaged_{name}",
                 type="tertiary",
                 icon=":material/delete:",
-                disabled=entry.active,
-                help="Its process still runs." if entry.active else None,
+                disabled=entry.active or kept is not None,
+                help="Its process still runs." if entry.active else kept,
             ):
                 _ask_delete(page, [name], page.damaged_body.format(md_escape(name)))
 

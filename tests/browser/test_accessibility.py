@@ -84,6 +84,7 @@ def _first(folder: Path) -> str:
 VIEWS: dict[str, Callable[[Server], str]] = {
     "home": lambda _: "",
     "preview": lambda _: "Dataset_Preview",
+    "pair": lambda _: "Dataset_Preview?pair=0001",
     "labels": lambda _: "Labels",
     "training-new": lambda _: "Training",
     "training-watch": lambda app: f"Training?run={_first(app.home / 'runs')}",

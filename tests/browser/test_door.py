@@ -237,7 +237,7 @@ def test_the_browser_opens_the_app_at_its_start(
     monkeypatch.setattr(door.st, "get_option", (usual | options).get)
 
     async def start() -> None:
-        async with door.browser_opened(None):
+        async with door.served(None):
             pass
 
     with ThreadPoolExecutor() as pool:  # Playwright's loop may run in this thread

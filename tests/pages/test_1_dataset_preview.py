@@ -330,8 +330,7 @@ def test_a_pair_is_shown_large_with_its_classes_as_switches(tiny_dataset: Path) 
     page = open_folder(tiny_dataset)
     page.button(key="open_0001").click().run()
     assert pictures(page) == ["Pair 0001 with its mask over it"]
-    (switches,) = (s for s in page.segmented_control if s.label == "Classes shown")
-    switches.set_value([]).run()
+    page.pills[0].set_value([]).run()
     page.toggle(key="preview_relief").set_value(True).run()
     assert not page.exception
     page = reload_page(page)

@@ -342,7 +342,7 @@ def test_where_its_data_set_cannot_be_opened_the_page_asks_for_one_that_fits(
         shutil.rmtree(moved)
     else:
         folders = (terrainlib_home,)
-        monkeypatch.setattr("terrainlib.ui.paths.allowed_folders", lambda: folders)
+        monkeypatch.setattr("terrainlib.places.allowed_folders", lambda: folders)
     page = open_page(model=model)
     assert [f"**{moved.name}**" in item.value for item in page.info] == [True]
     assert not page.error

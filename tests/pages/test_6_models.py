@@ -15,6 +15,7 @@ from terrainlib.data.palette import KAGGLE_CLASSES, save_classes, value_text
 from terrainlib.errors import ModelFileError
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.modelfile import read_record
+from terrainlib.model.reading import onnxfile
 from terrainlib.model.reading.writer import rename_classes
 from terrainlib.model.record import ModelRecord, class_list
 from terrainlib.runs import models
@@ -228,10 +229,11 @@ def test_the_embedded_model_comes_first_and_cannot_be_deleted(
 
 def test_the_embedded_model_is_not_deleted_by_any_other_way(embedded: Path):
     def script() -> None:
-        from terrainlib.ui.models.actions import delete_model
-        from terrainlib.ui.page import show_notice
+        from terrainlib.runs.models import delete_model
+        from terrainlib.ui.page import noticed, show_notice
 
-        delete_model("default")
+        with noticed("The model was not deleted"):
+            delete_model("default")
         show_notice()
 
     page = AppTest.from_function(script, default_timeout=PAGE_TIMEOUT_S).run()
@@ -481,6 +483,19 @@ def test_both_formats_are_made_on_demand_and_hold_the_record(
     record = read_record(exported)
     assert record is not None
     assert record.name == "embedded"
+
+
+def test_the_button_for_onnx_says_why_a_model_cannot_be_that(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(onnxfile, "_PACKAGES", ())
+    (button,) = [b for b in open_page().download_button if b.label == "model.onnx"]
+    assert not button.disabled
+
+    monkeypatch.setattr(onnxfile, "_PACKAGES", ("onnx_of_nobody",))
+    (button,) = [b for b in open_page().download_button if b.label == "model.onnx"]
+    assert button.disabled
+    assert "requirements-onnx.txt" in button.help
 
 
 def test_a_model_that_is_gone_is_refused_with_one_sentence():

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import BinaryIO, Final, Literal
 
+from terrainlib import rights
 from terrainlib.errors import ImageError
+from terrainlib.places import require_readable
 
 Kind = Literal["PNG", "JPEG", "TIFF"]
 ImageSource = Path | str | bytes
@@ -121,19 +123,30 @@ def source_name(source: ImageSource, name: str | None) -> str:
     return text or "image"
 
 
-def check_pixels(width: int, height: int, name: str, kind: Kind) -> None:
-    """Refuse to read a whole image by the size that its header declares.
+def check_pixels(
+    width: int, height: int, name: str, kind: Kind, *, in_parts: bool = False
+) -> None:
+    """Refuse to read an image by the size that its header declares.
+
+    Args:
+        width: In px.
+        height: In px.
+        name: Name for messages.
+        kind: Format of the file.
+        in_parts: Whether it is read in parts, so that it may be far larger.
 
     Raises:
         ImageError: If it has no pixels or more than the limit.
     """
     if width < 1 or height < 1:
         raise damaged(name)
-    pixels = width * height
-    if pixels > MAX_MEGAPIXELS * 1_000_000:
+    pixels, visitors = width * height, rights.limits().megapixels
+    limit = MAX_MEGAPIXELS if visitors is None else visitors
+    if pixels > limit * 1_000_000 and not (in_parts and visitors is None):
+        advice = _TOO_LARGE[kind == "TIFF"] if visitors is None else " here. Crop it."
         raise ImageError(
             f"{width} x {height} = {-(-pixels // 1_000_000)} megapixels; the limit is "
-            f"{MAX_MEGAPIXELS}{_TOO_LARGE[kind == 'TIFF']}",
+            f"{limit}{advice}",
             file=name,
         )
 
@@ -175,7 +188,9 @@ def open_regular(path: Path | str, name: str) -> Iterator[BinaryIO]:
 
     Raises:
         ImageError: If there is no such file, or it is none of that kind.
+        RightsError: If whoever acts now may not open it.
     """
+    require_readable(path)
     try:
         mode = os.lstat(path).st_mode
         regular = stat.S_ISREG(mode)

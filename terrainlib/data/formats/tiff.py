@@ -465,10 +465,7 @@ def _opened(source: OpenSource, place: Any, **options: Any) -> Iterator[OpenTiff
 
 def _check(opened: OpenTiff, in_parts: bool) -> None:
     data, name = opened.data, opened.source.name
-    if not in_parts:
-        check_pixels(data.width, data.height, name, "TIFF")
-    elif data.width < 1 or data.height < 1:
-        raise damaged(name)
+    check_pixels(data.width, data.height, name, "TIFF", in_parts=in_parts)
     if any(np.dtype(dtype).kind == "c" for dtype in data.dtypes):
         raise ImageError(
             "the pixels are complex numbers; real numbers are supported. Save their "

@@ -38,6 +38,7 @@ from terrainlib.errors import (
     StoppedError,
     require_number,
 )
+from terrainlib.places import require_changeable
 from terrainlib.types import MaskArray, Progress, ShouldStop, Window
 
 SIZES: Final = (
@@ -141,6 +142,7 @@ def make_patches(
     """
     options = options or PatchOptions()
     out = Path(out)
+    require_changeable(out)
     _require_new(out)
     if options.heights is not None and len(images) != 1:
         raise ConfigError(

@@ -22,6 +22,7 @@ from terrainlib import files
 from terrainlib.data.formats.source import MAX_NAME_CHARACTERS
 from terrainlib.errors import DatasetError
 from terrainlib.gdal import OGR_LOCK, load_ogr, ogr_errors
+from terrainlib.places import require_readable
 
 VECTOR_SUFFIXES: Final = (".gpkg", ".geojson", ".json", ".shp")
 MAX_VECTOR_MB: Final = 200
@@ -280,6 +281,7 @@ def _copy(path: Path, place: Path) -> None:
                 "this is a link; links are not followed. Give the file it points to.",
                 file=path.name,
             )
+        require_readable(path)
         with files.open_regular(path) as file, place.open("wb") as copy:
             size = file.seek(0, 2)
             file.seek(0)

@@ -23,6 +23,7 @@ from terrainlib.errors import ConfigError, DatasetError, ImageError, InputError
 from terrainlib.mask.prediction import predict_images
 from terrainlib.mask.scores.reliability import Reliability, count_reliability
 from terrainlib.mask.tiles.result import Prediction
+from terrainlib.rights import bound
 from terrainlib.types import ByteArray, MaskArray
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def predict_pairs(
     table = class_table(model, dataset)
     bands = model.bands()
     require_found(dataset.bands, bands, dataset.name)
-    read = partial(_read_or_problem, dataset=dataset, table=table, bands=bands)
+    read = bound(partial(_read_or_problem, dataset=dataset, table=table, bands=bands))
 
     def done(item: LoadedPair | Problem, given: tuple[Any, ...]) -> _Result | Problem:
         return item if isinstance(item, Problem) else work(*given)

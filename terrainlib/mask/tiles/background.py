@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Generic, Self, TypeVar
 
+from terrainlib.rights import bound
+
 T = TypeVar("T")
 
 _END: Final = object()
@@ -19,7 +21,8 @@ class _Thread(ABC):
         self._queue: queue.Queue[Any] = queue.Queue(size)
         self._ended = threading.Event()
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._guarded, name=name, daemon=True)
+        work = bound(self._guarded)
+        self._thread = threading.Thread(target=work, name=name, daemon=True)
         self._thread.start()
 
     @abstractmethod

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.palette import NO_DATA, Classes, color_table, soft_colors
-from terrainlib.mask.tiles.bands import Band, quantized
+from terrainlib.mask.tiles.bands import Band, quantized, to_bytes
 from terrainlib.mask.tiles.feeding import Prepared
 from terrainlib.mask.tiles.resampling import Resizer
 from terrainlib.types import ByteArray, FloatArray, Size
@@ -63,6 +63,14 @@ class Prediction:
         soft = np.empty((*self._size, 3), np.float32)
         for rows in strips(self._size):
             np.clip(enlarged(self.working_soft, self._size, rows), 0, 1, out=soft[rows])
+        soft[~self.valid] = 0
+        return soft
+
+    def soft_bytes(self) -> ByteArray:
+        """Return the soft mask (H, W, 3) as uint8, without holding it as floats."""
+        soft = np.empty((*self._size, 3), np.uint8)
+        for rows in strips(self._size):
+            soft[rows] = to_bytes(enlarged(self.working_soft, self._size, rows))
         soft[~self.valid] = 0
         return soft
 
@@ -244,8 +252,11 @@ class KeptProbabilities:
     def of(cls, prediction: Prediction) -> Self:
         """Return those of a prediction."""
         height, width = prediction.valid.shape
-        steps = prediction.working_probabilities * _STEPS
-        return cls(np.rint(steps, out=steps).astype(np.uint16), (height, width))
+        values = prediction.working_probabilities
+        working = np.empty(values.shape, np.uint16)
+        for rows in strips((values.shape[0], values.shape[1])):
+            working[rows] = np.rint(values[rows] * _STEPS)
+        return cls(working, (height, width))
 
     def rows(self, start: int, stop: int) -> FloatArray:
         """Return some rows at the image's size, (stop - start, W, K) float32."""

@@ -28,6 +28,7 @@ from terrainlib.model.reading.archive import (
 from terrainlib.model.reading.hdf5 import HDF5_GROUP, checksum, weights_of
 from terrainlib.model.reading.layers import graph_of
 from terrainlib.model.record import ModelRecord, class_list
+from terrainlib.places import require_changeable
 
 KERAS_FILE: Final = "model.keras"
 HDF5_FILE: Final = "TerrainMaskGenerator.h5"
@@ -85,6 +86,7 @@ def rename_classes(path: Path, classes: Classes) -> None:
         StorageError: If the disk is full, read-only or failing; the old file is intact.
     """
     path = Path(path)
+    require_changeable(path)
     require_distinct(classes)
     with sentences(path.name):
         data = path.read_bytes()

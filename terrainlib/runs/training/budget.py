@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from terrainlib import files
+from terrainlib import files, places, rights
 from terrainlib.errors import RunError
 from terrainlib.model.config import MAX_MINUTES
 from terrainlib.runs.folder import Run, read_run
@@ -50,9 +50,12 @@ def give_minutes(run_dir: Path, more: int) -> None:
     """Let a training that goes on have more minutes.
 
     Raises:
+        RightsError: If whoever acts now may not change it.
         RunError: If it does not learn any more, or has no budget in minutes.
         StorageError: If its folder cannot be written.
     """
+    rights.require("train")
+    places.require_changeable(run_dir)
     run = read_run(run_dir)
     minutes = minutes_of(run)
     if minutes is None or run.state not in ("starting", "running"):
@@ -60,7 +63,8 @@ def give_minutes(run_dir: Path, more: int) -> None:
             f"is {run.state}, so that more minutes come too late. Start it again.",
             file=run.path.name,
         )
-    given = Given(min(MAX_MINUTES, minutes + more))
+    most = rights.limits().training_minutes or MAX_MINUTES
+    given = Given(min(most, minutes + more))
     files.write_json(run.path / MINUTES_FILE, asdict(given))
 
 

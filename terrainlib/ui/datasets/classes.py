@@ -24,6 +24,7 @@ from terrainlib.data.palette import (
 from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.errors import DatasetError
 from terrainlib.files import write_bytes
+from terrainlib.places import why_kept
 from terrainlib.ui import cached
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.page import swatch
@@ -85,6 +86,8 @@ def show_class_form(dataset: Dataset, key: str) -> None:
                 "The embedded sample keeps its classes. Copy it into a folder of your "
                 "own to change them."
             )
+        elif (kept := why_kept(dataset.folder)) is not None:
+            st.markdown(md_escape(kept))
         elif len(rows) > MAX_ROWS:
             st.markdown(
                 f"The masks hold {len(rows)} values; this form takes {MAX_ROWS}. List "

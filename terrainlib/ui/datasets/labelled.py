@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-from terrainlib import files
+from terrainlib import files, rights
 from terrainlib.data.choices import BandKeys
 from terrainlib.data.labels.patches import SIZES, Made, PatchOptions, make_patches
 from terrainlib.data.labels.vectors import is_vector, list_fields
@@ -122,7 +122,9 @@ def _pick(
     key: str, label: str, endings: Sequence[str], help_text: str, example: str
 ) -> list[Any]:
     """Return what was named or uploaded: paths as typed, or uploads."""
-    typed = st.text_input(label, placeholder=example, help=help_text, key=key)
+    typed = ""
+    if rights.may("read folders"):
+        typed = st.text_input(label, placeholder=example, help=help_text, key=key)
     uploads = st.file_uploader(
         f"{label}, uploaded",
         list(endings),
@@ -184,6 +186,7 @@ def on_disk(sources: Sequence[Any]) -> Iterator[list[Path]]:
     with files.scratch_folder(files.cache_dir()) as folder:
         paths = []
         for upload in uploads:
+            rights.require_upload(upload.size, upload.name)
             path = folder / _file_name(upload.name)
             path.write_bytes(upload.getbuffer())
             if path.suffix.lower() not in _PARTS_OF_SHAPEFILE:

@@ -135,7 +135,7 @@ def _show_large(dataset: Dataset, name: str, key: str) -> None:
             before, after = names[place - 1], names[(place + 1) % len(names)]
             _open_button("Previous", before, f"{key}_before", ":material/arrow_back:")
             _open_button("Next", after, f"{key}_after", ":material/arrow_forward:")
-        st.subheader(md_escape(name), anchor=False)
+        st.header(md_escape(name), anchor=False)
         relief = pair.height is not None and st.toggle(
             "Heights in place of the image",
             key=f"{key}_relief",
@@ -172,7 +172,7 @@ def _pick_classes(pair: Pair, dataset: Dataset, key: str) -> tuple[int, ...]:
         item = dataset.classes[number]
         return f"{swatch(item.color, item.name)} {pair.counts[number] / total:.0%}"
 
-    shown = st.segmented_control(
+    shown = st.pills(
         "Classes shown",
         held,
         selection_mode="multi",

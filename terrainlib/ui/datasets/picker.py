@@ -12,6 +12,7 @@ from typing import Final
 
 import streamlit as st
 
+from terrainlib import rights
 from terrainlib.data.dataset import Dataset
 from terrainlib.data.fetch import (
     KAGGLE_DATASET,
@@ -42,6 +43,12 @@ SOURCES: Final = {
     "zip": "Zip file",
     "scene": "Labelled scene",
     "kaggle": "Kaggle",
+}
+_NEEDED: Final[dict[str, rights.Right]] = {
+    "folder": "read folders",
+    "zip": "upload a data set",
+    "scene": "upload a data set",
+    "kaggle": "download from Kaggle",
 }
 LAYOUT_HELP: Final = (
     "These layouts are understood: `ID_t.png`, `ID_i2.png` and (if there are heights) "
@@ -101,7 +108,7 @@ def sizes(dataset: Dataset) -> str:
 def _follow_address(key: str) -> None:
     """Turn to the data set that a link or a reload asks for."""
     source, place = state.asked_by_address("data", "at") or ("", "")
-    if source not in SOURCES:
+    if source not in _offered():
         return
     folder: str | None = place or None
     if source == "zip":
@@ -135,18 +142,23 @@ def address_of(folder: Path) -> dict[str, str]:
 def _pick_source(key: str) -> str:
     widget = f"{key}_source"
     remembered = st.session_state.get(SOURCE)
-    first = remembered if remembered in SOURCES else "sample"
+    first = remembered if remembered in _offered() else "sample"
     st.session_state.setdefault(widget, first)
     chosen = st.segmented_control(
         "Data set",
-        list(SOURCES),
+        _offered(),
         format_func=SOURCES.__getitem__,
         required=True,
         key=widget,
     )
-    source = chosen if chosen in SOURCES else "sample"
+    source = chosen if chosen in _offered() else "sample"
     st.session_state[SOURCE] = source
     return source
+
+
+def _offered() -> list[str]:
+    """Return the sources that whoever acts now may use."""
+    return [one for one in SOURCES if one not in _NEEDED or rights.may(_NEEDED[one])]
 
 
 def _sample(key: str) -> str | None:

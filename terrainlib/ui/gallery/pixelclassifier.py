@@ -26,6 +26,7 @@ from terrainlib.ui.models.comparison import (
     show_difference,
 )
 from terrainlib.ui.models.picker import PIXEL_CLASSIFIER_ID, fitted
+from terrainlib.ui.turns import PREDICTIONS
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
@@ -152,4 +153,5 @@ def _judged(
     """Return the scores of a fitted classifier on the pairs of a model's split."""
     del key  # names model, data and part
     model = replace(_model, record=replace(_model.record, split=_split))
-    return evaluate(model, _dataset, split=_part)
+    with PREDICTIONS.turn():
+        return evaluate(model, _dataset, split=_part)

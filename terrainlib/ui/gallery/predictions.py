@@ -21,6 +21,7 @@ from terrainlib.ui import cached
 from terrainlib.ui.errors import show_error
 from terrainlib.ui.models.picker import PIXEL_CLASSIFIER_ID, model_of, stamp_of
 from terrainlib.ui.text import plural
+from terrainlib.ui.turns import in_turn
 
 COMPLETE: Final = "gallery_complete"  # str: key of what was found complete last
 COMPUTED: Final = "gallery_computed"  # str: key of what was computed here last
@@ -167,7 +168,13 @@ def begin(wanted: Wanted, verb: str, key: str) -> tuple[TerrainModel, Progress]:
 
 def _compute(wanted: Wanted, key: str) -> None:
     model, show = begin(wanted, "Predicted", key)
-    open_gallery(model, wanted.dataset, split=wanted.part, progress=show)
+    with in_turn() as give_way:
+
+        def told(done: int, total: int) -> None:
+            show(done, total)
+            give_way()
+
+        open_gallery(model, wanted.dataset, split=wanted.part, progress=told)
     _gallery.clear()
     st.session_state[COMPLETE] = st.session_state[COMPUTED] = wanted.key
     st.rerun()

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import streamlit as st
 
+from terrainlib import rights
 from terrainlib.mask.cleaning import MAX_CLEANED_MEGAPIXELS, PostProcessing
 from terrainlib.mask.products.products import CHOICES, NEEDS_PLACE, Product
 from terrainlib.mask.products.records import Wanted
@@ -57,6 +58,8 @@ def _ask_wanted(chosen: Chosen, model_scale: float | None) -> Wanted:
 
 def _ask_folder() -> str:
     """Ask where the results go; an empty text means a folder of our own."""
+    if not rights.may("change folders"):
+        return ""
     typed = st.text_input(
         "Folder for the results",
         placeholder="a new folder of this app",
@@ -181,9 +184,12 @@ def _strip(drawn_for: str) -> None:
     if job is None or job.path.name != drawn_for:
         st.rerun(scope="app")
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        text = f"{job.name}: {progress_text(job, st.context.timezone)}"
-        st.progress(job.status.share, md_escape(text))
-        if st.button("Watch", key="studio_job_watch", icon=":material/visibility:"):
+        zone = st.context.timezone
+        place = progress_text(job, zone) if job.readable else job.place_text
+        st.progress(job.status.share, md_escape(f"{job.name}: {place}"))
+        if job.readable and st.button(
+            "Watch", key="studio_job_watch", icon=":material/visibility:"
+        ):
             follow(JOB_PAGE, drawn_for)
             st.rerun(scope="app")
 

@@ -25,6 +25,7 @@ from terrainlib.ui.models.picker import stamp_of
 from terrainlib.ui.studio.inputs import Chosen, needs_height
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.studio.result import gap_in_words
+from terrainlib.ui.turns import PICTURES, in_turn
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
@@ -47,7 +48,10 @@ def gap_ahead(picture: PictureFile, entry: ModelEntry, scale: float | None) -> G
         return kept
     model = model_outline(entry.model)
     bands = model.bands(None) if picture.bands is None else picture.bands
-    with open_scene(picture.source, name=picture.name, bands=bands) as scene:
+    with (
+        in_turn(PICTURES),
+        open_scene(picture.source, name=picture.name, bands=bands) as scene,
+    ):
         made = scene_gap(model, scene, scale=scale)
     cached.results().put(key, made, 1000)
     return made
@@ -126,7 +130,10 @@ def _parts(
     model = cached.model(entry.model)
     bands = model.bands(None) if picture.bands is None else picture.bands
     made = []
-    with open_scene(picture.source, name=picture.name, bands=bands) as scene:
+    with (
+        in_turn(PICTURES),
+        open_scene(picture.source, name=picture.name, bands=bands) as scene,
+    ):
         for window in _windows(model, scene, scale):
             pixels, valid = scene.read(window)
             part = Image(pixels, valid)

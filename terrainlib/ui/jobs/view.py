@@ -13,6 +13,7 @@ from terrainlib import files
 from terrainlib.data.palette import Classes
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.model.instant import read_any_record
+from terrainlib.places import why_kept
 from terrainlib.runs import launcher
 from terrainlib.runs.folder import Job, damaged_folders, list_jobs, log_tail, read_job
 from terrainlib.runs.jobs.config import JobConfig
@@ -259,11 +260,13 @@ def _show_earlier(job: Job) -> None:
                 on_click=follow,
                 args=(JOB_PAGE, name),
             )
+            kept = why_kept(job.path, to_delete=True)
             if st.button(
                 "Delete",
                 key=f"studio_job_delete_{name}",
                 type="tertiary",
                 icon=":material/delete:",
-                disabled=job.active,
+                disabled=job.active or kept is not None,
+                help=kept,
             ):
                 ask_delete(JOB_PAGE, [job])

@@ -21,6 +21,7 @@ from terrainlib.ui.labels.weak import Correction
 from terrainlib.ui.labels.work import Work, with_detail, with_some_classes
 from terrainlib.ui.page import swatch
 from terrainlib.ui.text import plural
+from terrainlib.ui.turns import PICTURES, in_turn
 
 _UNSURE_OPACITY: Final = 200
 _COUNTED_PX: Final = 1024  # the image is counted at this size
@@ -123,7 +124,7 @@ def _learn(
         return kept
     weak = None if correction is None else correction.weak(view, painted.classes)
     learnt = None
-    with errors_shown("No mask can be learnt"):
+    with errors_shown("No mask can be learnt"), in_turn(PICTURES):
         learnt = work.image.learn(painted, view, weak)
     if learnt is not None:
         cached.results().put(key, learnt, 2 * learnt.mask.nbytes)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import streamlit as st
 
-from terrainlib import files
+from terrainlib import files, rights
 from terrainlib.data.imagery import read_grid
 from terrainlib.data.labels.bring import add_brought, bring_labels, with_example
 from terrainlib.data.labels.strokefile import StrokeFile, image_digest, write_labels
@@ -132,6 +132,7 @@ def show_bringing(work: Work) -> None:
         "raster",
         list(LABEL_ENDINGS),
         accept_multiple_files=True,
+        max_upload_size=rights.limits().upload_mb,
         key=f"{key}_{st.session_state.get(key, 0)}",
     )
     if not sent:

@@ -6,7 +6,7 @@ from typing import Final
 
 import streamlit as st
 
-from terrainlib import files
+from terrainlib import files, rights
 from terrainlib.data.dataset import open_dataset
 from terrainlib.data.labels.patches import PatchOptions, make_patches
 from terrainlib.data.labels.strokefile import write_labels
@@ -46,6 +46,9 @@ class Begun:
 
 def show_training(work: Work) -> None:
     """Show the button that makes a data set of the labels and trains on it."""
+    if rights.limits().training_minutes is not None:
+        st.caption("In this demo only the sample is trained on.")
+        return
     starts = {
         entry.id: entry
         for entry in list_models()

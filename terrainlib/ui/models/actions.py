@@ -11,7 +11,7 @@ from typing import Final
 
 import streamlit as st
 
-from terrainlib import files
+from terrainlib import rights
 from terrainlib.data.layout import CLASSES_FILE
 from terrainlib.data.palette import (
     MAX_NAME_CHARACTERS,
@@ -22,7 +22,13 @@ from terrainlib.data.palette import (
     value_text,
 )
 from terrainlib.errors import ModelFileError, TerrainError
+from terrainlib.mask.pixelsize import training_pixel_metres
 from terrainlib.model.modelfile import load_model
+from terrainlib.model.reading.onnxfile import (
+    ONNX_FILE,
+    export_onnx,
+    require_exportable,
+)
 from terrainlib.model.reading.writer import (
     HDF5_FILE,
     KERAS_FILE,
@@ -30,8 +36,15 @@ from terrainlib.model.reading.writer import (
     save_model,
 )
 from terrainlib.model.record import ModelRecord
+from terrainlib.places import why_kept
 from terrainlib.runs.folder import read_run
-from terrainlib.runs.models import ModelEntry, default_warning, find_model, set_default
+from terrainlib.runs.models import (
+    ModelEntry,
+    default_warning,
+    delete_model,
+    find_model,
+    set_default,
+)
 from terrainlib.ui import state
 from terrainlib.ui.models.picker import QUERY_NAME
 from terrainlib.ui.page import (
@@ -99,17 +112,10 @@ def _show_change(entry: ModelEntry, models: Mapping[str, ModelEntry]) -> None:
     )
 
 
-def delete_model(model_id: str) -> None:
+def _delete(model_id: str) -> None:
     """Delete a model's files; never an embedded one."""
     with _answered("table", "The model was not deleted"):
-        entry = find_model(model_id)
-        if entry.kind == "embedded":
-            raise ModelFileError("This model is part of the app and cannot be deleted.")
-        doomed = [entry.path]
-        if entry.kind == "run":
-            doomed.append(entry.path.with_name(HDF5_FILE))
-        for path in doomed:
-            _unlink(path)
+        entry = delete_model(model_id)
         state.write_address(**{QUERY_NAME: ""})
         leave_notice(f"{md_escape(entry.title)} was deleted.")
 
@@ -139,6 +145,17 @@ def hdf5_bytes(entry: ModelEntry) -> bytes:
     return _converted(entry, HDF5_FILE)
 
 
+def onnx_bytes(entry: ModelEntry) -> bytes:
+    """Return the model as an ONNX file, made on demand.
+
+    Raises:
+        ModelFileError: If the file cannot be read any more, or cannot be ONNX.
+    """
+    model = load_model(entry.path)
+    metres = training_pixel_metres(model.record)
+    return export_onnx(model.network, model.record, pixel_metres=metres)
+
+
 def ask_delete(entry: ModelEntry) -> None:
     """Ask before a model is deleted."""
     stays = " The curves of its training stay." if entry.kind == "run" else ""
@@ -148,7 +165,7 @@ def ask_delete(entry: ModelEntry) -> None:
         f"**{md_escape(entry.title)}** is deleted from the disk.{stays} This cannot "
         "be undone.",
         "Delete",
-        lambda: delete_model(model_id),
+        lambda: _delete(model_id),
         key="models_question",
     )
 
@@ -168,7 +185,7 @@ def _save_classes(model_id: str, known: Classes, key: str) -> None:
 
 def show_class_form(entry: ModelEntry, record: ModelRecord) -> None:
     """Show the form with names and colours of a model's classes; embedded have none."""
-    if entry.kind == "embedded":
+    if entry.kind == "embedded" or why_kept(entry.path) is not None:
         return
     known = record.terrain_classes()
     unnamed = [item.name for item in known if is_unnamed(item)]
@@ -264,13 +281,6 @@ def _read(path: Path) -> bytes:
         raise ModelFileError("cannot be read any more.", file=path.name) from error
 
 
-def _unlink(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise files.storage_error(path, error) from error
-
-
 def show_buttons(
     entry: ModelEntry, models: Mapping[str, ModelEntry], default: str | None
 ) -> None:
@@ -279,13 +289,14 @@ def show_buttons(
         if entry.id != default:
             present = models.get(default or "")
             against = default_warning(entry, present) if present else None
+            may = rights.may("make default")
+            barred = None if may else rights.refusal("make default")
             st.button(
                 "Make default",
                 key=f"models_default_{entry.id}",
                 icon=":material/star:",
-                help=f"{md_escape(against)} {_DEFAULT_HELP}"
-                if against
-                else _DEFAULT_HELP,
+                help=barred or f"{md_escape(against or '')} {_DEFAULT_HELP}".strip(),
+                disabled=barred is not None,
                 on_click=_make_default,
                 args=(entry.id, default),
             )
@@ -304,7 +315,7 @@ _DEFAULT_HELP: Final = (
 
 
 def _show_downloads(entry: ModelEntry) -> None:
-    """Offer both files of a model; the second is made on demand."""
+    """Offer a model's files; but the first they are made on demand."""
     offer_file(
         KERAS_FILE,
         lambda: keras_bytes(entry),
@@ -319,14 +330,41 @@ def _show_downloads(entry: ModelEntry) -> None:
         key=f"models_h5_{entry.id}",
         help="HDF5, the original notebook's format. Made when you ask for it.",
     )
+    refused = _why_no_onnx(entry)
+    offer_file(
+        ONNX_FILE,
+        lambda: onnx_bytes(entry),
+        f"{slug(entry.title)}.onnx",
+        key=f"models_onnx_{entry.id}",
+        help=refused or _ONNX_HELP,
+        disabled=refused is not None,
+    )
+
+
+_ONNX_HELP: Final = (
+    "For QGIS with the plugin Deepness, and other programs that read ONNX. Made when "
+    "you ask for it, which takes some seconds; docs/qgis.md shows the way."
+)
+
+
+def _why_no_onnx(entry: ModelEntry) -> str | None:
+    try:
+        if entry.record is not None:
+            require_exportable(entry.record)
+    except TerrainError as error:
+        return error.message
+    return None
 
 
 def show_delete(entry: ModelEntry) -> None:
     """Show the button that asks before it deletes; embedded models have none."""
+    kept = why_kept(entry.path, to_delete=True)
     if entry.kind != "embedded" and st.button(
         "Delete",
         key=f"models_delete_{entry.id}",
         icon=":material/delete:",
         type="tertiary",
+        disabled=kept is not None,
+        help=kept,
     ):
         ask_delete(entry)

@@ -9,6 +9,7 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
+from terrainlib import rights
 from terrainlib.metrics import OVERALL
 from terrainlib.model.modelfile import install_model
 from terrainlib.runs.models import ModelEntry
@@ -135,6 +136,8 @@ def _input(entry: ModelEntry) -> str:
 
 def show_model_upload() -> None:
     """Show the box for a model's file, and below its button what came of it."""
+    if not rights.may("upload a model"):
+        return
     with st.expander("Add a model from a file", icon=":material/upload_file:"):
         st.caption(
             "A .keras or .h5 file saved by this app, or the original notebook's "

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from terrainlib import rights
 from terrainlib.data.scene import list_bands, open_scene
 from terrainlib.errors import ImageError, TerrainError
 
@@ -92,6 +93,7 @@ def _process() -> "subprocess.Popen[str]":
 
 def _answer_all(limit_mb: int, limit_seconds: int) -> None:
     """Decode the files that are asked about, until nobody asks any more."""
+    rights.work_for(rights.OWNER)  # the app has held each path against the rights
     for line in sys.stdin:
         _limit(limit_mb, limit_seconds)
         try:

@@ -8,6 +8,7 @@ from typing import Final
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from terrainlib import rights
 from terrainlib.data.formats.bands import Bands
 from terrainlib.data.formats.raster import BandKey, BandSet
 from terrainlib.data.sample import Scene, example_scenes
@@ -281,7 +282,9 @@ class Chosen:
 def pick_source() -> str:
     """Show the choice of sources and return one of `SOURCES`."""
     request = state.studio_request()
-    offered = [name for name in SOURCES if name != "gallery" or request]
+    barred = set() if rights.may("read folders") else {"machine"}
+    barred |= set() if request else {"gallery"}
+    offered = [name for name in SOURCES if name not in barred]
     if st.session_state.get(state.STUDIO_SOURCE) not in offered:
         st.session_state[state.STUDIO_SOURCE] = offered[0]
     chosen = st.segmented_control(

@@ -25,12 +25,12 @@ from terrainlib.mask.cleaning import PostProcessing
 from terrainlib.mask.gap import Gap, scene_gap
 from terrainlib.mask.ground.areaerrors import Validation, validation_of
 from terrainlib.mask.ground.areas import AreaTable, AreaTally
-from terrainlib.mask.tiles.bands import Band, to_bytes
+from terrainlib.mask.tiles.bands import Band
 from terrainlib.mask.tiles.resampling import shrink
 from terrainlib.mask.tiles.result import KeptProbabilities
 from terrainlib.types import FloatArray
 from terrainlib.ui import cached, state
-from terrainlib.ui.cached import encode_jpeg
+from terrainlib.ui.cached import encode_jpeg, on_disk
 from terrainlib.ui.models.picker import model_of, stamp_of
 from terrainlib.ui.studio.live import (
     PREVIEW_PX,
@@ -40,6 +40,7 @@ from terrainlib.ui.studio.live import (
     confidence_layer,
     view_pictures,
 )
+from terrainlib.ui.turns import PICTURES, PREDICTIONS, waiting_text
 
 if TYPE_CHECKING:
     from terrainlib.mask.tiles.result import Prediction
@@ -82,6 +83,7 @@ def choose_scale(subject: str, scale: float | None) -> None:
 Progress = Callable[[float, str], object]
 _READ_SHARE: Final = 0.1
 _LOADED_SHARE: Final = 0.3
+_TILE_PX: Final = 800  # half the memory of 1024, and a tenth slower
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ class MadeMask:
 
     @property
     def nbytes(self) -> int:
-        """The memory that the prediction takes."""
+        """The bytes that the prediction takes."""
         arrays = (self.predicted, self.soft, self.margins, self.probabilities.working)
         return sum(array.nbytes for array in arrays)
 
@@ -180,7 +182,7 @@ class MadeMask:
         """(H, W) uint8, the cleaned class mask that is shown and downloaded."""
         if self.cleaning.changes_nothing:
             return self.predicted
-        return self.cleaning.apply(self.predicted)
+        return on_disk(self.cleaning.apply(self.predicted))
 
     @cached_property
     def changed(self) -> float:
@@ -242,6 +244,14 @@ def make_mask(
         TerrainError: If a file or the model cannot be read, or they do not fit. A scale
             that was chosen is forgotten then.
     """
+    with PREDICTIONS.turn(lambda before: progress(0.0, waiting_text(before))):
+        made = kept_mask(picture, height, model)  # by one who went before
+        return made or _make_mask(picture, height, model, progress)
+
+
+def _make_mask(
+    picture: PictureFile, height: PictureFile | None, model: str, progress: Progress
+) -> MadeMask:
     subject = subject_of(picture.key, model)
     scale = chosen_scale(subject)
     key = mask_key(picture, height, model, scale)
@@ -253,17 +263,18 @@ def make_mask(
         choose_scale(subject, None)
         raise
     index, margins = prediction.classes_and_margins()
-    soft = to_bytes(prediction.soft)
+    soft = prediction.soft_bytes()
     with ThreadPoolExecutor(2) as beside:  # encoding leaves Python to other threads
         probabilities = beside.submit(KeptProbabilities.of, prediction)
         layer = beside.submit(confidence_layer, key, margins, index)
         pictures = view_pictures(key, image, soft, loaded.classes)
+    kept = probabilities.result()
     made = MadeMask(
         picture=picture,
-        predicted=index,
-        soft=soft,
-        margins=margins,
-        probabilities=probabilities.result(),
+        predicted=on_disk(index),
+        soft=on_disk(soft),
+        margins=on_disk(margins),
+        probabilities=replace(kept, working=on_disk(kept.working)),
         classes=loaded.classes,
         notes=image.notes,
         georeference=image.georeference,
@@ -316,8 +327,9 @@ def picture_preview(picture: PictureFile) -> tuple[bytes, tuple[int, int], str]:
     key = f"preview\n{picture.key}"
     kept = cached.results().get(key)
     if kept is None:
-        image = picture.read()
-        jpeg = encode_jpeg(shrink(image.rgb, PREVIEW_PX, nearest=False))
+        with PICTURES.turn():
+            image = picture.read()
+            jpeg = encode_jpeg(shrink(image.rgb, PREVIEW_PX, nearest=False))
         kept = (jpeg, (image.height, image.width), "; ".join(image.notes))
         cached.results().put(key, kept, len(jpeg))
     jpeg, size, notes = kept
@@ -352,7 +364,12 @@ def _predicted(
     with ThreadPoolExecutor(1) as beside:  # the network leaves gaps on the processor
         gap = beside.submit(scene_gap, loaded, scene_of(image), scale=scale)
         prediction = predict_image(
-            loaded, image, height=metres, scale=scale, progress=tiles
+            loaded,
+            image,
+            height=metres,
+            scale=scale,
+            progress=tiles,
+            tile_size=_TILE_PX,
         )
     told = replace(image, notes=(*image.notes, *notes))
     return told, loaded, prediction, gap.result()

@@ -21,6 +21,7 @@ from terrainlib.ui import cached
 from terrainlib.ui.cached import encode_jpeg, file_stamp
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.text import file_size, md_escape
+from terrainlib.ui.turns import PICTURES, in_turn
 
 OVERVIEW_PX: Final = 1024
 _CRS_NAME: Final = re.compile(r'^\w+\["([^"]{1,80})"')
@@ -86,7 +87,10 @@ def image_overview(picture: PictureFile) -> ImageOverview:
         return kept
     source, name = picture.source, picture.name
     bands = list_bands(source, name=name)
-    with open_scene(source, name=name, bands=picture.bands) as scene:
+    with (
+        in_turn(PICTURES),
+        open_scene(source, name=name, bands=picture.bands) as scene,
+    ):
         made = _overview(scene, bands, picture_bytes(picture))
     cached.results().put(key, made, len(made.jpeg))
     return made

@@ -18,14 +18,18 @@ from pathlib import Path, PurePath
 from typing import Any, Final
 
 import streamlit as st
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from terrainlib import files
+from terrainlib import files, rights
 from terrainlib.data.layout import IMAGE_SUFFIXES
 from terrainlib.errors import ImageError
 from terrainlib.ui.page import noticed
 from terrainlib.ui.studio.decoding import check_cost, start_ahead
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.text import md_escape, plural
+from terrainlib.ui.turns import PICTURES
 
 UPLOADED: Final = "studio_uploaded"  # dict: role -> list of {"name", "sha", "path"}
 WANTED: Final = "studio_wanted"  # str: predict what is chosen; what was asked about
@@ -99,6 +103,7 @@ def _show_box(role: str, key: str, label: str, *, several: bool) -> None:
     st.file_uploader(
         label,
         accept_multiple_files=several,
+        max_upload_size=rights.limits().upload_mb,
         key=key,
         on_change=_on_upload,
         args=(role, key),
@@ -156,23 +161,28 @@ def _on_upload(role: str, key: str) -> None:
         _forget(role)
         return
     with noticed("The upload was not kept"):
-        kept = [_kept_on_disk(str(item.name), item.getvalue()) for item in dropped]
+        kept = [_kept_on_disk(item) for item in dropped]
         st.session_state[UPLOADED] = st.session_state.get(UPLOADED, {}) | {role: kept}
         want_mask()
 
 
-def _kept_on_disk(name: str, data: bytes) -> dict[str, str]:
-    path = _on_disk(data, name)
-    return {"name": name, "sha": path.stem, "path": str(path)}
+def _kept_on_disk(item: UploadedFile) -> dict[str, str]:
+    path = _on_disk(item.getvalue(), item.name)
+    context = get_script_run_ctx()
+    if context and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
+        context.uploaded_file_mgr.remove_file(context.session_id, item.file_id)
+    return {"name": item.name, "sha": path.stem, "path": str(path)}
 
 
 def _on_disk(data: bytes, name: str) -> Path:
     """Write an upload under a name of ours, once; old ones are cleared away.
 
     Raises:
+        RightsError: If it is larger than whoever acts now may send.
         ImageError: If it takes too much to decode.
         StorageError: If the disk is full, read-only or failing.
     """
+    rights.require_upload(len(data), name)
     digest = hashlib.sha256(data).hexdigest()[:32]
     ending = PurePath(name).suffix.lower()
     ending = ending if ending in IMAGE_SUFFIXES else ""
@@ -183,7 +193,8 @@ def _on_disk(data: bytes, name: str) -> Path:
     else:
         files.write_bytes(path, data)
         try:
-            check_cost(path, name)
+            with PICTURES.turn():
+                check_cost(path, name)
         except ImageError:
             path.unlink()
             raise

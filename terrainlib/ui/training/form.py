@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import streamlit as st
 
+from terrainlib import rights
 from terrainlib.data.dataset import Dataset
 from terrainlib.errors import ConfigError
 from terrainlib.model.automatic import Choice, TrainingData, choose, memory_needed
@@ -379,15 +380,8 @@ def _ask_start() -> ModelEntry | None:
 
 def _ask_budget(preset: str, defaults: TrainingConfig) -> dict[str, Any]:
     """Ask how long to train: a number of minutes or of epochs."""
-    in_epochs = defaults.epochs is not None
-    unit = pick_one(
-        "Train for",
-        {"minutes": "minutes", "epochs": "epochs"},
-        f"{KEY}_unit_{preset}",
-        default="epochs" if in_epochs else "minutes",
-        help="With minutes the training ends in time, however fast this machine is. "
-        "An epoch is one pass over all training images.",
-    )
+    most = rights.limits().training_minutes
+    unit = "minutes" if most is not None else _ask_unit(preset, defaults)
     if unit == "epochs":
         epochs = st.number_input(
             "Epochs",
@@ -402,8 +396,8 @@ def _ask_budget(preset: str, defaults: TrainingConfig) -> dict[str, Any]:
     minutes = st.number_input(
         "Minutes",
         min_value=0.5,
-        max_value=MAX_MINUTES,
-        value=defaults.minutes or DEFAULT_MINUTES,
+        max_value=most or MAX_MINUTES,
+        value=min(defaults.minutes or DEFAULT_MINUTES, most or MAX_MINUTES),
         step=1.0,
         format="%g",
         key=f"{KEY}_minutes_{preset}",
@@ -411,6 +405,17 @@ def _ask_budget(preset: str, defaults: TrainingConfig) -> dict[str, Any]:
         help="From the first step to the saved model.",
     )
     return {"minutes": float(minutes)}
+
+
+def _ask_unit(preset: str, defaults: TrainingConfig) -> str:
+    return pick_one(
+        "Train for",
+        {"minutes": "minutes", "epochs": "epochs"},
+        f"{KEY}_unit_{preset}",
+        default="minutes" if defaults.epochs is None else "epochs",
+        help="With minutes the training ends in time, however fast this machine is. "
+        "An epoch is one pass over all training images.",
+    )
 
 
 def _ask_height(dataset: Dataset, preset: str) -> bool:

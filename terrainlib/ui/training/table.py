@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from terrainlib.metrics import OF_CLASSES, class_columns
+from terrainlib.places import why_kept
 from terrainlib.runs.folder import Damaged, Run
 from terrainlib.runs.training.pixelscore import read_pixel_score
 from terrainlib.ui.datasets.splits import leak_note, run_split, show_note
@@ -171,12 +172,14 @@ def _show_buttons(chosen: list[Run]) -> None:
                 args=(chosen[0].path.name,),
             )
         active = any(run.active for run in chosen)
+        whys = [why_kept(run.path, to_delete=True) for run in chosen]
+        kept = next(filter(None, whys), None)
         if st.button(
             "Delete",
             key="training_delete_chosen",
             icon=":material/delete:",
-            disabled=active,
-            help="Stop a training that is still running first." if active else None,
+            disabled=active or kept is not None,
+            help="Stop a training that is still running first." if active else kept,
         ):
             ask_delete(RUN_PAGE, chosen)
 

@@ -12,8 +12,10 @@ import streamlit as st
 
 from terrainlib.metrics import Difference
 from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
+from terrainlib.places import why_kept
 from terrainlib.runs import launcher
 from terrainlib.runs.folder import Run, log_tail, read_run
+from terrainlib.runs.models import run_model_id
 from terrainlib.runs.process import seconds_since
 from terrainlib.runs.slot import RUN_SLOT
 from terrainlib.runs.status import RunStatus, Stage
@@ -129,13 +131,14 @@ def _facts(run: Run) -> list[str]:
 
 def _show_buttons(run: Run) -> None:
     if not run.active and run.state != "finished":
-        busy = RUN_SLOT.active() is not None
+        busy, kept = RUN_SLOT.active() is not None, why_kept(run.path)
         st.button(
             f"Resume {WHEN_FREE}" if busy else "Resume",
             key="training_resume",
             type="primary",
             icon=":material/schedule:" if busy else ":material/play_arrow:",
-            help="Goes on where it stopped, as if it had never stopped.",
+            help=kept or "Goes on where it stopped, as if it had never stopped.",
+            disabled=kept is not None,
             on_click=resume_run,
             args=(run.path.name,),
             kwargs={"wait": busy},
@@ -289,7 +292,7 @@ def _number(row: pd.Series | None, column: str, digits: str = ".3f") -> str:
 def _show_next_steps(run: Run) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown("**The model is saved.**", width="content")
-        model_id = f"run/{run.path.name}"
+        model_id = run_model_id(run.path)
         links_to_model(model_id, gallery="See the gallery", studio="Open in the studio")
         st.page_link(
             state.MODELS_PAGE,

@@ -140,7 +140,7 @@ def test_wrong_usage_ends_with_one_error_line_and_status_2(
 
 def test_help_names_every_command(command: Command) -> None:
     assert command("--help") == 0
-    for name in ("check", "train", "evaluate", "predict", "sharpen", "models"):
+    for name in ("check", "train", "evaluate", "predict", "export", "models"):
         assert f"    {name} " in command.out
     assert command("train", "--help") == 0
     assert "--image-size" in command.out
@@ -877,3 +877,23 @@ def test_models_lists_what_is_on_this_machine(
     assert "MB" in mine
     assert any("models/broken.h5" in line and "not readable" in line for line in lines)
     assert "default.json" not in command.out
+
+
+# export
+
+
+def test_export_writes_a_new_file_and_never_over_another(
+    command: Command, model: Path, tmp_path: Path
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    out = tmp_path / "tiny.onnx"
+
+    assert command("export", model, "--onnx", out) == 0
+    assert "red, green, blue (8-bit values); all divided by 255." in command.out
+    assert "set the resolution yourself" in command.out
+    onnx.checker.check_model(onnx.load(out), full_check=True)
+
+    written = out.read_bytes()
+    assert command("export", model, "--onnx", out) == 2
+    assert command.last == "error: tiny.onnx: exists already. Name a new file."
+    assert out.read_bytes() == written

@@ -28,7 +28,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (root / file).touch()
     (root / "way_out").symlink_to(tmp_path)
     monkeypatch.setattr("terrainlib.ui.browse.allowed_folders", lambda: (root,))
-    monkeypatch.setattr("terrainlib.ui.paths.allowed_folders", lambda: (root,))
+    monkeypatch.setattr("terrainlib.places.allowed_folders", lambda: (root,))
     return root
 
 

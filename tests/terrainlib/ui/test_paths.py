@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from terrainlib import places
 from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.errors import InputError
 from terrainlib.ui import cached, paths
@@ -22,9 +23,9 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_person_who_runs_the_server_can_allow_more_folders(
     outside: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv(paths.FOLDERS_VARIABLE, f"{outside}{os.pathsep}")
+    monkeypatch.setenv(places.FOLDERS_VARIABLE, f"{outside}{os.pathsep}")
 
-    assert outside.resolve() in paths.allowed_folders()
+    assert outside.resolve() in places.allowed_folders()
     assert paths.allowed_path(outside / "new") == outside.resolve() / "new"
 
 
@@ -33,10 +34,10 @@ def test_folders_inside_of_allowed_ones_are_named_once(
 ):
     inner = terrainlib_home / "inner"
     inner.mkdir()
-    monkeypatch.setenv(paths.FOLDERS_VARIABLE, str(inner))
+    monkeypatch.setenv(places.FOLDERS_VARIABLE, str(inner))
 
-    assert terrainlib_home.resolve() in paths.allowed_folders()
-    assert inner.resolve() not in paths.allowed_folders()
+    assert terrainlib_home.resolve() in places.allowed_folders()
+    assert inner.resolve() not in places.allowed_folders()
 
 
 def test_a_home_or_working_folder_that_is_the_whole_disk_allows_nothing(
@@ -46,7 +47,7 @@ def test_a_home_or_working_folder_that_is_the_whole_disk_allows_nothing(
     monkeypatch.setenv("HOME", str(root))
     monkeypatch.chdir(root)
 
-    assert paths.allowed_folders() == (terrainlib_home.resolve(),)
+    assert places.allowed_folders() == (terrainlib_home.resolve(),)
     with pytest.raises(InputError, match=OUTSIDE):
         paths.allowed_path(outside)
 

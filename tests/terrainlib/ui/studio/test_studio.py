@@ -360,5 +360,5 @@ def test_predictions_and_made_masks_agree_on_rounding():
     prediction = Prediction(KAGGLE_CLASSES, valid, one, soft)
 
     np.testing.assert_array_equal(
-        masks.to_bytes(prediction.soft), np.rint(soft * 255).astype(np.uint8)
+        prediction.soft_bytes(), np.rint(soft * 255).astype(np.uint8)
     )

