@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
@@ -38,6 +38,7 @@ PATIENCE_S = 600
 _PAGES = ("", "Dataset_Preview", "Models", "Training")
 _BOUNDARY = "a-boundary"
 _EACH_S = 0.25
+_ALONE_S = 20.0
 
 
 class Visitor:
@@ -56,9 +57,11 @@ class Visitor:
         self._widgets: dict[str, str] = {}
         self._session = ""
         stream = f"ws://127.0.0.1:{port}/_stcore/stream"
-        self._line = connect(
+        self._opened = ExitStack()
+        opening = connect(
             stream, subprotocols=[Subprotocol("streamlit")], max_size=None, proxy=None
         )
+        self._line = self._opened.enter_context(opening)
         self.said: list[str] = []
 
     def open(self, page: str) -> float:
@@ -91,7 +94,7 @@ class Visitor:
 
     def leave(self) -> None:
         """Close the page."""
-        self._line.close()
+        self._opened.close()
 
     def _run(self, *pressed: WidgetState) -> float:
         start = time.perf_counter()
@@ -277,6 +280,9 @@ def measure(port: int, pid: int, options: argparse.Namespace) -> None:
         f"{'MB':>8}",
         flush=True,
     )
+    with paging(port) as pages:
+        time.sleep(_ALONE_S)
+    print(watch.line("nobody else", [0.0], pages), flush=True)
     everybody: list[Visitor] = []
     for count in options.sessions:
         with paging(port) as pages:

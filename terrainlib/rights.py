@@ -37,6 +37,7 @@ Right = Literal[
     "read folders",
     "change folders",
     "other people",
+    "use a cluster",
 ]
 
 MODE_VARIABLE: Final = "TERRAINLIB_MODE"
@@ -81,6 +82,7 @@ RULES: Final[dict[Right, Rule]] = {
     "read folders": Rule(_KNOWN, "Opening folders of the machine"),
     "change folders": Rule(_MASTERS, "Writing into folders of the machine"),
     "other people": Rule(_MASTERS, "Seeing or changing what belongs to others"),
+    "use a cluster": Rule(_MASTERS, "Predicting on a cluster"),  # with all rights there
 }
 _WAYS: Final[dict[Role, str]] = {
     "owner": "",

@@ -1,5 +1,6 @@
 """A tiny model file for the tests: seeded weights, nothing learnt, quickly made."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,30 @@ def write_model(folder: Path, name: str = "tiny", *, height: bool = False) -> Pa
     written, _ = save_model(build_unet(config), record, folder / f".{name}")
     folder.mkdir(parents=True, exist_ok=True)
     return written.rename(folder / f"{name}.keras")
+
+
+def write_instant(folder: Path, name: str = "instant") -> Path:
+    """Write `NAME.json`, an instant classifier of the Kaggle classes: no TensorFlow."""
+    import numpy as np
+
+    from terrainlib.model.instant import (
+        Describer,
+        InstantClassifier,
+        save_instant,
+        unlearnt,
+    )
+
+    describe = Describer(height=False)
+    count = describe(np.zeros((8, 8, 3), np.float32)).shape[-1]
+    rng = np.random.default_rng(7)
+    ones = np.ones(count, np.float32)
+    weights = rng.normal(size=(count, len(KAGGLE_CLASSES))).astype(np.float32)
+    bias = np.zeros(len(KAGGLE_CLASSES), np.float32)
+    network = InstantClassifier(describe, ones / 2, ones / 4, weights, bias)
+    model = unlearnt(describe, KAGGLE_CLASSES, None)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_instant(replace(model, network=network), folder / f"{name}.json")
+    return folder / f"{name}.json"
 
 
 def hide_embedded_models(monkeypatch: pytest.MonkeyPatch) -> None:

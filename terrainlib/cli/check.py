@@ -3,16 +3,22 @@
 import argparse
 from typing import Any, Final
 
-from terrainlib.cli.console import progress_bar, say, say_json, say_table
+from terrainlib.cli.console import note, progress_bar, say, say_json, say_table
 from terrainlib.data.choices import CHOICES_FILE
 from terrainlib.data.classes.meaning import describe
 from terrainlib.data.dataset import Dataset, Problem, open_dataset
 from terrainlib.data.layout import LAYOUT_TEXTS
-from terrainlib.data.overlaps import Overlaps, find_overlaps
+from terrainlib.data.overlaps import (
+    Overlaps,
+    find_overlaps,
+    known_overlaps,
+    search_cost,
+)
 from terrainlib.data.splits import leak_free_split, random_split
 from terrainlib.errors import DatasetError
 
 _NOTES_SAID: Final = 20
+_TOLD_SECONDS: Final = 60.0  # a shorter search begins without a word
 
 
 def check(options: argparse.Namespace) -> int:
@@ -26,6 +32,9 @@ def check(options: argparse.Namespace) -> int:
         dataset = open_dataset(options.data, progress=count)
         if options.overlaps:
             rename("Looking for shared ground")
+            cost = search_cost(dataset)
+            if cost.seconds > _TOLD_SECONDS and known_overlaps(dataset) is None:
+                note(f"looking for shared ground takes {cost.text}")
             overlaps = find_overlaps(dataset, progress=count)
     if options.json:
         say_json(_report(dataset, overlaps))
@@ -75,9 +84,9 @@ def _notes(dataset: Dataset) -> list[str]:
     files: dict[str, list[str]] = {}
     for entry in dataset.file_notes:
         files.setdefault(entry.note, []).append(entry.file)
-    for note, about in files.items():
+    for text, about in files.items():
         others = f" and {len(about) - 1:,} more" if len(about) > 1 else ""
-        notes.append(f"{about[0]}{others}: {note}.")
+        notes.append(f"{about[0]}{others}: {text}.")
     return notes
 
 
@@ -118,8 +127,8 @@ def _say_dataset(dataset: Dataset) -> None:
     say_table("Classes", ["class", "share"], rows)
     say(f"No data or no class: {dataset.no_data_share:.1%} of the masks' pixels")
     notes = _notes(dataset)
-    for note in notes[:_NOTES_SAID]:
-        say(note)
+    for text in notes[:_NOTES_SAID]:
+        say(text)
     if len(notes) > _NOTES_SAID:
         say(f"{len(notes) - _NOTES_SAID} more notes; --json lists all of them")
     if dataset.problems:

@@ -3,7 +3,7 @@
 import argparse
 
 from terrainlib.cli.console import note, progress_bar, say
-from terrainlib.cli.predict import Names, require_folder, say_after
+from terrainlib.cli.predict import Names, remember_long, require_folder, say_after
 from terrainlib.files import write_bytes
 from terrainlib.mask.products.records import SHARES_FILE, Wanted, shares_csv
 
@@ -49,7 +49,8 @@ def label(options: argparse.Namespace) -> int:
             )
     save_instant(model, options.out / f"{stem}{CLASSIFIER}")
     write_bytes(options.out / SHARES_FILE, shares_csv([made], {}))
-    say_after(made, model, wanted)
+    remember_long(made, model, wanted)
+    say_after(made)
     for text in made.missing:
         note(f"{made.name}: {text}")
     say(f"mask, areas and classifier written to {options.out}")

@@ -321,6 +321,12 @@ def _add_predict(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "4,3,2 for red, green and blue; without it those of the same names (red, green "
         "and blue may also be the first three)",
     )
+    add(
+        "--dask",
+        metavar="ADDRESS",
+        help="share the images among the workers of a Dask cluster: the address of its "
+        "scheduler, or local:4 for four processes of this machine",
+    )
     parser.set_defaults(command=("terrainlib.cli.predict", "predict"))
 
 

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from terrainlib import files
 from terrainlib.cli.console import complain, in_words, note, progress_bar, say
 from terrainlib.data.imagery import read_size
+from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.data.scene import list_bands
 from terrainlib.errors import ConfigError, InputError, StoppedError, TerrainError
 from terrainlib.mask.cleaning import STEPS, PostProcessing
@@ -23,7 +24,9 @@ from terrainlib.types import Progress
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
+    from terrainlib.runs.jobs.cluster import ClusterState
     from terrainlib.runs.jobs.estimate import Estimate
+    from terrainlib.runs.jobs.orders import Order
 
 
 def find_images(paths: list[Path]) -> dict[Path, Path | None]:
@@ -120,14 +123,7 @@ def say_before(path: Path, model: "TerrainModel", wanted: Wanted, folder: Path) 
     Says nothing of a file that cannot be read: its prediction will.
     """
     with suppress(TerrainError):
-        plain = wanted.bands is None and model.record.bands is None
-        if plain and (bands := list_bands(path)).asks:
-            listed = ", ".join(f"{band.number} {band.name}" for band in bands.all)
-            note(
-                f"{path.name}: to use other bands as red, green and blue give their "
-                f"numbers, such as --bands {bands.default[2]},{bands.default[1]},"
-                f"{bands.default[0]}; the file has {listed}"
-            )
+        _say_bands(path, model, wanted)
         size = read_size(path, in_parts=True)
         if is_long(size):
             from terrainlib.runs.jobs.estimate import estimate, measure_speed
@@ -137,12 +133,29 @@ def say_before(path: Path, model: "TerrainModel", wanted: Wanted, folder: Path) 
             note(f"{path.name}: {_estimate_text(size, told)}")
 
 
-def say_after(made: Made, model: "TerrainModel", wanted: Wanted) -> None:
-    """Tell what is known of an image and its mask; remember what a large one took."""
+def _say_bands(path: Path, model: "TerrainModel", wanted: Wanted) -> None:
+    """Tell which bands could be chosen; nothing of a file that cannot be read."""
+    with suppress(TerrainError):
+        plain = wanted.bands is None and model.record.bands is None
+        if plain and (bands := list_bands(path)).asks:
+            listed = ", ".join(f"{band.number} {band.name}" for band in bands.all)
+            note(
+                f"{path.name}: to use other bands as red, green and blue give their "
+                f"numbers, such as --bands {bands.default[2]},{bands.default[1]},"
+                f"{bands.default[0]}; the file has {listed}"
+            )
+
+
+def remember_long(made: Made, model: "TerrainModel", wanted: Wanted) -> None:
+    """Remember what a large image took on this machine."""
     if is_long((made.height, made.width)) and not made.stopped:
         from terrainlib.runs.jobs.estimate import remember
 
         remember(model, made, wanted)
+
+
+def say_after(made: Made) -> None:
+    """Tell what is known of an image and its mask."""
     for text in made.notes:
         if text not in made.missing:
             note(f"{made.name}: {text}")
@@ -193,26 +206,13 @@ def predict(options: argparse.Namespace) -> int:
     found = find_images(options.images)
     images = list(found)
     wanted = _wanted(options, images)
+    if options.height_file:
+        found |= {images[0]: options.height_file}
     batch = _Batch()
-    with progress_bar("Loading the model") as (count, rename):
-        from terrainlib.model.instant import load_any
-        from terrainlib.runs.process import stop_requested_by_signals
-
-        model = load_any(options.model)
-        heights = found | (
-            {images[0]: options.height_file} if options.height_file else {}
-        )
-        _check_height(options, model, [path for path in heights.values() if path])
-        work = _Work(
-            model, options, wanted, Names(options, images, wanted), count, heights
-        )
-        with stop_requested_by_signals() as asked:
-            for number, path in enumerate(images, start=1):
-                if asked():
-                    batch.left_out = len(images) - number + 1
-                    break
-                rename(f"{path.name} ({number} of {len(images)})")
-                batch.take(path, partial(work.predict, path, asked))
+    names = Names(options, images, wanted)
+    way = _predict_here if options.dask is None else _predict_on_cluster
+    with progress_bar("Loading the model") as bar:
+        way(_Work(options, wanted, names, found, *bar), batch)
     if len(images) > 1 or any(path.is_dir() for path in options.images):
         batch.write_shares(options.out)
     return batch.end(options.out)
@@ -220,31 +220,167 @@ def predict(options: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Work:
-    """What all images of a batch have in common."""
+    """What all images of a batch have in common, and the bar that shows it."""
 
-    model: "TerrainModel"
     options: argparse.Namespace
     wanted: Wanted
     names: Names
+    heights: Mapping[Path, Path | None]  # of each image
     count: Progress
-    heights: Mapping[Path, Path | None]
+    rename: Callable[[str], None]
 
-    def predict(self, path: Path, should_stop: Callable[[], bool]) -> Made:
-        """Predict one image, and say what is to be known of it."""
-        stem = self.names.take(path)
-        say_before(path, self.model, self.wanted, self.options.out)
-        made = predict_file(
-            self.model,
-            path,
-            self.options.out,
+    def check_height(self, model: "TerrainModel") -> None:
+        """Refuse a model that needs heights without any; say where they are no use."""
+        given = [path for path in self.heights.values() if path]
+        _check_height(self.options, model, given)
+
+
+def _predict_here(work: _Work, batch: "_Batch") -> None:
+    """Predict the images one after the other."""
+    from terrainlib.model.instant import load_any
+    from terrainlib.runs.process import stop_requested_by_signals
+
+    model = load_any(work.options.model)
+    work.check_height(model)
+    total = len(work.heights)
+    with stop_requested_by_signals() as asked:
+        for number, path in enumerate(work.heights, start=1):
+            if asked():
+                batch.left_out = total - number + 1
+                break
+            work.rename(f"{path.name} ({number} of {total})")
+            batch.take(path, partial(_predict_one, work, model, path, asked))
+
+
+def _predict_one(
+    work: _Work, model: "TerrainModel", path: Path, should_stop: Callable[[], bool]
+) -> Made:
+    """Predict one image, and say what is to be known of it."""
+    stem = work.names.take(path)
+    say_before(path, model, work.wanted, work.options.out)
+    made = predict_file(
+        model,
+        path,
+        work.options.out,
+        stem,
+        work.wanted,
+        heights=work.heights[path],
+        progress=work.count,
+        should_stop=should_stop,
+    )
+    remember_long(made, model, work.wanted)
+    say_after(made)
+    return made
+
+
+def _predict_on_cluster(work: _Work, batch: "_Batch") -> None:
+    """Share the images among the workers of a cluster."""
+    from terrainlib.runs.jobs.cluster import connected, predict_on
+    from terrainlib.runs.jobs.estimate import model_outline
+    from terrainlib.runs.process import stop_requested_by_signals
+
+    model = model_outline(work.options.model)
+    work.check_height(model)
+    work.rename("Looking for the cluster")
+    ended: dict[Path, Made | Exception] = {}
+    with (
+        stop_requested_by_signals() as asked,
+        connected(work.options.dask) as client,
+        files.scratch_folder(work.options.out.absolute()) as shared,
+    ):
+        orders = _orders(work, shared, ended)
+        paths = list(orders)
+        for outcome in predict_on(
+            client, list(orders.values()), should_stop=asked, watch=_Watch(work)
+        ):
+            path = paths[outcome.number]
+            if outcome.made is not None:
+                _say_bands(path, model, work.wanted)
+                ended[path] = _brought(outcome.made, work.options.out)
+            elif outcome.problem is not None:
+                ended[path] = outcome.problem
+    for path in work.heights:  # the table and the errors in the images' order
+        if path in ended:
+            batch.take(path, partial(_made_or_raise, ended[path]))
+        else:
+            batch.left_out += 1
+
+
+def _orders(
+    work: _Work, shared: Path, refused: dict[Path, Made | Exception]
+) -> dict[Path, "Order"]:
+    """Return what the workers of a cluster are to do, by image."""
+    from terrainlib.runs.jobs.orders import Order
+
+    model = work.options.model
+    if model not in EMBEDDED_MODELS:
+        model = str(Path(model).absolute())
+    orders = {}
+    for path, heights in work.heights.items():
+        try:
+            stem = work.names.take(path)
+        except InputError as error:
+            refused[path] = error
+            continue
+        orders[path] = Order(
+            model,
+            str(path.absolute()),
+            path.name,
             stem,
-            self.wanted,
-            heights=self.heights[path],
-            progress=self.count,
-            should_stop=should_stop,
+            str(shared),
+            work.wanted,
+            None if heights is None else str(heights.absolute()),
         )
-        say_after(made, self.model, self.wanted)
-        return made
+    return orders
+
+
+def _brought(made: Made, folder: Path) -> Made | Exception:
+    """Bring the files of an image to their place, and say what is to be known of it."""
+    from terrainlib.runs.jobs.delivery import hand_over
+
+    try:
+        made = replace(made, files=hand_over(made.files, folder))
+    except TerrainError as error:
+        return error
+    say_after(made)
+    return made
+
+
+def _made_or_raise(ended: Made | Exception) -> Made:
+    if isinstance(ended, Exception):
+        raise ended
+    return ended
+
+
+class _Watch:
+    """Shows how a cluster gets on."""
+
+    def __init__(self, work: _Work) -> None:
+        self._work = work
+        self._said: set[str] = set()
+
+    def __call__(self, state: "ClusterState") -> None:
+        """Show the state, and once what could be better."""
+        work = self._work
+        of = len(work.heights)
+        workers = "1 worker" if state.workers == 1 else f"{state.workers} workers"
+        work.rename(f"{state.done + state.failed} of {of} images, {workers}")
+        work.count(state.pixels, state.of_pixels)
+        if not state.workers:
+            self._say(
+                f"no worker is at {work.options.dask} yet; start some with `dask "
+                f"worker {work.options.dask} --nthreads 1`"
+            )
+        if state.threads > 1:
+            self._say(
+                f"workers have up to {state.threads} threads, which wait for each "
+                "other; start them with --nthreads 1, one for each core"
+            )
+
+    def _say(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            note(text)
 
 
 @dataclass(slots=True)

@@ -115,6 +115,48 @@ class Overlaps:
         return leaky / len(judged) if judged else 0.0
 
 
+MAX_UNASKED_GB: Final = 2.0  # of memory: a training starts no search that takes more
+_SECONDS_A_PATCH: Final = 0.18  # on two cores
+_BYTES_A_FEATURE: Final = 1_000  # with its place in the index; measured
+_BYTES_A_PICTURE: Final = 18_000  # and four times more of heights
+
+
+@dataclass(frozen=True, slots=True)
+class SearchCost:
+    """About what a search takes.
+
+    Attributes:
+        seconds: On two cores.
+        memory_gb: At its peak.
+    """
+
+    seconds: float
+    memory_gb: float
+
+    @property
+    def text(self) -> str:
+        """In words: `about 3 min on two cores, with 0.5 GB of memory`."""
+        minutes = round(self.seconds / 60)
+        time = f"{max(1, round(self.seconds))} s"
+        if self.seconds >= 50:
+            time = f"{minutes} min" if minutes < 120 else f"{self.seconds / 3600:.1f} h"
+        return f"about {time} on two cores, with {self.memory_gb:.1f} GB of memory"
+
+
+def search_cost(dataset: Dataset) -> SearchCost:
+    """Return about what looking for shared ground takes, before it begins.
+
+    Both grow with the number of patches: of many patches few features each are kept,
+    but never fewer than those that prove an overlap.
+    """
+    from terrainlib.data.overlap.features import features_a_patch
+
+    count = len(dataset.pairs)
+    kept = features_a_patch(count) * _BYTES_A_FEATURE
+    kept += _BYTES_A_PICTURE * (5 if dataset.has_heights else 1)
+    return SearchCost(_SECONDS_A_PATCH * count, count * kept / 1e9)
+
+
 _Estimate = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 _Stored = tuple[PathText, PathText, _Estimate, tuple[_Row, _Row]]
 

@@ -96,6 +96,11 @@ class WorkerFolder:
         return self.state in ACTIVE
 
     @property
+    def needs_machine(self) -> bool:
+        """Whether this machine does the work: others of its kind wait for its end."""
+        return not isinstance(self.config, JobConfig) or self.config.needs_machine
+
+    @property
     def place_text(self) -> str:
         """Where it is, such as `epoch 3 of 50` or `image 2 of 5`."""
         return "waiting for its turn" if self.state == "waiting" else self._at_text
@@ -169,7 +174,9 @@ class Job(WorkerFolder):
 
     @property
     def _at_text(self) -> str:
-        """Its image."""
+        """Its image, or how many a cluster has done."""
+        if self.config.cluster:
+            return f"{self.status.done} of {len(self.config.images)} images done"
         return f"image {max(1, self.status.image)} of {len(self.config.images)}"
 
 
@@ -237,6 +244,8 @@ def create_job(config: JobConfig, uploads: Mapping[str, bytes] | None = None) ->
         StorageError: If it cannot be written.
     """
     rights.require("predict")
+    if config.cluster:
+        rights.require("use a cluster")
     now, images = utc_now(), config.images
     status = JobStatus(
         images=len(images), heartbeat=now, progressed=now, message="Starting"

@@ -100,6 +100,7 @@ def start_job(
         StorageError: If the folder cannot be written.
     """
     rights.require("predict")
+    wait |= not config.needs_machine
     if not wait:
         JOB_SLOT.require_free()
     for name, data in (uploads or {}).items():
@@ -262,9 +263,11 @@ def _launch(
 
 def _spawn(slot: Slot[Any], path: Path, *options: str) -> None:
     """Start the worker of a folder; its status says at once whether it has to wait."""
-    ahead = [one for one in slot.list() if one.active and one.path != path]
-    if ahead or not slot.is_free():
-        write_status(path, replace(slot.read(path).status, state="waiting"))
+    begun = slot.read(path)
+    others = [one for one in slot.list() if one.active and one.path != path]
+    ahead = [one for one in others if one.needs_machine]
+    if begun.needs_machine and (ahead or not slot.is_free()):
+        write_status(path, replace(begun.status, state="waiting"))
     spawn_worker(path, worker_command(path, *options), slot.work.log)
 
 

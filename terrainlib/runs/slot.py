@@ -82,7 +82,8 @@ class Slot(Generic[AnyFolder]):
     ) -> Iterator[None]:
         """Let this process be the folder's worker during the block.
 
-        One that does not get the slot has failed, and its status says why.
+        One that does not get the slot has failed, and its status says why. Work that a
+        cluster does takes no slot.
 
         Args:
             folder: The folder.
@@ -97,7 +98,9 @@ class Slot(Generic[AnyFolder]):
         """
         with ExitStack() as stack:
             try:
-                if wait:
+                if not folder.needs_machine:
+                    pass  # a cluster has a queue of its own
+                elif wait:
                     self._enter_in_turn(folder, stack, should_stop, watcher)
                 else:
                     stack.enter_context(self.held(folder.path))
@@ -256,7 +259,8 @@ class Slot(Generic[AnyFolder]):
             RunError: With its name and where it is.
         """
         active = self.active()
-        if active is not None or not self.is_free():
+        busy = active is not None and active.needs_machine
+        if busy or not self.is_free():
             raise RunError(self._sentence(active))
 
     def _busy_sentence(self) -> str:

@@ -147,6 +147,10 @@ class JobStatus(WorkerStatus):
         tiles: Tiles of that image; 0 until it is known.
         share: Share of the pixels of all images that are done, 0 to 1.
         seconds: Wall clock since the first tile.
+        done: Images that a cluster has done.
+        failed: Images that failed there.
+        workers: Processes of the cluster.
+        memory_bytes: What they take together.
     """
 
     image: Count = 0
@@ -155,6 +159,10 @@ class JobStatus(WorkerStatus):
     tiles: Count = 0
     share: Share = 0.0
     seconds: Seconds = 0.0
+    done: Count = 0
+    failed: Count = 0
+    workers: Count = 0
+    memory_bytes: Count = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 JPEG_QUALITY = 88
 _MIN_ON_DISK_BYTES: Final = 2**20
-_LOOK_SECONDS: Final = 20
-_ALONE_SECONDS: Final = 60
+_LOOK_SECONDS: Final = 10
+_ALONE_SECONDS: Final = 125  # sessions without a page are kept for 120
 _Kind = TypeVar("_Kind", bound=np.generic)
 _OPENED = "cached_opened_datasets"
 
@@ -184,11 +184,6 @@ class BoundedStore:
             self._values.move_to_end(key)
             return self._values[key][0]
 
-    def clear(self) -> None:
-        """Let go of all values."""
-        with self._lock:
-            self._values.clear()
-
     def put(self, key: str, value: Any, size_bytes: int) -> None:
         """Keep `value`, and let go of those not used for longest."""
         with self._lock:
@@ -257,16 +252,14 @@ def free_when_alone() -> None:
 
 def _free_when_alone(runtime: Runtime) -> None:
     alone = 0
-    while True:
+    while alone * _LOOK_SECONDS <= _ALONE_SECONDS:
         time.sleep(_LOOK_SECONDS)
         nobody = runtime.state is RuntimeState.NO_SESSIONS_CONNECTED
         alone = alone + 1 if nobody else 0
-        if alone * _LOOK_SECONDS > _ALONE_SECONDS:
-            runtime.stats_mgr.get_stats()  # looks at old sessions, which lets them go
-            results().clear()
-            _model.clear()
-            gc.collect()
-            give_memory_back()
+    runtime.stats_mgr.get_stats()  # looks at old sessions, which lets them go
+    st.cache_resource.clear()  # this function's too: the next visitor begins anew
+    gc.collect()
+    give_memory_back()
 
 
 def is_loaded() -> bool:

@@ -13,7 +13,7 @@ from terrainlib.errors import FailureError, TerrainError
 from terrainlib.rights import bound
 from terrainlib.ui import state
 from terrainlib.ui.text import md_escape
-from terrainlib.ui.turns import PREDICTIONS
+from terrainlib.ui.turns import made_in_turn
 
 _log = logging.getLogger(__name__)
 
@@ -84,8 +84,7 @@ def explained(
     def run() -> bytes:
         kept.pop((subject, label), None)
         try:
-            with PREDICTIONS.turn():
-                return make()
+            return made_in_turn(make)()
         except TerrainError as error:
             kept[subject, label] = error
             raise

@@ -14,6 +14,7 @@ from terrainlib.data.palette import TerrainClass
 from terrainlib.errors import TerrainError
 from terrainlib.ui import identity, state
 from terrainlib.ui.text import md_escape
+from terrainlib.ui.turns import made_in_turn
 
 APP_NAME = "Terrain Mask Generator"
 SIDEBAR_PX: Final = 210
@@ -173,7 +174,7 @@ def offer_file(
     """
     st.download_button(
         label,
-        rights.bound(data) if callable(data) else data,
+        rights.bound(made_in_turn(data)) if callable(data) else data,
         name,
         _MEDIA.get(PurePath(name).suffix, "application/octet-stream"),
         key=key,

@@ -18,9 +18,14 @@ _LOOK_SECONDS: Final = 1.0  # how often one that waits tells its place
 
 
 class Turns:
-    """A queue: the one that has waited longest is at work, the others wait."""
+    """A queue: the one that has waited longest is at work, the others wait.
 
-    def __init__(self) -> None:
+    Args:
+        after: Called when a turn has ended.
+    """
+
+    def __init__(self, after: Callable[[], object] = lambda: None) -> None:
+        self._after = after
         self._queue: deque[object] = deque()
         self._changed = threading.Condition()
 
@@ -54,7 +59,7 @@ class Turns:
             with self._changed, suppress(ValueError):
                 self._queue.remove(place)
                 self._changed.notify_all()
-            give_memory_back()
+            self._after()
 
     def _enter(self, place: object, tell: Callable[[int], object] | None) -> None:
         with self._changed:
@@ -71,8 +76,24 @@ class Turns:
                     self._changed.wait(_LOOK_SECONDS)
 
 
-PREDICTIONS: Final = Turns()  # and what is made for downloads
+def give_memory_back() -> None:
+    """Return freed memory to the system, where its C library (glibc) would keep it."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+PREDICTIONS: Final = Turns(give_memory_back)  # and what is made for downloads
 PICTURES: Final = Turns()  # what is decoded, and predicted in small
+
+
+def made_in_turn(make: Callable[[], bytes]) -> Callable[[], bytes]:
+    """Return what makes a file when it is its turn."""
+
+    def run() -> bytes:
+        with PREDICTIONS.turn():
+            return make()
+
+    return run
 
 
 def waiting_text(before: int) -> str:
@@ -99,9 +120,3 @@ def in_turn(turns: Turns = PREDICTIONS) -> Iterator[Callable[[], None]]:
         for line in lines:
             line.empty()
         yield give_way
-
-
-def give_memory_back() -> None:
-    """Return freed memory to the system, where its C library (glibc) would keep it."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)

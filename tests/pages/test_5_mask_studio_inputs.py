@@ -301,9 +301,11 @@ def test_several_uploads_become_one_prediction(home: Path, started: list[JobConf
     assert "2 images" in seen(page)
     assert not page.get("download_button")
 
+    page.text_input(key=f"{state.STUDIO_JOB}_cluster").set_value("local:2").run()
     press(page, "Start the prediction")
 
     [config] = started
+    assert config.cluster == "local:2"
     assert [image.name for image in config.images] == ["a.png", "b.png"]
     assert [image.stem for image in config.images] == ["a", "b"]
     assert [Path(image.path).read_bytes() for image in config.images] == pictures

@@ -41,6 +41,7 @@ from terrainlib.model.reading.writer import rename_classes
 from terrainlib.rights import NOBODY, OWNER, RULES, Actor, Right, person, visitor
 from terrainlib.runs import launcher, models
 from terrainlib.runs.folder import create_job, create_run, create_search, list_runs
+from terrainlib.runs.jobs.cluster import connected
 from terrainlib.runs.jobs.config import JobConfig, input_images
 from terrainlib.runs.process import child_environment, write_process
 from terrainlib.runs.searches.config import SearchConfig
@@ -160,6 +161,11 @@ def install(scene: Scene) -> None:
         install_model(b"no model", "m.keras")
 
 
+def look_for_cluster() -> None:
+    with suppress(ConfigError):  # there is none, but it was looked for
+        connected("nowhere").__enter__()
+
+
 def cut_patches(out: Path) -> None:
     with suppress(DatasetError):  # there is nothing to cut
         make_patches([out / "no.tif"], [out / "no.gpkg"], out)
@@ -254,6 +260,12 @@ DEEDS: dict[Right, dict[str, Deed]] = {
         "stop": lambda s: launcher.stop(s.run(s.others, active=True)),
         "resume": lambda s: launcher.resume(s.run(s.others)),
         "the owner's cache": lambda s: open_dataset(s.data(s.home / "cache")),
+    },
+    "use a cluster": {
+        "start_job": lambda s: launcher.start_job(
+            replace(job(s.image(s.place)), cluster="local:2")
+        ),
+        "connected": lambda _: look_for_cluster(),
     },
 }
 

@@ -76,6 +76,11 @@ class _Seen:
     vectors: NDArray[np.uint8]
 
 
+def features_a_patch(patches: int) -> int:
+    """Return how many features are kept of each of so many patches, at most."""
+    return int(np.clip(MAX_FEATURES // max(1, patches), *FEATURES_A_PATCH))
+
+
 def read_patches(
     dataset: Dataset,
     progress: Progress | None,
@@ -91,7 +96,7 @@ def read_patches(
         StoppedError: If `should_stop` said so.
     """
     median = float(np.median([max(pair.size) for pair in dataset.pairs]))
-    limit = int(np.clip(MAX_FEATURES // len(dataset.pairs), *FEATURES_A_PATCH))
+    limit = features_a_patch(len(dataset.pairs))
 
     bands = dataset.band_set
 

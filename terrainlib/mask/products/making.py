@@ -8,19 +8,18 @@ grow with the image's height; what polygons need stands in `vectors`.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.data.formats.heights import Heights, open_heights
-from terrainlib.data.formats.raster import Grid
+from terrainlib.data.formats.heights import Heights
 from terrainlib.data.formats.source import ImageSource
-from terrainlib.data.scene import open_scene
+from terrainlib.data.scene import Scene
 from terrainlib.errors import InputError, StoppedError
 from terrainlib.files import require_free_space, scratch_folder, storage_error
 from terrainlib.mask.gap import Gap, scene_gap
@@ -29,7 +28,13 @@ from terrainlib.mask.ground.areas import AreaTally
 from terrainlib.mask.pack.pack import PackContent, write_pack
 from terrainlib.mask.products.products import files_of
 from terrainlib.mask.products.records import Made, Wanted
-from terrainlib.mask.products.task import CleanedSink, Outputs, Task, check, outputs_of
+from terrainlib.mask.products.task import (
+    CleanedSink,
+    Outputs,
+    Task,
+    opened,
+    outputs_of,
+)
 from terrainlib.mask.tiles.bands import Sink
 from terrainlib.mask.tiles.streaming import StreamOptions, StreamReport, predict_scene
 from terrainlib.mask.vectors.polygons import TerrainPolygons, trace_geotiff, trace_mask
@@ -146,6 +151,20 @@ def _mapped_heights(heights: Heights, path: Path) -> NDArray[np.float32]:
     return np.memmap(path, np.float32, mode="r", shape=shape)
 
 
+class Pass(Protocol):
+    """What hands the mask of a scene to sinks, as `predict_scene` does."""
+
+    def __call__(
+        self,
+        model: "TerrainModel",
+        scene: Scene,
+        sink: Sequence[Sink],
+        *,
+        options: StreamOptions,
+    ) -> StreamReport:
+        """Hand it on in bands, and tell what they hold."""
+
+
 _NO_DATA = "no pixel has data, so that there is nothing to see"
 
 
@@ -160,6 +179,7 @@ def predict_file(  # noqa: PLR0913 - what to make is one argument; the rest are 
     heights: ImageSource | None = None,
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
+    pass_over: Pass | None = None,
 ) -> Made:
     """Predict an image and write what is wanted of it.
 
@@ -179,6 +199,7 @@ def predict_file(  # noqa: PLR0913 - what to make is one argument; the rest are 
             covers the image's: needed by models that use them, and put into a pack.
         progress: Called with the numbers of tiles done and in all.
         should_stop: Asked before each batch of tiles and each further file.
+        pass_over: What gives the mask in bands instead of the network.
 
     Raises:
         ConfigError: If something wanted is not for images such as this one.
@@ -188,20 +209,20 @@ def predict_file(  # noqa: PLR0913 - what to make is one argument; the rest are 
     """
     start = time.perf_counter()
     with ExitStack() as stack:
-        scene = stack.enter_context(
-            open_scene(image, name=name, bands=model.bands(wanted.bands))
+        task = stack.enter_context(
+            opened(model, image, Path(folder), stem, wanted, name=name, heights=heights)
         )
-        metres = None
-        if heights is not None:
-            opened = stack.enter_context(open_heights(heights))
-            metres = opened.on(Grid(scene.height, scene.width, scene.georeference))
-        task = Task(model, scene, metres, Path(folder), stem, wanted)
-        check(task)
         _keep_inputs(task, (image, heights))
-        gap = scene_gap(model, scene, scale=wanted.scale)
+        gap = scene_gap(model, task.scene, scale=wanted.scale)
         scratch = stack.enter_context(scratch_folder(task.folder))
         outputs = outputs_of(task, scratch)
-        done = _run(task, outputs, progress, should_stop)
+        options = StreamOptions(
+            heights=task.heights,
+            scale=wanted.scale,
+            progress=progress,
+            should_stop=should_stop,
+        )
+        done = _run(task, outputs, options, pass_over or predict_scene)
         extras = _Extras(stopped=done.report.stopped)
         if not extras.stopped:
             asked = should_stop or (lambda: False)
@@ -227,18 +248,9 @@ class _Done:
 
 
 def _run(
-    task: Task,
-    outputs: Outputs,
-    progress: Progress | None,
-    should_stop: ShouldStop | None,
+    task: Task, outputs: Outputs, options: StreamOptions, pass_over: Pass
 ) -> _Done:
     """Predict the image, all sinks at once; their files are complete afterwards."""
-    options = StreamOptions(
-        heights=task.heights,
-        scale=task.wanted.scale,
-        progress=progress,
-        should_stop=should_stop,
-    )
     names = [item.name for item in task.model.classes]
     areas = AreaTally(task.scene.georeference, task.size[1], names)
     files = tuple(outputs.files)
@@ -251,7 +263,7 @@ def _run(
             of_classes = [sink for sink in sinks if not sink.wants]
             cleaned = CleanedSink(of_classes, task.wanted.cleaning, task.size)
             sinks = [cleaned, *(sink for sink in sinks if sink.wants)]
-        report = predict_scene(task.model, task.scene, sinks, options=options)
+        report = pass_over(task.model, task.scene, sinks, options=options)
         if report.stopped and report.rows == 0:
             files = ()
             raise StoppedError("no row is finished: nothing is worth keeping.")

@@ -1,15 +1,18 @@
 """What a prediction of one image is to make: checks before it, and sinks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self
 
 import numpy as np
 
-from terrainlib.data.formats.heights import Heights
+from terrainlib.data.formats.heights import Heights, open_heights
+from terrainlib.data.formats.raster import Grid
+from terrainlib.data.formats.source import ImageSource
 from terrainlib.data.palette import NO_DATA
-from terrainlib.data.scene import Scene
+from terrainlib.data.scene import Scene, open_scene
 from terrainlib.errors import ConfigError, ImageError
 from terrainlib.files import require_free_space, storage_error
 from terrainlib.mask.cleaning import MAX_CLEANED_MEGAPIXELS, PostProcessing
@@ -219,6 +222,36 @@ class Outputs:
     def sinks(self) -> Sequence[FileSink]:
         """All of them."""
         return [*self.files.values(), *self.planes.values()]
+
+
+@contextmanager
+def opened(  # noqa: PLR0913 - as `making.predict_file`
+    model: "TerrainModel",
+    image: ImageSource,
+    folder: Path,
+    stem: str,
+    wanted: Wanted,
+    *,
+    name: str | None = None,
+    heights: ImageSource | None = None,
+) -> Iterator[Task]:
+    """Open an image and its heights, and refuse what could not be made of them.
+
+    Raises:
+        ConfigError: If something wanted is not for images such as this one.
+        InputError: If the image or its heights cannot be read or do not fit.
+    """
+    with ExitStack() as stack:
+        scene = stack.enter_context(
+            open_scene(image, name=name, bands=model.bands(wanted.bands))
+        )
+        metres = None
+        if heights is not None:
+            read = stack.enter_context(open_heights(heights))
+            metres = read.on(Grid(scene.height, scene.width, scene.georeference))
+        task = Task(model, scene, metres, folder, stem, wanted)
+        check(task)
+        yield task
 
 
 def check(task: Task) -> None:

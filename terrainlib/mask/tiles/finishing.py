@@ -5,7 +5,7 @@ it is handed on in bands over the full width; nothing of it is held any longer. 
 TensorFlow.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,12 +36,19 @@ class Tally:
     Attributes:
         counts: (256,) int64, pixels of each class; at 255 those without data.
         unsure: Pixels whose best two classes are close, see `confidence`.
-        rows: Rows finished.
+        rows: The row of the image that comes next.
     """
 
     counts: NDArray[np.int64]
     unsure: int = 0
     rows: int = 0
+
+
+def empty_bands(rows: slice, width: int) -> Iterator[Band]:
+    """Yield bands without data for rows that were not predicted."""
+    step = max(1, BAND_PX // width)
+    for start in range(rows.start, rows.stop, step):
+        yield no_data_band(slice(start, min(start + step, rows.stop)), width)
 
 
 class Finisher:
@@ -53,8 +60,10 @@ class Finisher:
         geometry: Geometry,
         wants: Collection[Plane],
         write: Callable[[Band], None],
+        rows: slice,
     ) -> None:
-        self.tally = Tally(np.zeros(256, np.int64))
+        self.tally = Tally(np.zeros(256, np.int64), rows=rows.start)
+        self._last = rows.stop
         self._open = Tally(np.zeros(256, np.int64))  # of the row of tiles at work
         self._classes = classes
         self._geometry = geometry
@@ -78,10 +87,9 @@ class Finisher:
 
     def end(self) -> None:
         """Hand on what was not predicted as rows without data."""
-        height, width = self._geometry.size
-        step = max(1, BAND_PX // width)
-        for start in range(self.tally.rows, height, step):
-            self._write(no_data_band(slice(start, min(start + step, height)), width))
+        rest = slice(self.tally.rows, self._last)
+        for band in empty_bands(rest, self._geometry.size[1]):
+            self._write(band)
 
     def _new_band(self, rows: slice) -> Band:
         size = (rows.stop - rows.start, self._geometry.size[1])

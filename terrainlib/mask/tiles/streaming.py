@@ -8,7 +8,7 @@ when the network runs.
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -50,10 +50,10 @@ class SceneRows:
         self._grid = grid
         shape = (grid.tile[0], grid.size[1], feed.channels)
         self._pixels = np.empty(shape, np.float32)
-        self._top = 0
-        self._end = 0
+        self._top = self._end = grid.rows[0].start
         self._known: list[_Strip] = []
-        waiting = -(-grid.rows[-1].core.start // max(1, len(grid.rows) - 1))
+        between = grid.rows[-1].core.start - grid.rows[0].core.start
+        waiting = -(-between // max(1, len(grid.rows) - 1))
         self._ahead = Reader(self._strips(), 1 + waiting // feed.rows_at_once)
         self._source = iter(self._ahead)
 
@@ -115,7 +115,7 @@ class SceneRows:
     def _strips(self) -> Iterator[_Strip]:
         """Yield the rows of the scene, cut where rows of tiles end."""
         height, step = self._feed.geometry.working[0], self._feed.rows_at_once
-        begin = 0
+        begin = self._grid.rows[0].start
         for span in self._grid.rows:
             end = min(span.stop, height)
             for start in range(begin, end, step):
@@ -177,6 +177,8 @@ class StreamOptions:
         scale: Working px per image px, instead of the model's own.
         tile_size: Largest size of the tiles in working px; None lets memory and speed
             decide.
+        tile_rows: Which rows of tiles to predict, and with them the rows of the scene
+            that they decide; None for all. The pixels are those of the whole.
         progress: Called with the numbers of tiles done and in all.
         should_stop: Asked before each batch of tiles.
     """
@@ -184,6 +186,7 @@ class StreamOptions:
     heights: Heights | None = None
     scale: float | None = None
     tile_size: int | None = None
+    tile_rows: slice | None = None
     progress: Progress | None = None
     should_stop: ShouldStop | None = None
 
@@ -197,7 +200,8 @@ class StreamReport:
         no_data: Pixels without data in the finished rows.
         unsure: Pixels with data whose best two classes are closer than
             `confidence.UNSURE_MARGIN`.
-        rows: Rows of the image that are finished; all, unless it was stopped.
+        rows: Rows of the image that are finished; all that were asked for, unless it
+            was stopped.
         stopped: Whether it ended early because it was asked to.
         seconds: That it took.
         network_seconds: Of these, in the network.
@@ -270,11 +274,16 @@ class _Run:
             name=scene.name,
             tile_size=options.tile_size,
         )
+        if options.tile_rows is not None:
+            grid = replace(grid, rows=grid.rows[options.tile_rows])
         self.source = SceneRows(feed, grid)
         self._watch = Watch(options.progress, options.should_stop)
         ring = _ring_of(feed.geometry)
         self._tiles = TilePass(model, grid, self.source, self._watch, ring=ring)
-        self._finisher = Finisher(model.classes, feed.geometry, wants, self._hand_on)
+        self._rows = rows_of(feed.geometry, grid)
+        self._finisher = Finisher(
+            model.classes, feed.geometry, wants, self._hand_on, self._rows
+        )
 
     def predict(self) -> None:
         """Run over all tiles."""
@@ -286,16 +295,17 @@ class _Run:
     def report(self, seconds: float) -> StreamReport:
         """Return what was done."""
         tally, tiles = self._finisher.tally, self._tiles
+        rows = tally.rows - self._rows.start
         return StreamReport(
             counts=tally.counts[: len(self._model.classes)],
             no_data=int(tally.counts[NO_DATA]),
             unsure=tally.unsure,
-            rows=tally.rows,
+            rows=rows,
             stopped=self._watch.stopped,
             seconds=seconds,
             network_seconds=tiles.seconds,
             tiles=self._watch.done,
-            megapixels_per_second=tally.rows * self._size[1] / 1e6 / seconds,
+            megapixels_per_second=rows * self._size[1] / 1e6 / seconds,
         )
 
     def _job(self, block: Block) -> tuple[Block, BoolArray | None]:
@@ -342,6 +352,12 @@ def grid_of(
             file=name,
         )
     return grid
+
+
+def rows_of(geometry: Geometry, grid: Grid) -> slice:
+    """Return the rows of the image that the tiles of a grid decide."""
+    rows = slice(grid.rows[0].core.start, grid.rows[-1].core.stop)
+    return geometry.image_part(rows, slice(0, geometry.padded[1]))[0]
 
 
 def memory_bytes(

@@ -1,5 +1,6 @@
 """What a prediction is asked to do, and what became of it: plain values."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -91,6 +92,37 @@ def _free(
     return text
 
 
+_LOCAL: Final = re.compile(r"local(?::([1-9]\d{0,2}))?")
+_ADDRESS: Final = re.compile(
+    r"(?!local:)(?:(?:tcp|tls|ws|wss|ucx)://)?[\w.\-\[\]:]+:\d{1,5}"
+)
+
+
+def local_workers(address: str) -> int | None:
+    """Return how many processes of this machine an address asks for.
+
+    Returns:
+        0 for as many as there are cores; None for the address of a scheduler.
+    """
+    found = _LOCAL.fullmatch(address)
+    return None if found is None else int(found[1] or 0)
+
+
+def check_address(address: str) -> str:
+    """Return the address of a cluster.
+
+    Raises:
+        ConfigError: If it is none.
+    """
+    if local_workers(address) is None and _ADDRESS.fullmatch(address) is None:
+        raise ConfigError(
+            f"{address[:100]!r} is no address of a cluster. Give that of its "
+            "scheduler, such as tcp://10.0.0.5:8786, or local:4 for four processes of "
+            "this machine."
+        )
+    return address
+
+
 @dataclass(frozen=True, slots=True)
 class JobConfig:
     """What a prediction is asked to do; the contents of `job.json`.
@@ -102,6 +134,7 @@ class JobConfig:
         wanted: What to make of each image.
         heights: Path of the heights of the one image; None without.
         created: UTC ISO time; empty for "now".
+        cluster: Address of the cluster that does it; empty for this process.
 
     Raises:
         ConfigError: If there is no image, two results would have the same name, or
@@ -114,8 +147,11 @@ class JobConfig:
     wanted: Wanted = field(default_factory=Wanted)
     heights: PathText | None = None
     created: Moment = ""
+    cluster: Text = ""
 
     def __post_init__(self) -> None:
+        if self.cluster:
+            check_address(self.cluster)
         if not self.images:
             raise ConfigError("there is no image to predict. Choose one or more.")
         self._require_distinct("name", [image.name for image in self.images])
@@ -142,6 +178,11 @@ class JobConfig:
         """What to call it: the first image, and how many more."""
         more = len(self.images) - 1
         return self.images[0].name + (f" and {more} more" if more else "")
+
+    @property
+    def needs_machine(self) -> bool:
+        """Whether this machine does the work: another prediction waits for its end."""
+        return not self.cluster or local_workers(self.cluster) is not None
 
     def results_in(self, path: Path) -> Path:
         """Return where the results go, for a prediction in the folder `path`."""

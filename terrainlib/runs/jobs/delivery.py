@@ -65,6 +65,24 @@ def deliver(paths: Sequence[Path], folder: Path) -> tuple[Path, ...]:
     return tuple(given)
 
 
+def hand_over(paths: Sequence[Path], folder: Path) -> tuple[Path, ...]:
+    """Move finished files into a folder on the same disk, in the place of older ones.
+
+    Returns:
+        Where they are now, in the same order.
+
+    Raises:
+        StorageError: If the folder cannot be written.
+    """
+    for path in paths:
+        try:
+            path.replace(folder / path.name)
+        except OSError as error:
+            raise files.storage_error(folder / path.name, error) from error
+    files.sync_folder(folder)
+    return tuple(folder / path.name for path in paths)
+
+
 def zip_results(path: Path) -> Path:
     """Return a zip, in a prediction's own folder, of all its finished files.
 

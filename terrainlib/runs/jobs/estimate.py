@@ -178,12 +178,17 @@ def model_outline(model: str) -> TerrainModel:
     Raises:
         ModelFileError: If it is missing or none.
     """
-    path = EMBEDDED_MODELS.get(model) or Path(model)
-    path = path / MODEL_FILE if path.is_dir() else path
+    path = model_file(model)
     record = read_any_record(path)
     if record is None:
         raise ModelFileError("is missing or no model. Choose another.", file=path.name)
     return TerrainModel.of(record, path)
+
+
+def model_file(model: str) -> Path:
+    """Return the file of a model, named as for `load_any`; it may be missing."""
+    path = EMBEDDED_MODELS.get(model) or Path(model)
+    return path / MODEL_FILE if path.is_dir() else path
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -40,9 +41,12 @@ from terrainlib.runs.status import JOB, UNBEGUN, JobStatus, StoredState
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
+    from terrainlib.runs.jobs.cluster import ClusterState, Outcome
+    from terrainlib.runs.jobs.orders import Order
 
 _logger = logging.getLogger(__name__)
 _NAMED: Final = 5
+_WRITTEN_EVERY_SECONDS: Final = 2.0  # thousands of images make a long file
 _UNKNOWN_PX: Final = 1  # for an image whose header cannot be read
 
 
@@ -101,6 +105,15 @@ class _Batch:
         """Load the model, predict all images, and say how it ended."""
         config = self._job.config
         files.sweep(self._job.folder, below=False)
+        if config.cluster:
+            self._share_out()
+        else:
+            self._predict_here()
+        self._write_shares()
+        self._end()
+
+    def _predict_here(self) -> None:
+        config = self._job.config
         self._report.update(message="Loading the model")
         from terrainlib.model.instant import load_any  # TensorFlow, at last
 
@@ -114,18 +127,79 @@ class _Batch:
             self._report.update(
                 state="running", image=number, tile=0, tiles=0, message=image.name
             )
-            self._predict(model, image)
+            made = self._keep(image, partial(self._make, model, image))
+            if made is not None and not made.stopped:
+                self._remember(model, made)
+            self._write_results()
             self._pixels_done += self._pixels[number - 1]
-        self._write_shares()
-        self._end()
 
-    def _predict(self, model: "TerrainModel", image: InputImage) -> None:
-        """Predict one image; whatever is wrong with it does not stop the others."""
+    def _share_out(self) -> None:
+        """Let a cluster predict the images."""
+        from terrainlib.runs.jobs.cluster import connected, predict_on
+
+        images, folder = self._job.config.images, self._job.folder.absolute()
+        self._report.update(message="Looking for the cluster")
+        with (
+            connected(self._job.config.cluster) as client,
+            files.scratch_folder(folder) as shared,
+        ):
+            self._begun = written = time.monotonic()
+            self._report.update(state="running", message="Waiting for workers")
+            for outcome in predict_on(
+                client,
+                [self._order(image, shared) for image in images],
+                should_stop=self._should_stop,
+                watch=self._on_cluster,
+            ):
+                if outcome.begun:
+                    self._keep(images[outcome.number], partial(self._bring, outcome))
+                if time.monotonic() - written > _WRITTEN_EVERY_SECONDS:
+                    self._write_results()
+                    written = time.monotonic()
+        order = {image.name: number for number, image in enumerate(images)}
+        self._made.sort(key=lambda made: order[made.name])
+        self._write_results()
+
+    def _order(self, image: InputImage, shared: Path) -> "Order":
+        from terrainlib.runs.jobs.orders import Order
+
+        config = self._job.config
+        return Order(
+            config.model,
+            image.path,
+            image.name,
+            image.stem,
+            str(shared),
+            config.wanted,
+            config.heights,
+        )
+
+    def _bring(self, outcome: "Outcome") -> Made:
+        """Give the files of an image that a cluster has made their names."""
+        made = outcome.result()
+        return replace(made, files=deliver(made.files, self._job.folder))
+
+    def _on_cluster(self, state: "ClusterState") -> None:
+        share = state.pixels / state.of_pixels
+        seconds = time.monotonic() - self._begun
+        self._report.update(
+            done=state.done,
+            failed=state.failed,
+            workers=state.workers,
+            memory_bytes=state.memory_bytes,
+            share=round(share, 4),
+            seconds=round(seconds, 1),
+            seconds_left=round(seconds / share - seconds, 1) if share else None,
+            message="" if state.workers else "Waiting for workers",
+        )
+
+    def _keep(self, image: InputImage, make: Callable[[], Made]) -> Made | None:
+        """Make an image; whatever is wrong with it does not stop the others."""
         try:
             with memory_in_words(JOB):
-                made = self._make(model, image)
+                made = make()
         except StoppedError:
-            return
+            pass
         except TerrainError as error:
             self._note_failure(image, error)
         except Exception as error:
@@ -135,8 +209,10 @@ class _Batch:
             if made.rows:
                 self._made.append(made)
             _logger.info("%s: %d rows, %.1f s", image.name, made.rows, made.seconds)
-            if not made.stopped:
-                self._remember(model, made)
+            return made
+        return None
+
+    def _write_results(self) -> None:
         write_results(self._job.path, self._made, self._failures)
 
     def _make(self, model: "TerrainModel", image: InputImage) -> Made:

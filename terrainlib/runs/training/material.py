@@ -13,9 +13,14 @@ from terrainlib import files
 from terrainlib.data.cache import PairCache, build_cache
 from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.layout import Problem
-from terrainlib.data.overlaps import find_overlaps
+from terrainlib.data.overlaps import (
+    MAX_UNASKED_GB,
+    find_overlaps,
+    known_overlaps,
+    search_cost,
+)
 from terrainlib.data.parallel import ordered_map
-from terrainlib.data.splits import Split, class_gaps, leak_free_split
+from terrainlib.data.splits import Split, class_gaps, leak_free_split, random_split
 from terrainlib.errors import (
     ConfigError,
     DatasetError,
@@ -281,16 +286,24 @@ def _stored_split(run: Run, dataset: Dataset, listed: Manifest) -> Split | None:
 def _new_split(
     run: Run, dataset: Dataset, show: Progress, should_stop: ShouldStop
 ) -> Split:
-    """Divide the data set so that no shared ground is on both sides, and store it."""
-    overlaps = find_overlaps(dataset, progress=show, should_stop=should_stop)
+    """Divide the data set so that no shared ground is on both sides, and store it.
+
+    Where nobody has looked for it, and looking takes very much memory, the division is
+    random, and says so.
+    """
+    share, seed = run.config.training.validation_share, run.config.training.seed
     counts = {pair.id: pair.counts for pair in dataset.pairs}
-    split = leak_free_split(
-        dataset.ids,
-        overlaps,
-        counts,
-        share=run.config.training.validation_share,
-        seed=run.config.training.seed,
-    )
+    cost = search_cost(dataset)
+    if cost.memory_gb > MAX_UNASKED_GB and known_overlaps(dataset) is None:
+        _logger.warning(
+            "not looked for shared ground, which takes %s: the split is random. Look "
+            "for it on the preview page or with `check --overlaps` to have it used",
+            cost.text,
+        )
+        split = random_split(dataset.ids, share=share, seed=seed)
+    else:
+        overlaps = find_overlaps(dataset, progress=show, should_stop=should_stop)
+        split = leak_free_split(dataset.ids, overlaps, counts, share=share, seed=seed)
     names = [item.name for item in dataset.classes]
     for gap in class_gaps(split, counts, names):
         _logger.warning("%s", gap)

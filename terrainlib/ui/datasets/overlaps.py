@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 from terrainlib.data.dataset import Dataset
 from terrainlib.data.imagery import BandChoice, read_image
 from terrainlib.data.layout import Pair
-from terrainlib.data.overlaps import Overlap, Overlaps, find_overlaps, search_key
+from terrainlib.data.overlaps import (
+    Overlap,
+    Overlaps,
+    find_overlaps,
+    search_cost,
+    search_key,
+)
 from terrainlib.data.splits import Split, random_split
 from terrainlib.errors import ImageError, RunError, StoppedError
 from terrainlib.files import natural_key
@@ -32,7 +38,6 @@ from terrainlib.ui import cached
 from terrainlib.ui.datasets.splits import (
     cost_sentence,
     parts_of_split,
-    search_time,
     show_parts,
 )
 from terrainlib.ui.errors import errors_shown
@@ -118,8 +123,7 @@ def _show_search(dataset: Dataset, key: str) -> None:
     stopped = f"{search.message} " if search and search.state == "stopped" else ""
     st.caption(
         f"{md_escape(stopped)}Compares the pixels of all {len(dataset.pairs):,} "
-        f"patches: {search_time(dataset)} on two cores. This is done once; the result "
-        "is kept."
+        f"patches: {search_cost(dataset).text}. This is done once; the result is kept."
     )
 
 

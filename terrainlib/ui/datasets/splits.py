@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from terrainlib.data.dataset import Dataset
-from terrainlib.data.overlaps import Overlaps
+from terrainlib.data.overlaps import MAX_UNASKED_GB, Overlaps, search_cost
 from terrainlib.data.palette import hex_color
 from terrainlib.data.splits import BLOCKS, LEAK_FREE, RANDOM_LEAK, Split, class_gaps
 from terrainlib.mask.overlapmap import PART_COLORS, Part
@@ -21,7 +21,7 @@ from terrainlib.runs.training.material import SPLIT_FILE, read_split
 from terrainlib.ui import cached
 from terrainlib.ui.colors import show_chart
 from terrainlib.ui.page import pick_one, swatch
-from terrainlib.ui.text import duration, md_escape
+from terrainlib.ui.text import md_escape
 
 FREE_HELP: Final = (
     "No held-out patch shows ground that a training patch shows too, as far as the "
@@ -94,7 +94,6 @@ def inline(note: Note) -> str:
     return f":{note.color}-badge[{md_escape(note.text)}]"
 
 
-SECONDS_A_PATCH: Final = 0.18  # of looking for shared ground, on two cores
 PART_NAMES: Final[dict[Part, str]] = {
     "train": "for training",
     "left out": "left out",
@@ -143,23 +142,26 @@ def _run_split(path: Path, stamp: cached.Stamp) -> Split | None:
     return read_split(path)
 
 
-def search_time(dataset: Dataset) -> str:
-    """Return about how long looking for shared ground takes: `about 1 min`."""
-    seconds = max(1.0, SECONDS_A_PATCH * len(dataset.pairs))
-    return f"about {duration(seconds if seconds < 50 else 60 * round(seconds / 60))}"
-
-
 def show_split_of_training(dataset: Dataset, training: TrainingConfig) -> None:
     """Show, before a training starts, how its pairs will be divided."""
     if len(dataset.pairs) < 2:
         return  # the start says what is missing
     shared = cached.overlaps(dataset)
     if shared is None:
+        cost = search_cost(dataset)
+        then = (
+            f"First the app looks for shared ground ({cost.text}), so that no training "
+            "patch shows the ground of one held out."
+        )
+        if cost.memory_gb > MAX_UNASKED_GB:
+            then = (
+                "They are drawn at random: looking for shared ground takes "
+                f"{cost.text}, and is left to you, on the preview page."
+            )
         st.caption(
             f"{training.validation_share:.0%} of {len(dataset.pairs):,} patches will "
             "be held out: the network never trains on them, and its scores come from "
-            f"them. First the app looks for shared ground ({search_time(dataset)}), so "
-            "that no training patch shows the ground of one held out."
+            f"them. {then}"
         )
         return
     share, seed = training.validation_share, training.seed

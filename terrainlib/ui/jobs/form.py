@@ -1,5 +1,6 @@
 """The questions before a prediction of its own: what is made, how, where it goes."""
 
+from importlib.util import find_spec
 from typing import Any, Final
 
 import streamlit as st
@@ -67,6 +68,30 @@ def _ask_folder() -> str:
         key=f"{state.STUDIO_JOB}_folder",
         persist_state="session",
     )
+    return typed.strip()
+
+
+def _ask_cluster() -> str:
+    """Ask which cluster does it; an empty text means this machine."""
+    if not rights.may("use a cluster"):
+        return ""
+    with st.expander("Share the work among machines", icon=":material/hub:"):
+        if find_spec("distributed") is None:
+            st.caption(
+                "Many images, or a very large one, can be predicted by a Dask cluster. "
+                "That needs a package that is not installed: `pip install -r "
+                "requirements-dask.txt`."
+            )
+            return ""
+        typed = st.text_input(
+            "Scheduler of a Dask cluster",
+            placeholder="none: this machine, one image after the other",
+            help="The address that `dask scheduler` shows, such as tcp://10.0.0.5:8786,"
+            " or local:4 for four processes of this machine. All machines must find "
+            "images, model and results under the same paths.",
+            key=_key("cluster"),
+            persist_state="session",
+        )
     return typed.strip()
 
 
@@ -214,6 +239,7 @@ def _ask_and_start(chosen: Chosen, entry: ModelEntry) -> float | None:
     """Ask what is made and start it on a click; return the scale asked for."""
     wanted = _ask_wanted(chosen, entry.record.scale if entry.record else None)
     folder = _ask_folder()
+    cluster = _ask_cluster()
     config: JobConfig | None = None
     with errors_shown("This cannot be started"):
         height = chosen.height
@@ -226,10 +252,12 @@ def _ask_and_start(chosen: Chosen, entry: ModelEntry) -> float | None:
             folder=str(results_folder(folder)) if folder else "",
             wanted=wanted,
             heights=str(path_of(height)) if height else None,
+            cluster=cluster,
         )
         _show_estimate(config)
     active = JOB_SLOT.active()
-    busy = active is not None
+    waits = config is None or config.needs_machine
+    busy = active is not None and active.needs_machine and waits
     started = st.button(
         f"Start {WHEN_FREE}" if busy else "Start the prediction",
         key="studio_job_start",
@@ -248,6 +276,8 @@ def _ask_and_start(chosen: Chosen, entry: ModelEntry) -> float | None:
 def _show_estimate(config: JobConfig) -> None:
     told = estimate_job(config)
     st.markdown(f":material/schedule: {estimate_text(told)}")
+    if config.cluster:
+        st.caption("That is for one process; the workers of the cluster share it.")
     if told.needed_disk_mb > told.free_disk_mb:
         st.warning(
             "There is not that much room on the disk.", icon=":material/warning:"

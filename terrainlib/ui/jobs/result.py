@@ -30,15 +30,18 @@ from terrainlib.ui.text import duration, file_size, finish_time, md_escape
 
 def progress_text(job: Job, timezone: str | None) -> str:
     """Return one line: which image, tiles, time left and when it will be over."""
-    status = job.status
-    parts = [job.place_text] if len(job.config.images) > 1 else []
+    status, config = job.status, job.config
+    shared = bool(config.cluster) and status.workers > 0
+    parts = [job.place_text] if shared or len(config.images) > 1 else []
     if status.tiles:
         parts.append(f"tile {status.tile:,} of {status.tiles:,}")
     left = status.seconds_left
     if left is not None:
         parts.append(f"{duration(left)} left")
         parts.append(f"done at about {finish_time(left, timezone)}")
-    text = " · ".join(parts) if status.tiles else job.message or "Getting ready"
+    text = (
+        " · ".join(parts) if status.tiles or shared else job.message or "Getting ready"
+    )
     return text[:1].upper() + text[1:]
 
 

@@ -135,7 +135,8 @@ def _facts(job: Job) -> list[str]:
     title = Path(job.config.model).stem
     if entry is not None:
         title = model_labels(models, st.context.timezone).get(entry.id, title)
-    return [f"model: {title}", masks]
+    where = [f"on the cluster at {job.config.cluster}"] if job.config.cluster else []
+    return [f"model: {title}", masks, *where]
 
 
 def _model_file(job: Job) -> Path:
@@ -163,10 +164,26 @@ def _show_live(path: str, drawn_state: str) -> None:
     """Draw everything that changes; the body of the fragment."""
     job = read_again(read_job, path, drawn_state)
     show_state(JOB_PAGE, job, progress_text(job, st.context.timezone))
+    if job.config.cluster and job.active:
+        _show_cluster(job)
     if job.active and len(job.config.images) > 1:
         show_batch(job)
     if job.message and job.state in ("failed", "crashed"):
         show_log(log_tail(job.path), expanded=False)
+
+
+def _show_cluster(job: Job) -> None:
+    """Show what the scheduler of a job's cluster says of it."""
+    status = job.status
+    figures = {
+        "Workers": f"{status.workers:,}",
+        "Their memory": file_size(status.memory_bytes),
+        "Images done": f"{status.done:,}",
+        "Failed": f"{status.failed:,}",
+    }
+    with st.grid(4, min_column_width=130):
+        for label, figure in figures.items():
+            st.metric(label, figure, border=True)
 
 
 def _show_results(job: Job) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,14 @@ from terrainlib.data.overlap import search
 from terrainlib.data.overlap.features import Picture
 from terrainlib.data.overlap.geometry import composed, inverted, shared_part
 from terrainlib.data.overlap.matching import agreement, settled
-from terrainlib.data.overlaps import Overlap, Overlaps, find_overlaps, known_overlaps
+from terrainlib.data.overlaps import (
+    MAX_UNASKED_GB,
+    Overlap,
+    Overlaps,
+    find_overlaps,
+    known_overlaps,
+    search_cost,
+)
 from terrainlib.data.sample import SAMPLE_DIR
 from terrainlib.errors import StoppedError
 from tests.relief import relief_map, write_patches
@@ -131,6 +139,23 @@ def test_a_file_that_vanished_leaves_the_others(folder: Path) -> None:
     dataset = open_dataset(folder)
     (folder / "c_t.png").unlink()
     assert ids(find_overlaps(dataset)) == [("a", "b")]
+
+
+@pytest.mark.parametrize(
+    ("times", "said", "unasked"),
+    [
+        (50, "about 18 s on two cores, with 0.1 GB of memory", True),
+        (5_000, "about 30 min on two cores, with 2.5 GB of memory", False),
+        (25_000, "about 2.5 h on two cores, with 12.5 GB of memory", False),
+    ],
+)
+def test_a_search_says_what_it_takes_before_it_begins(
+    folder: Path, times: int, said: str, unasked: bool
+) -> None:
+    two = open_dataset(write_patches(folder, {"a": crop(0, 0), "b": crop(40, 20)}))
+    cost = search_cost(replace(two, pairs=two.pairs * times))
+    assert cost.text == said
+    assert (cost.memory_gb <= MAX_UNASKED_GB) is unasked
 
 
 def test_an_unchanged_data_set_is_searched_once(

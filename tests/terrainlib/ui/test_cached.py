@@ -1,11 +1,14 @@
 """Stores keep what was used last, within their limit."""
 
 import gc
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from terrainlib import files
 from terrainlib.ui import cached
-from terrainlib.ui.cached import BoundedStore
+from terrainlib.ui.cached import BoundedStore, on_disk
 
 
 def test_what_was_put_comes_back_until_the_limit_is_reached():
@@ -60,3 +63,18 @@ def test_no_collection_goes_through_what_was_loaded_for_good(
         assert gc.get_freeze_count() > 0
     finally:
         gc.unfreeze()
+
+
+def test_a_large_array_lies_in_a_file_that_nobody_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TERRAINLIB_HOME", str(tmp_path))
+    large = np.arange(2**20, dtype=np.uint16).reshape(2**10, -1)
+    small = large[:2]
+
+    kept = on_disk(large)
+
+    assert isinstance(kept, np.memmap)
+    np.testing.assert_array_equal(kept, large)
+    assert list(files.cache_dir().iterdir()) == []
+    assert on_disk(small) is small

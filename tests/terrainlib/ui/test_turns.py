@@ -1,11 +1,14 @@
 """The queue of heavy work: one at a time, in the order of asking, with a place."""
 
 import threading
+from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
 
-from terrainlib.ui.turns import Turns
+from terrainlib.ui import errors
+from terrainlib.ui.studio.masks import PictureFile, make_mask
+from terrainlib.ui.turns import PREDICTIONS, Turns
 
 
 def in_thread(turns: Turns, name: str, done: list[str]) -> SimpleQueue[int]:
@@ -53,3 +56,29 @@ def test_one_who_leaves_while_waiting_is_in_nobodys_way() -> None:
         threading.Thread(target=turns.turn().__enter__).start()
     with turns.turn(leave) if False else pytest.MonkeyPatch.context():
         pass
+
+
+def test_a_mask_waits_for_its_turn_and_says_its_place() -> None:
+    told = []
+
+    def leave(share: float, text: str) -> None:
+        told.append((share, text))
+        raise KeyboardInterrupt
+
+    picture = PictureFile.on_disk(Path("nowhere.png"))
+    with PREDICTIONS.turn(), pytest.raises(KeyboardInterrupt):
+        make_mask(picture, None, "nothing", progress=leave)
+    assert told == [(0.0, "Waiting for other people’s masks: 1 before you")]
+
+
+def test_a_file_to_download_is_made_in_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(errors, "_failures", dict)
+    make = errors.explained(lambda: str(done).encode(), "mask", "Polygons")
+    with PREDICTIONS.turn():
+        in_thread(PREDICTIONS, "before", done).get(timeout=30)
+        made: SimpleQueue[bytes] = SimpleQueue()
+        threading.Thread(target=lambda: made.put(make())).start()
+    assert made.get(timeout=30) == b"['before']"

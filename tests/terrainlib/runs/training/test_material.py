@@ -70,6 +70,20 @@ def test_a_new_run_trains_on_no_ground_that_validates(data: Path, preset: str) -
     assert found.validation.ids == found.split.validation
 
 
+def test_a_search_of_very_much_memory_is_not_begun_unasked(
+    data: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(material, "MAX_UNASKED_GB", 0.0)
+    with caplog.at_level("WARNING"):
+        found, _ = read(new_run(data))
+    assert (found.split.method, found.split.leak) == ("random", "random: may leak")
+    assert "looked for shared ground, which takes about 3 s on two" in caplog.text
+
+    find_overlaps(found.dataset)  # somebody asks for it
+    found, _ = read(new_run(data))
+    assert found.split.method == "leak-free"
+
+
 def test_the_division_is_stored_and_taken_up_again(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

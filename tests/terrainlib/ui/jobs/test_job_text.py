@@ -60,6 +60,14 @@ def test_progress_of_a_batch_names_the_image_first():
     assert text == "Image 2 of 3 · tile 1 of 4"
 
 
+def test_progress_on_a_cluster_counts_images():
+    shared = job(3, done=1, workers=2, seconds_left=90.0)
+    config = replace(shared.config, cluster="tcp://10.0.0.5:8786")
+    text = progress_text(replace(shared, config=config), "UTC")
+
+    assert text.startswith("1 of 3 images done · 1 min 30 s left · done at about ")
+
+
 def test_before_the_first_tile_progress_is_what_the_worker_says():
     assert progress_text(job(), "UTC") == "Loading the model"
 
