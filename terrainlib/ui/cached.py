@@ -216,7 +216,6 @@ def on_disk(array: NDArray[_Kind]) -> NDArray[_Kind]:
 @st.cache_resource(show_spinner=False)
 def results() -> BoundedStore:
     """Return the store of predicted masks."""
-    free_when_alone()
     return BoundedStore(RESULTS_MB * 1_000_000)
 
 
@@ -228,6 +227,7 @@ def load_ahead() -> None:
     """
     if st.runtime.exists() and type(st.runtime.get_instance()) is Runtime:  # no test
         threading.Thread(target=import_module, args=("keras",), daemon=True).start()
+    free_when_alone()
 
 
 @st.cache_resource(show_spinner=False)
