@@ -38,6 +38,7 @@ PATIENCE_S = 600
 _PAGES = ("", "Dataset_Preview", "Models", "Training")
 _BOUNDARY = "a-boundary"
 _EACH_S = 0.25
+_ALONE_S = 20.0
 
 
 class Visitor:
@@ -279,6 +280,9 @@ def measure(port: int, pid: int, options: argparse.Namespace) -> None:
         f"{'MB':>8}",
         flush=True,
     )
+    with paging(port) as pages:
+        time.sleep(_ALONE_S)
+    print(watch.line("nobody else", [0.0], pages), flush=True)
     everybody: list[Visitor] = []
     for count in options.sessions:
         with paging(port) as pages:
