@@ -62,6 +62,13 @@ class _Joined(nn.Module):  # type: ignore[misc]
         return torch.cat(values, dim=1)
 
 
+class _Added(nn.Module):  # type: ignore[misc]
+    """The sum of two."""
+
+    def forward(self, one: Any, other: Any) -> Any:
+        return one + other
+
+
 class _Cropped(nn.Module):  # type: ignore[misc]
     """Rows and columns cut off at the bottom and on the right."""
 
@@ -91,6 +98,7 @@ def _part(layer: Layer, incoming: int, *, bare: bool, own: bool) -> Any:
     simple = {
         "InputLayer": nn.Identity,
         "Concatenate": _Joined,
+        "Add": _Added,
         "MaxPooling2D": lambda: nn.MaxPool2d(layer.kernel, layer.stride),
         "UpSampling2D": lambda: nn.Upsample(scale_factor=layer.stride),
         "AveragePooling2D": lambda: nn.AvgPool2d(
@@ -106,7 +114,7 @@ def _part(layer: Layer, incoming: int, *, bare: bool, own: bool) -> Any:
         return nn.Identity()
     if layer.kind in simple:
         return simple[layer.kind]()
-    if layer.kind not in ("Conv2D", "Conv2DTranspose"):
+    if layer.kind not in ("Conv2D", "Conv2DTranspose", "DepthwiseConv2D"):
         raise SystemExit(
             f"layer type {layer.kind!r} has no PyTorch form in "
             "benchmarks/_torch_network.py. Add it there."
@@ -126,8 +134,15 @@ def _convolution(layer: Layer, incoming: int) -> list[Any]:
     transposed = layer.kind == "Conv2DTranspose"
     kind = nn.ConvTranspose2d if transposed else nn.Conv2d
     padding = before if transposed or not odd else 0
+    groups = incoming if layer.kind == "DepthwiseConv2D" else 1
     convolution = kind(
-        incoming, options["filters"], kernel, stride, padding, bias=options["use_bias"]
+        incoming,
+        layer.channels,
+        kernel,
+        stride,
+        padding,
+        bias=options["use_bias"],
+        groups=groups,
     )
     if not odd:
         return [convolution]
@@ -141,6 +156,7 @@ def _activation(name: str, *, inplace: bool = False) -> Any:
     known = {
         "linear": nn.Identity,
         "relu": lambda: nn.ReLU(inplace=inplace),
+        "relu6": lambda: nn.ReLU6(inplace=inplace),
         "sigmoid": nn.Sigmoid,
         "softmax": lambda: nn.Softmax(dim=1),
         "tanh": nn.Tanh,

@@ -56,10 +56,11 @@ def _model(record: ModelRecord) -> list[Fact]:
     names = ", ".join(item.name for item in record.terrain_classes())
     colors = config.output == "colors"
     stem = "stem at half resolution, " if config.stem_stride == 2 else ""
+    encoder = "encoder learnt on ImageNet, " if config.encoder == "imagenet" else ""
     filters = "-".join(str(value) for value in config.filters)
     return [
         ("Preset", config.preset_name),
-        ("Network", f"U-Net, {stem}filters {filters}"),
+        ("Network", f"U-Net, {encoder}{stem}filters {filters}"),
         ("Parameters", f"{record.parameters:,}" if record.parameters else ""),
         ("Input", _input(record, height=config.height)),
         ("Works at", _resolution(record, config.image_size)),
@@ -175,7 +176,9 @@ def _unlike_preset(record: ModelRecord) -> list[str]:
     config = _training_config(record)
     if config is None:
         return []
-    usual = TrainingConfig.preset(config.network.preset_name).to_dict()
+    network = config.network
+    shape = {"height": network.height}
+    usual = TrainingConfig.preset(network.preset_name, network=shape).to_dict()
     # only what the record holds: options that came later are not its own
     found = _differences(record.training["network"], usual.pop("network"))
     return found + _differences(record.training, usual)

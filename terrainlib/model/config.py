@@ -4,7 +4,7 @@ Frozen dataclasses with bounds checked on construction and JSON forms; no Tensor
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from reprlib import repr as shortened
 from typing import Any, ClassVar, Final, Literal, Self, TypeVar
 
@@ -13,6 +13,7 @@ from pydantic import ConfigDict
 from terrainlib.errors import ConfigError
 from terrainlib.types import checked
 
+Encoder = Literal["own", "imagenet"]
 OutputKind = Literal["classes", "colors"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Resize = Literal["scale", "whole"]
@@ -29,6 +30,35 @@ MAX_EPOCHS = 10_000
 MAX_MINUTES = 7 * 24 * 60.0
 DEFAULT_PRESET = "fast"
 DEFAULT_MINUTES = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """An inverted residual block of the encoder that was learnt on ImageNet.
+
+    Attributes:
+        expansion: By how much it widens before its depthwise convolution.
+        filters: Channels that it gives.
+        stride: 2 where it halves the resolution.
+        kernel: Side of its depthwise convolution in px.
+    """
+
+    expansion: int
+    filters: int
+    stride: int
+    kernel: int
+
+
+ENCODER_STEM_FILTERS: Final = 32
+ENCODER_BLOCKS: Final = (  # of EfficientNet-Lite0
+    Block(1, 16, 1, 3),  # half of the resolution
+    Block(6, 24, 2, 3),  # a quarter
+    Block(6, 24, 1, 3),
+    Block(6, 40, 2, 5),  # an eighth
+    Block(6, 40, 1, 5),
+)
+# How far the whole network reaches, by the stride of its stem, for 2 to 6 levels.
+ENCODER_REACH_PX: Final = {1: (11, 27, 70, 123, 251), 2: (25, 69, 118, 246, 502)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +84,23 @@ class Preset:
         training: Options of `TrainingConfig` that differ, and the budget.
         sizes: How sizes follow the data; None where they are the preset's, whatever the
             data.
+        with_heights: Options of `UNetConfig` that differ once more with heights.
     """
 
     sentence: str
     network: Mapping[str, Any]
     training: Mapping[str, Any]
     sizes: Sizes | None
+    with_heights: Mapping[str, Any] = field(default_factory=dict)
 
 
 PRESETS: Final[Mapping[str, Preset]] = {
     "fast": Preset(
         sentence="The best mask that two CPU cores learn in minutes. Start here.",
-        network={},
+        network={"encoder": "imagenet"},
         training={"minutes": DEFAULT_MINUTES},
         sizes=Sizes(batch=8, crop_px=128),
+        with_heights={"encoder": "own"},  # relief counts for more than what is seen
     ),
     "notebook": Preset(
         sentence="The original notebook's network: it learns the mask's colours.",
@@ -117,6 +150,9 @@ class UNetConfig:
         filters: Filters of each level, from the finest to the bottom.
         stem_stride: 1, or 2 for a stem that halves the resolution before the first
             level and a head that restores it.
+        encoder: `own` where all is learnt from the data set, or `imagenet` for features
+            that photographs taught, frozen, beside a few of its own: at a half, a
+            quarter and an eighth of the resolution.
         classes: Number of classes K.
         output: `classes` for softmax probabilities (H, W, K), `colors` for the
             original's three sigmoid channels (H, W, 3).
@@ -136,6 +172,7 @@ class UNetConfig:
     resize: Resize = "scale"
     filters: tuple[int, ...] = (48, 96, 192)
     stem_stride: int = 2
+    encoder: Encoder = "own"
     classes: int = 7
     output: OutputKind = "classes"
     bands: int = 3
@@ -164,6 +201,11 @@ class UNetConfig:
         return int(self.stem_stride * 2 ** (len(self.filters) - 1))
 
     @property
+    def beside_filters(self) -> tuple[int, ...]:
+        """Filters of each level that learn beside an encoder that is given."""
+        return tuple(max(1, count // 4) for count in self.filters)
+
+    @property
     def input_channels(self) -> int:
         """Channels of the input: the bands and, where used, relief."""
         return self.bands + self.height
@@ -181,7 +223,10 @@ class UNetConfig:
             ConfigError: If the preset, an option or a value is not known or allowed.
         """
         _one_of("preset", name, tuple(PRESETS))
-        return cls.from_dict({"preset_name": name, **PRESETS[name].network, **changes})
+        preset = PRESETS[name]
+        heights = preset.with_heights if changes.get("height") else {}
+        options = {**preset.network, **heights, **changes}
+        return cls.from_dict({"preset_name": name, **options})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain JSON form."""

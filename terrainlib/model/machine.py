@@ -15,7 +15,12 @@ from typing import Final, NamedTuple, Self
 
 import psutil
 
-from terrainlib.model.config import TrainingConfig, UNetConfig
+from terrainlib.model.config import (
+    ENCODER_BLOCKS,
+    ENCODER_STEM_FILTERS,
+    TrainingConfig,
+    UNetConfig,
+)
 
 _MAX_INPUT_THREADS: Final = 8
 _CONTAINER: Final = Path("/sys/fs/cgroup")
@@ -180,6 +185,9 @@ _BYTES: Final = 4  # float32
 _VALUES_KEPT: Final = 5
 # Weights, their gradients, two moments of Adam, the average, and its copy.
 _COPIES_OF_WEIGHTS: Final = 6
+# No step goes back through the encoder, but its few channels wait for the memory:
+# measured, a multiplication takes about three times as long all the same.
+_NARROW: Final = 3
 _LIBRARY_BYTES: Final = 900 * 2**20  # TensorFlow, loaded and with its work space
 
 
@@ -194,25 +202,67 @@ class _Convolution(NamedTuple):
 
 def convolutions(network: UNetConfig, size: int) -> Iterator[_Convolution]:
     """Yield a network's convolutions but the last for an image of `size` px squared."""
-    first, stem = network.filters[0], network.stem_stride
-    side, channels = size // stem, network.input_channels
-    if stem == 2:
-        yield _convolution(side, channels, first)
+    first, side = network.filters[0], size // network.stem_stride
+    channels, skips = network.input_channels, []
+    if network.stem_stride == 2:
         yield _convolution(size, channels, first // 2)
         yield _convolution(size, first + first // 2, first, kernel=1)
-        channels = first
-    for filters in network.filters:
-        yield _convolution(side, channels, filters)
-        yield _convolution(side, filters, filters)
-        channels, side = filters, side // 2
-    side *= 2
+    if network.encoder == "imagenet":
+        yield from _learnt_convolutions(network, size)
+        for filters in network.beside_filters:
+            yield _convolution(side, channels, filters)
+            skips.append(filters + _learnt_channels(size // side))
+            channels, side = filters, side // 2
+        channels, side = skips.pop(), 2 * side
+    else:
+        if network.stem_stride == 2:
+            yield _convolution(side, channels, first)
+            channels = first
+        for filters in network.filters[:-1]:
+            yield _convolution(side, channels, filters)
+            yield _convolution(side, filters, filters)
+            skips.append(filters)
+            channels, side = filters, side // 2
+    yield _convolution(side, channels, network.filters[-1])
+    yield _convolution(side, network.filters[-1], network.filters[-1])
+    channels = network.filters[-1]
     for filters in network.filters[-2::-1]:
         side *= 2
         up = _convolution(side, channels, filters)  # a quarter of its input is not 0
         yield up._replace(multiplications=up.multiplications // 4)
-        yield _convolution(side, 2 * filters, filters)
+        yield _convolution(side, filters + skips.pop(), filters)
         yield _convolution(side, filters, filters)
         channels = filters
+
+
+def _learnt_channels(shrink: int) -> int:
+    """Return the channels that the encoder gives at 1 / `shrink` of the resolution."""
+    found, at = {}, 2
+    for block in ENCODER_BLOCKS:
+        at *= block.stride
+        found[at] = block.filters
+    return found.get(shrink, 0)
+
+
+def _learnt_convolutions(network: UNetConfig, size: int) -> Iterator[_Convolution]:
+    """Yield those of the encoder that was learnt before.
+
+    A depthwise one has a kernel for each channel, as if it were given one.
+    """
+    side, channels = size // 2, ENCODER_STEM_FILTERS
+    layers = [_convolution(size, network.input_channels, 3, kernel=1)]
+    layers.append(_convolution(side, 3, channels))
+    for block in ENCODER_BLOCKS:
+        if side // block.stride < size // network.size_multiple:
+            break
+        wide = channels * block.expansion
+        if block.expansion > 1:
+            layers.append(_convolution(side, channels, wide, kernel=1))
+        side, channels = side // block.stride, block.filters
+        layers.append(_convolution(side, 1, wide, kernel=block.kernel))
+        layers.append(_convolution(side, wide, channels, kernel=1))
+    for layer in layers:
+        yield layer._replace(multiplications=_NARROW * layer.multiplications)
 
 
 def activation_values(network: UNetConfig, size: int) -> int:

@@ -19,7 +19,7 @@ from terrainlib.data.formats.raster import BandKey
 from terrainlib.data.palette import Classes
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import ModelFileError
-from terrainlib.model.config import UNetConfig
+from terrainlib.model.config import ENCODER_REACH_PX, UNetConfig
 from terrainlib.model.reading.archive import (
     is_archive,
     not_a_model,
@@ -185,6 +185,8 @@ def receptive_field(config: UNetConfig) -> int:
         The largest distance, in px of the network's input along a row or a column, at
         which an input pixel can change an output pixel.
     """
+    if config.encoder == "imagenet":
+        return ENCODER_REACH_PX[config.stem_stride][len(config.filters) - 2]
     return 8 * config.size_multiple - (6 if config.stem_stride == 1 else 10)
 
 

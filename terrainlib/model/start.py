@@ -18,7 +18,7 @@ RATE_SHARE: Final = 1 / 3  # of a preset's learning rate: what is known is to be
 RGB: Final = ("red", "green", "blue")
 _FIRST: Final = ("stem", "head_detail")  # the layers that read the image
 _FIRST_WITHOUT_STEM: Final = ("down1_conv1",)
-SHAPE_OPTIONS: Final = ("filters", "stem_stride", "convolution_bias")
+SHAPE_OPTIONS: Final = ("filters", "stem_stride", "encoder", "convolution_bias")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ _LINKS: Final = {h5py.SoftLink: "soft link", h5py.ExternalLink: "external link"}
 _ARCHIVE_NAMES: Final = {
     "Conv2D": "conv2d",
     "Conv2DTranspose": "conv2d_transpose",
+    "DepthwiseConv2D": "depthwise_conv2d",
     "BatchNormalization": "batch_normalization",
 }
 

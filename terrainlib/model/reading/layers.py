@@ -162,6 +162,7 @@ _LAYERS: Final[dict[str, tuple[str, ...]]] = {
     "InputLayer": ("batch_shape",),
     "Conv2D": (*_CONVOLUTION, "use_bias"),
     "Conv2DTranspose": (*_CONVOLUTION, "use_bias"),
+    "DepthwiseConv2D": (*_CONVOLUTION[1:], "use_bias"),
     "BatchNormalization": ("momentum", "epsilon", "center", "scale"),
     "Activation": ("activation",),
     "MaxPooling2D": _POOLING,
@@ -169,9 +170,11 @@ _LAYERS: Final[dict[str, tuple[str, ...]]] = {
     "UpSampling2D": ("size",),
     "Dropout": ("rate",),
     "Concatenate": (),
+    "Add": (),
 }
+_INPUTS: Final = {"InputLayer": (0, 0), "Concatenate": (2, MAX_INPUTS), "Add": (2, 2)}
 _ENLARGING: Final = ("Conv2DTranspose", "UpSampling2D")
-_ACTIVATIONS: Final = "linear relu sigmoid softmax tanh elu selu gelu silu"
+_ACTIVATIONS: Final = "linear relu relu6 sigmoid softmax tanh elu selu gelu silu"
 # What an option may be: one of these values, or a number within these bounds.
 _VALUES: Final[dict[str, tuple[Any, ...]]] = {
     "padding": ("same", "valid"),
@@ -198,6 +201,7 @@ _DEFAULTS: Final[dict[str, tuple[Any, ...]]] = {
     "data_format": (None, "channels_last"),
     "axis": (-1, 3),
     "groups": (1,),
+    "depth_multiplier": (1,),
     "dilation_rate": (1,),
     "interpolation": ("nearest",),
 }
@@ -371,7 +375,7 @@ def _read_layer(item: Any, before: Mapping[str, Layer]) -> Layer:
         )
     options = _read_options(kind, name, config)
     sources = list(_sources(_only_node(item.get("inbound_nodes"), name), name))
-    few, many = {"InputLayer": (0, 0), "Concatenate": (2, MAX_INPUTS)}.get(kind, (1, 1))
+    few, many = _INPUTS.get(kind, (1, 1))
     if not few <= len(sources) <= many:
         raise _broken(name)
     if not set(sources) <= set(before):
@@ -382,7 +386,7 @@ def _read_layer(item: Any, before: Mapping[str, Layer]) -> Layer:
 def _measured(
     kind: str, name: str, options: dict[str, Any], inputs: list[Layer]
 ) -> Layer:
-    incoming = sum(source.channels for source in inputs)
+    incoming = _incoming(kind, name, inputs)
     channels = options.get("filters") or incoming or options["batch_shape"][-1]
     if channels > MAX_CHANNELS:
         raise ModelFileError(
@@ -403,21 +407,41 @@ def _measured(
             f"layer {name!r} changes the image's size too much: between 1 and "
             f"{MAX_DOWNSAMPLING} times smaller than the input is allowed."
         )
-    weights: dict[str, tuple[int, ...]] = {}
-    if "kernel_size" in options:
-        # A transposed convolution's kernel is stored the other way round.
-        ends = (channels, incoming) if kind in _ENLARGING else (incoming, channels)
-        weights["kernel"] = (kernel, kernel, *ends)
-        if options["use_bias"]:
-            weights["bias"] = (channels,)
-    elif kind == "BatchNormalization":
-        kept = {"gamma": options["scale"], "beta": options["center"]}
-        names = [weight for weight, there in kept.items() if there]
-        weights = dict.fromkeys([*names, "moving_mean", "moving_variance"], (channels,))
+    weights = _weight_shapes(kind, options, incoming, channels)
     sources = tuple(source.name for source in inputs)
     return Layer(
         kind, name, sources, options, channels, kernel, stride, shrink, weights
     )
+
+
+def _incoming(kind: str, name: str, inputs: list[Layer]) -> int:
+    """Return the channels that a layer is given."""
+    counts = [source.channels for source in inputs]
+    if kind != "Add":
+        return sum(counts)
+    if len(set(counts)) > 1:
+        raise _broken(name)
+    return counts[0]
+
+
+def _weight_shapes(
+    kind: str, options: Mapping[str, Any], incoming: int, channels: int
+) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each weight by its name, in Keras' order."""
+    if kind == "BatchNormalization":
+        kept = {"gamma": options["scale"], "beta": options["center"]}
+        names = [weight for weight, there in kept.items() if there]
+        return dict.fromkeys([*names, "moving_mean", "moving_variance"], (channels,))
+    if "kernel_size" not in options:
+        return {}
+    ends = (incoming, channels)
+    if kind == "DepthwiseConv2D":
+        ends = (channels, 1)
+    elif kind in _ENLARGING:  # stored the other way round
+        ends = (channels, incoming)
+    weights: dict[str, tuple[int, ...]]
+    weights = {"kernel": (options["kernel_size"], options["kernel_size"], *ends)}
+    return weights | ({"bias": (channels,)} if options["use_bias"] else {})
 
 
 def _connected(layers: dict[str, Layer], outputs: Any) -> Graph:

@@ -129,7 +129,10 @@ def _require_same_shape(config: UNetConfig, graph: Graph) -> None:
     # A level's second convolution alone has 9 * filters ** 2 weights: what is built for
     # a record is bounded by what its file really holds.
     least = sum(9 * count**2 for count in config.filters)
-    if level_filters(graph) != config.filters or graph.parameters < least:
+    levels = config.filters
+    if config.encoder == "imagenet":
+        levels = (*config.beside_filters[:-1], levels[-1])
+    if level_filters(graph) != levels or graph.parameters < least:
         raise ModelFileError(
             "its layers are not those that its record describes. The file was changed, "
             "or another version of this app wrote it; retrain."

@@ -126,6 +126,8 @@ def start_training(
         "image_size": chosen.config.network.image_size,
         "height": dataset.has_heights,
     }
+    if start is not None and start.record is not None:
+        network["encoder"] = start.record.unet_config().encoder
     training = TrainingConfig.preset(
         PRESET,
         network=network,

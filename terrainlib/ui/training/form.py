@@ -447,6 +447,8 @@ def _checked(
         persist_state="session",
         help="To find the training again. Date and time are added.",
     )
+    if start is not None and start.record is not None:
+        network = network | {"encoder": start.record.unet_config().encoder}
     with errors_shown("These values do not fit together"):
         training = TrainingConfig.preset(preset, network=network, **changes)
         show_split_of_training(dataset, training)

@@ -45,7 +45,7 @@ def test_the_notebook_is_the_original_whatever_the_data(side: int, memory: int) 
         ("fast", 100, (96, None, 8)),
         ("fast", 5, (16, None, 8)),
         ("fast", 160, (160, None, 8)),
-        ("fast", 512, (192, 128, 8)),
+        ("fast", 512, (256, 128, 8)),
         ("best", 128, (128, None, 16)),
         ("best", 300, (304, 256, 16)),
         ("best", 4000, (768, 256, 16)),
@@ -148,8 +148,8 @@ def test_the_choice_is_said_in_one_line() -> None:
     choice = choose("fast", TrainingData(512, 320), LAPTOP, batch_size=4)
 
     assert choice.summary == (
-        "image size 192 px (Images of 512 px are shrunk. A pass over all pairs takes "
-        "about 14 s), crops of 128 px (Parts of the images at random: less memory and "
+        "image size 256 px (Images of 512 px are shrunk. A pass over all pairs takes "
+        "about 19 s), crops of 128 px (Parts of the images at random: less memory and "
         "time a step, more variety), batches of 4 (As you set it)."
     )
 

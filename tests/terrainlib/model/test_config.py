@@ -29,6 +29,20 @@ def test_the_notebook_preset_is_the_originals_recipe() -> None:
     assert config.network.size_multiple == 16
 
 
+def test_only_images_alone_get_the_encoder_that_was_learnt_before() -> None:
+    assert UNetConfig.preset("fast").encoder == "imagenet"
+    assert UNetConfig.preset("fast", height=True).encoder == "own"
+    chosen = UNetConfig.preset("fast", height=True, encoder="imagenet")
+    assert chosen.encoder == "imagenet"
+
+
+def test_a_network_of_an_older_file_has_an_encoder_of_its_own() -> None:
+    values = UNetConfig.preset("fast").to_dict()
+    del values["encoder"]
+
+    assert UNetConfig.from_dict(values).encoder == "own"
+
+
 def test_a_budget_among_the_changes_replaces_the_presets() -> None:
     assert TrainingConfig.preset("notebook", minutes=2).epochs is None
     assert TrainingConfig.preset("fast", epochs=3).minutes is None

@@ -55,7 +55,8 @@ def predict(network: keras.Model, channels: int = 3) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("name", "height"), [("fast", True), ("notebook", False), ("best", True)]
+    ("name", "height"),
+    [("fast", False), ("fast", True), ("notebook", False), ("best", True)],
 )
 def test_both_files_predict_here_and_in_plain_keras_what_the_network_does(
     name: str, height: bool, tmp_path: Path

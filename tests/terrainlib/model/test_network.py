@@ -63,7 +63,7 @@ def test_a_stem_of_stride_two_works_at_half_the_resolution() -> None:
 
     full = network.get_layer("mask").output.shape
     assert full == (None, None, None, 7)
-    half = keras.Model(network.input, network.get_layer("down1_conv1").output)
+    half = keras.Model(network.input, network.get_layer("up1_conv1").output)
     features = half.predict_on_batch(np.zeros((1, 16, 16, 3), np.float32))
     assert features.shape == (1, 8, 8, 2)
 
@@ -90,3 +90,44 @@ def test_the_fast_head_draws_no_checkerboard_on_even_ground() -> None:
     # Averages add no step between neighbours that the coarse features lack.
     largest = np.abs(np.diff(features, axis=1)).max() if features.any() else 0
     assert np.abs(np.diff(fine, axis=1)).max() <= largest + 1e-6
+
+
+def encoder_weights(network: keras.Model) -> list[np.ndarray]:
+    """Return what the encoder that was learnt on ImageNet holds, but for its bands."""
+    return [
+        weight.numpy()
+        for layer in network.layers
+        if layer.name.startswith("encoder") and layer.name != "encoder_bands"
+        for weight in layer.weights
+    ]
+
+
+@pytest.mark.parametrize(("bands", "seen"), [(1, (0, 0, 0)), (3, (0, 1, 2))])
+def test_an_encoder_that_was_learnt_before_is_the_same_in_each_network(
+    bands: int, seen: tuple[int, ...]
+) -> None:
+    networks = [
+        build_unet(UNetConfig.preset("fast", bands=bands, filters=filters))
+        for filters in ((2, 3, 4), (4, 3, 2))
+    ]
+
+    one, other = map(encoder_weights, networks)
+    assert len(one) == 2 * 15
+    assert all(map(np.array_equal, one, other))
+    trained = {weight.path for weight in networks[0].trainable_weights}
+    assert not any(path.startswith("encoder") for path in trained)
+    kernel = networks[0].get_layer("encoder_bands").get_weights()[0][0, 0]
+    assert tuple(kernel.argmax(axis=0)) == seen
+
+
+def test_what_an_encoder_learnt_tells_an_edge_from_even_ground() -> None:
+    network = build_unet(UNetConfig.preset("fast", filters=(2, 3, 4)))
+    features = keras.Model(network.input, network.get_layer("encoder4_add").output)
+    images = np.full((2, 64, 64, 3), 0.5, np.float32)
+    images[1, :, 32:] = 0.9
+
+    even, edge = np.asarray(features(images))[:, 4, 2:6]
+
+    assert (
+        np.abs(np.diff(edge, axis=0)).max() > 10 * np.abs(np.diff(even, axis=0)).max()
+    )

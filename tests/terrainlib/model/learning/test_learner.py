@@ -77,7 +77,7 @@ def test_in_bfloat16_weights_and_probabilities_stay_float32() -> None:
         "float32",
     }
     assert output.dtype == tf.float32
-    np.testing.assert_allclose(output, network(images(), training=False), atol=0.05)
+    np.testing.assert_allclose(output, network(images(), training=False), atol=0.1)
     np.testing.assert_allclose(output.numpy().sum(-1), 1.0, atol=1e-5)
 
 

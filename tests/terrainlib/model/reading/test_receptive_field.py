@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from terrainlib.model.config import MAX_LEVELS, PRESETS, UNetConfig
+from terrainlib.model.config import MAX_LEVELS, PRESETS, Encoder, UNetConfig
 from terrainlib.model.modelfile import receptive_field
 from terrainlib.model.network import build_unet
 from terrainlib.model.reading.layers import graph_of, half_width
@@ -18,9 +18,10 @@ def measured_reach(config: UNetConfig) -> int:
     """
     network = build_unet(config)
     for layer in network.layers:
-        if isinstance(layer, keras.layers.Conv2D | keras.layers.Conv2DTranspose):
+        if hasattr(layer, "kernel"):
             kernel, *bias = layer.get_weights()
-            layer.set_weights([np.full_like(kernel, 0.2), *bias])
+            nothing = [np.zeros_like(values) for values in bias]
+            layer.set_weights([np.full_like(kernel, 0.2), *nothing])
     features = keras.Model(network.input, network.layers[-1].input)
     period = config.size_multiple
     rows = 512
@@ -50,11 +51,15 @@ def test_two_levels_by_hand() -> None:
 
 @pytest.mark.parametrize("levels", range(2, MAX_LEVELS + 1))
 @pytest.mark.parametrize("stem_stride", [1, 2])
+@pytest.mark.parametrize("encoder", ["own", "imagenet"])
 def test_layers_and_configuration_reach_equally_far(
-    stem_stride: int, levels: int
+    encoder: Encoder, stem_stride: int, levels: int
 ) -> None:
     config = UNetConfig(
-        filters=tuple(range(1, levels + 1)), stem_stride=stem_stride, dropout=0.1
+        filters=tuple(range(1, levels + 1)),
+        stem_stride=stem_stride,
+        encoder=encoder,
+        dropout=0.1,
     )
 
     assert half_width(graph_of(build_unet(config))) == receptive_field(config)

@@ -22,7 +22,12 @@ pytestmark = pytest.mark.filterwarnings(KERAS_COPY_WARNING)
 def new_run(data: Path, model: Path, name: str) -> Path:
     training = TrainingConfig.preset(
         "fast",
-        network={"image_size": 32, "filters": (4, 8), "classes": 7},
+        network={
+            "image_size": 32,
+            "filters": (4, 8),
+            "classes": 7,
+            "encoder": "own",
+        },
         epochs=2,
         batch_size=2,
         validation_share=0.5,
