@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from terrainlib import rights
 from tests.synthetic import write_kaggle_dataset
 
 # The tests share the cores: one thread of TensorFlow each, said before it is loaded.
@@ -47,6 +48,7 @@ def quick() -> Iterator[None]:
 def terrainlib_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give every test runs, models and caches of its own, all of them empty."""
     monkeypatch.setenv("TERRAINLIB_HOME", str(tmp_path))
+    monkeypatch.setattr(rights, "_process", [])  # commands say for whom they work
     return tmp_path
 
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from terrainlib import rights
 from terrainlib.errors import ConfigError
 from terrainlib.model.config import DEFAULT_PRESET, MAX_BANDS, PRESETS
 
@@ -131,6 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    rights.work_for(rights.OWNER)  # whoever has a command line here
     try:
         module, command = options.command
         status: int = getattr(importlib.import_module(module), command)(options)

@@ -29,6 +29,7 @@ from terrainlib.data.overlaps import Overlaps, known_overlaps
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.data.splits import Split, leak_free_split
 from terrainlib.mask.tiles.bands import to_bytes
+from terrainlib.places import require_readable
 from terrainlib.ui.paths import allowed_path
 from terrainlib.ui.turns import give_memory_back
 
@@ -106,8 +107,11 @@ def model(path: str | Path) -> "TerrainModel":
     """Return a loaded model, shared by all visitors: predict with it, never train it.
 
     Raises:
+        RightsError: If whoever acts now may not open it.
         ModelFileError: If it is no model of ours, damaged, or dangerous.
     """
+    if str(path) not in EMBEDDED_MODELS:
+        require_readable(path)
     free_when_alone()
     return _model(str(path), model_stamp(path))
 
@@ -216,7 +220,6 @@ def on_disk(array: NDArray[_Kind]) -> NDArray[_Kind]:
 @st.cache_resource(show_spinner=False)
 def results() -> BoundedStore:
     """Return the store of predicted masks."""
-    free_when_alone()
     return BoundedStore(RESULTS_MB * 1_000_000)
 
 
@@ -229,6 +232,7 @@ def load_ahead() -> None:
     real = st.runtime.exists() and type(st.runtime.get_instance()) is Runtime  # no test
     if real and not is_loaded():
         threading.Thread(target=load_for_good, daemon=True).start()
+    free_when_alone()
 
 
 def load_for_good() -> None:

@@ -28,7 +28,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from terrainlib import files, rights
 from terrainlib.errors import TerrainError
 from terrainlib.runs.launcher import clear_visitors
-from terrainlib.ui.identity import VISITOR_COOKIE, visitor_secret
+from terrainlib.ui.identity import (
+    VISITOR_COOKIE,
+    is_let_in,
+    is_loopback,
+    visitor_secret,
+)
 
 _SHOWN_LETTERS: Final = 100
 _UPLOADS: Final = "/_stcore/upload_file/"
@@ -121,9 +126,16 @@ class Door:
 def _refused_path(scope: Scope, headers: Headers) -> str:
     """Return why what is asked for is refused, in one sentence; empty if it is not."""
     path, limit = str(scope["path"]), rights.limits().upload_mb
-    if path.endswith(_METRICS) and rights.mode() != "own":
-        return "This app does not tell its metrics."
-    if _UPLOADS in path and limit is not None and scope.get("method") == "PUT":
+    host = (scope.get("client") or ("",))[0]
+    own = rights.mode() == "own" and is_loopback(host)
+    if path.endswith(_METRICS) and not own:
+        return "This app does not tell others its metrics."
+    if _UPLOADS not in path or scope.get("method") != "PUT":
+        return ""
+    session = path.partition(_UPLOADS)[2].partition("/")[0]
+    if rights.mode() == "team" and not is_let_in(session):
+        return "Log in first."
+    if limit is not None:
         length = headers.get("content-length", "")
         most = limit * 1_000_000 + _FORM_BYTES
         if not length.isdecimal() or int(length) > most:

@@ -87,6 +87,24 @@ def _is_admin(name: str) -> bool:
     return bool(name) and name.lower() in {word.strip() for word in listed}
 
 
+_MAX_SESSIONS: Final = 10_000
+_sessions: Final[dict[str, None]] = {}  # those of people who are known, oldest first
+
+
+def let_in() -> None:
+    """Let this session, of somebody who is known, send uploads."""
+    context = get_script_run_ctx(suppress_warning=True)
+    if context is not None:
+        _sessions[context.session_id] = None
+        for old in list(_sessions)[:-_MAX_SESSIONS]:
+            _sessions.pop(old, None)
+
+
+def is_let_in(session: str) -> bool:
+    """Return whether a session is that of somebody who is known."""
+    return session in _sessions
+
+
 def show_viewer() -> None:
     """Say in the side bar who is here, and how long a visitor's things stay."""
     who = rights.actor()

@@ -55,6 +55,7 @@ def page_header(title: str, intro: str, *, icon: str = ":material/landscape:") -
     _sweep_once()
     st.html(_STYLE)
     if known:
+        identity.let_in()
         with st.sidebar:  # Streamlit's own list would call home by its file's name
             for page, label, page_icon in _WAY:
                 st.page_link(page, label=label, icon=page_icon)

@@ -88,7 +88,8 @@ def serve(script: Path, home: Path, port: int | None = None) -> Iterator[Server]
             start_new_session=True,
         )
     try:
-        url = f"http://127.0.0.1:{port}"
+        base = os.environ.get("STREAMLIT_SERVER_BASE_URL_PATH", "")
+        url = f"http://127.0.0.1:{port}/{base}".rstrip("/")
         deadline = time.monotonic() + START_SECONDS
         while not _healthy(url):
             assert process.poll() is None, log.read_text()

@@ -1,13 +1,16 @@
 """Which names and origins the running app answers: raw requests, no browser."""
 
 import asyncio
+import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPConnection
+from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,7 +19,8 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
 
-from terrainlib.ui import door
+from terrainlib import rights
+from terrainlib.ui import door, identity
 from terrainlib.ui.door import Door
 from tests.browser.conftest import ROOT, serve
 
@@ -215,6 +219,73 @@ def test_a_star_stands_for_every_name_but_not_for_every_origin():
 
     assert guard.refusal(Headers({"host": "any.example"})) == ""
     assert guard.refusal(Headers({"host": "any.example", "origin": "http://b.example"}))
+
+
+def enter(
+    path: str, kind: str = "http", **fields: str
+) -> tuple[int, Headers, list[set[str]]]:
+    """Ask a door; return status and headers of the answer, and who was here."""
+    sent: list[dict] = []
+    seen: list[set[str]] = []
+
+    async def app(_: object, __: object, send: Callable[..., Any]) -> None:
+        seen.append(set(door._present))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    headers = {
+        "host": "localhost",
+        **{k.replace("_", "-"): v for k, v in fields.items()},
+    }
+    scope = {
+        "type": kind,
+        "path": path,
+        "method": "PUT" if "upload" in path else "GET",
+        "client": ("192.0.2.1", 5),
+        "headers": [(k.encode(), v.encode()) for k, v in headers.items()],
+    }
+    with ThreadPoolExecutor() as pool:  # Playwright's loop may run in this thread
+        visit = Door(app, ["localhost"], [])(scope, None, send)
+        pool.submit(asyncio.run, visit).result()
+    return sent[0]["status"], Headers(raw=sent[0]["headers"]), seen
+
+
+def test_a_demo_knows_its_visitors_by_a_cookie_and_who_is_here(
+    monkeypatch: pytest.MonkeyPatch, terrainlib_home: Path
+) -> None:
+    monkeypatch.setenv("TERRAINLIB_MODE", "demo")
+    cookie = enter("/")[1]["set-cookie"].split(";")[0]
+    assert "set-cookie" not in enter("/", cookie=cookie)[1]
+    assert "set-cookie" in enter("/", cookie="terrainlib_visitor=x")[1]
+    home = terrainlib_home / rights.visitor(cookie.partition("=")[2]).folder
+    home.mkdir(parents=True)
+    os.utime(home, (0, 0))
+    assert enter("/_stcore/stream", "websocket", cookie=cookie)[2] == [{home.name}]
+    assert not door._present
+    assert home.stat().st_mtime > 0  # the hour begins when the last page is closed
+
+
+@pytest.mark.parametrize(
+    ("mode", "path", "length", "status"),
+    [
+        ("demo", "/_stcore/upload_file/a/1", "50000000", 200),
+        ("demo", "/_stcore/upload_file/a/1", "50200000", 403),
+        ("demo", "/maps/_stcore/upload_file/a/1", "", 403),
+        ("own", "/_stcore/upload_file/a/1", "200000000", 200),
+        ("team", "/_stcore/upload_file/a/1", "1", 403),  # nobody has logged in
+        ("team", "/_stcore/upload_file/known/1", "1", 200),
+        ("own", "/_stcore/metrics", "", 403),  # to another machine
+        ("team", "/maps/_stcore/metrics", "", 403),
+    ],
+)
+def test_large_uploads_and_metrics_are_refused_at_the_door(
+    monkeypatch: pytest.MonkeyPatch, mode: str, path: str, length: str, status: int
+) -> None:
+    monkeypatch.setenv("TERRAINLIB_MODE", mode)
+    monkeypatch.setitem(identity._sessions, "known", None)
+    assert enter(path, content_length=length)[0] == status
 
 
 @pytest.mark.parametrize(

@@ -372,7 +372,6 @@ def test_a_worker_acts_for_whoever_started_it(
     monkeypatch: pytest.MonkeyPatch, terrainlib_home: Path
 ) -> None:
     monkeypatch.setenv(rights.MODE_VARIABLE, "team")
-    monkeypatch.setattr(rights, "_process", [])
     with rights.acting(ADA):
         told = child_environment()
     with pytest.raises(RightsError, match="Log in first"):

@@ -28,6 +28,7 @@ from terrainlib.mask.ground.areas import AreaTable, AreaTally
 from terrainlib.mask.tiles.bands import Band
 from terrainlib.mask.tiles.resampling import shrink
 from terrainlib.mask.tiles.result import KeptProbabilities
+from terrainlib.rights import bound
 from terrainlib.types import FloatArray
 from terrainlib.ui import cached, state
 from terrainlib.ui.cached import encode_jpeg, on_disk
@@ -265,8 +266,8 @@ def _make_mask(
     index, margins = prediction.classes_and_margins()
     soft = prediction.soft_bytes()
     with ThreadPoolExecutor(2) as beside:  # encoding leaves Python to other threads
-        probabilities = beside.submit(KeptProbabilities.of, prediction)
-        layer = beside.submit(confidence_layer, key, margins, index)
+        probabilities = beside.submit(bound(KeptProbabilities.of), prediction)
+        layer = beside.submit(bound(confidence_layer), key, margins, index)
         pictures = view_pictures(key, image, soft, loaded.classes)
     kept = probabilities.result()
     made = MadeMask(
@@ -362,7 +363,7 @@ def _predicted(
         progress(share, f"Predicting: part {min(done + 1, total)} of {total}")
 
     with ThreadPoolExecutor(1) as beside:  # the network leaves gaps on the processor
-        gap = beside.submit(scene_gap, loaded, scene_of(image), scale=scale)
+        gap = beside.submit(bound(scene_gap), loaded, scene_of(image), scale=scale)
         prediction = predict_image(
             loaded,
             image,
