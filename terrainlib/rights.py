@@ -253,7 +253,8 @@ def work_as_told() -> None:
         who = Actor(**json.loads(text))
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{ACTOR_VARIABLE} names nobody. Unset it.") from error
-    if who.role not in get_args(Role) or (who.folder and not _FOLDER.match(who.folder)):
+    strange = bool(who.folder) and not _FOLDER.fullmatch(who.folder)
+    if strange or who.role not in get_args(Role):
         raise ConfigError(f"{ACTOR_VARIABLE} names nobody. Unset it.")
     return work_for(who)
 

@@ -101,7 +101,7 @@ def tiff(pixels: NDArray[Any], *, mask: Any = None, **profile: Any) -> bytes:
             data.write(np.moveaxis(pixels, -1, 0))
             if mask is not None:
                 data.write_mask(mask)
-        return memory.read()
+        return bytes(memory.read())
 
 
 def naming_overviews(target: object, pixels: NDArray[Any] | None = None) -> bytes:

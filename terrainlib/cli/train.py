@@ -5,7 +5,6 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,8 @@ from terrainlib.cli.console import note, progress_bar, say
 from terrainlib.data.dataset import open_dataset
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import RunError
-from terrainlib.model.automatic import TrainingData, choose
-from terrainlib.model.config import DEFAULT_PRESET
-from terrainlib.model.machine import Machine
 from terrainlib.model.modelfile import read_record
-from terrainlib.model.start import RATE_SHARE, require_fit, shape_of, what_is_taken
+from terrainlib.model.start import what_is_taken
 from terrainlib.runs.folder import MODEL_FILE, Run, create_run, formatter, read_run
 from terrainlib.runs.launcher import mark_starting
 from terrainlib.runs.slot import RUN_SLOT
@@ -30,7 +26,7 @@ from terrainlib.runs.training.material import (
     require_trainable,
 )
 from terrainlib.runs.training.pixelscore import read_pixel_score
-from terrainlib.runs.training.start import read_start
+from terrainlib.runs.training.start import choose_training, read_start
 from terrainlib.types import Progress
 
 _STEPS = 1000
@@ -86,24 +82,12 @@ def _begun(options: argparse.Namespace, count: Progress) -> Path:
         )
     _require_turn(options)
     dataset = open_dataset(options.data, bands=options.bands, progress=count)
-    network: dict[str, Any] = {
-        "classes": len(dataset.classes),
-        "bands": max(1, dataset.bands.count),
-        "height": options.height,
-    }
+    network: dict[str, Any] = {"height": options.height}
     if options.image_size is not None:
         network["image_size"] = options.image_size
     start = None if options.start_from is None else read_start(options.start_from)
-    preset = options.preset or DEFAULT_PRESET
-    if start is not None and options.preset is None:
-        preset, shape = shape_of(start)
-        network |= shape
-    choice = choose(
-        preset,
-        TrainingData.of(dataset),
-        Machine.here(),
-        network=network,
-        **_changes(options),
+    choice = choose_training(
+        dataset, options.preset, start, network=network, **_changes(options)
     )
     training = choice.config
     require_trainable(dataset, training)
@@ -113,11 +97,8 @@ def _begun(options: argparse.Namespace, count: Progress) -> Path:
         note(choice.summary)
     name = options.out.resolve().name[:MAX_NAME_LETTERS]
     if start is not None:
-        require_fit(start, training.network)
         names = dataset.bands.names
         note(what_is_taken(start, training.network, dataset.classes, names))
-        rate = training.learning_rate * RATE_SHARE
-        training = replace(training, learning_rate=rate)
     config = RunConfig(
         name,
         str(dataset.folder.resolve()),

@@ -4,10 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from terrainlib.data.choices import BandKeys
 from terrainlib.data.formats.heights import open_heights
@@ -18,18 +17,15 @@ from terrainlib.data.labels.scenes import open_stored
 from terrainlib.data.palette import NO_DATA
 from terrainlib.data.scene import open_scene
 from terrainlib.errors import DatasetError, StoppedError
+from terrainlib.mask.labelled import Labelled, drawn, evenly, joined
 from terrainlib.mask.tiles.feeding import Feed
 from terrainlib.model.instant import Describer, fit_instant, suitable_base, unlearnt
 from terrainlib.model.modelfile import TerrainModel
 from terrainlib.model.tiling import round_up
-from terrainlib.types import FloatArray, MaskArray, Progress, ShouldStop, Window
+from terrainlib.types import MaskArray, Progress, ShouldStop, Window
 
 BLOCK_PX: Final = 512
 MOST_BLOCKS: Final = 64  # evenly chosen of more
-MOST_PIXELS: Final = 4000  # of a class
-
-Labelled = tuple[FloatArray, NDArray[np.uint8]]  # features (n, F), classes (n,)
-_Item = TypeVar("_Item")
 
 
 def learn_instant(  # noqa: PLR0913 - what lies on what is named by its callers
@@ -98,7 +94,7 @@ def learn_instant(  # noqa: PLR0913 - what lies on what is named by its callers
             parts += _described(feed, describe, layers, rows, columns)
             if progress is not None:
                 progress(len(parts), len(blocks))
-    return fit_instant(model, *_some(*joined(parts)))
+    return fit_instant(model, *drawn(*joined(parts)))
 
 
 def _blocks(size: tuple[int, int]) -> Iterator[Window]:
@@ -121,19 +117,6 @@ def _marks(layers: Sequence[Layer], block: Window) -> MaskArray:
         if box[2] < columns.stop and box[3] > columns.start:
             layer.lay(block, mask)
     return mask
-
-
-def evenly(items: Sequence[_Item], most: int) -> Sequence[_Item]:
-    """Return the items, or so many of them at even distances."""
-    if len(items) <= most:
-        return items
-    return [items[n] for n in np.linspace(0, len(items) - 1, most).astype(int)]
-
-
-def joined(parts: Sequence[Labelled]) -> Labelled:
-    """Return labelled pixels of several places as those of one."""
-    features, labels = zip(*parts, strict=True)
-    return np.concatenate(features), np.concatenate(labels)
 
 
 def _by_rows(blocks: Sequence[Window]) -> Iterator[tuple[slice, list[slice]]]:
@@ -167,16 +150,3 @@ def _described(
         labelled = (mask != NO_DATA) & known[own, columns]
         inside = slice(columns.start - left, columns.stop - left)
         yield features[own, inside][labelled], mask[labelled]
-
-
-def _some(features: FloatArray, labels: NDArray[np.uint8]) -> Labelled:
-    """Keep at most so many pixels of each class, drawn evenly."""
-    rng = np.random.default_rng(0)
-    kept = [
-        rng.choice(places, MOST_PIXELS, replace=False)
-        if len(places) > MOST_PIXELS
-        else places
-        for places in (np.flatnonzero(labels == c) for c in np.unique(labels))
-    ]
-    rows = np.sort(np.concatenate(kept))
-    return features[rows], labels[rows]

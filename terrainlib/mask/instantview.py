@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from typing import Any, Final, Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from terrainlib.data.formats.heights import Heights, open_heights
 from terrainlib.data.formats.raster import BandSet, Grid
@@ -27,8 +27,16 @@ from terrainlib.data.palette import NO_DATA
 from terrainlib.data.scene import Scene, open_scene
 from terrainlib.errors import DatasetError, InputError
 from terrainlib.mask.helpful import helpful_cells
-from terrainlib.mask.instant import Labelled, evenly, joined
-from terrainlib.model.instant import Describer, InstantClassifier, fit_instant, unlearnt
+from terrainlib.mask.labelled import (
+    VIEW_PIXELS,
+    Labelled,
+    drawn,
+    evenly,
+    fit_labelled,
+    joined,
+)
+from terrainlib.mask.tiles.resampling import mean_of_squares
+from terrainlib.model.instant import Describer, InstantClassifier, unlearnt
 from terrainlib.model.modelfile import TerrainModel
 from terrainlib.types import BoolArray, ByteArray, FloatArray, MaskArray, Size
 
@@ -39,10 +47,9 @@ WHOLE_PIXELS: Final = 4_000_000
 MOST_STEP: Final = 4  # px of the image a side, for the classifier of the whole image
 _OVERVIEW_STEP: Final = 8  # from here on the picture in the file's overviews is used
 BLOCK_PX: Final = 128
-_VIEW_PIXELS: Final = 1_000  # of a class that a view learns from
-_WHOLE_PIXELS: Final = 4_000
 _VIEW_BLOCKS: Final = 12  # elsewhere on the image that a view learns from
 _WHOLE_BLOCKS: Final = 64
+_SURE_BLOCKS: Final = 16
 _MOVE_PX: Final = 64
 _ALIGNED_PX: Final = 32  # networks halve up to five times
 
@@ -85,9 +92,8 @@ class View:
     @property
     def window(self) -> tuple[int, int, int, int]:
         """x0, y0, x1, y1 in px of the image; it may end beyond its edge."""
-        edges = (self.columns.start, self.rows.start, self.columns.stop, self.rows.stop)
-        left, top, right, bottom = (edge * self.step for edge in edges)
-        return left, top, right, bottom
+        left, right = self.columns.start * self.step, self.columns.stop * self.step
+        return left, self.rows.start * self.step, right, self.rows.stop * self.step
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,11 +166,10 @@ class LabelledImage:
         Args:
             seen: x0, y0, x1, y1 in px of the image.
         """
-        height, width = self.size
-        left, right = sorted(min(max(x, 0.0), width) for x in seen[0::2])
-        top, bottom = sorted(min(max(y, 0.0), height) for y in seen[1::2])
+        left, right = sorted(min(max(x, 0.0), self.size[1]) for x in seen[0::2])
+        top, bottom = sorted(min(max(y, 0.0), self.size[0]) for y in seen[1::2])
         if right - left < 1 or bottom - top < 1:
-            left, top, right, bottom = 0, 0, width, height
+            left, top, right, bottom = 0, 0, self.size[1], self.size[0]
         pixels = (right - left) * (bottom - top)
         step = _power_of_two(math.sqrt(pixels * self.features / VIEW_VALUES))
         size = self.at_step(step)
@@ -214,18 +219,17 @@ class LabelledImage:
             elsewhere = self._blocks(layer, outside, view.step, _VIEW_BLOCKS, read)
         marks = _laid(layer, view)
         marks[~described.known] = NO_DATA
-        here = _some(described.features[marks != NO_DATA], marks[marks != NO_DATA])
-        features, labels = _some(*joined([here, *elsewhere]), most=_VIEW_PIXELS)
-        weights = np.ones(len(labels), np.float32)
+        here = drawn(described.features[marks != NO_DATA], marks[marks != NO_DATA])
+        found, added = drawn(*joined([here, *elsewhere]), most=VIEW_PIXELS), None
         if weak is not None:
             sure = (weak != NO_DATA) & (marks == NO_DATA) & described.known
-            added = _some(described.features[sure], weak[sure], most=_VIEW_PIXELS // 2)
-            features, labels, weights = _weakly(features, labels, weights, added)
-        if len(np.unique(labels)) < 2:
+            added = drawn(described.features[sure], weak[sure], most=VIEW_PIXELS // 2)
+        known = found if added is None else joined([found, added])
+        if len(np.unique(known[1])) < 2:
             return None
         model = unlearnt(self.describe, painted.classes, self.bands)
-        fitted = fit_instant(model, features, labels, weights)
-        return _judged(fitted.network, described, marks, features)
+        fitted = fit_labelled(model, found, added)
+        return _judged(fitted.network, described, marks, known[0])
 
     def teach(
         self, painted: Painted, weak: MaskArray | None = None
@@ -249,26 +253,20 @@ class LabelledImage:
                 raise DatasetError(
                     "nothing is painted yet. Paint strokes of two classes."
                 )
-            features, labels = _some(*joined(blocks), most=_WHOLE_PIXELS)
-            weights = np.ones(len(labels), np.float32)
-            if weak is not None:
-                added = self._sure(weak, step, read)
-                features, labels, weights = _weakly(features, labels, weights, added)
+            added = None if weak is None else self._sure(weak, step, read)
         model = unlearnt(self.describe, painted.classes, self.bands, scale=1 / step)
-        return fit_instant(model, features, labels, weights), blocks
+        return fit_labelled(model, drawn(*joined(blocks)), added), blocks
 
     def _sure(self, weak: MaskArray, step: int, read: _Read) -> Labelled:
         """Return described pixels of evenly chosen blocks that another model knows."""
-        height, width = self.at_step(step)
-        rows, columns = (-(-side // BLOCK_PX) for side in (height, width))
-        chosen = evenly([(r, c) for r in range(rows) for c in range(columns)], 16)
-        found = []
-        for block in chosen:
-            view = _block_view(block, step, (height, width))
+        size, found = self.at_step(step), []
+        rows, columns = (range(-(-side // BLOCK_PX)) for side in size)
+        for block in evenly(list(product(rows, columns)), _SURE_BLOCKS):
+            view = _block_view(block, step, size)
             described = self._described(view, read)
             marks = np.where(described.known, weak[view.rows, view.columns], NO_DATA)
             sure = marks != NO_DATA
-            found.append(_some(described.features[sure], marks[sure], most=100))
+            found.append(drawn(described.features[sure], marks[sure], most=100))
         return joined(found)
 
     def _layer(self, painted: Painted, step: int) -> VectorLayer:
@@ -298,14 +296,12 @@ class LabelledImage:
         rows = slice(top, min(height, view.rows.stop + around))
         columns = slice(left, min(width, view.columns.stop + around))
         pixels, known = self._pixels(View(rows, columns, view.step), read)
-        features = self.describe(pixels)
         inside = (
             slice(view.rows.start - top, view.rows.stop - top),
             slice(view.columns.start - left, view.columns.stop - left),
         )
-        return _Described(
-            view, np.ascontiguousarray(features[inside]), known[inside].copy()
-        )
+        features = np.ascontiguousarray(self.describe(pixels)[inside])
+        return _Described(view, features, known[inside].copy())
 
     def _pixels(self, view: View, read: _Read) -> tuple[FloatArray, BoolArray]:
         """Return the pixels of a view, with metres behind, and where it has data."""
@@ -320,7 +316,7 @@ class LabelledImage:
         if heights is not None:
             metres = heights.read((rows, columns))[..., None]
             pixels = np.concatenate([pixels, metres], axis=-1)
-        return _shrunk(pixels, known, view.step)
+        return mean_of_squares(pixels, known, view.step)
 
     def _overview(
         self, scene: Scene, heights: Heights | None, view: View
@@ -335,14 +331,11 @@ class LabelledImage:
         key = f"overview\n{self.key}\n{view.step}"
         kept = self.store.get(key)
         if kept is None:
-            small = scene.overview(max(height, width))
+            small, size = scene.overview(max(height, width)), (width, height)
+            valid = small.valid.astype(np.uint8)
             kept = (
-                cv2.resize(small.rgb, (width, height), interpolation=cv2.INTER_AREA),
-                cv2.resize(
-                    small.valid.astype(np.uint8),
-                    (width, height),
-                    interpolation=cv2.INTER_NEAREST,
-                ).astype(bool),
+                cv2.resize(small.rgb, size, interpolation=cv2.INTER_AREA),
+                cv2.resize(valid, size, interpolation=cv2.INTER_NEAREST).astype(bool),
             )
             self.store.put(key, kept, sum(part.nbytes for part in kept))
         window = (view.rows, view.columns)
@@ -374,12 +367,9 @@ class LabelledImage:
     ) -> list[Labelled]:
         """Return what is labelled in blocks of the image, at most so many of them."""
         size = self.at_step(step)
-        marked = []
-        for block in evenly(blocks, 4 * most):
-            view = _block_view(block, step, size)
-            marks = _laid(layer, view)
-            if (marks != NO_DATA).any():
-                marked.append((view, marks))
+        views = [_block_view(block, step, size) for block in evenly(blocks, 4 * most)]
+        marked = [(view, _laid(layer, view)) for view in views]
+        marked = [one for one in marked if (one[1] != NO_DATA).any()]
         found = [self._in_block(*one, read) for one in evenly(marked, most)]
         return [part for part in found if len(part[1])]
 
@@ -390,45 +380,9 @@ class LabelledImage:
         if kept is None:
             described = self._describe(view, read)
             labelled = (marks != NO_DATA) & described.known
-            kept = _some(described.features[labelled], marks[labelled])
+            kept = drawn(described.features[labelled], marks[labelled])
             self.store.put(key, kept, kept[0].nbytes + kept[1].nbytes)
         return kept
-
-
-def held_out(
-    blocks: Sequence[Labelled], model: TerrainModel, folds: int = 4
-) -> NDArray[np.int64] | None:
-    """Return how well labels are told by what was learnt from others.
-
-    Blocks of labels take turns: each is judged by what the others taught.
-
-    Args:
-        blocks: What is labelled, block by block.
-        model: The classifier that learnt from all of them.
-        folds: Into how many groups the blocks are divided.
-
-    Returns:
-        (K, K) confusion matrix, truth by prediction; None where there are too few
-        blocks to tell: fewer than four, or a class in fewer than two of them.
-    """
-    count = len(model.classes)
-    seen = [np.unique(labels) for _, labels in blocks]
-    if len(blocks) < folds:
-        return None
-    spread = np.bincount(np.concatenate(seen), minlength=count)
-    if (spread == 1).any():
-        return None
-    confusion = np.zeros((count, count), np.int64)
-    for fold in range(folds):
-        others = [b for n, b in enumerate(blocks) if n % folds != fold]
-        features, labels = _some(*joined(others), most=_VIEW_PIXELS)
-        if len(np.unique(labels)) < 2:
-            return None
-        judge = fit_instant(model, features, labels).network
-        for own, truth in list(blocks)[fold::folds]:
-            told = judge.judge(own).argmax(axis=1)
-            np.add.at(confusion, (truth.astype(np.intp), told), 1)
-    return confusion
 
 
 def _judged(
@@ -438,28 +392,22 @@ def _judged(
     learnt_from: FloatArray,
 ) -> Learnt:
     """Return mask, margins and places of a described view."""
-    height, width = described.view.size
-    features = described.features.reshape(height * width, -1)
-    probabilities = network.judge(features)
-    mask = probabilities.argmax(axis=1).astype(np.uint8).reshape(height, width)
-    best = np.partition(probabilities, -2, axis=1)[:, -2:]
-    margins = np.floor((best[:, 1] - best[:, 0]) * 255).astype(np.uint8)
-    margins = margins.reshape(height, width)
+    features = described.features.reshape(-1, described.features.shape[-1])
+    told = np.ascontiguousarray(network.judge(features).T)  # quicker by the class
+    best, classes = told.max(axis=0), told.argmax(axis=0)
+    told[classes, np.arange(len(classes))] = -1
+    apart, size = (best - told.max(axis=0)) * 255, described.view.size
+    margins = np.floor(apart).astype(np.uint8).reshape(size)
+    mask = classes.astype(np.uint8).reshape(size)
     mask[~described.known] = NO_DATA
     margins[~described.known] = 255
     cells = helpful_cells(
         network, described.features, margins, marks == NO_DATA, learnt_from
     )
-    view = described.view
-    places = tuple(
-        (
-            (view.columns.start + x) * view.step,
-            (view.rows.start + y) * view.step,
-            radius * view.step,
-        )
-        for x, y, radius in cells
-    )
-    return Learnt(view, mask, margins, places)
+    left, top, *_ = described.view.window
+    step = described.view.step
+    places = tuple((left + x * step, top + y * step, r * step) for x, y, r in cells)
+    return Learnt(described.view, mask, margins, places)
 
 
 def _wide(start: float, stop: float, length: int) -> slice:
@@ -485,78 +433,19 @@ def _block_view(block: Block, step: int, size: Size) -> View:
 
 
 def _around(layer: VectorLayer, view: View | None, size: Size) -> list[Block]:
-    """Return the blocks that shapes may lie in and that a view does not show."""
+    """Return the blocks that shapes may lie in, but for those that a view shows."""
     import shapely
 
     found: set[Block] = set()
     last = [max(0, side - 1) // BLOCK_PX for side in size]
     for bounds in shapely.bounds(layer.geometry):
-        left, top, right, bottom = np.floor(bounds / BLOCK_PX)
-        for row in range(max(0, int(top)), min(last[0], int(bottom)) + 1):
-            for column in range(max(0, int(left)), min(last[1], int(right)) + 1):
-                found.add((row, column))
-    if view is None:
-        return sorted(found)
-    return sorted(block for block in found if not _shown(block, view))
+        left, top, right, bottom = (int(edge // BLOCK_PX) for edge in bounds)
+        rows = range(max(0, top), min(last[0], bottom) + 1)
+        found |= set(product(rows, range(max(0, left), min(last[1], right) + 1)))
+    return sorted(one for one in found if view is None or not _shown(one, view))
 
 
 def _shown(block: Block, view: View) -> bool:
-    """Return whether a view shows the middle of a block."""
-    row, column = ((number + 0.5) * BLOCK_PX for number in block)
-    across: bool = view.columns.start <= column < view.columns.stop
-    down: bool = view.rows.start <= row < view.rows.stop
-    return across and down
-
-
-def _some(
-    features: FloatArray, labels: NDArray[np.uint8], *, most: int = _WHOLE_PIXELS
-) -> Labelled:
-    """Keep at most so many pixels of each class, evenly spread."""
-    kept = []
-    for number in np.unique(labels):
-        places = np.flatnonzero(labels == number)
-        if len(places) > most:
-            places = places[np.linspace(0, len(places) - 1, most).astype(np.intp)]
-        kept.append(places)
-    rows = np.sort(np.concatenate(kept)) if kept else np.zeros(0, np.intp)
-    return features[rows], labels[rows]
-
-
-WEAK_WEIGHT: Final = 0.1
-
-
-def _weakly(
-    features: FloatArray, labels: NDArray[np.uint8], weights: FloatArray, weak: Labelled
-) -> tuple[FloatArray, NDArray[np.uint8], FloatArray]:
-    """Add pixels that count little."""
-    little = np.full(len(weak[1]), WEAK_WEIGHT, np.float32)
-    return (
-        np.concatenate([features, weak[0]]),
-        np.concatenate([labels, weak[1]]),
-        np.concatenate([weights, little]),
-    )
-
-
-def _shrunk(
-    pixels: FloatArray, known: BoolArray, step: int
-) -> tuple[FloatArray, BoolArray]:
-    """Return the means over squares of `step` px, what has no data left out."""
-    if step == 1:
-        return pixels, known
-    height, width = known.shape
-    edges = ((0, -height % step), (0, -width % step))
-    pixels = np.pad(pixels, (*edges, (0, 0)), mode="edge")
-    known = np.pad(known, edges, mode="edge")
-    if known.all() and not np.isnan(pixels[..., -1]).any():
-        small = (known.shape[1] // step, known.shape[0] // step)
-        mean = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
-        mean = np.asarray(mean, np.float32).reshape(small[1], small[0], -1)
-        return mean, np.ones((small[1], small[0]), bool)
-    shape = (known.shape[0] // step, step, known.shape[1] // step, step)
-    inside = known.reshape(shape).sum(axis=(1, 3))
-    valid = known[..., None] & ~np.isnan(pixels)
-    filled = np.where(valid, pixels, 0).reshape(*shape, -1).sum(axis=(1, 3))
-    counts = valid.reshape(*shape, -1).sum(axis=(1, 3))
-    metres = np.where(counts > 0, filled / np.maximum(counts, 1), np.nan)
-    metres = np.where(inside[..., None] > 0, metres, 0)
-    return np.asarray(metres, np.float32), inside > 0
+    row, column = (number * BLOCK_PX + BLOCK_PX // 2 for number in block)
+    inside = row in range(view.rows.start, view.rows.stop)
+    return inside and column in range(view.columns.start, view.columns.stop)

@@ -42,7 +42,7 @@ OWN_WEIGHT: Final = 0.5
 BASE_WEIGHT: Final = 2.0
 _STEPS: Final = 300
 _SMALLEST: Final = 1e-4  # probability
-_ROWS: Final = 2**18
+_ROWS: Final = 2**15
 _MAX_FEATURES: Final = 1024
 _MAX_BYTES: Final = 2**24
 _FORM: Final = "instant classifier 1"
@@ -152,22 +152,22 @@ class InstantClassifier(Classifier):
         Returns:
             (M, K) float32, summing to 1 along K.
         """
-        weights = self.weights / self.spread[:, None]
+        weights: FloatArray = self.weights / self.spread[:, None]
         shift = self.mean.astype(np.float64) @ weights
         bias = (self.bias - shift).astype(np.float32)
         result = np.empty((len(features), len(self.bias)), np.float32)
         for start in range(0, len(features), _ROWS):
             rows = slice(start, start + _ROWS)
-            logits = result[rows]
-            np.matmul(features[rows], weights, out=logits)
+            part = features[rows]
+            # (K, rows): reductions along the first axis are quicker.
+            logits: NDArray[Any] = weights.T @ part.T
             if np.isnan(logits).any():  # nothing is known of something
-                part = features[rows]
-                known = np.where(np.isnan(part), self.mean, part)
-                np.matmul(known, weights, out=logits)
-            logits += bias
-            logits -= logits.max(axis=1, keepdims=True)
+                logits = weights.T @ np.where(np.isnan(part), self.mean, part).T
+            logits += bias[:, None]
+            logits -= logits.max(axis=0)
             np.exp(logits, out=logits)
-            logits /= logits.sum(axis=1, keepdims=True)
+            logits /= logits.sum(axis=0)
+            result[rows] = logits.T
         return result
 
 

@@ -100,6 +100,16 @@ def require_fit(record: ModelRecord, network: UNetConfig) -> None:
         raise _no_fit(record.name, config)
 
 
+def usual_rate(rate: float, start: ModelRecord | None) -> float:
+    """Return the learning rate of a training where nobody sets one.
+
+    Args:
+        rate: The preset's.
+        start: Record of the model that it starts from; None from nothing.
+    """
+    return rate if start is None else rate * RATE_SHARE
+
+
 def same_bands(record: ModelRecord, bands: Sequence[str]) -> bool:
     """Return whether a model reads these bands, by name and order."""
     used = record.band_set()

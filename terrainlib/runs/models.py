@@ -16,7 +16,7 @@ from terrainlib import files, places, rights
 from terrainlib.data.sample import EMBEDDED_MODELS, SAMPLE_DIR
 from terrainlib.errors import ModelFileError, RunError
 from terrainlib.model.cardlimits import stored_leak
-from terrainlib.model.instant import SUFFIX, read_any_record
+from terrainlib.model.instant import NAME, SUFFIX, read_any_record
 from terrainlib.model.reading.writer import HDF5_FILE
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.folder import read_run_config
@@ -65,9 +65,11 @@ class ModelEntry:
 
     @property
     def preset(self) -> str:
-        """Name of the preset."""
+        """Name of the preset, or what kind of model it is."""
         if self.record is None:
             return "damaged"
+        if self.path.suffix == SUFFIX:
+            return NAME.lower()
         return str(self.record.config.get("preset_name", "unknown"))
 
     @property

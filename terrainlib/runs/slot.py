@@ -135,9 +135,15 @@ class Slot(Generic[AnyFolder]):
             key=lambda one: (
                 one.state == "waiting",
                 _waits_since(one.path),
-                one.config.created,  # of processes that began in one tick of the clock
+                self._made(one.path),  # of those that began in one tick of the clock
             ),
         )
+
+    def _made(self, path: Path) -> int:
+        """Return when a worker's folder was made, in ns; its config is written once."""
+        with suppress(OSError):
+            return (path / self.work.config_file).stat().st_mtime_ns
+        return 0
 
     def waiting(self) -> Sequence[AnyFolder]:
         """Return those that wait for the slot, the next one first."""

@@ -220,7 +220,6 @@ def on_disk(array: NDArray[_Kind]) -> NDArray[_Kind]:
 @st.cache_resource(show_spinner=False)
 def results() -> BoundedStore:
     """Return the store of predicted masks."""
-    free_when_alone()
     return BoundedStore(RESULTS_MB * 1_000_000)
 
 
@@ -230,8 +229,21 @@ def load_ahead() -> None:
 
     Once in the life of a server; call it when the page is drawn.
     """
-    if st.runtime.exists() and type(st.runtime.get_instance()) is Runtime:  # no test
-        threading.Thread(target=import_module, args=("keras",), daemon=True).start()
+    real = st.runtime.exists() and type(st.runtime.get_instance()) is Runtime  # no test
+    if real and not is_loaded():
+        threading.Thread(target=load_for_good, daemon=True).start()
+    free_when_alone()
+
+
+def load_for_good() -> None:
+    """Load TensorFlow, and let no collection of garbage go through it again.
+
+    Streamlit collects after every run of a page, however small: through the half a
+    million objects of TensorFlow that takes half a second, in which nothing is sent.
+    """
+    import_module("keras")
+    gc.collect()
+    gc.freeze()
 
 
 @st.cache_resource(show_spinner=False)

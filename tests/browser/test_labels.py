@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,12 @@ import rasterio
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 from rasterio import Affine
 
+from terrainlib.data.labels.strokefile import image_digest
+from terrainlib.data.sample import EMBEDDED_MODELS, SAMPLE_DIR
+from terrainlib.files import write_json
+from terrainlib.ui.labels.training import TRAINED, Begun
 from tests.browser.conftest import ROOT, Server, free_port, serve, wait_for_run
+from tests.crafted_runs import craft_run
 from tests.imagefiles import tiff
 
 pytestmark = pytest.mark.browser
@@ -75,8 +81,7 @@ def test_a_photo_becomes_a_mask_that_is_taken_along(
         page.keyboard.press("3")
         paint(page, 0.5, 0.5)  # forest
         saved(page, 2)
-        mask = page.locator(MASK)
-        expect(mask).to_have_count(1, timeout=120_000)
+        expect(page.locator(MASK)).to_have_count(1, timeout=120_000)
         page.keyboard.press("5")
         paint(page, 0.8, 0.5)  # desert
         saved(page, 3)
@@ -102,15 +107,54 @@ def test_a_photo_becomes_a_mask_that_is_taken_along(
             told, crs = data.read(1), data.crs.to_epsg()
         assert crs == 32632
         assert [np.bincount(told[:, x]).argmax() for x in (30, 128, 230)] == [0, 2, 4]
-        labels = download(
-            page,
-            page.locator('[class*="st-key-labels_take_labels"] button').first,
-            tmp_path,
-        )
+        take = page.locator('[class*="st-key-labels_take_labels"] button').first
+        labels = download(page, take, tmp_path)
         assert labels.name == "ground_labels.gpkg"
         shutil.rmtree(home / "labels")
         other = opened(context.new_page(), server, image)
         saved(other, 0)
-        other.locator("input[type=file]").last.set_input_files(labels)
-        other.get_by_role("button", name="Bring them in").click()
-        saved(other, 4)
+        bring(other, labels)
+        trained(home, image)
+        show_trained(opened(other, server, image))
+
+
+def bring(page: Page, labels: Path) -> None:
+    page.locator("input[type=file]").last.set_input_files(labels)
+    page.get_by_role("button", name="Bring them in").click()
+    saved(page, 4)
+
+
+def show_trained(page: Page) -> None:
+    """Show the mask of the model that was trained on the labels."""
+    page.get_by_role("button", name="Show its mask").click(timeout=600_000)
+    own = page.get_by_role("radio", name="The model's own")
+    expect(own).to_be_checked(timeout=120_000)
+    expect(page.locator(MASK)).to_have_count(1, timeout=120_000)
+
+
+def trained(home: Path, image: Path) -> None:
+    """Leave a training on the labels of an image as it is when it has ended."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TERRAINLIB_HOME", str(home))
+        run = craft_run(SAMPLE_DIR, name="mine")
+    shutil.copy(EMBEDDED_MODELS["default"], run / "model.keras")
+    write_json(home / "labels" / image_digest(image) / TRAINED, asdict(Begun(run.name)))
+
+
+@pytest.mark.exhaustive
+def test_a_network_is_trained_on_strokes_and_its_mask_comes_back(
+    tmp_path: Path, page: Page
+) -> None:
+    image, home = ground(tmp_path / "ground.tif"), tmp_path / "home"
+    with serve(ROOT / "streamlit_app.py", home) as server:
+        opened(page, server, image)
+        for number, (key, x) in enumerate((("1", 0.15), ("3", 0.5), ("5", 0.8)) * 3):
+            page.keyboard.press(key)
+            paint(page, x, 0.1 + 0.3 * (number // 3))
+            saved(page, number + 1)
+        wait_for_run(page)
+        page.get_by_role("spinbutton", name="Minutes").fill("1")
+        page.get_by_role("spinbutton", name="Minutes").press("Tab")
+        wait_for_run(page)
+        page.get_by_role("button", name="Train a model on these labels").click()
+        show_trained(page)

@@ -169,6 +169,7 @@ def test_what_is_painted_in_a_zoomed_view_lies_where_it_is_seen(
 
     first, second = strokes(painting)
 
+    assert first["width_px"] == 1  # the brush is as wide on the screen as it was
     assert first["points"][0] == pytest.approx([480, 120], abs=0.6)
     assert second["points"][0] == pytest.approx([480, 120], abs=0.6)
 

@@ -1,5 +1,8 @@
 """The labels page, as a person meets it."""
 
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +13,21 @@ from streamlit.testing.v1 import AppTest
 from terrainlib.data.labels.strokefile import StrokeFile, image_digest
 from terrainlib.data.labels.strokes import Painted, Stroke
 from terrainlib.data.palette import KAGGLE_CLASSES
-from terrainlib.model.instant import Describer, load_any
-from terrainlib.runs.models import list_models
+from terrainlib.data.sample import EMBEDDED_MODELS
+from terrainlib.model.config import TrainingConfig, UNetConfig
+from terrainlib.model.instant import Describer, load_any, read_any_record
+from terrainlib.runs.folder import create_job, list_jobs
+from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui import cached, state
-from terrainlib.ui.labels import work
+from terrainlib.ui.labels import training, work
+from terrainlib.ui.studio import inputs
+from tests.crafted_runs import craft_run
 from tests.models import hide_embedded_models
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDE = 160
+MODEL = EMBEDDED_MODELS["default"]
+SMALL = UNetConfig(image_size=64, filters=(4, 8))
 
 
 @pytest.fixture
@@ -135,25 +145,83 @@ def test_a_classifier_that_is_kept_is_a_model_like_others(image, home):
     assert "Kept among the models as **lake labels**" in text(page)
     [entry] = [e for e in list_models() if e.title == "lake labels"]
     assert entry.record is not None
+    assert entry.preset == "instant classifier"
     studio = page.switch_page(state.STUDIO_PAGE).run()
     assert not studio.exception
     press(studio, studio.button[0].key)
 
 
-def test_a_training_begins_with_one_button(image, home, monkeypatch):
+def test_a_training_begins_is_followed_and_offers_its_mask(image, home, monkeypatch):
     from terrainlib.runs import launcher
 
     asked = []
-    monkeypatch.setattr(
-        launcher, "start_run", lambda config, **_: asked.append(config) or home / "run"
-    )
+
+    def start(config, **_):
+        asked.append(config)
+        return craft_run(Path(config.data), name="lakes", state="running")
+
+    monkeypatch.setattr(launcher, "start_run", start)
     paint(image)
     page = press(visit(image), "labels_train")
     assert not page.error
     [config] = asked
     assert (Path(config.data) / "patches.csv").is_file()
     assert config.training.minutes == 10
-    assert "the training has begun" in text(page)
+    assert "Epoch 6 of 8" in page.get("progress")[0].proto.text
+    assert "When it ends, its mask is offered" in text(visit(image))
+
+    [run] = (home / "runs").glob("*lakes*")
+    shutil.rmtree(run)
+    ended = craft_run(Path(config.data), name="lakes")
+    ended.rename(run)
+    (run / "model.keras").write_bytes(b"")
+    page = visit(image)
+    assert "trained on your labels is ready" in text(page)
+    assert page.button(key="labels_trained").label == "Show its mask"
+
+
+def test_a_training_from_a_model_has_its_network_and_a_lower_rate(
+    image, home, monkeypatch
+):
+    from terrainlib.runs import launcher
+
+    record = replace(read_any_record(MODEL), config=SMALL.to_dict())
+    entry = ModelEntry("run/a", "run", "a", MODEL, record, 0, datetime.now(UTC))
+    monkeypatch.setattr(training, "list_models", lambda: [entry])
+    asked = []
+    monkeypatch.setattr(
+        launcher, "start_run", lambda config, **_: asked.append(config) or home / "run"
+    )
+    paint(image)
+    page = visit(image)
+    page.selectbox(key="labels_start").set_value("run/a").run()
+    press(page, "labels_train")
+    [config] = asked
+    assert config.start_from == str(MODEL)
+    assert config.training.network.filters == SMALL.filters
+    usual = TrainingConfig.preset("fast").learning_rate
+    assert config.training.learning_rate == pytest.approx(usual / 3)
+
+
+def test_a_prediction_of_a_large_image_is_followed_where_it_was_started(
+    image, monkeypatch
+):
+    from terrainlib.runs import launcher
+
+    monkeypatch.setattr(inputs, "LIVE_MEGAPIXELS", 0.001)
+    monkeypatch.setattr(launcher, "start_job", lambda config, **_: create_job(config))
+    paint(image)
+    page = press(visit(image), "labels_whole")
+    page = press(page, "studio_job_start")
+    [job] = list_jobs()
+    assert page.header[1].value == "lake\\.png"
+    again = AppTest.from_file(str(ROOT / state.HOME_PAGE), default_timeout=60)
+    again.query_params["image"] = f"machine:{image}"
+    again.query_params["job"] = job.path.name
+    again = again.switch_page(state.LABELS_PAGE).run()
+    assert again.header[1].value == "lake\\.png"
+    again = press(again, "studio_job_leave")
+    assert "lake\\.png" not in [header.value for header in again.header]
 
 
 def test_the_example_comes_with_one_click(image):

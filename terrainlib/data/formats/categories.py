@@ -1,15 +1,22 @@
-"""What GDAL's side file says about the values of a raster: `NAME.aux.xml`.
+"""What the values of a raster are called.
 
-Category names, and the names and colours of a raster attribute table.
+GDAL's side file `NAME.aux.xml` says it by category names, or by the names and colours
+of a raster attribute table. The class rasters that are written here also say it
+themselves, in the metadata of the GeoTIFF.
 """
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree
 
-from terrainlib.files import read_bytes
+from terrainlib.data.palette import Classes, TerrainClass
+from terrainlib.files import parse_json, read_bytes
+from terrainlib.types import checked
 
+CLASSES_TAG: Final = "CLASSES"  # JSON as in `classes.json`, in a GeoTIFF's metadata
 CATEGORIES_ENDING: Final = ".aux.xml"  # behind the whole name: `a.tif.aux.xml`
 _MAX_BYTES: Final = 4_000_000
 _MAX_NAME_CHARACTERS: Final = 60
@@ -52,6 +59,14 @@ def read_categories(path: Path) -> dict[int, Category]:
     found = {value: Category(name) for value, name in named.items() if name}
     table = band.find("GDALRasterAttributeTable")
     return found if table is None else found | _of_table(table)
+
+
+def classes_of_tags(tags: Mapping[str, str]) -> Classes:
+    """Return the classes that a raster written here names itself; none of others."""
+    with suppress(ValueError):
+        listed = parse_json(tags.get(CLASSES_TAG, "[]"))
+        return checked(tuple[TerrainClass, ...], listed)
+    return ()
 
 
 def _of_table(table: ElementTree.Element) -> dict[int, Category]:

@@ -92,7 +92,8 @@ def open_labels(
             found.append(VectorLabels(read_features(path, field), width))
         else:
             scene = stack.enter_context(open_stored(path))
-            found.append(RasterLabels.of(scene, read_categories(path)))
+            own = {n: Category(c.name, c.color) for n, c in enumerate(scene.classes)}
+            found.append(RasterLabels.of(scene, own | read_categories(path)))
     return found
 
 

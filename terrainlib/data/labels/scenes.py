@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrainlib.data.formats import pngjpeg
+from terrainlib.data.formats.categories import classes_of_tags
 from terrainlib.data.formats.place import tiff_place
 from terrainlib.data.formats.raster import Georeference, moved_transform, whole
 from terrainlib.data.formats.source import damaged, open_source
 from terrainlib.data.formats.tiff import OpenTiff, faults, open_tiff
+from terrainlib.data.palette import Classes
 from terrainlib.errors import ignored_warnings
 from terrainlib.gdal import CLOSED
 from terrainlib.types import BoolArray, Window
@@ -35,6 +37,7 @@ class StoredScene:
         palette: (n, 3) uint8 colours that the pixels index, None without.
         nodata: Value that means no data, None without one.
         marks: What else is written with a part of it, by rasterio's names.
+        classes: What its values are called, by the order; empty where it does not say.
     """
 
     name: str
@@ -48,6 +51,7 @@ class StoredScene:
     marks: dict[str, Any]
     _read: Callable[[Window], NDArray[Any]] = field(repr=False)
     _valid: Callable[[Window, NDArray[Any]], BoolArray] = field(repr=False)
+    classes: Classes = ()
 
     def read(self, window: Window) -> tuple[NDArray[Any], BoolArray]:
         """Return the samples under a window, (B, h, w), and where it has data, (h, w).
@@ -144,6 +148,7 @@ def _tiff_scene(tiff: OpenTiff) -> StoredScene:
         marks,
         lambda window: tiff.read(list(data.indexes), window),
         valid,
+        classes_of_tags(data.tags()),
     )
 
 

@@ -5,22 +5,22 @@ written row by row.
 """
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 from xml.etree import ElementTree
 
+from terrainlib.data.formats.categories import CLASSES_TAG, classes_of_tags
 from terrainlib.data.formats.place import read_place
 from terrainlib.data.formats.raster import Georeference
 from terrainlib.data.formats.source import damaged
 from terrainlib.data.formats.tiff import faults
-from terrainlib.data.palette import NO_DATA, Classes, TerrainClass
+from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.errors import ImageError
-from terrainlib.files import parse_json, write_bytes
+from terrainlib.files import write_bytes
 from terrainlib.mask.rasters.gdalwork import reopened
 from terrainlib.mask.rasters.rasterfile import Layout, RasterSink
 from terrainlib.mask.tiles.bands import Band, Plane
-from terrainlib.types import ByteArray, checked
+from terrainlib.types import ByteArray
 
 _COG: Final = {
     "compress": "deflate",
@@ -126,10 +126,7 @@ def read_class_geotiff(
 
 
 def _read_classes(data: Any, path: Path) -> Classes:
-    classes: Classes = ()
-    with suppress(ValueError):
-        listed = parse_json(data.tags().get("CLASSES", "[]"))
-        classes = checked(tuple[TerrainClass, ...], listed)
+    classes = classes_of_tags(data.tags())
     if not classes or data.count != 1 or data.dtypes != ("uint8",):
         raise ImageError(
             "is not a class mask that names its classes. Give one that was written "
@@ -143,7 +140,7 @@ def class_tags(classes: Classes) -> dict[str, str]:
     """Return the names and colours of the classes as metadata of a raster."""
     listed = [{"name": item.name, "color": list(item.color)} for item in classes]
     names = {f"CLASS_{number}": item.name for number, item in enumerate(classes)}
-    return {**names, "CLASSES": json.dumps(listed, ensure_ascii=False)}
+    return {**names, CLASSES_TAG: json.dumps(listed, ensure_ascii=False)}
 
 
 def _describe_classes(data: Any, classes: Classes) -> None:

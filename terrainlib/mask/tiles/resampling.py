@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from terrainlib.types import FloatArray, Size
+from terrainlib.types import BoolArray, FloatArray, Size
 
 _VALUES_AT_ONCE: Final = 2**16  # of a step's arrays, so that they stay in the cache
 
@@ -237,3 +237,38 @@ def shrink(picture: NDArray[Any], longest_px: int, *, nearest: bool) -> NDArray[
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     method = cv2.INTER_NEAREST if nearest else cv2.INTER_AREA
     return cv2.resize(picture, size, interpolation=method)
+
+
+def mean_of_squares(
+    pixels: FloatArray, known: BoolArray, step: int
+) -> tuple[FloatArray, BoolArray]:
+    """Return the means over squares of `step` px, what has no data left out.
+
+    Args:
+        pixels: (H, W, B) float32; NaN where a band knows nothing.
+        known: (H, W), where there is data.
+        step: Side of a square, px.
+
+    Returns:
+        (h, w, B) float32, and where there is data, (h, w); rounded up, so that the last
+        squares may reach beyond the edge.
+    """
+    if step == 1:
+        return pixels, known
+    height, width = known.shape
+    edges = ((0, -height % step), (0, -width % step))
+    pixels = np.pad(pixels, (*edges, (0, 0)), mode="edge")
+    known = np.pad(known, edges, mode="edge")
+    if known.all() and not np.isnan(pixels[..., -1]).any():
+        small = (known.shape[1] // step, known.shape[0] // step)
+        mean = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
+        mean = np.asarray(mean, np.float32).reshape(small[1], small[0], -1)
+        return mean, np.ones((small[1], small[0]), bool)
+    shape = (known.shape[0] // step, step, known.shape[1] // step, step)
+    inside = known.reshape(shape).sum(axis=(1, 3))
+    valid = known[..., None] & ~np.isnan(pixels)
+    filled = np.where(valid, pixels, 0).reshape(*shape, -1).sum(axis=(1, 3))
+    counts = valid.reshape(*shape, -1).sum(axis=(1, 3))
+    metres = np.where(counts > 0, filled / np.maximum(counts, 1), np.nan)
+    metres = np.where(inside[..., None] > 0, metres, 0)
+    return np.asarray(metres, np.float32), inside > 0

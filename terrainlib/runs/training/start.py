@@ -1,17 +1,24 @@
-"""The model that a training starts from: kept in its folder, so that it stays the same.
+"""The model that a training starts from, and what the training is like then.
 
-The file is copied when the training begins. A resumed training goes on from its
-checkpoints, or begins with the very same weights again.
+It is kept in the training's folder, so that it stays the same: the file is copied when
+the training begins. A resumed training goes on from its checkpoints, or begins with the
+very same weights again.
 """
 
 import hashlib
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from terrainlib import files
+from terrainlib.data.dataset import Dataset
 from terrainlib.errors import ModelFileError
+from terrainlib.model.automatic import Choice, TrainingData, choose
+from terrainlib.model.config import DEFAULT_PRESET
+from terrainlib.model.machine import Machine
 from terrainlib.model.modelfile import find_model_file, load_model, read_record
 from terrainlib.model.record import ModelRecord
+from terrainlib.model.start import require_fit, shape_of, usual_rate
 from terrainlib.runs.folder import Run
 from terrainlib.types import Text, known_record
 
@@ -34,6 +41,48 @@ class Start:
 
     name: Text
     hash: Text
+
+
+def choose_training(
+    dataset: Dataset,
+    preset: str | None,
+    start: ModelRecord | None,
+    *,
+    network: Mapping[str, Any],
+    **changes: Any,
+) -> Choice:
+    """Return a training on a data set, its sizes and its rate chosen.
+
+    From a model it has the model's network, where no preset is asked for, and a lower
+    learning rate, so that what is known is kept.
+
+    Args:
+        dataset: The data set.
+        preset: One of `PRESETS`; None for the model's, or the usual one.
+        start: Record of the model to start from; None starts from nothing.
+        network: Options of `UNetConfig` that are set.
+        **changes: Options of `TrainingConfig` that are set, None where not; none is the
+            learning rate.
+
+    Raises:
+        ConfigError: If an option is not allowed, or no layer of the model fits.
+    """
+    given = {
+        "classes": len(dataset.classes),
+        "bands": max(1, dataset.bands.count),
+        **network,
+    }
+    if start is not None and preset is None:
+        preset, shape = shape_of(start)
+        given |= shape
+    data = TrainingData.of(dataset)
+    preset = preset or DEFAULT_PRESET
+    choice = choose(preset, data, Machine.here(), network=given, **changes)
+    config = choice.config
+    if start is not None:
+        require_fit(start, config.network)
+    rate = usual_rate(config.learning_rate, start)
+    return replace(choice, config=replace(config, learning_rate=rate))
 
 
 def read_start(model: str) -> ModelRecord:

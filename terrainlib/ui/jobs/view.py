@@ -11,6 +11,8 @@ import streamlit as st
 
 from terrainlib import files
 from terrainlib.data.palette import Classes
+from terrainlib.data.sample import EMBEDDED_MODELS
+from terrainlib.model.instant import read_any_record
 from terrainlib.places import why_kept
 from terrainlib.runs import launcher
 from terrainlib.runs.folder import Job, damaged_folders, list_jobs, log_tail, read_job
@@ -73,7 +75,7 @@ def show_watched(name: str) -> None:
     """Show the prediction whose folder has this name, or say that it is gone."""
     job = by_name(name, list_jobs())
     if job is not None:
-        _show_job(job)
+        show_job(job)
         return
     damaged = by_name(name, damaged_folders(JOB))
     if damaged is not None:
@@ -92,10 +94,22 @@ def show_watched(name: str) -> None:
     )
 
 
-def _show_job(job: Job) -> None:
-    """Show a prediction with its buttons; live while it goes on."""
+def watched_of(model: str) -> Job | None:
+    """Return the prediction that is to be shown, if a model of this path makes it."""
+    name = watched_name()
+    job = by_name(name, list_jobs()) if name else None
+    return job if job is not None and job.config.model == model else None
+
+
+def show_job(job: Job, *, back: str = "Another image") -> None:
+    """Show a prediction with its buttons; live while it goes on.
+
+    Args:
+        job: The prediction.
+        back: The word of the button that leaves it.
+    """
     with titled(job.name):
-        _show_buttons(job)
+        _show_buttons(job, back)
     show_facts(job, _facts(job))
     tick = TICK_SECONDS if len(job.config.images) <= MANY_IMAGES else SLOW_TICK_SECONDS
     live = st.fragment(_show_live, run_every=tick if job.active else None)
@@ -125,18 +139,22 @@ def _facts(job: Job) -> list[str]:
     return [f"model: {title}", masks, *where]
 
 
+def _model_file(job: Job) -> Path:
+    return EMBEDDED_MODELS.get(job.config.model, Path(job.config.model))
+
+
 def _entry(job: Job) -> ModelEntry | None:
     """Return a prediction's model; None where it is gone."""
     return next((e for e in list_models() if e.model == job.config.model), None)
 
 
-def _show_buttons(job: Job) -> None:
+def _show_buttons(job: Job, back: str) -> None:
     show_buttons(JOB_PAGE, job)
     st.button(
-        "Another image",
+        back,
         key="studio_job_leave",
         icon=":material/add_photo_alternate:",
-        help="Back to the studio. A prediction that is running goes on.",
+        help="A prediction that is running goes on.",
         on_click=leave,
         args=(JOB_PAGE,),
     )
@@ -170,8 +188,8 @@ def _show_cluster(job: Job) -> None:
 
 def _show_results(job: Job) -> None:
     _show_download(job)
-    entry = _entry(job)
-    classes = entry.record.terrain_classes() if entry and entry.record else ()
+    record = read_any_record(_model_file(job))
+    classes = record.terrain_classes() if record else ()
     if len(job.config.images) == 1:
         for made in job.made:
             show_made(job, made, classes)

@@ -16,9 +16,10 @@ from terrainlib.types import ByteArray, MaskArray
 from terrainlib.ui import cached, state
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.labels.painter import PaintView, Seen, painter, seen_by
+from terrainlib.ui.labels.training import offer_trained
 from terrainlib.ui.labels.weak import Correction
 from terrainlib.ui.labels.work import Work, with_detail, with_some_classes
-from terrainlib.ui.page import pick_one, swatch
+from terrainlib.ui.page import swatch
 from terrainlib.ui.text import plural
 from terrainlib.ui.turns import PICTURES, in_turn
 
@@ -34,12 +35,15 @@ _GOOD: Final = (
 )
 
 
-def show_board(work: Work, correction: Correction | None) -> Painted | None:
+def show_board(
+    work: Work, correction: Correction | None, *, own: bool = False
+) -> Painted | None:
     """Let people paint, and show what is learnt from it; call it in a fragment.
 
     Args:
         work: The image.
         correction: The mask of a model that is corrected; None without.
+        own: Show that mask as it is.
 
     Returns:
         What is painted; None where it cannot be read: the page has said why.
@@ -61,7 +65,7 @@ def show_board(work: Work, correction: Correction | None) -> Painted | None:
         cached.results().put(last, learnt, 0 if learnt is None else learnt.mask.nbytes)
     left, right = st.columns([3, 1], gap="medium")
     shown, colors = learnt, painted.classes
-    if correction is not None and _pick_model_shown(correction):
+    if correction is not None and own:
         shown, colors = correction.seen(view), correction.made.classes
     with left, errors_shown("This stroke cannot be kept"):
         painter(
@@ -73,6 +77,7 @@ def show_board(work: Work, correction: Correction | None) -> Painted | None:
             places=learnt.places if learnt is not None else (),
         )
     with right:
+        offer_trained(work)
         _show_learnt_from(work, painted, learnt)
     if not ready:
         with (
@@ -124,13 +129,6 @@ def _learn(
     if learnt is not None:
         cached.results().put(key, learnt, 2 * learnt.mask.nbytes)
     return learnt
-
-
-def _pick_model_shown(correction: Correction) -> bool:
-    """Ask whose mask lies over the image; return whether it is the model's own."""
-    whose = {"strokes": "Corrected by your strokes", "model": correction.title}
-    key = f"{state.LABELS}_whose"
-    return pick_one("Mask over the image", whose, key) == "model"
 
 
 def _layers(

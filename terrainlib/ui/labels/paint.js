@@ -29,15 +29,18 @@ export default function ({ data, parentElement, setStateValue }) {
 
 function createPainter(parent, name) {
   const settings = {
-    tool: "brush", className: null, width: 0, tolerance: 18,
+    tool: "brush", className: null, brush: 12, tolerance: 18,
     strokes: 0.75, mask: 0.45, unsure: false, brightness: 1, contrast: 1,
-    ...remembered(SETTINGS),
+    ...remembered(SETTINGS), width: 1,
   };
   const view = { send: () => {}, close };
   const spoken = make("p", { class: "unseen", role: "status" });
   const say = (text) => (spoken.textContent = text);
   const tools = createTools(settings, add, say);
-  const stage = createStage(tools.hand, rested);
+  let queue = null;
+  let widest = 1; // px of the image
+  let fitting = 0; // the width that the brush has at this zoom
+  const stage = createStage(tools.hand, rested, fitBrush);
   tools.take(stage);
   const act = {
     undo: () => turn("undo"), redo: () => turn("redo"), clear,
@@ -55,7 +58,6 @@ function createPainter(parent, name) {
   const root = make("div", { class: "view painter" }, controls.tools, stage.element, bar, places, controls.look, help, spoken);
   parent.append(root);
   let state = null; // what stands where: the shelf of that name
-  let queue = null;
   let sent = ""; // ids of the operations that were sent last
   let attempt = 0;
   let timer = 0;
@@ -68,6 +70,8 @@ function createPainter(parent, name) {
   return view;
 
   function changed() {
+    if (queue && settings.width !== fitting) settings.brush = settings.width * stage.frame.scale;
+    fitting = settings.width;
     controls.refresh();
     stage.look(settings);
     tools.refresh();
@@ -105,15 +109,23 @@ function createPainter(parent, name) {
     else setTimeout(() => state.layers[layer] ?? stage.setLayer(layer, null), MASK_STAYS_MS);
   }
 
+  /** Keep the brush as wide on the screen as it was; in the image it gets finer. */
+  function fitBrush(scale) {
+    fitting = settings.width = Math.min(widest, Math.max(1, Math.round(settings.brush / scale)));
+    if (!queue) return;
+    controls.refresh();
+    tools.refresh();
+  }
+
   /** Begin with another image. */
   function open(next) {
     tools.giveUp();
     const [width, height] = next.size;
     queue = createQueue(storage(), `terrain-paint ${next.image}`, newId);
     controls.setLargest(next.widest);
-    if (!settings.width) settings.width = Math.max(3, Math.round(Math.max(width, height) / 60));
-    settings.width = Math.min(settings.width, next.widest);
+    widest = next.widest;
     stage.load({ width, height }, next.title);
+    fitBrush(stage.frame.scale);
     told = null;
     changed();
   }

@@ -5,8 +5,13 @@ const MOST_SCALE = 32; // px of the screen for one px of the image, at the large
 const BLOCKS_SCALE = 2; // from here on the pixels of a picture are shown as they are
 const RATIOS = [0.8, 2.2]; // width by height of the stage
 
-/** Return the stage; `hand` is what pointers do, `rested` is called when the view rests. */
-function createStage(hand, rested) {
+/**
+ * Return the stage.
+ * @param hand what pointers do.
+ * @param rested called with what is seen when the view rests.
+ * @param scaled called with px of the screen for one of the image when they change.
+ */
+function createStage(hand, rested, scaled) {
   const pictures = make("div", { class: "pictures" });
   const masks = make("div", { class: "masks" });
   const ink = createInk();
@@ -48,7 +53,9 @@ function createStage(hand, rested) {
 
   function place(state) {
     const fit = fitted();
+    const before = frame.scale;
     frame.scale = fit.scale * state.zoom;
+    if (frame.scale !== before) scaled(frame.scale);
     frame.x = state.x + fit.x * state.zoom;
     frame.y = state.y + fit.y * state.zoom;
     for (const layer of layers.values()) placeLayer(layer);

@@ -14,6 +14,7 @@ from terrainlib.types import MaskArray
 from terrainlib.ui import state
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.labels.work import Work
+from terrainlib.ui.page import pick_one
 from terrainlib.ui.studio.inputs import (
     LIVE_MEGAPIXELS,
     Chosen,
@@ -23,6 +24,11 @@ from terrainlib.ui.studio.inputs import (
 )
 from terrainlib.ui.studio.masks import MadeMask, mask_with_bar
 
+ALONE: Final = "alone"
+CORRECTED: Final = "corrected"
+OWN: Final = "own"
+_ASKED: Final = f"{state.LABELS}_asked_model"  # str: id of a model to be shown
+_SHOWN: Final = f"{state.LABELS}_whose"  # str: one of these
 SURE_BYTE: Final = 128  # of the margin in 255ths; half
 
 
@@ -99,15 +105,19 @@ def pick_correction(chosen: Chosen) -> Correction | None:
         None where none is chosen, or its mask cannot be made: the page has said why.
     """
     entries = {e.id: e for e in list_models() if e.record is not None}
+    if asked := st.session_state.pop(_ASKED, None):
+        st.session_state[state.LABELS_MODEL] = asked
+        st.session_state[_SHOWN] = OWN
     state.follow_link(state.LABELS_MODEL, "model", entries)
     model_id = st.selectbox(
-        "Correct a model's mask",
+        "Begin with a model's mask",
         list(entries),
         index=None,
         format_func=lambda name: entries[name].title,
         placeholder="None: strokes alone",
         key=state.LABELS_MODEL,
         persist_state="session",
+        width=420,
         help="What the model is sure of counts a little, your strokes count much.",
     )
     entry = entries.get(str(model_id))
@@ -135,6 +145,22 @@ def _made(chosen: Chosen, entry: ModelEntry) -> MadeMask:
     picture = chosen.picture if bands is None else chosen.picture.with_bands(bands)
     height = chosen.height if needs_height(entry) else None
     return mask_with_bar(picture, height, entry.model)
+
+
+def show_models_mask(model_id: str) -> None:
+    """Draw the page again with the mask of a model over the image."""
+    st.session_state[_ASKED] = model_id  # the boxes are not the fragment's that asks
+    st.rerun()
+
+
+def pick_shown() -> str:
+    """Ask which mask lies over the image: one of `ALONE`, `CORRECTED` and `OWN`."""
+    whose = {
+        CORRECTED: "The model's, corrected by your strokes",
+        OWN: "The model's own",
+        ALONE: "From your strokes alone",
+    }
+    return pick_one("Mask over the image", whose, _SHOWN)
 
 
 def add_classes(work: Work, correction: Correction) -> None:

@@ -12,20 +12,22 @@ from numpy.typing import NDArray
 
 from terrainlib import files
 from terrainlib.data.labels.strokes import Painted
-from terrainlib.mask.instantview import View, held_out
+from terrainlib.mask.instantview import View
+from terrainlib.mask.labelled import held_out
 from terrainlib.metrics import pixel_accuracy, recall
 from terrainlib.model.instant import SUFFIX, read_any_record, save_instant
 from terrainlib.runs.models import ModelEntry
 from terrainlib.ui import state
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.jobs.form import show_new_job
+from terrainlib.ui.jobs.view import show_job, watched_of
 from terrainlib.ui.labels.weak import Correction
 from terrainlib.ui.labels.work import Work
-from terrainlib.ui.page import leave_notice, noticed
 from terrainlib.ui.studio.inputs import Chosen
 from terrainlib.ui.studio.masks import MadeMask, mask_with_bar
 from terrainlib.ui.studio.result import show_result
 from terrainlib.ui.text import md_escape
+from terrainlib.ui.workers import JOB_PAGE, leave
 
 CLASSIFIER: Final = f"classifier{SUFFIX}"
 TOO_FEW: Final = (
@@ -71,6 +73,7 @@ def _teach(work: Work, painted: Painted, correction: Correction | None) -> None:
             everywhere = View(slice(0, height), slice(0, width), step)
             weak = correction.weak(everywhere, painted.classes)
         model, blocks = work.image.teach(painted, weak)
+        leave(JOB_PAGE)  # it is one by what was learnt before
         save_instant(model, classifier_of(work))
         names = [item.name for item in model.classes]
         score = score_text(held_out(blocks, model), names)
@@ -107,13 +110,24 @@ def score_text(confusion: NDArray[np.int64] | None, names: list[str]) -> str:
 
 
 def show_whole(work: Work, chosen: Chosen) -> None:
-    """Show the whole image's mask as the studio does, once it was asked for."""
+    """Show the whole image's mask as the studio does, once it was asked for.
+
+    That of an image too large for it is a prediction, which is shown here as it goes on
+    and when it has ended, also after a reload.
+    """
     asked = st.session_state.get(state.LABELS_WHOLE) or {}
     path = classifier_of(work)
-    if asked.get("id") != work.view.id or not path.is_file():
+    if not path.is_file():
+        return
+    job, wanted = watched_of(str(path)), asked.get("id") == work.view.id
+    if job is None and not wanted:
         return
     st.header("The mask of the whole image", anchor=False)
-    st.markdown(str(asked.get("score", "")))
+    if wanted:
+        st.markdown(str(asked.get("score", "")))
+    if job is not None:
+        show_job(job, back="Set up another one")
+        return
     entry = entry_of(path, work)
     count = len(entry.record.classes) if entry.record else 0
     if not chosen.fits_live_view(count):
@@ -154,21 +168,23 @@ def show_keeping(work: Work) -> None:
         name = st.text_input(
             "Name", f"{work.stem} labels", max_chars=60, key=f"{state.LABELS}_keep_name"
         )
-        st.button(
+        pressed = st.button(
             "Keep the classifier",
             icon=":material/save:",
             key=f"{state.LABELS}_keep",
-            on_click=_keep,
-            args=(path, name),
             help="It is listed with the models then, for other images of this kind: in "
             "the studio and for many images at once.",
         )
-
-
-def _keep(path: Path, name: str) -> None:
-    with noticed("The classifier was not kept"):
-        kept = keep_classifier(path, name)
-        leave_notice(f"Kept among the models as **{md_escape(kept.stem)}**.")
+    if pressed:
+        with errors_shown("The classifier was not kept"):
+            kept = keep_classifier(path, name)
+            st.success(f"Kept among the models as **{md_escape(kept.stem)}**.")
+            st.page_link(
+                state.STUDIO_PAGE,
+                label="Use it on another image",
+                icon=":material/tune:",
+                query_params={"model": f"added/{kept.name}"},
+            )
 
 
 def keep_classifier(path: Path, name: str) -> Path:

@@ -26,7 +26,7 @@ from terrainlib.model.config import (
     TrainingConfig,
 )
 from terrainlib.model.machine import Machine
-from terrainlib.model.start import RATE_SHARE, require_fit, what_is_taken
+from terrainlib.model.start import require_fit, usual_rate, what_is_taken
 from terrainlib.runs.folder import Run
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.runs.slot import RUN_SLOT
@@ -326,12 +326,12 @@ def _ask_batch_size(preset: str, choice: Choice) -> int:
 def _ask_numbers(
     preset: str, defaults: TrainingConfig, start: ModelEntry | None
 ) -> dict[str, Any]:
-    usual = defaults.learning_rate
+    record = None if start is None else start.record
     rate = st.number_input(
         "Learning rate",
         min_value=1e-7,
         max_value=1.0,
-        value=usual if start is None else usual * RATE_SHARE,
+        value=usual_rate(defaults.learning_rate, record),
         step=1e-4,
         format="%.5f",
         key=f"{KEY}_learning_rate_{preset}{'_start' if start else ''}",

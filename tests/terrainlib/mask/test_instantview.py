@@ -10,7 +10,8 @@ from terrainlib.data.labels.strokes import Painted, Stroke
 from terrainlib.data.palette import NO_DATA, TerrainClass
 from terrainlib.errors import DatasetError
 from terrainlib.mask import instantview
-from terrainlib.mask.instantview import LabelledImage, View, held_out
+from terrainlib.mask.instantview import LabelledImage, View
+from terrainlib.mask.labelled import held_out
 from terrainlib.mask.prediction import predict_image
 from terrainlib.model.instant import Describer
 

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import shapely
 
+from terrainlib.data.imagery import read_grid
 from terrainlib.data.labels.bring import add_brought, bring_labels, with_example
 from terrainlib.data.labels.strokes import Painted, stroke_layer
 from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA, TerrainClass
 from terrainlib.errors import DatasetError
+from terrainlib.mask.rasters.geotiff import ClassRasterSink
+from terrainlib.mask.tiles.bands import Band
 from tests.labelled import class_raster, features, ground, scene, square
 
 SIZE = 64, 64
@@ -55,6 +58,17 @@ def test_a_class_raster_comes_as_areas_and_keeps_classes_of_its_colours(tmp_path
     mask = laid(brought, brought.classes)
     assert (mask[:, 32:] == 1).all()
     assert (mask[:, :31] == 0).mean() > 0.99
+
+
+def test_a_class_raster_written_here_names_its_classes_itself(tmp_path):
+    image = scene(tmp_path)
+    classes = (TerrainClass("Rock", (9, 9, 9)), TerrainClass("Ice", (200, 220, 240)))
+    path, place = tmp_path / "labels.tif", read_grid(image).place
+    with ClassRasterSink(
+        path, height=64, width=64, classes=classes, georeference=place
+    ) as sink:
+        sink.write(Band(slice(0, 64), np.indices((64, 64), np.uint8)[0] // 32))
+    assert set(bring_labels(path, image, ()).classes) == set(classes)
 
 
 def test_labels_of_another_place_are_told(tmp_path):
