@@ -20,6 +20,7 @@ from terrainlib.data.cache import build_cache
 from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.errors import RunError, TerrainError
 from terrainlib.model.learning.reports import EpochLog, Predict, TrainingHooks
+from terrainlib.model.looks import training_statistics
 from terrainlib.model.modelfile import read_record
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.folder import MODEL_FILE, Run, read_run
@@ -72,7 +73,13 @@ def train_on_all(
         "seed": training.seed,
         "epochs": epochs,
     }
-    record = replace(record, name=name, final=final, notes=[*record.notes, *notes])
+    record = replace(
+        record,
+        name=name,
+        final=final,
+        notes=[*record.notes, *notes],
+        statistics={**record.statistics, **training_statistics(pairs)},
+    )
     with tempfile.TemporaryDirectory(prefix="last-training-") as folder:
         save_model(result.network, record, Path(folder))
         files.write_bytes(model_file, (Path(folder) / KERAS_FILE).read_bytes())

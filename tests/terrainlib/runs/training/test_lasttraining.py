@@ -51,6 +51,7 @@ def test_the_model_has_seen_all_pairs_and_keeps_the_clean_scores(
     assert (record.final["pairs"], record.final["epochs"]) == (8, 2)
     assert record.name == "last"
     assert "A note." in record.notes
+    assert record.statistics["images"] == 8  # all, as it trained on all
     kept = ("scores", "confusion", "split", "temperature", "classes", "config")
     for field in kept:
         assert getattr(record, field) == getattr(clean, field)
