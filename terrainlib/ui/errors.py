@@ -13,7 +13,6 @@ from terrainlib.errors import FailureError, TerrainError
 from terrainlib.rights import bound
 from terrainlib.ui import state
 from terrainlib.ui.text import md_escape
-from terrainlib.ui.turns import made_in_turn
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +83,7 @@ def explained(
     def run() -> bytes:
         kept.pop((subject, label), None)
         try:
-            return made_in_turn(make)()
+            return make()
         except TerrainError as error:
             kept[subject, label] = error
             raise

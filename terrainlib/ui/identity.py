@@ -167,4 +167,4 @@ def _providers() -> list[str | None]:
 def mode_text() -> str:
     """Return in a line who this app is for."""
     mode = rights.mode()
-    return f"This app is {rights.MODES[mode]} (`{rights.MODE_VARIABLE}={mode}`)"
+    return f"This app is {rights.MODES[mode]} ({rights.MODE_VARIABLE}={mode})"

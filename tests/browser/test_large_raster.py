@@ -99,7 +99,7 @@ def test_a_folder_is_predicted_beside_the_page_and_found_by_its_address(
     app: Server, open_page: OpenPage, no_prediction_left: None
 ):
     scene = app.home / "scenes" / "land.tif"
-    scene.parent.mkdir()
+    scene.parent.mkdir(exist_ok=True)
     write_part(scene, 300, 400)
     write_part(scene.with_name("sea.tif"), 60, 80)
     page = open_page("Mask_Studio")

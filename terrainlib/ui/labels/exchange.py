@@ -24,6 +24,7 @@ from terrainlib.ui.labels.work import Work, with_some_classes
 from terrainlib.ui.page import leave_notice, noticed
 from terrainlib.ui.studio.downloads import NO_CRS
 from terrainlib.ui.text import md_escape, plural
+from terrainlib.ui.turns import made_in_turn
 
 _ROWS: Final = 512
 _KINDS: Final = {
@@ -54,7 +55,9 @@ def show_taking(work: Work) -> None:
             barred = ending.endswith(".geojson") and not on_earth
             st.download_button(
                 label,
-                explained(partial(_made, work, ending), work.view.id, label),
+                made_in_turn(
+                    explained(partial(_made, work, ending), work.view.id, label)
+                ),
                 f"{work.stem}{ending}",
                 mime,
                 icon=":material/download:",

@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from terrainlib import rights
 from terrainlib.data.scene import list_bands, open_scene
 from terrainlib.errors import ImageError, TerrainError
@@ -100,7 +102,7 @@ def _answer_all(limit_mb: int, limit_seconds: int) -> None:
             _decode(Path(json.loads(line)))
         except MemoryError:
             return
-        large = _peak_mb() > _KEPT_MB
+        large = _taken_mb() > _KEPT_MB
         sys.stdout.write("last\n" if large else "next\n")
         sys.stdout.flush()
         if large:
@@ -125,13 +127,9 @@ def _limit(megabytes: int, seconds: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (megabytes * 1_000_000, endless))
 
 
-def _peak_mb() -> float:
-    with suppress(ImportError):
-        import resource
-
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-    return 0.0
+def _taken_mb() -> float:
+    """Return what this process holds; its peak would begin with the app's own."""
+    return psutil.Process().memory_info().rss / 1e6
 
 
 if __name__ == "__main__":

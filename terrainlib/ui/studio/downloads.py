@@ -47,6 +47,7 @@ from terrainlib.ui.errors import explained, show_failures
 from terrainlib.ui.page import pick_one
 from terrainlib.ui.studio.live import Shown, ViewSettings
 from terrainlib.ui.studio.masks import MadeMask
+from terrainlib.ui.turns import made_in_turn
 
 Unit = Literal["px", "m2"]
 UNITS: Final[dict[Unit, str]] = {"px": "px", "m2": "m²"}
@@ -277,7 +278,7 @@ def _buttons(made: MadeMask, downloads: Sequence[Download]) -> None:
     for download in downloads:
         st.download_button(
             download.label,
-            data=explained(download.make, made.key, download.label),
+            data=made_in_turn(explained(download.make, made.key, download.label)),
             file_name=download.file_name,
             mime=download.mime,
             help=download.barred or download.help,

@@ -95,7 +95,7 @@ def a_network(config: UNetConfig, *, sureness: float = 4) -> Any:
     return network
 
 
-CONFIG = UNetConfig.preset("fast", image_size=32, filters=(4, 8))
+CONFIG = UNetConfig.preset("fast", image_size=32, filters=(4, 8), encoder="own")
 
 
 def pixels() -> np.ndarray:

@@ -103,7 +103,8 @@ def test_a_record_of_this_program_stays_what_it_is(word: str) -> None:
     assert record is not None
     with zipfile.ZipFile(EMBEDDED_MODELS[word]) as source:
         stored = json.loads(source.read("metadata.json"))["terrain"]
-    stored["pixel_classifier"] = stored.pop("yardstick")  # its name when it was made
+    if "yardstick" in stored:  # its name when it was made
+        stored["pixel_classifier"] = stored.pop("yardstick")
 
     assert {name: stored[name] for name in record.to_dict()} == record.to_dict()
 

@@ -6,9 +6,8 @@ from queue import SimpleQueue
 
 import pytest
 
-from terrainlib.ui import errors
 from terrainlib.ui.studio.masks import PictureFile, make_mask
-from terrainlib.ui.turns import PREDICTIONS, Turns
+from terrainlib.ui.turns import PREDICTIONS, Turns, made_in_turn
 
 
 def in_thread(turns: Turns, name: str, done: list[str]) -> SimpleQueue[int]:
@@ -71,12 +70,9 @@ def test_a_mask_waits_for_its_turn_and_says_its_place() -> None:
     assert told == [(0.0, "Waiting for other people’s masks: 1 before you")]
 
 
-def test_a_file_to_download_is_made_in_its_turn(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_file_to_download_is_made_in_its_turn() -> None:
     done: list[str] = []
-    monkeypatch.setattr(errors, "_failures", dict)
-    make = errors.explained(lambda: str(done).encode(), "mask", "Polygons")
+    make = made_in_turn(lambda: str(done).encode())
     with PREDICTIONS.turn():
         in_thread(PREDICTIONS, "before", done).get(timeout=30)
         made: SimpleQueue[bytes] = SimpleQueue()
