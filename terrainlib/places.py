@@ -6,6 +6,7 @@ held against `allowed_folders` for them too.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
@@ -93,13 +94,7 @@ def zone_of(path: Path) -> Zone:
 
 def is_readable(path: Path | str) -> bool:
     """Return whether whoever acts now may open what a path leads to."""
-    if rights.actor().role == "owner":
-        return True
-    path = Path(path).resolve()
-    right = _READ.get(zone_of(path))
-    if right is None:
-        return True
-    return rights.may(right) and (right != "read folders" or is_allowed(path))
+    return _refused(path, _READ) is None
 
 
 def require_readable(path: Path | str) -> None:
@@ -108,20 +103,8 @@ def require_readable(path: Path | str) -> None:
     Raises:
         RightsError: With what is not allowed, and what to do.
     """
-    if not is_readable(path):
-        rights.require(_READ.get(zone_of(Path(path).resolve()), "read folders"))
-        raise outside(Path(path).name)
-
-
-def is_changeable(path: Path | str) -> bool:
-    """Return whether whoever acts now may write, or delete, what a path leads to."""
-    if rights.actor().role == "owner":
-        return True
-    path = Path(path).resolve()
-    right = _CHANGE.get(zone_of(path))
-    if right is None:
-        return True
-    return rights.may(right) and (right != "change folders" or is_allowed(path))
+    if (error := _refused(path, _READ)) is not None:
+        raise error
 
 
 def require_changeable(path: Path | str) -> None:
@@ -130,9 +113,8 @@ def require_changeable(path: Path | str) -> None:
     Raises:
         RightsError: With what is not allowed, and what to do.
     """
-    if not is_changeable(path):
-        rights.require(_CHANGE.get(zone_of(Path(path).resolve()), "change folders"))
-        raise outside(Path(path).name)
+    if (error := _refused(path, _CHANGE)) is not None:
+        raise error
 
 
 def why_kept(path: Path | str, *, to_delete: bool = False) -> str | None:
@@ -142,11 +124,24 @@ def why_kept(path: Path | str, *, to_delete: bool = False) -> str | None:
     """
     if to_delete and not rights.may("delete"):
         return rights.refusal("delete")
-    try:
-        require_changeable(path)
-    except RightsError as error:
-        return error.message
-    return None
+    error = _refused(path, _CHANGE)
+    return None if error is None else error.message
+
+
+def _refused(
+    path: Path | str, needed: Mapping[Zone, rights.Right]
+) -> RightsError | None:
+    """Return why a path is not for whoever acts now, by the right its zone needs."""
+    if rights.actor().role == "owner":
+        return None
+    real = Path(path).resolve()
+    zone = zone_of(real)
+    if zone not in needed:
+        return None
+    if not rights.may(needed[zone]):
+        return RightsError(rights.refusal(needed[zone]))
+    allowed = zone != "machine" or is_allowed(real)
+    return None if allowed else outside(Path(path).name)
 
 
 def outside(shown: str) -> RightsError:
