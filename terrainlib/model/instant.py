@@ -10,6 +10,7 @@ it is fitted, TensorFlow where a network describes pixels. What else was tried s
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -84,10 +85,12 @@ class Describer:
             (H, W, F) float32: the pixel classifier's, then the logarithms of the
             network's probabilities. NaN where nothing is known.
         """
-        found = pixel_features(pixels, use_height=self.height)
         if self.base is None:
-            return found
-        return np.concatenate([found, self._told(pixels, self.base)], axis=-1)
+            return pixel_features(pixels, use_height=self.height)
+        with ThreadPoolExecutor(1) as beside:
+            own = beside.submit(pixel_features, pixels, use_height=self.height)
+            told = self._told(pixels, self.base)
+        return np.concatenate([own.result(), told], axis=-1)
 
     def _told(self, pixels: FloatArray, base: TerrainModel) -> FloatArray:
         bands = pixels[..., : base.config.bands]
