@@ -2,6 +2,7 @@
 FROM python:3.11-slim
 
 # libexpat1: GDAL in rasterio's wheel links to it
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libexpat1 \
     && rm -rf /var/lib/apt/lists/* \
@@ -9,14 +10,15 @@ RUN apt-get update \
     && install --directory --owner=terrain /data
 
 WORKDIR /app
-COPY requirements.txt requirements-auth.txt ./
-RUN pip install --no-cache-dir -r requirements.txt -r requirements-auth.txt
+COPY requirements.txt requirements-auth.txt requirements-onnx.txt ./
+RUN pip install --no-cache-dir \
+    -r requirements.txt -r requirements-auth.txt -r requirements-onnx.txt
 COPY .streamlit .streamlit
 COPY pages pages
 COPY terrainlib terrainlib
 COPY streamlit_app.py ./
 
-USER terrain
+USER 1000
 ENV PYTHONUNBUFFERED=1 \
     TERRAINLIB_HOME=/data \
     TERRAINLIB_MODE=demo \

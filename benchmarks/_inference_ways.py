@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from benchmarks._worker import Channel
 from terrainlib.data.imagery import read_image
 from terrainlib.data.sample import SCENES_DIR
-from terrainlib.mask.tiles.tilepass import run_network
 from terrainlib.model.config import PRESETS, UNetConfig
+from terrainlib.model.forward import run_network
 from terrainlib.model.modelfile import load_model
 from terrainlib.model.network import build_unet
 

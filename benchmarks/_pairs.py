@@ -11,7 +11,7 @@ from terrainlib.data.cache import PairCache, build_cache
 from terrainlib.data.dataset import Dataset, open_dataset
 from terrainlib.data.sample import open_sample
 from terrainlib.model.config import TrainingConfig
-from terrainlib.model.inputs import network_input
+from terrainlib.model.forward import network_input
 
 
 def sample_pairs(config: TrainingConfig, count: int | None = None) -> PairCache:

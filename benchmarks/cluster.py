@@ -129,7 +129,7 @@ def _run(model: str, scenes: list[Path], out: Path, workers: int, *, kill: bool)
 
 def _load(model: str) -> None:
     """Read the model in a worker, and let its network run once."""
-    from terrainlib.mask.tiles.tilepass import run_network
+    from terrainlib.model.forward import run_network
     from terrainlib.runs.jobs import orders
 
     loaded = orders.model_of(model)

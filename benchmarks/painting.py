@@ -71,7 +71,7 @@ _UNTIL_DRAWN = """(area) => {
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--sides", type=int, nargs="+", default=[1155, 2310, 4620])
+    parser.add_argument("--sides", type=int, nargs="+", default=[1155, 2310, 4600])
     parser.add_argument("--strokes", type=int, nargs="+", default=[0, 500])
     parser.add_argument("--seconds", type=float, default=4)
     options = parser.parse_args()

@@ -19,7 +19,7 @@ from terrainlib.mask.products.making import file_names, predict_file
 from terrainlib.mask.products.products import CHOICES, folder_images
 from terrainlib.mask.products.records import SHARES_FILE, Made, Wanted, shares_csv
 from terrainlib.mask.vectors.polygons import SmallestArea
-from terrainlib.model.inputs import require_heights
+from terrainlib.model.forward import require_heights
 from terrainlib.types import Progress
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from terrainlib.data.imagery import Image
 from terrainlib.errors import ConfigError, InputError, StoppedError
 from terrainlib.mask.tiles.feeding import Prepared, prepare
 from terrainlib.mask.tiles.result import Prediction, finish, planes_of, snap_to_classes
-from terrainlib.mask.tiles.tilepass import TilePass, Watch, run_network
+from terrainlib.mask.tiles.tilepass import TilePass, Watch
+from terrainlib.model.forward import run_network
 from terrainlib.model.tiling import TILE_SIZE_PX, Grid, Span, exact_grid
 from terrainlib.types import FloatArray, Progress, ShouldStop
 

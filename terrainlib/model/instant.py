@@ -10,7 +10,9 @@ it is fitted, TensorFlow where a network describes pixels. What else was tried s
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -24,7 +26,7 @@ from terrainlib.data.palette import MAX_CLASSES, Classes
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import DatasetError, ModelFileError
 from terrainlib.model.config import UNetConfig
-from terrainlib.model.inputs import network_input
+from terrainlib.model.forward import network_input, run_network
 from terrainlib.model.modelfile import TerrainModel, load_model, read_record
 from terrainlib.model.pixelclassifier import Classifier, pixel_features, reach_px
 from terrainlib.model.record import ModelRecord, class_list
@@ -83,10 +85,12 @@ class Describer:
             (H, W, F) float32: the pixel classifier's, then the logarithms of the
             network's probabilities. NaN where nothing is known.
         """
-        found = pixel_features(pixels, use_height=self.height)
         if self.base is None:
-            return found
-        return np.concatenate([found, self._told(pixels, self.base)], axis=-1)
+            return pixel_features(pixels, use_height=self.height)
+        with ThreadPoolExecutor(1) as beside:
+            own = beside.submit(pixel_features, pixels, use_height=self.height)
+            told = self._told(pixels, self.base)
+        return np.concatenate([own.result(), told], axis=-1)
 
     def _told(self, pixels: FloatArray, base: TerrainModel) -> FloatArray:
         bands = pixels[..., : base.config.bands]
@@ -96,7 +100,7 @@ class Describer:
         multiple = base.config.size_multiple
         missing = [(0, round_up(side, multiple) - side) for side in (height, width)]
         fed = np.pad(fed, (*missing, (0, 0)), mode="symmetric")
-        output = np.asarray(base.network(fed[None], training=False))[0, :height, :width]
+        output = run_network(base.network, fed[None])[0, :height, :width]
         return np.asarray(np.log(np.maximum(output, _SMALLEST)), np.float32)
 
 
@@ -182,7 +186,13 @@ def suitable_base(bands: BandSet | None, *, height: bool) -> TerrainModel | None
     """Return the embedded model that reads the same bands; None where none does."""
     if bands is not None and bands.names != RGB:
         return None
-    return load_model("default-height" if height else "default")
+    return _embedded("default-height" if height else "default")
+
+
+@cache
+def _embedded(word: str) -> TerrainModel:
+    """Return an embedded model that all share: it is never trained."""
+    return load_model(word)
 
 
 def unlearnt(
@@ -310,7 +320,7 @@ def load_instant(path: Path) -> TerrainModel:
         ModelFileError: If it is none.
     """
     stored, record = _read_stored(path)
-    base = None if stored.base is None else load_model(stored.base)
+    base = None if stored.base is None else _embedded(stored.base)
     describe = Describer(record.unet_config().height, base)
     arrays = [np.array(getattr(stored, name), np.float32) for name in _LEARNT]
     inputs, outputs = len(arrays[0]), len(record.classes)

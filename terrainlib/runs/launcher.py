@@ -20,7 +20,7 @@ from terrainlib.errors import InputError, RightsError, RunError
 from terrainlib.mask.products.records import SHARES_FILE
 from terrainlib.model.automatic import TrainingData, memory_needed
 from terrainlib.model.config import TrainingConfig
-from terrainlib.model.inputs import require_heights
+from terrainlib.model.forward import require_heights
 from terrainlib.model.modelfile import find_model_file
 from terrainlib.runs.folder import (
     Run,

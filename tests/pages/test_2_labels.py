@@ -15,7 +15,7 @@ from terrainlib.data.labels.strokes import Painted, Stroke
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.model.config import TrainingConfig, UNetConfig
-from terrainlib.model.instant import Describer, load_any, read_any_record
+from terrainlib.model.instant import load_any, read_any_record
 from terrainlib.runs.folder import create_job, list_jobs
 from terrainlib.runs.models import ModelEntry, list_models
 from terrainlib.ui import cached, state
@@ -34,7 +34,7 @@ SMALL = UNetConfig(image_size=64, filters=(4, 8))
 def home(terrainlib_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home without a network to describe pixels: it would take seconds to load."""
     hide_embedded_models(monkeypatch)
-    monkeypatch.setattr(work, "_with_network", Describer)
+    monkeypatch.setattr(work, "suitable_base", lambda *_, **_unused: None)
     cached.results.clear()
     work._described.clear()
     return terrainlib_home

@@ -46,8 +46,8 @@ from terrainlib.runs.jobs.config import JobConfig, input_images
 from terrainlib.runs.process import child_environment, write_process
 from terrainlib.runs.searches.config import SearchConfig
 from terrainlib.runs.slot import RUN_SLOT
-from terrainlib.runs.status import RUN, read_status, write_status
-from terrainlib.runs.training.budget import give_minutes
+from terrainlib.runs.status import RUN, RunStatus, read_status, write_status
+from terrainlib.runs.training.budget import give_minutes, shortage
 from terrainlib.runs.training.config import RunConfig
 from tests.imagefiles import encode, pattern, write
 from tests.synthetic import write_kaggle_dataset
@@ -349,6 +349,8 @@ def test_a_demo_has_limits(scene: Scene, tmp_path: Path) -> None:
         running = scene.run(scene.own, active=True)
         give_minutes(running, 600)
         assert (running / "minutes.json").read_text().count("2.0") == 1
+        busy = RunStatus("running", epochs=9, free_share=0.3)
+        assert shortage(busy, 2.0).more == 0  # so no more of them are offered
 
 
 @pytest.mark.parametrize("scene", ["visitor"], indirect=True)

@@ -17,7 +17,7 @@ from terrainlib.data.imagery import Image
 from terrainlib.data.scene import Scene, scene_of
 from terrainlib.errors import ImageError, InputError, require_number
 from terrainlib.mask.tiles.resampling import Resizer
-from terrainlib.model.inputs import (
+from terrainlib.model.forward import (
     RELIEF_WINDOW_PX,
     network_input,
     require_bands,

@@ -26,7 +26,7 @@ from terrainlib.data.cache import PairCache
 from terrainlib.data.palette import NO_DATA
 from terrainlib.data.parallel import ordered_map
 from terrainlib.model.config import TrainingConfig
-from terrainlib.model.inputs import RELIEF_WINDOW_PX, network_input
+from terrainlib.model.forward import RELIEF_WINDOW_PX, network_input
 from terrainlib.model.machine import input_threads
 from terrainlib.model.modelfile import receptive_field
 from terrainlib.model.tiling import exact_grid, round_up

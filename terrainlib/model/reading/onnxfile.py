@@ -18,7 +18,7 @@ from terrainlib.data.formats.heights import HIGHEST_M, LOWEST_M
 from terrainlib.data.formats.raster import BandSet
 from terrainlib.errors import ConfigError, ModelFileError, ignored_warnings
 from terrainlib.model.config import UNetConfig
-from terrainlib.model.inputs import RELIEF_UNIT_M, RELIEF_WINDOW_PX
+from terrainlib.model.forward import RELIEF_UNIT_M, RELIEF_WINDOW_PX
 from terrainlib.model.record import ModelRecord
 from terrainlib.model.tiling import round_up
 

@@ -28,7 +28,7 @@ from terrainlib.mask.products.products import CHOICES, products_of
 from terrainlib.mask.products.records import Made, Wanted
 from terrainlib.mask.tiles.feeding import geometry_of
 from terrainlib.mask.tiles.streaming import grid_of, memory_bytes
-from terrainlib.mask.tiles.tilepass import run_network
+from terrainlib.model.forward import run_network
 from terrainlib.model.instant import read_any_record
 from terrainlib.model.modelfile import TerrainModel
 from terrainlib.model.tiling import round_up

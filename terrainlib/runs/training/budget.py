@@ -63,9 +63,12 @@ def give_minutes(run_dir: Path, more: int) -> None:
             f"is {run.state}, so that more minutes come too late. Start it again.",
             file=run.path.name,
         )
-    most = rights.limits().training_minutes or MAX_MINUTES
-    given = Given(min(most, minutes + more))
+    given = Given(min(_most_minutes(), minutes + more))
     files.write_json(run.path / MINUTES_FILE, asdict(given))
+
+
+def _most_minutes() -> float:
+    return rights.limits().training_minutes or MAX_MINUTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class Shortage:
 
     Attributes:
         words: What other programs take, and what the budget reaches, as sentences.
-        more: Whole minutes that would make up for it.
+        more: Whole minutes that would make up for it, as far as they may be given.
     """
 
     words: str
@@ -102,4 +105,4 @@ def shortage(status: RunStatus, minutes: float | None) -> Shortage | None:
         "it would do alone."
     )
     more = math.ceil(minutes / max(free, LEAST_SHARE) - minutes)
-    return Shortage(words, more)
+    return Shortage(words, min(more, int(_most_minutes() - minutes)))

@@ -150,12 +150,7 @@ def _has_network(bands: BandSet | None) -> bool:
 
 
 def _describer(height: bool, bands: BandSet | None) -> Describer:
-    return _with_network(height) if _has_network(bands) else Describer(height)
-
-
-@st.cache_resource(show_spinner=False)
-def _with_network(height: bool) -> Describer:
-    return Describer(height, suitable_base(None, height=height))
+    return Describer(height, suitable_base(bands, height=height))
 
 
 def _pick_bands(chosen: Chosen, key: str) -> tuple[int, ...]:

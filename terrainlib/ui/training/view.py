@@ -178,18 +178,20 @@ def _show_budget(run: Run) -> None:
         whole, was = duration(60 * given), duration(60 * (first or 0))
         st.caption(f"It now has {whole}; it had {was} at first.")
     elif run.state == "running" and (short := shortage(run.status, first)):
+        advice = " Give it more time, or close other programs." if short.more else ""
         st.warning(
-            f"{short.words} Give it more time, or close other programs.",
+            short.words + advice,
             title="The machine is busy",
             icon=":material/hourglass_bottom:",
         )
-        st.button(
-            f"Give it {plural(short.more, 'more minute')}",
-            key="training_more_minutes",
-            icon=":material/more_time:",
-            on_click=_give_minutes,
-            args=(run.path.name, short.more),
-        )
+        if short.more:
+            st.button(
+                f"Give it {plural(short.more, 'more minute')}",
+                key="training_more_minutes",
+                icon=":material/more_time:",
+                on_click=_give_minutes,
+                args=(run.path.name, short.more),
+            )
 
 
 def _give_minutes(name: str, more: int) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from terrainlib.data.imagery import Image
 from terrainlib.mask.tiles.feeding import prepare
-from terrainlib.model.inputs import network_input
+from terrainlib.model.forward import network_input
 
 
 def image_of(rgb: np.ndarray) -> Image:

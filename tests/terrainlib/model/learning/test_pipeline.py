@@ -12,7 +12,7 @@ import pytest
 
 from terrainlib.data.cache import PairCache
 from terrainlib.model.config import TrainingConfig
-from terrainlib.model.inputs import network_input
+from terrainlib.model.forward import network_input
 from terrainlib.model.learning import pipeline
 from terrainlib.model.learning.pipeline import (
     epoch_crops,

@@ -1,4 +1,4 @@
-"""Running networks: right results, new weights, threads, freeing."""
+"""What a network is fed, and running it: right results, new weights, threads."""
 
 import gc
 import threading
@@ -7,11 +7,63 @@ import weakref
 import numpy as np
 import pytest
 
-from terrainlib.mask.tiles import tilepass
-from terrainlib.mask.tiles.tilepass import run_network
+from terrainlib.errors import InputError
+from terrainlib.model import forward
 from terrainlib.model.config import UNetConfig
+from terrainlib.model.forward import network_input, relief, run_network
 from terrainlib.model.network import build_unet
-from terrainlib.model.pixelclassifier import PixelClassifier
+from terrainlib.model.pixelclassifier import Classifier
+
+COLORS_ONLY = UNetConfig.preset("fast")
+WITH_HEIGHT = UNetConfig.preset("fast", height=True)
+
+
+def test_colours_alone_pass_unchanged() -> None:
+    rgb = np.random.default_rng(0).random((5, 6, 3), np.float32)
+
+    np.testing.assert_array_equal(network_input(rgb, None, COLORS_ONLY), rgb)
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (2, 5, 6)])
+def test_relief_becomes_the_fourth_channel(shape: tuple[int, ...]) -> None:
+    rgb = np.zeros((*shape, 3), np.float32)
+    height = np.full(shape, 800, np.float32)
+
+    result = network_input(rgb, height, WITH_HEIGHT)
+
+    assert result.shape == (*shape, 4)
+    assert result.dtype == np.float32
+    assert not result.any()  # a plateau has no relief
+
+
+def test_a_network_with_relief_needs_heights() -> None:
+    with pytest.raises(InputError, match=r"needs the heights .* Give a height file"):
+        network_input(np.zeros((4, 4, 3), np.float32), None, WITH_HEIGHT)
+
+
+def test_relief_is_the_root_of_the_range_in_five_pixels() -> None:
+    height = np.zeros((9, 9), np.float32)
+    height[4, 4] = 250.0
+
+    result = relief(height)
+
+    assert result[4, 4] == result[2, 2] == result[6, 6] == 0.5
+    assert result[1, 1] == 0
+
+
+def test_relief_does_not_depend_on_the_height_above_sea_level() -> None:
+    height = np.random.default_rng(0).uniform(0, 900, (12, 12)).astype(np.float32)
+
+    np.testing.assert_allclose(relief(height + 2000), relief(height), atol=1e-4)
+
+
+def test_a_void_has_no_relief_and_makes_none_around_it() -> None:
+    height = np.full((9, 9), 800, np.float32)
+    height[3:6, 3:6] = np.nan
+
+    assert not relief(height).any()
+    assert not relief(np.full((3, 3), np.nan, np.float32)).any()
+
 
 PRESETS = ["fast", "notebook", "best"]
 
@@ -68,22 +120,22 @@ def test_statistics_of_the_normalisation_that_change_later_count():
 
 def test_a_network_is_built_once_for_all_sizes(monkeypatch):
     network, built = tiny_network(), []
-    build = tilepass.build
+    build = forward.build
 
     def watched(*arguments):
         built.append(arguments)
         return build(*arguments)
 
-    monkeypatch.setattr(tilepass, "build", watched)
+    monkeypatch.setattr(forward, "build", watched)
     for shape in ((1, 16, 16, 3), (2, 32, 16, 3), (1, 16, 16, 3)):
         run_network(network, noise(*shape))
     assert len(built) == 1
 
 
 def test_large_networks_read_their_variables(monkeypatch):
-    monkeypatch.setattr(tilepass, "_MAX_CONSTANT_BYTES", 100)
+    monkeypatch.setattr(forward, "_MAX_CONSTANT_BYTES", 100)
     network, batch = tiny_network(), noise(1, 16, 16, 3)
-    assert tilepass.build(network, 3).weights is None
+    assert forward.build(network, 3).weights is None
     run_network(network, batch)
     network.get_layer("mask").bias.assign([3, 0, 0, 0, 0, 0, 0])
     assert np.abs(run_network(network, batch) - plain(network, batch)).max() < 1e-5
@@ -102,7 +154,7 @@ def test_one_network_runs_at_a_time():
     running, most = 0, 0
     entered = threading.Event()
 
-    class Counting(PixelClassifier):
+    class Counting(Classifier):
         def __init__(self):
             pass
 
