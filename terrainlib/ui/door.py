@@ -94,17 +94,20 @@ class Door:
                     added.append("Set-Cookie", _new_visitor())
             await send(message)
 
-        if _is_upload(scope):
-            async with _room(_length(headers)) as there:
-                inside = self._app if there else PlainTextResponse(_FULL, 503)
-                return await inside(scope, receive, send_bounded)
         if scope["type"] == "http" or known is None:
-            return await self._app(scope, receive, send_bounded)
+            return await self._enter(scope, receive, send_bounded)
         _present[known] += 1
         try:
             return await self._app(scope, receive, send_bounded)
         finally:
             _left(known)
+
+    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not _is_upload(scope):
+            return await self._app(scope, receive, send)
+        async with _room(_length(Headers(scope=scope))) as there:
+            inside = self._app if there else PlainTextResponse(_FULL, 503)
+            return await inside(scope, receive, send)
 
     def refusal(self, headers: Headers) -> str:
         """Return why a request is refused, in one sentence; empty if it is not."""
