@@ -12,6 +12,7 @@ from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.mask.confidence import UNSURE_COLORS, UNSURE_MARGIN
 from terrainlib.mask.instantview import Learnt, View
 from terrainlib.mask.rasters.png import encode_png, mask_png
+from terrainlib.model.beside import is_loaded
 from terrainlib.types import ByteArray, MaskArray
 from terrainlib.ui import cached, state
 from terrainlib.ui.errors import errors_shown
@@ -92,7 +93,7 @@ def show_board(
 
 
 def _looking() -> str:
-    if cached.is_loaded():
+    if is_loaded():
         return "Looking at this part of the image. You can paint meanwhile."
     return "Getting ready, once after the start of the app. You can paint meanwhile."
 
