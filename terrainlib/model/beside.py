@@ -146,7 +146,8 @@ def model_to_run(model: str | Path) -> TerrainModel:
         date = find_model_file(word).stat().st_mtime_ns
     outline = run_beside(_outline, word, date)
     _BESIDE.ready = True
-    return replace(outline, network=Distant(partial(run_beside, _run, word, date)))
+    network = Distant(lambda batch: run_beside(_run, word, date, batch))
+    return replace(outline, network=network)
 
 
 def _load() -> None:
