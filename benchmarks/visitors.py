@@ -260,7 +260,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, nargs="+", default=[1, 5, 20])
     parser.add_argument("--side", type=int, default=1024, help="px of their images")
     parser.add_argument("--uploads", type=int, default=20, help="of 40 megapixels")
-    parser.add_argument("--rest", type=float, default=150, help="seconds at the end")
+    parser.add_argument("--rest", type=float, nargs="+", default=[150, 300], help="s")
     options = parser.parse_args()
     stop_in_order()
     with tempfile.TemporaryDirectory(prefix="terrain-visitors-") as folder:
@@ -302,11 +302,11 @@ def measure(port: int, pid: int, options: argparse.Namespace) -> None:
     times = psutil.Process(pid).cpu_times()
     for visitor in everybody:
         visitor.leave()
-    time.sleep(options.rest)
-    print(
-        f"{options.rest:.0f} s after they left {watch.memory_mb():.0f} MB; "
-        f"{times.user + times.system:.0f} s of the processor"
-    )
+    left = time.monotonic()
+    for rest in options.rest:
+        time.sleep(max(0.0, left + rest - time.monotonic()))
+        print(f"{rest:.0f} s after they left {watch.memory_mb():.0f} MB", flush=True)
+    print(f"{times.user + times.system:.0f} s of the processor")
     watch.ended.set()
 
 

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import asdict, dataclass, replace
 from functools import wraps
 from typing import Final, Literal, ParamSpec, TypeVar, get_args
@@ -228,13 +228,19 @@ _R = TypeVar("_R")
 
 
 def bound(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Return a function for whoever acts now, to be called in another thread."""
-    who = actor()
+    """Return a function for whoever acts now, to be called in another thread.
+
+    It sees all context variables of here, as whose turn it is (`ui.turns`).
+    """
+    who, context = actor(), copy_context()
 
     @wraps(function)
     def run(*args: _P.args, **options: _P.kwargs) -> _R:
-        with acting(who):
-            return function(*args, **options)
+        def work() -> _R:
+            with acting(who):
+                return function(*args, **options)
+
+        return context.copy().run(work)
 
     return run
 

@@ -21,6 +21,9 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 from streamlit.runtime import Runtime, RuntimeState
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from terrainlib import files
 from terrainlib.data.dataset import Dataset, open_dataset
@@ -217,6 +220,13 @@ def on_disk(array: NDArray[_Kind]) -> NDArray[_Kind]:
         return array
 
 
+def let_go(upload: UploadedFile) -> None:
+    """Free the memory of an upload that was taken; its box holds nothing then."""
+    context = get_script_run_ctx()
+    if context and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
+        context.uploaded_file_mgr.remove_file(context.session_id, upload.file_id)
+
+
 @st.cache_resource(show_spinner=False)
 def results() -> BoundedStore:
     """Return the store of predicted masks."""
@@ -236,12 +246,14 @@ def load_ahead() -> None:
 
 
 def load_for_good() -> None:
-    """Load TensorFlow, and let no collection of garbage go through it again.
+    """Load TensorFlow, and keep it out of what Streamlit clears and collects.
 
-    Streamlit collects after every run of a page, however small: through the half a
-    million objects of TensorFlow that takes half a second, in which nothing is sent.
+    After every run of a page, however small, Streamlit has Keras forget what it knows,
+    in the middle of other people's predictions too, and goes through all objects, of
+    which TensorFlow has half a million; nothing is sent meanwhile.
     """
-    import_module("keras")
+    keras = import_module("keras")
+    keras.backend.clear_session = lambda: None
     gc.collect()
     gc.freeze()
 

@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import threading
+import time
 import webbrowser
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
@@ -24,6 +25,7 @@ import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.runtime.stats import CacheStat
 
 from terrainlib import files, rights
 from terrainlib.errors import TerrainError
@@ -39,9 +41,16 @@ _SHOWN_LETTERS: Final = 100
 _UPLOADS: Final = "/_stcore/upload_file/"
 _METRICS: Final = "/_stcore/metrics"  # names pages and sessions, and asks for no token
 _FORM_BYTES: Final = 100_000  # what an upload's form takes beside the file
+_HELD_MB: Final = 600  # of uploads in memory at once: three of the largest
+_PATIENCE_S: Final = 45.0  # until room is there; proxies wait for 60
+_LOOK_SECONDS: Final = 0.2
 _SWEEP_SECONDS: Final = 60.0
+_FULL: Final = (
+    "Other people are uploading as much as fits into memory. Try again in a minute."
+)
 _log = logging.getLogger(__name__)
 _present: Final[Counter[str]] = Counter()  # open pages of visitors, by their folder
+_coming: Final[list[int]] = []  # bytes of each upload under way
 
 
 class Door:
@@ -86,12 +95,19 @@ class Door:
             await send(message)
 
         if scope["type"] == "http" or known is None:
-            return await self._app(scope, receive, send_bounded)
+            return await self._enter(scope, receive, send_bounded)
         _present[known] += 1
         try:
             return await self._app(scope, receive, send_bounded)
         finally:
             _left(known)
+
+    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not _is_upload(scope):
+            return await self._app(scope, receive, send)
+        async with _room(_length(Headers(scope=scope))) as there:
+            inside = self._app if there else PlainTextResponse(_FULL, 503)
+            return await inside(scope, receive, send)
 
     def refusal(self, headers: Headers) -> str:
         """Return why a request is refused, in one sentence; empty if it is not."""
@@ -130,17 +146,57 @@ def _refused_path(scope: Scope, headers: Headers) -> str:
     own = rights.mode() == "own" and is_loopback(host)
     if path.endswith(_METRICS) and not own:
         return "This app does not tell others its metrics."
-    if _UPLOADS not in path or scope.get("method") != "PUT":
+    if not _is_upload(scope):
         return ""
     session = path.partition(_UPLOADS)[2].partition("/")[0]
     if rights.mode() == "team" and not is_let_in(session):
         return "Log in first."
     if limit is not None:
-        length = headers.get("content-length", "")
-        most = limit * 1_000_000 + _FORM_BYTES
-        if not length.isdecimal() or int(length) > most:
+        length = _length(headers)
+        if length is None or length > limit * 1_000_000 + _FORM_BYTES:
             return f"An upload has {limit} MB at most here."
     return ""
+
+
+def _is_upload(scope: Scope) -> bool:
+    return _UPLOADS in str(scope["path"]) and scope.get("method") == "PUT"
+
+
+def _length(headers: Headers) -> int | None:
+    text = headers.get("content-length", "")
+    return int(text) if text.isdecimal() else None
+
+
+@asynccontextmanager
+async def _room(size: int | None) -> AsyncIterator[bool]:
+    """Wait until an upload finds room in memory; yield whether it does.
+
+    Args:
+        size: Its bytes; None where nobody says.
+    """
+    if size is None:
+        size = int(st.get_option("server.maxUploadSize")) * 2**20
+    until = time.monotonic() + _PATIENCE_S
+    while (held := _held()) and held + size > _HELD_MB * 1_000_000:
+        if time.monotonic() >= until:
+            yield False
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+    _coming.append(size)
+    try:
+        yield True
+    finally:
+        _coming.remove(size)
+
+
+def _held() -> int:
+    """Return the bytes of the uploads under way, and of those that pages still hold."""
+    held = sum(_coming)
+    if st.runtime.exists():
+        told = st.runtime.get_instance().uploaded_file_mgr.get_stats()
+        stats = [stat for family in told.values() for stat in family]
+        held += sum(stat.byte_length for stat in stats if isinstance(stat, CacheStat))
+    return held
 
 
 def _visitor_of(headers: Headers) -> str | None:

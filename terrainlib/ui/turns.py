@@ -9,12 +9,16 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Final
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 _LOOK_SECONDS: Final = 1.0  # how often one that waits tells its place
+_places: Final[ContextVar[frozenset[object]]] = ContextVar(
+    "places", default=frozenset()
+)  # in any queue, of the work that runs here
 
 
 class Turns:
@@ -35,6 +39,8 @@ class Turns:
     ) -> Iterator[Callable[[], None]]:
         """Wait, and be the one at work during the block.
 
+        A part of the work that asks for a turn too does not wait: it has it already.
+
         Args:
             tell: Called with the number of those before, again and again while there
                 are any; what it raises ends the waiting.
@@ -43,6 +49,11 @@ class Turns:
             What a long work calls at times, to let those go first who wait.
         """
         place = object()
+        with self._changed:
+            inside = bool(self._queue) and self._queue[0] in _places.get()
+        if inside:
+            yield lambda: None
+            return
 
         def give_way() -> None:
             with self._changed:
@@ -52,10 +63,12 @@ class Turns:
                 self._changed.notify_all()
             self._enter(place, tell)
 
+        token = _places.set(_places.get() | {place})
         try:
             self._enter(place, tell)
             yield give_way
         finally:
+            _places.reset(token)
             with self._changed, suppress(ValueError):
                 self._queue.remove(place)
                 self._changed.notify_all()

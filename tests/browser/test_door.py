@@ -221,6 +221,26 @@ def test_a_star_stands_for_every_name_but_not_for_every_origin():
     assert guard.refusal(Headers({"host": "any.example", "origin": "http://b.example"}))
 
 
+def test_an_upload_waits_for_room_in_memory_and_is_told_why_it_finds_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path, large = "/_stcore/upload_file/a/1", str(2**40)
+    monkeypatch.setattr(door, "_PATIENCE_S", 0.0)
+    assert enter(path, content_length=large)[0] == 200  # alone, it always fits
+    monkeypatch.setattr(door, "_coming", [500_000_000])
+    assert enter(path, content_length="90000000")[0] == 200
+    assert enter(path, content_length="110000000")[0] == 503
+    assert enter(path)[0] == 503  # nobody says how much comes
+    monkeypatch.setattr(door, "_PATIENCE_S", 60.0)
+    monkeypatch.setattr(door.asyncio, "sleep", leave_room)
+    assert enter(path, content_length="110000000")[0] == 200
+    assert door._coming == []
+
+
+async def leave_room(_: float) -> None:
+    door._coming.clear()
+
+
 def enter(
     path: str, kind: str = "http", **fields: str
 ) -> tuple[int, Headers, list[set[str]]]:

@@ -208,6 +208,7 @@ def _zip(key: str) -> str | None:
             unpacked = unpack_upload(upload.getvalue(), upload.name, trained)
             _remember("zip", str(unpacked))
             st.session_state[UPLOAD] = upload.file_id
+            cached.let_go(upload)
     return _remembered("zip")
 
 

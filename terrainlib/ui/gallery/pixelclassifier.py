@@ -8,10 +8,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from terrainlib.data.dataset import Dataset
-from terrainlib.mask.scores.evaluation import Evaluation, evaluate
+from terrainlib.mask.scores.agreement import who_tells
+from terrainlib.mask.scores.evaluation import Evaluation
+from terrainlib.mask.scores.gallery import Gallery, open_gallery
 from terrainlib.metrics import Difference, miou_difference
 from terrainlib.model.card import class_scores, overall_scores
 from terrainlib.model.record import ModelRecord
@@ -24,6 +28,7 @@ from terrainlib.ui.models.comparison import (
     score_table,
     show_class_chart,
     show_difference,
+    show_who_tells,
 )
 from terrainlib.ui.models.picker import PIXEL_CLASSIFIER_ID, fitted
 from terrainlib.ui.turns import PREDICTIONS
@@ -39,19 +44,19 @@ NO_TRAINING_PAIRS: Final = (
 _MAX_JUDGED: Final = 8
 
 
-def show_pixel_classifier(wanted: Wanted, evaluation: Evaluation, key: str) -> None:
+def show_pixel_classifier(wanted: Wanted, gallery: Gallery, key: str) -> None:
     """Show the scores beside the pixel classifier's; nothing where it is the model."""
-    record = wanted.entry.record
+    record, evaluation = wanted.entry.record, gallery.evaluation
     if record is None or wanted.entry.id == PIXEL_CLASSIFIER_ID:
         return
     with st.container(border=True):
         st.markdown("**Against the pixel classifier**")
         scores = stored_scores(record, wanted.part)
         known = scores is not None
-        fitted_now = _on_demand(wanted, record, key, known=known)
-        if fitted_now is not None:
-            scores = fitted_now.to_json(confidence=True)
-            show_difference(_difference(wanted.key, evaluation, fitted_now))
+        other = _on_demand(wanted, record, key, known=known)
+        if other is not None:
+            scores = other.evaluation.to_json(confidence=True)
+            show_difference(_difference(wanted.key, evaluation, other.evaluation))
         if scores is not None:
             own = evaluation.to_json(confidence=True)
             classes = class_scores(own, scores)
@@ -65,6 +70,10 @@ def show_pixel_classifier(wanted: Wanted, evaluation: Evaluation, key: str) -> N
                 st.caption(
                     f"Bar: IoU of the model. Tick: the pixel classifier. {WHAT_IT_IS}"
                 )
+        if other is not None:
+            with errors_shown("What both tell cannot be compared"):
+                counts = _who_tells(wanted.key, gallery, other)
+                show_who_tells(counts, evaluation.class_names)
 
 
 def stored_scores(record: ModelRecord, part: str) -> Mapping[str, Any] | None:
@@ -100,8 +109,8 @@ def _difference(key: str, _one: Evaluation, _other: Evaluation) -> Difference | 
 
 def _on_demand(
     wanted: Wanted, record: ModelRecord, key: str, *, known: bool
-) -> Evaluation | None:
-    """Return the classifier's scores of each image, once somebody asked for them."""
+) -> Gallery | None:
+    """Return the classifier's predictions and scores, once somebody asked for them."""
     dataset = wanted.dataset
     ids = training_ids(record, dataset)
     if not ids:
@@ -140,6 +149,12 @@ def _ask(wanted_key: str) -> None:
     st.session_state[ASKED] = [*asked, wanted_key][-_MAX_JUDGED:]
 
 
+@st.cache_data(max_entries=_MAX_JUDGED, show_spinner=False)
+def _who_tells(key: str, _one: Gallery, _other: Gallery) -> NDArray[np.int64]:
+    del key  # names model, data and part
+    return who_tells(_one, _other)
+
+
 @st.cache_resource(
     max_entries=_MAX_JUDGED, show_spinner="Scoring the pixel classifier …"
 )
@@ -149,9 +164,9 @@ def _judged(
     _dataset: Dataset,
     _split: dict[str, Any] | None,
     _part: str,
-) -> Evaluation:
-    """Return the scores of a fitted classifier on the pairs of a model's split."""
+) -> Gallery:
+    """Return what a fitted classifier predicts for the pairs of a model's split."""
     del key  # names model, data and part
     model = replace(_model, record=replace(_model.record, split=_split))
     with PREDICTIONS.turn():
-        return evaluate(model, _dataset, split=_part)
+        return open_gallery(model, _dataset, split=_part)

@@ -135,7 +135,7 @@ def show_scores(gallery: Gallery, wanted: Wanted, key: str) -> None:
     evaluation = gallery.evaluation
     _show_numbers(evaluation, evaluation.scores)
     _show_classes(gallery, wanted, key)
-    show_pixel_classifier(wanted, evaluation, key)
+    show_pixel_classifier(wanted, gallery, key)
     _show_reliability(evaluation.reliability)
     _show_tables(evaluation, evaluation.scores)
 

@@ -1,16 +1,25 @@
 """A model's scores beside the pixel classifier's: a table, and bars with ticks."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import altair as alt
+import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
+from terrainlib.mask.scores.agreement import NEITHER_ALIKE
 from terrainlib.metrics import OF_CLASSES, Difference, decimal
 from terrainlib.model.card import Score, ScoresOfClasses
 from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
-from terrainlib.ui.colors import curve_colors, ground_color, show_chart, text_color
+from terrainlib.ui.colors import (
+    curve_colors,
+    ground_color,
+    is_dark,
+    show_chart,
+    text_color,
+)
 from terrainlib.ui.text import md_escape
 
 WHAT_IT_IS: Final = (
@@ -26,6 +35,14 @@ NO_INTERVAL: Final = (
     "set is there."
 )
 _ROW_HEIGHT_PX: Final = 30
+# Who tells a class, in the order of `who_tells`, with a light and a dark page's colour.
+_TOLD: Final = {
+    "Both are right": ("#2f6b4f", "#5fae85"),
+    "Only the model is right": ("#7fb69a", "#9fd8bb"),
+    "Only the pixel classifier is right": ("#b9c4de", "#8c9cc4"),
+    "Both take it for the same other class": ("#b5482a", "#d9694a"),
+    "Both are wrong, each in its way": ("#e8b39f", "#e9b8a5"),
+}
 _OUTLINE: Final = "#8a8f8a"
 
 
@@ -120,3 +137,71 @@ def chart_frame(classes: Sequence[Score]) -> pd.DataFrame:
         }
     )
     return frame.assign(end=frame[["value", "pixel_classifier"]].max(axis=1))
+
+
+def show_who_tells(counts: NDArray[np.int64], names: Sequence[str]) -> None:
+    """Draw how often each class is told: by both learners, by one, by none.
+
+    Args:
+        counts: (K, 5) pixels, as of `who_tells`.
+        names: Names of the K classes.
+    """
+    frame = told_frame(counts, names)
+    if frame.empty:
+        return
+    st.markdown("**How often each class can be told at all**")
+    lost = frame[frame["kind"] == NEITHER_ALIKE].set_index("class")["share"]
+    listed = ", ".join(f"{name} {share:.0%}" for name, share in lost.items())
+    show_chart(
+        _told_chart(frame, names),
+        alt=f"Bar chart, pixels that both take for the same other class: {listed}",
+    )
+    worst = str(lost.idxmax())
+    st.caption(
+        f"Of {md_escape(worst)}, both take {lost[worst]:.0%} of the pixels for the "
+        "same other class: neither shape nor colour shows it there, and more training "
+        "will hardly find it. Look at those places: perhaps image and mask disagree."
+    )
+
+
+def _told_chart(frame: pd.DataFrame, names: Sequence[str]) -> Any:
+    order, dark = list(_TOLD), is_dark()
+    fill = [colors[dark] for colors in _TOLD.values()]
+    axis = alt.Axis(labelFontSize=13, ticks=False, domain=False, labelLimit=120)
+    return (
+        alt.Chart(frame)
+        .mark_bar(stroke=ground_color(), strokeWidth=1, height={"band": 0.7})
+        .encode(
+            y=alt.Y("class:N", sort=list(names), title=None, axis=axis),
+            x=alt.X(
+                "share:Q",
+                title="Share of the pixels of the class",
+                axis=alt.Axis(format="%", tickCount=5),
+                scale=alt.Scale(domain=[0, 1]),
+            ),
+            color=alt.Color(
+                "told:N",
+                title=None,
+                scale=alt.Scale(domain=order, range=fill),
+                legend=alt.Legend(orient="top", columns=1, labelLimit=320),
+            ),
+            order=alt.Order("kind:Q"),
+            tooltip=[
+                alt.Tooltip("class:N", title="True class"),
+                alt.Tooltip("told:N", title="Told"),
+                alt.Tooltip("share:Q", title="Share of its pixels", format=".1%"),
+            ],
+        )
+        .properties(height=_ROW_HEIGHT_PX * frame["class"].nunique() + 260)
+    )
+
+
+def told_frame(counts: NDArray[np.int64], names: Sequence[str]) -> pd.DataFrame:
+    """Return one row for each class that occurs and each way of being told."""
+    rows = [
+        {"class": name, "told": told, "kind": kind, "share": row[kind] / row.sum()}
+        for name, row in zip(names, counts, strict=True)
+        if row.sum()
+        for kind, told in enumerate(_TOLD)
+    ]
+    return pd.DataFrame(rows)

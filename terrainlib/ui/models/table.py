@@ -15,7 +15,7 @@ from terrainlib.metrics import OVERALL
 from terrainlib.model.modelfile import install_model
 from terrainlib.runs.models import ModelEntry
 from terrainlib.runs.others import Thing, delete_of_other, list_others
-from terrainlib.ui import state
+from terrainlib.ui import cached, state
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.models.actions import answered, show_answer
 from terrainlib.ui.models.cards import KINDS
@@ -159,6 +159,7 @@ def show_model_upload() -> None:
             with errors_shown("This file was not added"):
                 with st.spinner("Checking the file …"):
                     path = install_model(upload.getvalue(), upload.name)
+                cached.let_go(upload)
                 state.write_address(**{QUERY_NAME: f"added/{path.name}"})
                 st.session_state[SEARCH] = ""
                 st.success(

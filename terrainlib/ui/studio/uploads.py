@@ -18,13 +18,12 @@ from pathlib import Path, PurePath
 from typing import Any, Final
 
 import streamlit as st
-from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from terrainlib import files, rights
 from terrainlib.data.layout import IMAGE_SUFFIXES
 from terrainlib.errors import ImageError
+from terrainlib.ui.cached import let_go
 from terrainlib.ui.page import noticed
 from terrainlib.ui.studio.decoding import check_cost, start_ahead
 from terrainlib.ui.studio.masks import PictureFile
@@ -168,9 +167,7 @@ def _on_upload(role: str, key: str) -> None:
 
 def _kept_on_disk(item: UploadedFile) -> dict[str, str]:
     path = _on_disk(item.getvalue(), item.name)
-    context = get_script_run_ctx()
-    if context and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
-        context.uploaded_file_mgr.remove_file(context.session_id, item.file_id)
+    let_go(item)
     return {"name": item.name, "sha": path.stem, "path": str(path)}
 
 

@@ -1,11 +1,15 @@
 """The queue of heavy work: one at a time, in the order of asking, with a place."""
 
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
 
+from terrainlib.rights import bound
 from terrainlib.ui.studio.masks import PictureFile, make_mask
 from terrainlib.ui.turns import PREDICTIONS, Turns, made_in_turn
 
@@ -20,6 +24,24 @@ def in_thread(turns: Turns, name: str, done: list[str]) -> SimpleQueue[int]:
 
     threading.Thread(target=work).start()
     return told
+
+
+@contextmanager
+def busy(turns: Turns) -> Iterator[None]:
+    """Let somebody else be at work during the block."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with turns.turn():
+            begun.set()
+            ended.wait()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    begun.wait()
+    yield
+    ended.set()
+    thread.join()
 
 
 def test_the_longest_waiting_is_next_and_each_is_told_how_many_are_before() -> None:
@@ -44,17 +66,34 @@ def test_a_long_work_lets_those_who_wait_go_first() -> None:
 
 
 def test_one_who_leaves_while_waiting_is_in_nobodys_way() -> None:
-    turns = Turns()
+    turns, done = Turns(), []
 
     def leave(_before: int) -> None:
         raise KeyboardInterrupt
 
-    with turns.turn():
+    with busy(turns):
         with pytest.raises(KeyboardInterrupt), turns.turn(leave):
             pytest.fail("it was not its turn")
-        threading.Thread(target=turns.turn().__enter__).start()
-    with turns.turn(leave) if False else pytest.MonkeyPatch.context():
-        pass
+        next_one = in_thread(turns, "next", done)
+        assert next_one.get(timeout=30) == 1
+    with turns.turn():
+        assert done == ["next"]
+
+
+def test_a_work_that_has_its_turn_does_not_wait_for_itself() -> None:
+    turns, done = Turns(), []
+
+    def ask() -> None:
+        with turns.turn(lambda before: pytest.fail(f"{before} before")):
+            done.append("part")
+
+    with turns.turn(), ThreadPoolExecutor() as beside:
+        ask()
+        in_thread(turns, "other", done).get(timeout=30)
+        beside.submit(bound(ask)).result(30)
+        assert done == ["part", "part"]
+    with turns.turn():
+        assert done == ["part", "part", "other"]
 
 
 def test_a_mask_waits_for_its_turn_and_says_its_place() -> None:
@@ -65,7 +104,7 @@ def test_a_mask_waits_for_its_turn_and_says_its_place() -> None:
         raise KeyboardInterrupt
 
     picture = PictureFile.on_disk(Path("nowhere.png"))
-    with PREDICTIONS.turn(), pytest.raises(KeyboardInterrupt):
+    with busy(PREDICTIONS), pytest.raises(KeyboardInterrupt):
         make_mask(picture, None, "nothing", progress=leave)
     assert told == [(0.0, "Waiting for other people’s masks: 1 before you")]
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from terrainlib.data.dataset import Dataset, open_dataset
+from terrainlib.data.dataset import Dataset, open_dataset, read_pair
 from terrainlib.data.palette import KAGGLE_CLASSES
 from terrainlib.data.splits import random_split
 from terrainlib.mask.scores.evaluation import Evaluation
+from terrainlib.mask.scores.gallery import Gallery, PredictionStore
+from terrainlib.mask.scores.scoring import PairScore, ScoredPair
 from terrainlib.metrics import OVERALL
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.record import ModelRecord, class_list
@@ -50,10 +52,10 @@ def record(dataset: Dataset) -> ModelRecord:
     )
 
 
-def _script(wanted: "Wanted", evaluation: "Evaluation") -> None:
+def _script(wanted: "Wanted", gallery: "Gallery") -> None:
     from terrainlib.ui.gallery.pixelclassifier import show_pixel_classifier
 
-    show_pixel_classifier(wanted, evaluation, "gallery")
+    show_pixel_classifier(wanted, gallery, "gallery")
 
 
 def show(record: ModelRecord, dataset: Dataset, part: str = "validation") -> AppTest:
@@ -68,10 +70,16 @@ def show(record: ModelRecord, dataset: Dataset, part: str = "validation") -> App
         boundary_f1=np.array([0.5] * 3),
         seconds=1.0,
     )
+    store = PredictionStore(dataset.folder.parent / "predicted", KAGGLE_CLASSES)
+    for name in evaluation.ids:
+        truth = read_pair(dataset, dataset.pair(name)).mask
+        store.write(ScoredPair(PairScore(name, confusion, 0.5), truth))
+    table = np.arange(256, dtype=np.uint8)
+    gallery = Gallery(dataset, KAGGLE_CLASSES, evaluation, store, table)
     page = AppTest.from_function(
         _script,
         default_timeout=PAGE_TIMEOUT_S,
-        kwargs={"wanted": Wanted(entry, dataset, part), "evaluation": evaluation},
+        kwargs={"wanted": Wanted(entry, dataset, part), "gallery": gallery},
     ).run()
     assert not page.exception
     return page
@@ -110,6 +118,7 @@ def test_on_other_pairs_it_is_fitted_when_somebody_asks(
         item.value.startswith("Against the pixel classifier, in mIoU: **")
         for item in page.markdown
     )
+    assert page.caption[-1].value.startswith("Of Water, both take 0% of the pixels")
 
 
 def test_where_the_training_pairs_are_not_at_hand_it_says_so(
