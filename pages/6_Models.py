@@ -7,7 +7,7 @@ from terrainlib.ui import state
 from terrainlib.ui.identity import mode_text
 from terrainlib.ui.models.actions import show_answer
 from terrainlib.ui.models.cards import show_details, show_model_card
-from terrainlib.ui.models.table import choose_model, show_model_upload
+from terrainlib.ui.models.table import choose_model, show_model_upload, show_others
 from terrainlib.ui.page import empty_state, page_header
 
 page_header(
@@ -35,3 +35,4 @@ else:
     st.page_link(
         state.TRAINING_PAGE, label="Train a model", icon=":material/model_training:"
     )
+show_others()

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import wraps
 from typing import Final, Literal, ParamSpec, TypeVar, get_args
 
@@ -161,6 +161,20 @@ def person(identity: str, name: str, *, administrator: bool = False) -> Actor:
 def visitor(token: str) -> Actor:
     """Return a visitor of a demo, known by a secret of their browser."""
     return Actor("visitor", f"{VISITORS}/{_digest(token)}")
+
+
+def in_place_of(owner: str) -> Actor | None:
+    """Return whoever acts now, at work among the things of somebody else of a team.
+
+    Args:
+        owner: The name of that one's folder; None is returned for what can be none.
+
+    Raises:
+        RightsError: If whoever acts now has no right to those.
+    """
+    require("other people")
+    folder = f"{PEOPLE}/{owner}"
+    return replace(actor(), folder=folder) if _FOLDER.fullmatch(folder) else None
 
 
 def _digest(text: str) -> str:

@@ -8,7 +8,9 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from terrainlib import rights
+from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.ui import identity
+from terrainlib.ui.models.table import OTHERS, OTHERS_LABEL
 from tests.conftest import PAGE_TIMEOUT_S, ROOT
 
 
@@ -94,6 +96,31 @@ def test_the_side_bar_says_who_is_here(verified: bool, terrainlib_home: Path) ->
     assert caption == f":material/person: ada@maps.example{role}"
     assert "TERRAINLIB_MODE=team" in said(page)
     assert page.button(key="log_out").label == "Log out"
+
+
+@pytest.mark.usefixtures("team")
+def test_an_administrator_deletes_what_somebody_else_has_made(
+    terrainlib_home: Path,
+) -> None:
+    kept = terrainlib_home / rights.person("b", "Bo").folder / "models" / "theirs.keras"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(EMBEDDED_MODELS["default"].read_bytes())
+    member = open_page("pages/6_Models.py", ada(verified=False))
+    assert OTHERS_LABEL not in [box.label for box in member.expander]
+    page = open_page("pages/6_Models.py", ada())
+    assert OTHERS_LABEL in [box.label for box in page.expander]
+    page.session_state[f"{OTHERS}_box"] = True
+    page.run()
+    assert list(page.dataframe[-1].value["Name"]) == ["theirs"]
+    assert page.button(key=f"{OTHERS}_delete").disabled
+    page.session_state[OTHERS] = {"selection": {"rows": [0]}}
+    page.run()
+    page.button(key=f"{OTHERS}_delete").click().run()
+    assert "model **theirs**" in said(page)
+    assert kept.exists()
+    page.button(key=f"{OTHERS}_question_yes").click().run()
+    assert not kept.exists()
+    assert [box.value for box in page.success] == ["theirs was deleted."]
 
 
 def test_a_visitor_of_a_demo_is_told_what_becomes_of_it(

@@ -34,6 +34,7 @@ from terrainlib.errors import (
     ImageError,
     ModelFileError,
     RightsError,
+    RunError,
 )
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.modelfile import install_model, read_record
@@ -43,6 +44,7 @@ from terrainlib.runs import launcher, models
 from terrainlib.runs.folder import create_job, create_run, create_search, list_runs
 from terrainlib.runs.jobs.cluster import connected
 from terrainlib.runs.jobs.config import JobConfig, input_images
+from terrainlib.runs.others import Thing, delete_of_other, list_others
 from terrainlib.runs.process import child_environment, write_process
 from terrainlib.runs.searches.config import SearchConfig
 from terrainlib.runs.slot import RUN_SLOT
@@ -156,6 +158,14 @@ def delete_model(scene: Scene, home: Path) -> None:
     models.delete_model(f"{shared}added/{scene.model(home).name}")
 
 
+def theirs(scene: Scene) -> Thing:
+    """Return a training of Bo's as an administrator finds it."""
+    scene.run(scene.others)
+    with rights.acting(ADMIN):
+        (found,) = list_others()
+    return found
+
+
 def install(scene: Scene) -> None:
     with suppress(ModelFileError):  # it was read, so that it may be added
         install_model(b"no model", "m.keras")
@@ -259,6 +269,8 @@ DEEDS: dict[Right, dict[str, Deed]] = {
         "start_job": lambda s: launcher.start_job(job(s.image(s.others))),
         "stop": lambda s: launcher.stop(s.run(s.others, active=True)),
         "resume": lambda s: launcher.resume(s.run(s.others)),
+        "list_others": lambda _: list_others(),
+        "delete_of_other": lambda s: delete_of_other(theirs(s)),
         "the owner's cache": lambda s: open_dataset(s.data(s.home / "cache")),
     },
     "use a cluster": {
@@ -287,6 +299,35 @@ def test_a_deed_is_done_for_those_who_have_its_right_and_for_nobody_else(
         else:
             with pytest.raises(RightsError, match=r"not allowed here\. \w"):
                 deed(scene)
+
+
+@pytest.mark.parametrize("scene", ["administrator"], indirect=True)
+def test_an_administrator_finds_what_others_have_and_deletes_it(scene: Scene) -> None:
+    for home in (scene.home, scene.own, scene.others):
+        scene.run(home)
+        scene.model(home)
+    (scene.others / "runs" / "broken").mkdir()
+    (scene.others / "runs" / "broken" / "config.json").write_text("{")
+    busy = scene.others / "runs" / "busy"
+    (scene.others / "runs" / "one").rename(busy)
+    scene.run(scene.others)
+    with rights.acting(ADMIN):
+        found = list_others()
+        owner = Path(BO.folder).name
+        assert [(one.owner, one.kind, one.name) for one in found] == [
+            (owner, "model", "m"),
+            (owner, "training", "broken"),
+            (owner, "training", "First"),
+            (owner, "training", "First"),
+        ]
+        write_process(busy)
+        write_status(busy, replace(read_status(busy, RUN), state="running"))
+        for thing in (found[0], found[1], found[3]):
+            delete_of_other(thing)
+        with pytest.raises(RunError, match="still running"):
+            delete_of_other(found[2])
+        assert [one.path for one in list_others()] == [busy]
+        assert len(list_runs()) == 2  # their own, and the shared one
 
 
 def test_every_right_is_tried() -> None:

@@ -64,7 +64,7 @@ _CHANGED: Final = "models_default_changed"  # list: ids of the default now, and 
 
 
 @contextmanager
-def _answered(place: str, title: str) -> Iterator[None]:
+def answered(place: str, title: str) -> Iterator[None]:
     """Let an action leave what it has to say for the page, below what was pressed."""
     st.session_state[_PLACE] = place
     with noticed(title):
@@ -79,14 +79,14 @@ def show_answer(place: str) -> None:
 
 def _make_default(model_id: str, before: str | None) -> None:
     """Let the pages begin with this model."""
-    with _answered("buttons", "The default was not changed"):
+    with answered("buttons", "The default was not changed"):
         set_default(model_id)
         st.session_state[_CHANGED] = [model_id, before]
 
 
 def _undo_default(before: str) -> None:
     """Let the pages begin with the model that they began with before."""
-    with _answered("buttons", "The default was not changed"):
+    with answered("buttons", "The default was not changed"):
         set_default(before)
         leave_notice(
             f"The app begins with {md_escape(find_model(before).title)} again."
@@ -115,7 +115,7 @@ def _show_change(entry: ModelEntry, models: Mapping[str, ModelEntry]) -> None:
 
 def _delete(model_id: str) -> None:
     """Delete a model's files; never an embedded one."""
-    with _answered("table", "The model was not deleted"):
+    with answered("table", "The model was not deleted"):
         entry = delete_model(model_id)
         state.write_address(**{QUERY_NAME: ""})
         leave_notice(f"{md_escape(entry.title)} was deleted.")
@@ -171,7 +171,7 @@ def ask_delete(entry: ModelEntry) -> None:
 
 def _save_classes(model_id: str, known: Classes, key: str) -> None:
     """Give a model's classes the names and colours of the form, in all its files."""
-    with _answered("classes", "The classes were not saved"):
+    with answered("classes", "The classes were not saved"):
         entry = find_model(model_id)
         pairs = enumerate(known)
         classes = tuple(_sent(item, f"{key}_{number}") for number, item in pairs)

@@ -1,6 +1,7 @@
 """All models in one table with the one that is chosen, and the box that adds more.
 
-The choice stands in the address (`?model=run/NAME`), so that a link can be shared.
+The choice stands in the address (`?model=run/NAME`), so that a link can be shared. An
+administrator of a team has a second table, of all that others have made.
 """
 
 from collections.abc import Sequence
@@ -14,15 +15,19 @@ from terrainlib.metrics import OVERALL
 from terrainlib.model.beside import run_beside
 from terrainlib.model.modelfile import install_model
 from terrainlib.runs.models import ModelEntry
+from terrainlib.runs.others import Thing, delete_of_other, list_others
 from terrainlib.ui import cached, state
 from terrainlib.ui.errors import errors_shown
+from terrainlib.ui.models.actions import answered, show_answer
 from terrainlib.ui.models.cards import KINDS
 from terrainlib.ui.models.picker import QUERY_NAME, model_labels
-from terrainlib.ui.page import show_table
+from terrainlib.ui.page import ask, leave_notice, show_table
 from terrainlib.ui.text import md_escape, viewer_zone
 
 TABLE: Final = "models_table"  # the key of the table: its chosen row
 SEARCH: Final = "models_search"  # str: what is looked for
+OTHERS_LABEL: Final = "What others have made"
+OTHERS: Final = "models_others"  # the key of the table of what others have made
 _SCORES: Final = {kind.key: kind for kind in OVERALL}
 _COLUMNS: Final = {
     "Name": st.column_config.TextColumn(width=215),
@@ -163,3 +168,84 @@ def show_model_upload() -> None:
                     "below.",
                     icon=":material/check:",
                 )
+
+
+def show_others() -> None:
+    """Show an administrator of a team what others have made, and let them delete it."""
+    if rights.mode() != "team" or not rights.may("other people"):
+        return
+    box = st.expander(
+        OTHERS_LABEL,
+        key=f"{OTHERS}_box",
+        icon=":material/group:",
+        on_change="rerun",
+    )
+    with box:
+        if box.open:
+            _show_others(list_others())
+
+
+def _show_others(others: list[Thing]) -> None:
+    show_answer("others")
+    if not others:
+        st.caption("Nobody else has trained, predicted or added a model yet.")
+        return
+    st.caption("Choose what is to be deleted. What people have painted is not listed.")
+    rows = show_table(
+        _others_frame(others, st.context.timezone),
+        {
+            "Date": _COLUMNS["Date"],
+            "Size": _COLUMNS["Size"],
+        },
+        alt="What others have made: owner, kind, name, date, size",
+        key=OTHERS,
+        on_select="rerun",
+        selection_mode="multi-row",
+    )
+    chosen = [others[row] for row in rows]
+    active = any(thing.active for thing in chosen)
+    if st.button(
+        "Delete",
+        key=f"{OTHERS}_delete",
+        icon=":material/delete:",
+        disabled=active or not chosen,
+        help="Stop what is still running first." if active else None,
+    ):
+        listed = (
+            f"{one.kind} **{md_escape(one.name)}** of {md_escape(one.owner)}"
+            for one in chosen
+        )
+        ask(
+            "Delete what belongs to others?",
+            f"{', '.join(listed)}: deleted from the disk. This cannot be undone.",
+            "Delete",
+            lambda: _delete_others(chosen),
+            key=f"{OTHERS}_question",
+        )
+
+
+def _delete_others(things: Sequence[Thing]) -> None:
+    st.session_state[OTHERS] = {"selection": {"rows": []}}
+    with answered("others", "Not everything was deleted"):
+        for thing in things:
+            delete_of_other(thing)
+        names = ", ".join(md_escape(thing.name) for thing in things)
+        leave_notice(f"{names} {'was' if len(things) == 1 else 'were'} deleted.")
+
+
+def _others_frame(others: Sequence[Thing], timezone: str | None) -> pd.DataFrame:
+    zone = viewer_zone(timezone)
+    return pd.DataFrame(
+        {
+            "Owner": [thing.owner for thing in others],
+            "What": [
+                f"{thing.kind}, running" if thing.active else thing.kind
+                for thing in others
+            ],
+            "Name": [thing.name for thing in others],
+            "Date": [
+                thing.modified.astimezone(zone).replace(tzinfo=None) for thing in others
+            ],
+            "Size": [thing.size_bytes for thing in others],
+        }
+    )
