@@ -228,7 +228,7 @@ def let_go(upload: UploadedFile) -> None:
 
 @st.cache_resource(show_spinner=False)
 def results() -> BoundedStore:
-    """Return the store of predicted masks."""
+    """Return the store of predicted masks, and of pixels described to be learnt."""
     return BoundedStore(RESULTS_MB * 1_000_000)
 
 
