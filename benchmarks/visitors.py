@@ -2,10 +2,10 @@
 
 Run from the project's folder: `python -m benchmarks.visitors`; half an hour. The app
 runs on 127.0.0.1 alone; no browser is needed, each visitor is a session of its own that
-speaks to the server as a page does. Visitors upload an image each, all at once, and make
-its mask, while another one opens page after page. Others paint on an image each. Then
-one visitor uploads large images one after the other. At the end all leave. Memory is
-that of the server and of the processes that it has started.
+speaks to the server as a page does. Visitors upload an image each, all at once, and
+make its mask, while another one opens page after page. Others paint on an image each.
+Then one visitor uploads large images one after the other. At the end all leave. Memory
+is that of the server and of the processes that it has started.
 """
 
 import argparse
