@@ -94,11 +94,13 @@ def main() -> None:
     begun = time.monotonic()
     peer = Peer(config, pairs, build())
     epoch, iou = 0, None
+    every = not channel.options["split"].get("watched")
     while epoch == 0 or time.monotonic() - begun < seconds:
         peer.train_epoch(begun, seconds)
-        miou, iou = peer.validate()
         epoch += 1
-        channel.tell(epoch=epoch, seconds=time.monotonic() - begun, miou=miou)
+        if every or time.monotonic() - begun >= seconds:
+            miou, iou = peer.validate()
+            channel.tell(epoch=epoch, seconds=time.monotonic() - begun, miou=miou)
     channel.tell(done=True, parameters=parameters(peer.network), iou=iou, note=note)
 
 
