@@ -37,6 +37,7 @@ from terrainlib.ui.identity import (
     is_loopback,
     visitor_secret,
 )
+from terrainlib.ui.turns import keep_memory_small
 
 _SHOWN_LETTERS: Final = 100
 _UPLOADS: Final = "/_stcore/upload_file/"
@@ -243,6 +244,7 @@ async def served(app: object) -> AsyncIterator[None]:
     start, unless it is headless; what visitors of a demo have left is cleared away.
     """
     del app
+    keep_memory_small()
     work_beside()
     _open_browser()
     sweeping = None

@@ -25,6 +25,7 @@ from terrainlib.ui.labels.painter import Area, PaintView, Seen
 from terrainlib.ui.studio.inputs import Chosen, band_label
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.studio.uploads import path_of
+from terrainlib.ui.turns import PICTURES, in_turn
 
 OVERVIEW_PX: Final = 2048
 _DETAIL_PIXELS: Final = 1_500_000
@@ -167,7 +168,10 @@ def _overview(picture: PictureFile, digest: str) -> bytes:
     kept = cached.results().get(key)
     if isinstance(kept, bytes):
         return kept
-    with open_scene(picture.source, name=picture.name, bands=picture.bands) as scene:
+    with (
+        in_turn(PICTURES),
+        open_scene(picture.source, name=picture.name, bands=picture.bands) as scene,
+    ):
         jpeg = encode_jpeg(scene.overview(OVERVIEW_PX).rgb)
     cached.results().put(key, jpeg, len(jpeg))
     return jpeg
@@ -195,7 +199,10 @@ def with_detail(work: Work, seen: Seen | None) -> PaintView:
     kept = cached.results().get(key)
     if kept is None:
         picture = work.picture
-        with open_scene(picture.source, bands=picture.bands) as scene:
+        with (
+            PICTURES.turn(),
+            open_scene(picture.source, bands=picture.bands) as scene,
+        ):
             rgb, _ = scene.read((slice(top, bottom), slice(left, right)))
         bands = picture.bands
         if isinstance(bands, BandSet):
