@@ -84,7 +84,7 @@ def main() -> None:
     """Train for the minutes told and tell the score of each epoch."""
     channel = Channel()
     config = config_of(channel.options)
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.manual_seed(config.seed)
     build, note = _builder(config.network)
     pairs = [
