@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -24,7 +23,6 @@ from terrainlib.ui.page import swatch
 from terrainlib.ui.text import plural
 from terrainlib.ui.turns import PICTURES, in_turn
 
-_FOLLOW_SECONDS: Final = 3.0  # until the strokes of another tab are seen
 _UNSURE_OPACITY: Final = 200
 _COUNTED_PX: Final = 1024  # the image is counted at this size
 _FIRST: Final = (
@@ -52,7 +50,6 @@ def show_board(
     """
     key = f"{state.LABELS_PAINTER}_{work.view.id}"
     painted: Painted | None = None
-    stamp = cached.file_stamp(work.file.path)
     with errors_shown("The strokes cannot be opened"):
         painted = work.read()
     if painted is None:
@@ -91,15 +88,7 @@ def show_board(
             work.image.describe_view(view)
         if not outcome.failed:
             st.rerun()
-    _follow(work.file.path, stamp)
     return painted
-
-
-@st.fragment(run_every=_FOLLOW_SECONDS)
-def _follow(path: Path, drawn: cached.Stamp) -> None:
-    """Draw the page anew where another tab has changed the strokes since."""
-    if cached.file_stamp(path) != drawn:
-        st.rerun()
 
 
 def _looking() -> str:
