@@ -58,6 +58,14 @@ def split_pairs(
     return pairs.subset(split["train"]), pairs.subset(split["validation"])
 
 
+def watched_pairs(options: dict[str, Any], config: TrainingConfig) -> PairCache | None:
+    """Return the pairs that a training looks at in place of those it is scored on."""
+    watched = options["split"].get("watched")
+    if not watched:
+        return None
+    return build_cache(dataset_of(options), config.network.image_size).subset(watched)
+
+
 def miou_of(
     masks: NDArray[np.uint8], predicted: NDArray[Any], classes: int
 ) -> tuple[float, list[float | None]]:

@@ -84,7 +84,7 @@ def main() -> None:
     """Train for the minutes told and tell the score of each epoch."""
     channel = Channel()
     config = config_of(channel.options)
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.manual_seed(config.seed)
     build, note = _builder(config.network)
     pairs = [
@@ -94,11 +94,13 @@ def main() -> None:
     begun = time.monotonic()
     peer = Peer(config, pairs, build())
     epoch, iou = 0, None
+    every = not channel.options["split"].get("watched")
     while epoch == 0 or time.monotonic() - begun < seconds:
         peer.train_epoch(begun, seconds)
-        miou, iou = peer.validate()
         epoch += 1
-        channel.tell(epoch=epoch, seconds=time.monotonic() - begun, miou=miou)
+        if every or time.monotonic() - begun >= seconds:
+            miou, iou = peer.validate()
+            channel.tell(epoch=epoch, seconds=time.monotonic() - begun, miou=miou)
     channel.tell(done=True, parameters=parameters(peer.network), iou=iou, note=note)
 
 

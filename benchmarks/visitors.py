@@ -1,19 +1,21 @@
 """What the server takes in memory and time while many people use it at once.
 
-Run from the project's folder: `python -m benchmarks.visitors`; about ten minutes. The
-app runs on 127.0.0.1 alone; no browser is needed, each visitor is a session of its own
-that speaks to the server as a page does. Visitors upload an image each, all at once,
-and make its mask, while another one opens page after page. Then one visitor uploads
-large images one after the other. At the end all leave. Memory is that of the server
-and of the processes that it has started.
+Run from the project's folder: `python -m benchmarks.visitors`; half an hour. The app
+runs on 127.0.0.1 alone; no browser is needed, each visitor is a session of its own that
+speaks to the server as a page does. Visitors upload an image each, all at once, and
+make its mask, while another one opens page after page. Others paint on an image each.
+Then one visitor uploads large images one after the other. At the end all leave. Memory
+is that of the server and of the processes that it has started.
 """
 
 import argparse
 import itertools
+import os
 import statistics
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -32,11 +34,16 @@ from websockets import Subprotocol
 from websockets.sync.client import connect
 
 from benchmarks._worker import stop_in_order
+from terrainlib.data.labels.strokefile import StrokeFile, image_digest
+from terrainlib.data.labels.strokes import Operation, Stroke, done
+from terrainlib.data.palette import KAGGLE_CLASSES
+from terrainlib.ui.labels.work import with_some_classes
 from tests.browser.conftest import ROOT, free_port, serve
 
 PATIENCE_S = 600
 _PAGES = ("", "Dataset_Preview", "Models", "Training")
 _BOUNDARY = "a-boundary"
+_PAINTED_PX = 2048
 _EACH_S = 0.25
 _ALONE_S = 20.0
 
@@ -254,17 +261,50 @@ def make_masks(port: int, count: int, side: int) -> tuple[list[float], list[Visi
         return list(pool.map(one, visitors, files)), visitors
 
 
+def paint(port: int, count: int) -> tuple[list[float], list[Visitor]]:
+    """Let visitors paint on an image each at once; return the seconds to each mask."""
+    visitors = [Visitor(port, "image=upload:none") for _ in range(count)]
+    names = [item.name for item in KAGGLE_CLASSES]
+
+    def one(visitor: Visitor) -> list[float]:
+        data = image((_PAINTED_PX, _PAINTED_PX), time.time_ns() % 2**32)
+        with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
+            Path(file.name).write_bytes(data)
+            strokes = StrokeFile.of(image_digest(Path(file.name)), None)
+
+        def stroke(number: int) -> None:
+            at = 200.0 * (number + 1)
+            line = ((at, 100.0), (at + 50.0, _PAINTED_PX - 100.0))
+            made = Stroke(str(uuid.uuid4()), "line", names[number], line, 20.0)
+            deed = Operation(str(uuid.uuid4()), "add", made)
+            strokes.change(lambda found: done(with_some_classes(found), [deed]))
+
+        visitor.open("Labels")
+        stroke(0)
+        stroke(1)
+        seconds = [visitor.upload(data, "a.jpg")]
+        for number in (2, 3):
+            stroke(number)
+            seconds.append(visitor.open("Labels"))
+        return seconds
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(itertools.chain(*pool.map(one, visitors))), visitors
+
+
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sessions", type=int, nargs="+", default=[1, 5, 20])
     parser.add_argument("--side", type=int, default=1024, help="px of their images")
+    parser.add_argument("--painters", type=int, default=20)
     parser.add_argument("--uploads", type=int, default=20, help="of 40 megapixels")
     parser.add_argument("--rest", type=float, nargs="+", default=[150, 300], help="s")
     options = parser.parse_args()
     stop_in_order()
     with tempfile.TemporaryDirectory(prefix="terrain-visitors-") as folder:
         home = Path(folder) / "home"
+        os.environ["TERRAINLIB_HOME"] = str(home)
         with serve(ROOT / "streamlit_app.py", home, free_port()) as server:
             measure(urlsplit(server.url).port or 0, server.pid, options)
 
@@ -289,6 +329,12 @@ def measure(port: int, pid: int, options: argparse.Namespace) -> None:
             seconds, visitors = make_masks(port, count, options.side)
         everybody += visitors
         name = f"{count} masks of {options.side} px"
+        print(watch.line(name, seconds, pages), flush=True)
+    if options.painters:
+        with paging(port) as pages:
+            seconds, visitors = paint(port, options.painters)
+        everybody += visitors
+        name = f"{options.painters} paint on {_PAINTED_PX} px"
         print(watch.line(name, seconds, pages), flush=True)
     if options.uploads:
         with paging(port) as pages:

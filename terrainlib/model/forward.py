@@ -144,6 +144,17 @@ _LOCK = threading.RLock()
 _BUILT: "weakref.WeakKeyDictionary[Any, _Built]" = weakref.WeakKeyDictionary()
 
 
+@dataclass(frozen=True, eq=False)
+class Distant:
+    """What stands for a network that another process has loaded.
+
+    Attributes:
+        run: Gives its output for a batch, as `run_network` does.
+    """
+
+    run: Callable[[FloatArray], FloatArray]
+
+
 def run_network(network: Any, batch: FloatArray) -> FloatArray:
     """Return the output of a network for a batch, dropout off.
 
@@ -152,7 +163,7 @@ def run_network(network: Any, batch: FloatArray) -> FloatArray:
     call from several threads.
 
     Args:
-        network: `keras.Model` from (N, H, W, C) to (N, H, W, O), or a
+        network: `keras.Model` from (N, H, W, C) to (N, H, W, O), or `Distant`, or a
             `Classifier`, which needs no TensorFlow.
         batch: (N, H, W, C) float32, H and W multiples of the network's size multiple.
 
@@ -162,6 +173,8 @@ def run_network(network: Any, batch: FloatArray) -> FloatArray:
     with _LOCK:
         if isinstance(network, Classifier):
             return network(batch)
+        if isinstance(network, Distant):
+            return network.run(batch)
         built = _BUILT.get(network)
         if built is None or not built.fits(network):
             built = build(network, batch.shape[-1])

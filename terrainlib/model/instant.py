@@ -25,9 +25,10 @@ from terrainlib.data.formats.raster import BandSet
 from terrainlib.data.palette import MAX_CLASSES, Classes
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.errors import DatasetError, ModelFileError
+from terrainlib.model.beside import model_to_run
 from terrainlib.model.config import UNetConfig
 from terrainlib.model.forward import network_input, run_network
-from terrainlib.model.modelfile import TerrainModel, load_model, read_record
+from terrainlib.model.modelfile import TerrainModel, read_record
 from terrainlib.model.pixelclassifier import Classifier, pixel_features, reach_px
 from terrainlib.model.record import ModelRecord, class_list
 from terrainlib.model.start import RGB
@@ -192,7 +193,7 @@ def suitable_base(bands: BandSet | None, *, height: bool) -> TerrainModel | None
 @cache
 def _embedded(word: str) -> TerrainModel:
     """Return an embedded model that all share: it is never trained."""
-    return load_model(word)
+    return model_to_run(word)
 
 
 def unlearnt(
@@ -294,13 +295,13 @@ class _Stored:
 
 
 def load_any(model: str | Path) -> TerrainModel:
-    """Load a model as `load_model` does, or an instant classifier of a `.json` file.
+    """Load a model to predict with, or an instant classifier of a `.json` file.
 
     Raises:
         ModelFileError: If there is no such file, or it is neither.
     """
     path = Path(model)
-    return load_instant(path) if path.suffix == SUFFIX else load_model(model)
+    return load_instant(path) if path.suffix == SUFFIX else model_to_run(model)
 
 
 def read_any_record(path: Path) -> ModelRecord | None:

@@ -1,18 +1,16 @@
 """What the pages keep between reruns: data sets and splits, models, results.
 
 Every key holds the file's date and size, so a retrained model or a changed file is
-seen. Every cache is bounded. TensorFlow is loaded by `model` only.
+seen. Every cache is bounded.
 """
 
 import gc
-import sys
 import tempfile
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -32,6 +30,7 @@ from terrainlib.data.overlaps import Overlaps, known_overlaps
 from terrainlib.data.sample import EMBEDDED_MODELS
 from terrainlib.data.splits import Split, leak_free_split
 from terrainlib.mask.tiles.bands import to_bytes
+from terrainlib.model import beside
 from terrainlib.places import require_readable
 from terrainlib.ui.paths import allowed_path
 from terrainlib.ui.turns import give_memory_back
@@ -229,7 +228,7 @@ def let_go(upload: UploadedFile) -> None:
 
 @st.cache_resource(show_spinner=False)
 def results() -> BoundedStore:
-    """Return the store of predicted masks."""
+    """Return the store of predicted masks, and of pixels described to be learnt."""
     return BoundedStore(RESULTS_MB * 1_000_000)
 
 
@@ -237,25 +236,11 @@ def results() -> BoundedStore:
 def load_ahead() -> None:
     """Begin to load TensorFlow beside, so that the first prediction finds it there.
 
-    Once in the life of a server; call it when the page is drawn.
+    Once while there are visitors; call it when the page is drawn.
     """
-    real = st.runtime.exists() and type(st.runtime.get_instance()) is Runtime  # no test
-    if real and not is_loaded():
-        threading.Thread(target=load_for_good, daemon=True).start()
+    if beside.is_wanted():
+        threading.Thread(target=beside.load_ahead, daemon=True).start()
     free_when_alone()
-
-
-def load_for_good() -> None:
-    """Load TensorFlow, and keep it out of what Streamlit clears and collects.
-
-    After every run of a page, however small, Streamlit has Keras forget what it knows,
-    in the middle of other people's predictions too, and goes through all objects, of
-    which TensorFlow has half a million; nothing is sent meanwhile.
-    """
-    keras = import_module("keras")
-    keras.backend.clear_session = lambda: None
-    gc.collect()
-    gc.freeze()
 
 
 @st.cache_resource(show_spinner=False)
@@ -274,10 +259,6 @@ def _free_when_alone(runtime: Runtime) -> None:
         alone = alone + 1 if nobody else 0
     runtime.stats_mgr.get_stats()  # looks at old sessions, which lets them go
     st.cache_resource.clear()  # this function's too: the next visitor begins anew
+    beside.end_beside()
     gc.collect()
     give_memory_back()
-
-
-def is_loaded() -> bool:
-    """Return whether TensorFlow is there, so that a prediction begins at once."""
-    return hasattr(sys.modules.get("keras"), "Model")

@@ -29,6 +29,7 @@ from streamlit.runtime.stats import CacheStat
 
 from terrainlib import files, rights
 from terrainlib.errors import TerrainError
+from terrainlib.model.beside import work_beside
 from terrainlib.runs.launcher import clear_visitors
 from terrainlib.ui.identity import (
     VISITOR_COOKIE,
@@ -36,6 +37,7 @@ from terrainlib.ui.identity import (
     is_loopback,
     visitor_secret,
 )
+from terrainlib.ui.turns import keep_memory_small
 
 _SHOWN_LETTERS: Final = 100
 _UPLOADS: Final = "/_stcore/upload_file/"
@@ -238,15 +240,18 @@ async def _clear_visitors() -> None:
 async def served(app: object) -> AsyncIterator[None]:
     """Do what a running app does beside its pages.
 
-    It is opened in the person's browser at the start, unless it is headless; what
-    visitors of a demo have left is cleared away.
+    Networks run in a process beside it. It is opened in the person's browser at the
+    start, unless it is headless; what visitors of a demo have left is cleared away.
     """
     del app
+    keep_memory_small()
+    work_beside()
     _open_browser()
     sweeping = None
     if rights.mode() == "demo":
         sweeping = asyncio.create_task(_clear_visitors())
     yield
+    work_beside(wanted=False)
     if sweeping is not None:
         sweeping.cancel()
 

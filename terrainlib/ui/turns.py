@@ -16,6 +16,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 _LOOK_SECONDS: Final = 1.0  # how often one that waits tells its place
+_MMAP_THRESHOLD: Final = -3  # names of glibc's <malloc.h>
+_ARENA_MAX: Final = -8
+_LARGE_BYTES: Final = 2**20
 _places: Final[ContextVar[frozenset[object]]] = ContextVar(
     "places", default=frozenset()
 )  # in any queue, of the work that runs here
@@ -87,6 +90,14 @@ class Turns:
             with self._changed:
                 if self._queue[0] is not place:
                     self._changed.wait(_LOOK_SECONDS)
+
+
+def keep_memory_small() -> None:
+    """Let glibc give large blocks back at once, and keep two heaps for all threads."""
+    with suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
+        libc.mallopt(_ARENA_MAX, 2)
 
 
 def give_memory_back() -> None:

@@ -36,7 +36,6 @@ def home(terrainlib_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     hide_embedded_models(monkeypatch)
     monkeypatch.setattr(work, "suitable_base", lambda *_, **_unused: None)
     cached.results.clear()
-    work._described.clear()
     return terrainlib_home
 
 

@@ -45,7 +45,7 @@ def train_on_all(
         RunError: If the run has not finished, or its data have changed.
         StorageError: If the model cannot be written.
     """
-    from terrainlib.model.calibration import fold_temperature
+    from terrainlib.model.learning.calibration import fold_temperature
     from terrainlib.model.learning.epochs import train
     from terrainlib.model.reading.writer import KERAS_FILE, save_model
 

@@ -19,9 +19,9 @@ from terrainlib.errors import InputError, StoppedError, StorageError
 from terrainlib.mask.pixelsize import dataset_statistics
 from terrainlib.mask.scores.evaluation import evaluate
 from terrainlib.metrics import scores as score
-from terrainlib.model.calibration import fold_temperature, network_temperature
 from terrainlib.model.config import TrainingConfig
 from terrainlib.model.forward import run_network
+from terrainlib.model.learning.calibration import fold_temperature, network_temperature
 from terrainlib.model.looks import class_shares, confusion_groups, training_statistics
 from terrainlib.model.modelfile import TerrainModel, receptive_field
 from terrainlib.model.reading.writer import save_model

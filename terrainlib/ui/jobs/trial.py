@@ -15,6 +15,7 @@ from terrainlib.data.scene import Scene, open_scene
 from terrainlib.mask.gap import Gap, scene_gap
 from terrainlib.mask.rasters.png import encode_png
 from terrainlib.mask.tiles.feeding import MAX_SCALE, MIN_SCALE, geometry_of
+from terrainlib.model.beside import is_loaded
 from terrainlib.runs.jobs.estimate import model_outline
 from terrainlib.runs.models import ModelEntry
 from terrainlib.types import Window
@@ -106,7 +107,7 @@ def show_trial(
         if needs_height(entry):
             return
         told = "Predicting two parts of it"
-        told += "" if cached.is_loaded() else ": TensorFlow is loaded first"
+        told += "" if is_loaded() else ": TensorFlow is loaded first"
         with st.spinner(told, show_time=True):
             parts = _parts(chosen.shown, entry, scale)
     for jpeg, png in parts:

@@ -12,6 +12,7 @@ from terrainlib.data.palette import NO_DATA, Classes
 from terrainlib.mask.confidence import UNSURE_COLORS, UNSURE_MARGIN
 from terrainlib.mask.instantview import Learnt, View
 from terrainlib.mask.rasters.png import encode_png, mask_png
+from terrainlib.model.beside import is_loaded
 from terrainlib.types import ByteArray, MaskArray
 from terrainlib.ui import cached, state
 from terrainlib.ui.errors import errors_shown
@@ -57,7 +58,8 @@ def show_board(
     seen = _seen(key, work.view)
     window = (0, 0, *work.view.size) if seen is None else seen.window
     view = work.image.view_of(window)
-    ready = work.image.is_described(view)
+    known = _learnt_key(work, painted, view, correction)
+    ready = work.image.is_described(view) or cached.results().get(known) is not None
     last = f"last learnt\n{work.image.key}"
     learnt = cached.results().get(last)
     if ready:
@@ -84,15 +86,17 @@ def show_board(
             left,
             errors_shown("This part of the image cannot be looked at") as outcome,
             st.spinner(_looking(), show_time=True),
+            in_turn(PICTURES),
         ):
             work.image.describe_view(view)
+            _learn(work, painted, view, correction)  # before others need the room
         if not outcome.failed:
             st.rerun()
     return painted
 
 
 def _looking() -> str:
-    if cached.is_loaded():
+    if is_loaded():
         return "Looking at this part of the image. You can paint meanwhile."
     return "Getting ready, once after the start of the app. You can paint meanwhile."
 
@@ -117,8 +121,7 @@ def _learn(
     work: Work, painted: Painted, view: View, correction: Correction | None
 ) -> Learnt | None:
     """Return the mask of a view, from memory while nothing has changed."""
-    about = "" if correction is None else correction.key
-    key = f"learnt\n{work.image.key}\n{painted.version}\n{view}\n{about}"
+    key = _learnt_key(work, painted, view, correction)
     kept = cached.results().get(key)
     if isinstance(kept, Learnt):
         return kept
@@ -129,6 +132,13 @@ def _learn(
     if learnt is not None:
         cached.results().put(key, learnt, 2 * learnt.mask.nbytes)
     return learnt
+
+
+def _learnt_key(
+    work: Work, painted: Painted, view: View, correction: Correction | None
+) -> str:
+    about = "" if correction is None else correction.key
+    return f"learnt\n{work.image.key}\n{painted.version}\n{view}\n{about}"
 
 
 def _layers(

@@ -27,6 +27,7 @@ from terrainlib.ui.studio.inputs import Chosen
 from terrainlib.ui.studio.masks import MadeMask, mask_with_bar
 from terrainlib.ui.studio.result import show_result
 from terrainlib.ui.text import md_escape
+from terrainlib.ui.turns import in_turn
 from terrainlib.ui.workers import JOB_PAGE, leave
 
 CLASSIFIER: Final = f"classifier{SUFFIX}"
@@ -65,7 +66,7 @@ def ask_whole(work: Work, painted: Painted, correction: Correction | None) -> No
 
 def _teach(work: Work, painted: Painted, correction: Correction | None) -> None:
     """Learn the classifier of the whole image, and say how good it is."""
-    with st.spinner("Learning from all labels", show_time=True):
+    with st.spinner("Learning from all labels", show_time=True), in_turn():
         weak = None
         if correction is not None:
             step = work.image.whole_step

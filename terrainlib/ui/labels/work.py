@@ -20,14 +20,14 @@ from terrainlib.model.instant import Describer, suitable_base
 from terrainlib.model.pixelclassifier import COLOR_WINDOWS_PX
 from terrainlib.model.start import RGB
 from terrainlib.ui import cached
-from terrainlib.ui.cached import BoundedStore, encode_jpeg, file_stamp
+from terrainlib.ui.cached import encode_jpeg, file_stamp
 from terrainlib.ui.labels.painter import Area, PaintView, Seen
 from terrainlib.ui.studio.inputs import Chosen, band_label
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.studio.uploads import path_of
+from terrainlib.ui.turns import PICTURES, in_turn
 
 OVERVIEW_PX: Final = 2048
-_DESCRIBED_MB: Final = 512
 _DETAIL_PIXELS: Final = 1_500_000
 _READ_PIXELS: Final = 16_000_000  # of the file for a detail
 _SHARP: Final = 0.9  # of a px of the overview for one of the screen
@@ -112,7 +112,7 @@ def open_work(chosen: Chosen, key: str, *, heights: bool) -> Work | None:
         heights=None if height is None else height.source,
         describer=partial(_describer, height is not None, bands),
         features=_feature_count(height is not None, bands),
-        store=_described(),
+        store=cached.results(),
     )
     view = PaintView(
         digest, picture.name, (size[1], size[0]), _overview(picture, digest)
@@ -130,12 +130,6 @@ def _digest(path: str, stamp: cached.Stamp) -> str:
 def _place(path: str, stamp: cached.Stamp) -> Georeference | None:
     del stamp  # part of the key
     return read_grid(Path(path), in_parts=True).place
-
-
-@st.cache_resource(show_spinner=False)
-def _described() -> BoundedStore:
-    """Return the store of described pixels."""
-    return BoundedStore(_DESCRIBED_MB * 1_000_000)
 
 
 def _feature_count(height: bool, bands: BandSet | None) -> int:
@@ -174,7 +168,10 @@ def _overview(picture: PictureFile, digest: str) -> bytes:
     kept = cached.results().get(key)
     if isinstance(kept, bytes):
         return kept
-    with open_scene(picture.source, name=picture.name, bands=picture.bands) as scene:
+    with (
+        in_turn(PICTURES),
+        open_scene(picture.source, name=picture.name, bands=picture.bands) as scene,
+    ):
         jpeg = encode_jpeg(scene.overview(OVERVIEW_PX).rgb)
     cached.results().put(key, jpeg, len(jpeg))
     return jpeg
@@ -202,7 +199,10 @@ def with_detail(work: Work, seen: Seen | None) -> PaintView:
     kept = cached.results().get(key)
     if kept is None:
         picture = work.picture
-        with open_scene(picture.source, bands=picture.bands) as scene:
+        with (
+            PICTURES.turn(),
+            open_scene(picture.source, bands=picture.bands) as scene,
+        ):
             rgb, _ = scene.read((slice(top, bottom), slice(left, right)))
         bands = picture.bands
         if isinstance(bands, BandSet):

@@ -23,6 +23,7 @@ from terrainlib.data.palette import (
 )
 from terrainlib.errors import ModelFileError, TerrainError
 from terrainlib.mask.pixelsize import training_pixel_metres
+from terrainlib.model.beside import run_beside
 from terrainlib.model.modelfile import load_model
 from terrainlib.model.reading.onnxfile import (
     ONNX_FILE,
@@ -128,7 +129,7 @@ def keras_bytes(entry: ModelEntry) -> bytes:
     """
     if entry.path.suffix == ".keras":
         return _read(entry.path)
-    return _converted(entry, KERAS_FILE)
+    return run_beside(_converted, entry.path, KERAS_FILE)
 
 
 def hdf5_bytes(entry: ModelEntry) -> bytes:
@@ -142,7 +143,7 @@ def hdf5_bytes(entry: ModelEntry) -> bytes:
     beside = entry.path.with_name(HDF5_FILE)
     if entry.kind == "run" and beside.is_file():
         return _read(beside)
-    return _converted(entry, HDF5_FILE)
+    return run_beside(_converted, entry.path, HDF5_FILE)
 
 
 def onnx_bytes(entry: ModelEntry) -> bytes:
@@ -151,9 +152,7 @@ def onnx_bytes(entry: ModelEntry) -> bytes:
     Raises:
         ModelFileError: If the file cannot be read any more, or cannot be ONNX.
     """
-    model = load_model(entry.path)
-    metres = training_pixel_metres(model.record)
-    return export_onnx(model.network, model.record, pixel_metres=metres)
+    return run_beside(_exported, entry.path)
 
 
 def ask_delete(entry: ModelEntry) -> None:
@@ -266,9 +265,15 @@ def _sent(item: TerrainClass, key: str) -> TerrainClass:
     return TerrainClass(name, (red, green, blue))
 
 
-def _converted(entry: ModelEntry, name: str) -> bytes:
+def _exported(path: Path) -> bytes:
+    model = load_model(path)
+    metres = training_pixel_metres(model.record)
+    return export_onnx(model.network, model.record, pixel_metres=metres)
+
+
+def _converted(path: Path, name: str) -> bytes:
     """Return a model saved anew in both formats: the file called `name`."""
-    model = load_model(entry.path)
+    model = load_model(path)
     with tempfile.TemporaryDirectory() as folder:
         save_model(model.network, model.record, Path(folder))
         return (Path(folder) / name).read_bytes()

@@ -12,6 +12,7 @@ import streamlit as st
 
 from terrainlib import rights
 from terrainlib.metrics import OVERALL
+from terrainlib.model.beside import run_beside
 from terrainlib.model.modelfile import install_model
 from terrainlib.runs.models import ModelEntry
 from terrainlib.runs.others import Thing, delete_of_other, list_others
@@ -158,7 +159,7 @@ def show_model_upload() -> None:
         ):
             with errors_shown("This file was not added"):
                 with st.spinner("Checking the file …"):
-                    path = install_model(upload.getvalue(), upload.name)
+                    path = run_beside(install_model, upload.getvalue(), upload.name)
                 cached.let_go(upload)
                 state.write_address(**{QUERY_NAME: f"added/{path.name}"})
                 st.session_state[SEARCH] = ""

@@ -28,6 +28,7 @@ from terrainlib.mask.ground.areas import AreaTable, AreaTally
 from terrainlib.mask.tiles.bands import Band
 from terrainlib.mask.tiles.resampling import shrink
 from terrainlib.mask.tiles.result import KeptProbabilities
+from terrainlib.model.beside import is_loaded
 from terrainlib.rights import bound
 from terrainlib.types import FloatArray
 from terrainlib.ui import cached, state
@@ -353,7 +354,7 @@ def _predicted(
     progress(
         _READ_SHARE,
         "Loading the model"
-        if cached.is_loaded()
+        if is_loaded()
         else "Loading TensorFlow: a few seconds, once after the app starts",
     )
     loaded = model_of(model)

@@ -1,13 +1,11 @@
 """Stores keep what was used last, within their limit."""
 
-import gc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from terrainlib import files
-from terrainlib.ui import cached
 from terrainlib.ui.cached import BoundedStore, on_disk
 
 
@@ -50,19 +48,6 @@ def test_putting_a_key_again_replaces_its_value_and_size():
 
     assert store.get("a") == "new"
     assert store.get("b") == "B"
-
-
-def test_no_collection_goes_through_what_was_loaded_for_good(
-    monkeypatch: pytest.MonkeyPatch,
-):
-    loaded = []
-    monkeypatch.setattr(cached, "import_module", loaded.append)
-    try:
-        cached.load_for_good()
-        assert loaded == ["keras"]
-        assert gc.get_freeze_count() > 0
-    finally:
-        gc.unfreeze()
 
 
 def test_a_large_array_lies_in_a_file_that_nobody_sees(

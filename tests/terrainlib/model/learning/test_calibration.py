@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from terrainlib.data.palette import KAGGLE_CLASSES
-from terrainlib.model.calibration import (
+from terrainlib.model.config import TrainingConfig, UNetConfig
+from terrainlib.model.learning.calibration import (
     MAX_TEMPERATURE,
     MIN_PIXELS,
     MIN_TEMPERATURE,
@@ -17,7 +18,6 @@ from terrainlib.model.calibration import (
     fold_temperature,
     network_temperature,
 )
-from terrainlib.model.config import TrainingConfig, UNetConfig
 from terrainlib.model.learning.pipeline import whole_input
 from terrainlib.model.modelfile import load_model
 from terrainlib.model.network import build_unet
@@ -155,7 +155,7 @@ def test_a_networks_temperature_is_that_of_its_output_on_the_pairs() -> None:
 
 
 def test_of_many_pixels_some_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = "terrainlib.model.calibration"
+    module = "terrainlib.model.learning.calibration"
     monkeypatch.setattr(f"{module}._MAX_RUN_PX", 5 * 256)
     monkeypatch.setattr(f"{module}._MAX_VALUES", 7 * 700)
     fitted: list[tuple[int, ...]] = []
