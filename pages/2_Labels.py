@@ -58,8 +58,7 @@ def choose() -> tuple[Chosen | None, bool, DeltaGenerator, DeltaGenerator]:
 @st.fragment
 def paint(work: Work, correction: Correction | None) -> None:
     """Show everything that changes with a stroke."""
-    with st.container():  # what comes below keeps its place
-        show_notice()
+    show_notice()
     shown = None if correction is None else pick_shown()
     used = None if shown == ALONE else correction
     painted = show_board(work, used, own=shown == OWN)

@@ -167,7 +167,7 @@ def encode_jpeg(rgb: NDArray[Any]) -> bytes:
     return bytes(cv2.imencode(".jpg", picture, quality)[1].tobytes())
 
 
-RESULTS_MB: Final = 512
+RESULTS_MB: Final = 384
 
 
 @dataclass(slots=True)

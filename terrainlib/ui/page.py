@@ -238,14 +238,15 @@ def leave_notice(text: str) -> None:
 
 def show_notice() -> None:
     """Show what the last callback left to say, once."""
+    place = st.container()  # what comes below stays where it is, and is not seen twice
     notice = st.session_state.pop(_NOTICE, None)
     if notice is None:
         return
     kind, title, text = notice
     if kind == "success":
-        st.success(text, icon=":material/check:")
+        place.success(text, icon=":material/check:")
     else:
-        st.error(text, title=title, icon=":material/error:")
+        place.error(text, title=title, icon=":material/error:")
 
 
 def ask(

@@ -200,8 +200,9 @@ def _use_scale(scale: float) -> None:
 def show_active_strip() -> None:
     """Say on the studio's page that a prediction goes on, with a way to it."""
     job = JOB_SLOT.active()
-    if job is not None:
-        st.fragment(_strip, run_every=STRIP_SECONDS)(job.path.name)
+    with st.container():  # what comes below stays where it is
+        if job is not None:
+            st.fragment(_strip, run_every=STRIP_SECONDS)(job.path.name)
 
 
 def _strip(drawn_for: str) -> None:

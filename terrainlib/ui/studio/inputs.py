@@ -304,6 +304,7 @@ _QUERY: Final = "image"  # what is looked at, as `example:europe`, in the addres
 
 def follow_address() -> None:
     """Take up what the address names when a session begins: a reload, or a link."""
+    place = st.container()  # what comes below stays where it is, and is not seen twice
     kind, _, words = st.query_params.get(_QUERY, "").partition(":")
     if not words or state.STUDIO_SOURCE in st.session_state:
         return
@@ -321,7 +322,7 @@ def follow_address() -> None:
     elif kind != "upload" or not find_uploads("image", words):
         if kind == "upload":
             st.session_state[state.STUDIO_SOURCE] = kind
-            st.info("The upload is gone. Choose the file again.")
+            place.info("The upload is gone. Choose the file again.")
         return
     st.session_state[state.STUDIO_SOURCE] = kind
 
