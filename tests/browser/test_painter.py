@@ -131,6 +131,19 @@ def test_undo_takes_back_and_redo_does_again(tab: Page, painting: Server) -> Non
     assert strokes(painting) == []
 
 
+def test_a_tab_that_nobody_touches_sees_what_another_one_paints(
+    tab: Page, painting: Server, context: BrowserContext
+) -> None:
+    other = opened(context.new_page(), painting)
+    draw(other, (100, 100), (200, 100))
+    saved(other, 1)
+    saved(tab, 1)
+    draw(tab, (100, 300), (200, 300))
+    for one in (tab, other):
+        saved(one, 2)
+    assert len(strokes(painting)) == 2
+
+
 def test_the_keyboard_paints_and_says_so(tab: Page, painting: Server) -> None:
     area = tab.get_by_role("application")
     area.focus()

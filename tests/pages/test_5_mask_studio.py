@@ -144,6 +144,7 @@ def test_a_georeferenced_scene_is_offered_for_gis_too(home: Path):
     offered = labels(page, "download_button")
     assert offered[5:-1] == [
         "Class mask (GeoTIFF)",
+        "Class names (AUX.XML)",
         "Soft mask (GeoTIFF)",
         "Probabilities (GeoTIFF)",
         "Sharpened mask (GeoTIFF)",

@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from terrainlib import files, rights
+from terrainlib.data.formats.categories import CATEGORIES_ENDING
 from terrainlib.data.imagery import read_grid
 from terrainlib.data.labels.bring import add_brought, bring_labels, with_example
 from terrainlib.data.labels.strokefile import StrokeFile, image_digest, write_labels
@@ -15,14 +16,14 @@ from terrainlib.data.labels.strokes import Painted, stroke_layer
 from terrainlib.data.palette import NO_DATA
 from terrainlib.data.sample import example_scenes
 from terrainlib.errors import DatasetError, InputError
-from terrainlib.mask.rasters.geotiff import ClassRasterSink
+from terrainlib.mask.rasters.geotiff import ClassRasterSink, raster_names
 from terrainlib.mask.tiles.bands import Band
 from terrainlib.ui import state
 from terrainlib.ui.datasets.labelled import LABEL_ENDINGS, on_disk, pick_field
 from terrainlib.ui.errors import errors_shown, explained, show_failures
 from terrainlib.ui.labels.work import Work, with_some_classes
 from terrainlib.ui.page import leave_notice, noticed
-from terrainlib.ui.studio.downloads import NO_CRS
+from terrainlib.ui.studio.downloads import NAMES_HELP, NAMES_MIME, NO_CRS
 from terrainlib.ui.text import md_escape, plural
 from terrainlib.ui.turns import made_in_turn
 
@@ -44,6 +45,7 @@ _KINDS: Final = {
         "image/tiff",
         "One band of class indices on the image's grid, 255 where nothing is painted.",
     ),
+    f"_labels.tif{CATEGORIES_ENDING}": ("Class names", NAMES_MIME, NAMES_HELP),
 }
 
 
@@ -75,6 +77,8 @@ def _made(work: Work, ending: str) -> bytes:
     Raises:
         TerrainError: If nothing is painted, or the disk is full.
     """
+    if ending.endswith(CATEGORIES_ENDING):
+        return raster_names(work.read().classes)
     with files.scratch_folder(files.cache_dir()) as folder:
         path = folder / f"labels{PurePath(ending).suffix}"
         if path.suffix == ".tif":

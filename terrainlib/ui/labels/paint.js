@@ -62,6 +62,11 @@ function createPainter(parent, name) {
   let attempt = 0;
   let timer = 0;
   let told = null; // the view that Python knows
+  let standing = null; // what strokes stand there, for other tabs
+  const tabs = new BroadcastChannel("terrain-strokes");
+  tabs.onmessage = ({ data }) => {
+    if (data.image === state?.image && data.standing !== standing) view.send("heard", data.standing);
+  };
   root.onkeydown = onKey;
   root.onkeyup = tools.onKeyUp;
   window.addEventListener("terrain-shelf", onShelf);
@@ -99,8 +104,15 @@ function createPainter(parent, name) {
     const portions = state.portions.map((id, number) => ({ id, found: shelf(`strokes-${number}`) }));
     if (portions.every(({ id, found }) => found?.id === id)) {
       queue.receive(portions.flatMap(({ found }) => found.strokes), state.settled);
+      tellTabs(state.portions.join());
       refresh();
     }
+  }
+
+  /** Let other tabs of this browser look again where other strokes stand there now. */
+  function tellTabs(now) {
+    if (standing !== null && standing !== now) tabs.postMessage({ image: state.image, standing: now });
+    standing = now;
   }
 
   /** Take a layer away; an old mask stays until the new one is learnt. */
@@ -126,7 +138,7 @@ function createPainter(parent, name) {
     widest = next.widest;
     stage.load({ width, height }, next.title);
     fitBrush(stage.frame.scale);
-    told = null;
+    told = standing = null;
     changed();
   }
 
@@ -243,6 +255,7 @@ function createPainter(parent, name) {
   function close() {
     window.removeEventListener("terrain-shelf", onShelf);
     clearTimeout(timer);
+    tabs.close();
     stage.close();
     root.remove();
   }

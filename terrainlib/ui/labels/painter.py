@@ -143,6 +143,7 @@ def painter(
             data={"name": key},
             on_operations_change=take,
             on_view_change=_nothing,
+            on_heard_change=_nothing,  # of another tab that strokes have changed
         )
         sent = sent_operations(result.operations, view, painted)
         now, settled = painted, sent.settled

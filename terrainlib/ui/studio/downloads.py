@@ -14,6 +14,7 @@ import numpy as np
 import streamlit as st
 
 from terrainlib import files
+from terrainlib.data.formats.categories import CATEGORIES_ENDING
 from terrainlib.data.formats.heights import open_heights
 from terrainlib.data.imagery import Grid
 from terrainlib.data.palette import NO_DATA, colorize
@@ -34,7 +35,7 @@ from terrainlib.mask.products.products import (
     offered_files,
 )
 from terrainlib.mask.rasters import png
-from terrainlib.mask.rasters.geotiff import SoftRasterSink
+from terrainlib.mask.rasters.geotiff import SoftRasterSink, raster_names
 from terrainlib.mask.rasters.rasterfile import RasterSink
 from terrainlib.mask.sharpen import sharpen
 from terrainlib.mask.tiles.bands import Band, Plane
@@ -120,6 +121,11 @@ NOWHERE: Final = (
     "The image does not say where it lies on the Earth, so there is nothing here for "
     "GIS. Open a GeoTIFF to get the mask on its grid, and as polygons."
 )
+NAMES_MIME: Final = "application/xml"
+NAMES_HELP: Final = (
+    "QGIS shows the classes of the GeoTIFF in their colours, and calls them by their "
+    "names where this file lies beside it, under the name that it comes with."
+)
 NO_CRS: Final = (
     "No GeoJSON: it needs longitude and latitude, and the coordinate system of this "
     "image is not known here."
@@ -204,7 +210,15 @@ def picture_downloads(made: MadeMask, view: ViewSettings) -> list[Download]:
 def raster_downloads(made: MadeMask, view: ViewSettings) -> list[Download]:
     """Return the rasters on offer for an image with a place."""
     makers = {"_sharpened.tif": partial(sharpened_tif, made, view)}
-    return list(_offered(made, ".tif", _raster, makers))
+    mask, *others = _offered(made, ".tif", _raster, makers)
+    names = Download(
+        "Class names (AUX.XML)",
+        f"{mask.file_name}{CATEGORIES_ENDING}",
+        NAMES_MIME,
+        NAMES_HELP,
+        partial(raster_names, made.classes),
+    )
+    return [mask, names, *others]
 
 
 def vector_downloads(made: MadeMask, smallest: SmallestArea) -> list[Download]:

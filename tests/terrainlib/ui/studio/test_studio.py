@@ -13,6 +13,7 @@ import pytest
 from PIL import Image as PillowImage
 from pyproj import CRS
 
+from terrainlib.data.formats.categories import read_categories
 from terrainlib.data.formats.raster import Georeference
 from terrainlib.data.imagery import Image, read_image
 from terrainlib.data.palette import KAGGLE_CLASSES, NO_DATA, color_table, colorize
@@ -200,20 +201,21 @@ def test_the_overlay_is_what_the_view_shows(
     assert np.abs(pixels - (rgb + opacity * (over - rgb))).max() <= 1
 
 
-def test_rasters_lie_on_the_grid_of_the_image(placed: MadeMask):
+def test_rasters_lie_on_the_grid_of_the_image(placed: MadeMask, tmp_path: Path):
     import rasterio
 
-    rasters = {
-        item.file_name: rasterio.open(io.BytesIO(item.make()))
-        for item in raster_downloads(placed, ViewSettings(1.5))
-    }
+    for item in raster_downloads(placed, ViewSettings(1.5)):
+        (tmp_path / item.file_name).write_bytes(item.make())
+    names = read_categories(tmp_path / "land_mask.tif")  # as QGIS looks for them
+    assert [names[n].name for n in names] == [item.name for item in placed.classes]
+    rasters = {path.name: rasterio.open(path) for path in tmp_path.glob("*.tif")}
 
-    assert list(rasters) == [
+    assert rasters.keys() == {
         "land_mask.tif",
         "land_soft.tif",
         "land_probabilities.tif",
         "land_sharpened.tif",
-    ]
+    }
     for raster in rasters.values():
         assert raster.crs.to_epsg() == 32633
         assert tuple(raster.transform)[:6] == UTM.transform
