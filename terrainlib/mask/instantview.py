@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 from typing import Any, Final, Protocol
@@ -137,6 +137,7 @@ class LabelledImage:
             for a network takes seconds to load.
         features: How many features a pixel has then.
         store: Keeps what was described.
+        lay_down: Puts features where they take no memory; leaves them if None.
     """
 
     key: str
@@ -148,6 +149,7 @@ class LabelledImage:
     describer: Callable[[], Describer]
     features: int
     store: Store
+    lay_down: Callable[[FloatArray], FloatArray] | None = None
 
     @property
     def describe(self) -> Describer:
@@ -283,6 +285,8 @@ class LabelledImage:
         if isinstance(kept, _Described):
             return kept
         found = self._describe(view, read)
+        if self.lay_down is not None:
+            found = replace(found, features=self.lay_down(found.features))
         self.store.put(key, found, found.features.nbytes + found.known.nbytes)
         return found
 

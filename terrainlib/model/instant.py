@@ -13,6 +13,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -32,7 +33,7 @@ from terrainlib.model.modelfile import TerrainModel, read_record
 from terrainlib.model.pixelclassifier import Classifier, pixel_features, reach_px
 from terrainlib.model.record import ModelRecord, class_list
 from terrainlib.model.start import RGB
-from terrainlib.model.tiling import round_up
+from terrainlib.model.tiling import exact_grid, round_up
 from terrainlib.places import require_readable
 from terrainlib.types import FloatArray, checked
 
@@ -46,6 +47,7 @@ BASE_WEIGHT: Final = 2.0
 _STEPS: Final = 300
 _SMALLEST: Final = 1e-4  # probability
 _ROWS: Final = 2**15
+_TILE_PX: Final = 800
 _MAX_FEATURES: Final = 1024
 _MAX_BYTES: Final = 2**24
 _FORM: Final = "instant classifier 1"
@@ -101,8 +103,28 @@ class Describer:
         multiple = base.config.size_multiple
         missing = [(0, round_up(side, multiple) - side) for side in (height, width)]
         fed = np.pad(fed, (*missing, (0, 0)), mode="symmetric")
-        output = run_network(base.network, fed[None])[0, :height, :width]
+        output = _by_tiles(base, fed)[:height, :width]
         return np.asarray(np.log(np.maximum(output, _SMALLEST)), np.float32)
+
+
+def _by_tiles(model: TerrainModel, fed: FloatArray) -> FloatArray:
+    """Return a network's output (H, W, K) for its input, in the memory of a tile."""
+    grid = exact_grid(
+        (fed.shape[0], fed.shape[1]),
+        receptive_field=model.record.receptive_field,
+        multiple=model.config.size_multiple,
+        tile_size=_TILE_PX,
+    )
+    result = np.empty((*grid.size, len(model.classes)), np.float32)
+    for rows, columns in product(grid.rows, grid.columns):
+        tile = fed[rows.start : rows.stop, columns.start : columns.stop]
+        output = run_network(model.network, tile[None])[0]
+        inside = tuple(
+            slice(span.core.start - span.start, span.core.stop - span.start)
+            for span in (rows, columns)
+        )
+        result[rows.core, columns.core] = output[inside]
+    return result
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)

@@ -168,6 +168,7 @@ def encode_jpeg(rgb: NDArray[Any]) -> bytes:
 
 
 RESULTS_MB: Final = 384
+DESCRIBED_MB: Final = 3_000  # twenty views
 
 
 @dataclass(slots=True)
@@ -228,8 +229,14 @@ def let_go(upload: UploadedFile) -> None:
 
 @st.cache_resource(show_spinner=False)
 def results() -> BoundedStore:
-    """Return the store of predicted masks, and of pixels described to be learnt."""
+    """Return the store of predicted masks."""
     return BoundedStore(RESULTS_MB * 1_000_000)
+
+
+@st.cache_resource(show_spinner=False)
+def described() -> BoundedStore:
+    """Return the store of pixels described to be learnt from, which lie on the disk."""
+    return BoundedStore(DESCRIBED_MB * 1_000_000)
 
 
 @st.cache_resource(show_spinner=False)

@@ -36,6 +36,7 @@ def home(terrainlib_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     hide_embedded_models(monkeypatch)
     monkeypatch.setattr(work, "suitable_base", lambda *_, **_unused: None)
     cached.results.clear()
+    cached.described.clear()
     return terrainlib_home
 
 

@@ -112,7 +112,8 @@ def open_work(chosen: Chosen, key: str, *, heights: bool) -> Work | None:
         heights=None if height is None else height.source,
         describer=partial(_describer, height is not None, bands),
         features=_feature_count(height is not None, bands),
-        store=cached.results(),
+        store=cached.described(),
+        lay_down=cached.on_disk,
     )
     view = PaintView(
         digest, picture.name, (size[1], size[0]), _overview(picture, digest)
