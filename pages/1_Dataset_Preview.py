@@ -20,7 +20,6 @@ from terrainlib.ui.page import empty_state, page_header
 page_header(
     "Dataset preview",
     "Choose the images and masks to work with, and look at them before training.",
-    icon=":material/photo_library:",
 )
 dataset = pick_dataset("preview")
 if dataset is None:

@@ -99,7 +99,6 @@ def show_work(
 page_header(
     "Labels",
     "Paint a few strokes on your image and get its mask at once.",
-    icon=":material/brush:",
 )
 follow_request()
 follow_address()

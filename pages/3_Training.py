@@ -14,7 +14,6 @@ from terrainlib.ui.workers import RUN_PAGE, by_name, follow, show_damaged
 page_header(
     "Training",
     "Let a U-Net learn from images and masks, and watch it while it does.",
-    icon=":material/model_training:",
 )
 runs, active = list_runs(), RUN_SLOT.active()
 wanted = st.query_params.get(RUN_PAGE.query)

@@ -35,7 +35,6 @@ def show_gallery(wanted: Wanted) -> None:
 page_header(
     "Prediction gallery",
     "See what a model gets right and wrong, pair by pair.",
-    icon=":material/compare:",
 )
 left, middle, right = st.columns([30, 24, 46], gap="small")
 with left:

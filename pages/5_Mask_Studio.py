@@ -127,7 +127,6 @@ def show_studio() -> None:
 page_header(
     "Mask studio",
     "Turn an image into a terrain mask, sharpen it while you watch, take it with you.",
-    icon=":material/tune:",
 )
 follow_request()
 follow_address()

@@ -13,7 +13,6 @@ from terrainlib.ui.page import empty_state, page_header
 page_header(
     "Models",
     "What has been learnt so far: compare, choose the default, download, add, delete.",
-    icon=":material/inventory_2:",
 )
 st.caption(mode_text())
 show_model_upload()

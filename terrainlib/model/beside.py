@@ -89,9 +89,14 @@ _BESIDE: Final = _Beside()
 
 
 def work_beside(*, wanted: bool = True) -> None:
-    """Have a process for TensorFlow from now on, once it is needed; or none again."""
+    """Have a process for TensorFlow from now on, once it is needed; or none again.
+
+    It is ended whatever it does: whoever stops the app does not wait for it.
+    """
     _BESIDE.wanted = wanted
     if not wanted:
+        if _BESIDE.process is not None:
+            _BESIDE.process.kill()
         end_beside()
 
 

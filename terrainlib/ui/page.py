@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, Final, Literal, TypeVar
 
 import streamlit as st
@@ -18,6 +18,8 @@ from terrainlib.ui.turns import made_in_turn
 
 APP_NAME = "Terrain Mask Generator"
 SIDEBAR_PX: Final = 210
+# A picture of our own: browsers would load a named icon from another site.
+_ICON: Final = Path(__file__).parents[1] / "assets" / "icon.png"
 # Streamlit writes what is chosen in the primary colour, which the dark page has dark
 # enough for white on it; "Press Enter to submit form" lies over what is typed. There is
 # no option for either.
@@ -38,14 +40,14 @@ _WAY = (
 )
 
 
-def page_header(title: str, intro: str, *, icon: str = ":material/landscape:") -> None:
+def page_header(title: str, intro: str) -> None:
     """Set up the page; the first call of every page.
 
     Somebody who has to log in first sees the home page, and no other.
     """
     st.set_page_config(
         page_title=title if title == APP_NAME else f"{title} · {APP_NAME}",
-        page_icon=icon,
+        page_icon=_ICON,
         layout="wide",
         initial_sidebar_state=SIDEBAR_PX,
     )

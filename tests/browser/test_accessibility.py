@@ -1,4 +1,4 @@
-"""axe-core on every page, with something on it: wide and light, narrow and dark."""
+"""Every page with something on it: axe-core, wide and light, narrow and dark."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -123,8 +123,12 @@ def _findings(page: Page, look: str) -> list[str]:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_axe_finds_nothing(view: str, home: Server, context: BrowserContext) -> None:
+def test_axe_finds_nothing_and_no_other_site_is_asked(
+    view: str, home: Server, context: BrowserContext
+) -> None:
     page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{home.url}/{VIEWS[view](home)}")
     wait_for_run(page)
     _fill(view, page, home)
@@ -138,3 +142,5 @@ def test_axe_finds_nothing(view: str, home: Server, context: BrowserContext) -> 
         wait_for_run(page)
         found += _findings(page, f"{scheme}, {width} px")
     assert not found, "\n".join(found)
+    own = (home.url, "data:", "blob:")
+    assert [url for url in asked if not url.startswith(own)] == []

@@ -84,6 +84,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
+@pytest.mark.exhaustive  # `test_disk` asks for the same of a disk that says so
 def test_a_disk_that_is_full_ends_a_training_in_words_and_it_goes_on_later(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,12 +2,15 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from terrainlib import rights
 from terrainlib.errors import InputError
+from terrainlib.model import beside
 from terrainlib.model.beside import end_beside, run_beside, work_beside
 from terrainlib.model.modelfile import load_model
 
@@ -45,3 +48,14 @@ def test_a_process_that_dies_is_told_and_another_one_comes() -> None:
     second = run_beside(os.getpid)
     end_beside()
     assert len({first, second, run_beside(os.getpid)}) == 3
+
+
+def test_whoever_stops_the_app_does_not_wait_for_what_it_does() -> None:
+    work_beside()
+    with ThreadPoolExecutor(1) as pool:
+        long = pool.submit(run_beside, time.sleep, 600)
+        while beside._BESIDE.process is None:
+            time.sleep(0.01)
+        work_beside(wanted=False)
+        with pytest.raises(MemoryError):
+            long.result()

@@ -172,6 +172,7 @@ def test_a_stopped_training_resumes_to_the_same_weights(
         assert replace(one, seconds=0) == replace(other, seconds=0)
 
 
+@pytest.mark.exhaustive
 def test_crops_of_images_of_any_shape_resume_to_the_same_weights(
     tmp_path: Path,
 ) -> None:
