@@ -73,10 +73,12 @@ class Evaluation:
     @property
     def image_scores(self) -> tuple[metrics.Scores, ...]:
         """The scores of each image alone."""
-        return tuple(
-            metrics.scores(confusion, [border])
-            for confusion, border in zip(self.confusions, self.boundary_f1, strict=True)
-        )
+        return tuple(self.scores_of(position) for position in range(len(self.ids)))
+
+    def scores_of(self, position: int) -> metrics.Scores:
+        """Return the scores of one image alone, by its place among the ids."""
+        borders = self.boundary_f1[position : position + 1]
+        return metrics.scores(self.confusions[position], borders)
 
     def image_values(self, of_class: int | None) -> NDArray[np.float64]:
         """Return the mIoU of each image, or the IoU of a class in it, NaN for none."""

@@ -330,7 +330,7 @@ class Gallery:
         position = self._position(identifier)
         pair = self.dataset.pair(identifier)
         loaded = read_truth(pair, self.dataset, self._table)
-        scores = self.evaluation.image_scores[position]
+        scores = self.evaluation.scores_of(position)
         return Row(
             id=identifier,
             rgb=loaded.image.rgb,
