@@ -5,17 +5,15 @@ seen. Every cache is bounded.
 """
 
 import gc
-import tempfile
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import cv2
-import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 from streamlit.runtime import Runtime, RuntimeState
@@ -32,17 +30,15 @@ from terrainlib.data.splits import Split, leak_free_split
 from terrainlib.mask.tiles.bands import to_bytes
 from terrainlib.model import beside
 from terrainlib.places import require_readable
+from terrainlib.ui.memory import give_memory_back
 from terrainlib.ui.paths import allowed_path
-from terrainlib.ui.turns import give_memory_back
 
 if TYPE_CHECKING:
     from terrainlib.model.modelfile import TerrainModel
 
 JPEG_QUALITY = 88
-_MIN_ON_DISK_BYTES: Final = 2**20
 _LOOK_SECONDS: Final = 10
 _ALONE_SECONDS: Final = 125  # sessions without a page are kept for 120
-_Kind = TypeVar("_Kind", bound=np.generic)
 _OPENED = "cached_opened_datasets"
 
 Stamp = tuple[int, int]
@@ -200,24 +196,6 @@ class BoundedStore:
             while total > self.max_bytes and len(self._values) > 1:
                 _, (_, size) = self._values.popitem(last=False)
                 total -= size
-
-
-def on_disk(array: NDArray[_Kind]) -> NDArray[_Kind]:
-    """Return an array whose values lie in a file that nobody sees.
-
-    The system reads them when they are needed; in memory they would stay as long as
-    anybody looks at what was made of them.
-    """
-    if array.nbytes < _MIN_ON_DISK_BYTES:
-        return array
-    files.cache_dir().mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryFile(dir=files.cache_dir()) as file:
-            array.tofile(file)
-            file.flush()
-            return np.memmap(file, array.dtype, "r", shape=array.shape)
-    except OSError:  # no room: it stays where it is
-        return array
 
 
 def let_go(upload: UploadedFile) -> None:

@@ -37,7 +37,7 @@ from terrainlib.ui.identity import (
     is_loopback,
     visitor_secret,
 )
-from terrainlib.ui.turns import keep_memory_small
+from terrainlib.ui.memory import keep_memory_small
 
 _SHOWN_LETTERS: Final = 100
 _UPLOADS: Final = "/_stcore/upload_file/"

@@ -4,7 +4,6 @@ However many people visit, memory is that of one prediction and of one picture t
 decoded. Who waits sees how many are before.
 """
 
-import ctypes
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -15,10 +14,9 @@ from typing import Final
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from terrainlib.ui.memory import give_memory_back, leave_to_disk
+
 _LOOK_SECONDS: Final = 1.0  # how often one that waits tells its place
-_MMAP_THRESHOLD: Final = -3  # names of glibc's <malloc.h>
-_ARENA_MAX: Final = -8
-_LARGE_BYTES: Final = 2**20
 _places: Final[ContextVar[frozenset[object]]] = ContextVar(
     "places", default=frozenset()
 )  # in any queue, of the work that runs here
@@ -92,22 +90,8 @@ class Turns:
                     self._changed.wait(_LOOK_SECONDS)
 
 
-def keep_memory_small() -> None:
-    """Let glibc give large blocks back at once, and keep two heaps for all threads."""
-    with suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
-        libc.mallopt(_ARENA_MAX, 2)
-
-
-def give_memory_back() -> None:
-    """Return freed memory to the system, where its C library (glibc) would keep it."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 PREDICTIONS: Final = Turns(give_memory_back)  # and what is made for downloads
-PICTURES: Final = Turns()  # what is decoded, and predicted in small
+PICTURES: Final = Turns(leave_to_disk)  # what is decoded, and predicted in small
 
 
 def made_in_turn(make: Callable[[], bytes]) -> Callable[[], bytes]:

@@ -19,7 +19,7 @@ from terrainlib.model.config import TrainingConfig
 from terrainlib.model.record import ModelRecord
 from terrainlib.runs.training.material import SPLIT_FILE, read_split
 from terrainlib.ui import cached
-from terrainlib.ui.colors import show_chart
+from terrainlib.ui.charts import show_chart
 from terrainlib.ui.page import pick_one, swatch
 from terrainlib.ui.text import md_escape
 

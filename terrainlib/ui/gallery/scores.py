@@ -16,8 +16,7 @@ from terrainlib.mask.scores.gallery import Gallery
 from terrainlib.mask.scores.reliability import Reliability
 from terrainlib.metrics import OVERALL, Scores, decimal
 from terrainlib.ui import state
-from terrainlib.ui.charts import show_class_bars, show_confusion
-from terrainlib.ui.colors import show_chart
+from terrainlib.ui.charts import show_chart, show_class_bars, show_confusion
 from terrainlib.ui.datasets.splits import Note, caution, has_seen, is_free, show_note
 from terrainlib.ui.gallery.images import show_mistakes
 from terrainlib.ui.gallery.pixelclassifier import show_pixel_classifier

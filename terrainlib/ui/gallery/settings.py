@@ -21,7 +21,7 @@ from terrainlib.mask.scores.settings import (
     score_settings,
     stored_scores,
 )
-from terrainlib.ui.colors import show_chart, text_color
+from terrainlib.ui.charts import show_chart, text_color
 from terrainlib.ui.errors import errors_shown
 from terrainlib.ui.gallery.predictions import Wanted, begin, described
 from terrainlib.ui.page import offer_file, pick_one

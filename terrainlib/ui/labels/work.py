@@ -22,6 +22,7 @@ from terrainlib.model.start import RGB
 from terrainlib.ui import cached
 from terrainlib.ui.cached import encode_jpeg, file_stamp
 from terrainlib.ui.labels.painter import Area, PaintView, Seen
+from terrainlib.ui.memory import on_disk
 from terrainlib.ui.studio.inputs import Chosen, band_label
 from terrainlib.ui.studio.masks import PictureFile
 from terrainlib.ui.studio.uploads import path_of
@@ -113,7 +114,7 @@ def open_work(chosen: Chosen, key: str, *, heights: bool) -> Work | None:
         describer=partial(_describer, height is not None, bands),
         features=_feature_count(height is not None, bands),
         store=cached.described(),
-        lay_down=cached.on_disk,
+        lay_down=on_disk,
     )
     view = PaintView(
         digest, picture.name, (size[1], size[0]), _overview(picture, digest)

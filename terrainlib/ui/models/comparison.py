@@ -13,7 +13,7 @@ from terrainlib.mask.scores.agreement import NEITHER_ALIKE
 from terrainlib.metrics import OF_CLASSES, Difference, decimal
 from terrainlib.model.card import Score, ScoresOfClasses
 from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
-from terrainlib.ui.colors import (
+from terrainlib.ui.charts import (
     curve_colors,
     ground_color,
     is_dark,

@@ -8,7 +8,7 @@ import streamlit as st
 
 from terrainlib.data.palette import Classes, hex_color
 from terrainlib.mask.ground.areas import AreaTable, ClassArea
-from terrainlib.ui.colors import ground_color, show_chart, text_color
+from terrainlib.ui.charts import ground_color, show_chart, text_color
 from terrainlib.ui.page import offer_file, swatch
 from terrainlib.ui.text import md_escape
 

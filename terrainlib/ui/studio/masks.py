@@ -32,7 +32,8 @@ from terrainlib.model.beside import is_loaded
 from terrainlib.rights import bound
 from terrainlib.types import FloatArray
 from terrainlib.ui import cached, state
-from terrainlib.ui.cached import encode_jpeg, on_disk
+from terrainlib.ui.cached import encode_jpeg
+from terrainlib.ui.memory import on_disk
 from terrainlib.ui.models.picker import model_of, stamp_of
 from terrainlib.ui.studio.live import (
     PREVIEW_PX,

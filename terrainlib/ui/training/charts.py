@@ -3,7 +3,7 @@
 A chart holds no data: its description stays the same from epoch to epoch and only the
 rows change, so that the browser changes points instead of drawing the chart anew, and
 what somebody has zoomed into stays. One run and several are drawn by the same
-description. The colours of classes are those of `ui.colors.curve_colors`.
+description. The colours of classes are those of `ui.charts.curve_colors`.
 """
 
 import copy
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from terrainlib.metrics import ScoreKind, class_columns
 from terrainlib.model.record import PIXEL_CLASSIFIER_NAME
-from terrainlib.ui.colors import chart_config
+from terrainlib.ui.charts import chart_config
 
 CHART_HEIGHT_PX = 260
 COMPARE_HEIGHT_PX = 340  # and a line of the legend for each run

@@ -20,7 +20,7 @@ from terrainlib.runs.folder import Run
 from terrainlib.runs.training.pixelscore import read_pixel_score
 from terrainlib.runs.training.previews import PreviewInput, preview_inputs, previews
 from terrainlib.ui.cached import Stamp, file_stamp
-from terrainlib.ui.colors import curve_colors
+from terrainlib.ui.charts import curve_colors
 from terrainlib.ui.datasets.splits import inline, leak_note, run_split
 from terrainlib.ui.page import pick_one, show_legend
 from terrainlib.ui.text import md_escape

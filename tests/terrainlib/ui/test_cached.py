@@ -1,12 +1,6 @@
 """Stores keep what was used last, within their limit."""
 
-from pathlib import Path
-
-import numpy as np
-import pytest
-
-from terrainlib import files
-from terrainlib.ui.cached import BoundedStore, on_disk
+from terrainlib.ui.cached import BoundedStore
 
 
 def test_what_was_put_comes_back_until_the_limit_is_reached():
@@ -48,18 +42,3 @@ def test_putting_a_key_again_replaces_its_value_and_size():
 
     assert store.get("a") == "new"
     assert store.get("b") == "B"
-
-
-def test_a_large_array_lies_in_a_file_that_nobody_sees(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("TERRAINLIB_HOME", str(tmp_path))
-    large = np.arange(2**20, dtype=np.uint16).reshape(2**10, -1)
-    small = large[:2]
-
-    kept = on_disk(large)
-
-    assert isinstance(kept, np.memmap)
-    np.testing.assert_array_equal(kept, large)
-    assert list(files.cache_dir().iterdir()) == []
-    assert on_disk(small) is small

@@ -9,7 +9,7 @@ import pytest
 
 from terrainlib.metrics import OF_CLASSES
 from terrainlib.runs.folder import list_runs
-from terrainlib.ui.colors import curve_colors
+from terrainlib.ui.charts import curve_colors
 from terrainlib.ui.training import charts
 from terrainlib.ui.training.charts import ChartText, Look
 from terrainlib.ui.training.curves import describe
