@@ -81,6 +81,17 @@ class TrainingError(FailureError):
     """A training that cannot go on."""
 
 
+_MEMORY_NAMES = ("ResourceExhaustedError",)  # TensorFlow's
+_MEMORY_TEXTS = ("failed to map segment", "Cannot allocate memory", "std::bad_alloc")
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Return whether an error of any library says that there is not enough memory."""
+    if isinstance(error, MemoryError) or type(error).__name__ in _MEMORY_NAMES:
+        return True
+    return any(text in str(error) for text in _MEMORY_TEXTS)
+
+
 def require_number(what: str, value: Any, low: float, high: float) -> None:
     """Refuse what is no number, or one out of its bounds.
 

@@ -21,7 +21,7 @@ from typing import IO, Any, Final, ParamSpec, TypeVar, cast
 
 from terrainlib import rights
 from terrainlib.data.sample import EMBEDDED_MODELS
-from terrainlib.errors import TerrainError
+from terrainlib.errors import TerrainError, lacks_memory
 from terrainlib.model.forward import Distant, run_network
 from terrainlib.model.modelfile import TerrainModel, find_model_file, load_model
 from terrainlib.places import require_readable
@@ -191,11 +191,12 @@ def _answer_all() -> None:
         try:
             with rights.acting(who):
                 answer = function(*args)
-        except (TerrainError, MemoryError) as error:
+        except TerrainError as error:
             answer = error
         except Exception as error:  # noqa: BLE001 - whoever asked is told
             traceback.print_exc()
-            answer = RuntimeError(f"{type(error).__name__}: {error}")
+            kind = MemoryError if lacks_memory(error) else RuntimeError
+            answer = kind(f"{type(error).__name__}: {error}")
         pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
         answers.flush()
 

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self
 
 from terrainlib import files
-from terrainlib.errors import FailureError, StoppedError, StorageError, TerrainError
+from terrainlib.errors import (
+    FailureError,
+    StoppedError,
+    StorageError,
+    TerrainError,
+    lacks_memory,
+)
 from terrainlib.runs.process import utc_now
 from terrainlib.runs.status import (
     RUN,
@@ -142,8 +148,6 @@ Report = StatusReport[RunStatus]  # that of a training
 
 
 MAX_ERROR_LETTERS = 300
-_FULL_NAMES = ("ResourceExhaustedError",)
-_FULL_TEXTS = ("failed to map segment", "Cannot allocate memory", "std::bad_alloc")
 
 
 @contextmanager
@@ -183,15 +187,9 @@ def memory_in_words(work: Work) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if _is_for_want_of_memory(error):
+        if lacks_memory(error):
             raise FailureError(work.too_large) from error
         raise
-
-
-def _is_for_want_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError) or type(error).__name__ in _FULL_NAMES:
-        return True
-    return any(text in str(error) for text in _FULL_TEXTS)
 
 
 def last_words(result: "TrainingResult", left_out: int) -> str:

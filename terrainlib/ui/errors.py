@@ -26,9 +26,10 @@ class Outcome:
 
 @contextmanager
 def errors_shown(title: str | None = None) -> Iterator[Outcome]:
-    """Show a `TerrainError` of the block as one sentence; let everything else through.
+    """Show an error of the library as one sentence, or that memory does not suffice.
 
-    The rest of the block is left out after an error; the page goes on behind it:
+    Anything else goes through. The rest of the block is left out after an error; the
+    page goes on behind it:
 
         with errors_shown("The image cannot be read") as outcome:
             image = read_image(data)
@@ -43,7 +44,8 @@ def errors_shown(title: str | None = None) -> Iterator[Outcome]:
     """
     outcome = Outcome()
     try:
-        yield outcome
+        with _memory_in_words():
+            yield outcome
     except TerrainError as error:
         outcome.failed = True
         show_error(error, title)
@@ -60,6 +62,16 @@ NO_MEMORY: Final = (
     "there is not enough memory for this file. Close other programs, or use a smaller "
     "image."
 )
+
+
+@contextmanager
+def _memory_in_words() -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise FailureError(NO_MEMORY) from error
+
+
 _MOST_FAILURES: Final = 20  # of a session
 Failures = dict[tuple[str, str], TerrainError]
 _watcher = st.components.v2.component(
@@ -83,13 +95,11 @@ def explained(
     def run() -> bytes:
         kept.pop((subject, label), None)
         try:
-            return make()
+            with _memory_in_words():
+                return make()
         except TerrainError as error:
             kept[subject, label] = error
             raise
-        except MemoryError as error:
-            kept[subject, label] = FailureError(NO_MEMORY)
-            raise FailureError(NO_MEMORY) from error
 
     return bound(run)
 

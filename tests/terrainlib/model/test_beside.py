@@ -37,6 +37,8 @@ def test_a_process_works_for_whoever_acts_and_tells_what_is_wrong() -> None:
         run_beside(load_model, "nowhere.keras")
     with pytest.raises(RuntimeError, match="ValueError: invalid literal"):
         run_beside(int, "no number")
+    with pytest.raises(MemoryError):
+        run_beside(int, "what a library says: std::bad_alloc")
     assert run_beside(os.getpid) == first
 
 

@@ -16,6 +16,16 @@ def _library_error():
     st.write("failed" if outcome.failed else "fine")
 
 
+def _no_memory():
+    import streamlit as st
+
+    from terrainlib.ui.errors import errors_shown
+
+    with errors_shown():
+        raise MemoryError
+    st.write("went on")
+
+
 def _other_error():
     from terrainlib.ui.errors import errors_shown
 
@@ -31,6 +41,14 @@ def _no_error():
     with errors_shown() as outcome:
         st.write("done")
     st.write("failed" if outcome.failed else "fine")
+
+
+def test_a_lack_of_memory_is_a_sentence_too():
+    page = AppTest.from_function(_no_memory, default_timeout=PAGE_TIMEOUT_S).run()
+
+    [error] = page.error
+    assert "not enough memory" in error.value
+    assert [text.value for text in page.markdown] == ["went on"]
 
 
 def test_the_sentence_is_shown_escaped_and_the_page_goes_on():
