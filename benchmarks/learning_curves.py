@@ -36,6 +36,7 @@ LEARNERS: Final = {  # the module of its worker and its preset
     "notebook": ("benchmarks._quality_ours", "notebook"),
     "pixels": ("benchmarks._quality_pixels", "fast"),
     "fast": ("benchmarks._quality_ours", "fast"),
+    "best": ("benchmarks._quality_ours", "best"),
     "torch": ("benchmarks._quality_torch", "fast"),
 }
 _REGIONS_A_FOLD: Final = 3
