@@ -11,6 +11,7 @@ doi:10.1038/s41592-020-01008-z), but simple enough to say in a sentence each:
   to the largest of some sizes at which they can, at least 128 px.
 - Images of more than 160 px are trained on crops of the preset's size.
 - Batches are the preset's, halved while an epoch would have fewer than 8 steps.
+- 15 % of the pairs are held out, of many no more than make 1,000.
 - All takes at most half of the free memory: the prepared pairs at most a quarter, else
   the image size is lowered; then the batch is halved, then the crop.
 
@@ -25,6 +26,7 @@ from typing import Any, Final, Self
 
 from terrainlib.data.cache import typical_side
 from terrainlib.data.dataset import Dataset
+from terrainlib.data.splits import USUAL_SHARE, usual_share
 from terrainlib.model.config import (
     DEFAULT_MINUTES,
     MAX_CROP_PX,
@@ -45,6 +47,8 @@ MOST_PASSES: Final = 50
 _PX_A_PASS: Final = 32 / 3  # of the working size; docs/recipe.md, "Large tiles"
 MIN_STEPS: Final = 8
 BY_THE_USER: Final = "As you set it."
+_FEWER_HELD_OUT: Final = "About 1,000 tell enough."
+_CHOSEN: Final = ("image_size", "crop_size", "batch_size", "validation_share")
 
 _SIZES_PX: Final = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256, 192, 128)
 _SMALLEST_PX: Final = 16
@@ -93,7 +97,8 @@ class Choice:
 
     Attributes:
         config: The training.
-        reasons: A sentence each for `image_size`, `crop_size` and `batch_size`.
+        reasons: A sentence each for `image_size`, `crop_size`, `batch_size` and
+            `validation_share`.
     """
 
     config: TrainingConfig
@@ -109,6 +114,9 @@ class Choice:
         }
         if self.config.crop_size is None:
             names["crop_size"] = "no crops"
+        if self.reasons["validation_share"] == _FEWER_HELD_OUT:
+            share = self.config.validation_share
+            names["validation_share"] = f"{share:.0%} of the pairs held out"
         parts = (f"{names[key]} ({self.reasons[key].rstrip('.')})" for key in names)
         return ", ".join(parts) + "."
 
@@ -136,8 +144,10 @@ def choose(
     """
     fixed = {name for name, value in changes.items() if value is not None}
     fixed |= set(network or {})
-    reasons = dict.fromkeys(("image_size", "crop_size", "batch_size"), BY_THE_USER)
+    reasons = dict.fromkeys(_CHOSEN, BY_THE_USER)
     sizes = PRESETS[preset].sizes
+    if sizes is not None and "validation_share" not in fixed:
+        changes["validation_share"], reasons["validation_share"] = _share(data)
     large = "image_size" in fixed and (network or {})["image_size"] > MAX_CROP_PX
     if large and sizes is not None and "crop_size" not in fixed:
         changes["crop_size"] = MAX_CROP_PX  # until another is chosen
@@ -154,6 +164,11 @@ def choose(
     if "crop_size" not in fixed and not _fits(config, data, machine):
         config, reasons["crop_size"] = _with_small_crop(config, data, machine)
     return Choice(config, reasons)
+
+
+def _share(data: TrainingData) -> tuple[float, str]:
+    share = usual_share(data.pairs)
+    return share, _FEWER_HELD_OUT if share < USUAL_SHARE else "The usual share."
 
 
 def memory_needed(config: TrainingConfig, data: TrainingData) -> int:

@@ -94,7 +94,7 @@ def overlaps(dataset: Dataset) -> Overlaps | None:
 
 
 def leak_free(
-    dataset: Dataset, shared: Overlaps, *, share: float = 0.15, seed: int = 0
+    dataset: Dataset, shared: Overlaps, *, share: float, seed: int = 0
 ) -> Split:
     """Return the split that a training of these settings makes."""
     key = (str(dataset.folder), dataset.fingerprint, len(shared.pairs))

@@ -18,6 +18,7 @@ ONE_CYCLE_RISE_SHARE = 0.1
 FIRST_RATE_SHARE = 0.05
 LAST_RATE_SHARE = 0.001
 MIN_EPOCHS_IN_MINUTES = 8
+MOST_REST_SHARE = 1 / 3
 SHORTEST_EPOCH_SHARE = 0.25
 _EPOCHS_BEFORE_MEASURING = 1_000
 
@@ -98,14 +99,17 @@ class Plan:
         """Fit a budget in minutes to the measured time of the first steps.
 
         Where it would hold too few epochs, epochs become shorter: each then sees a
-        part of the crops, another one every time.
+        part of the crops, another one every time. There are fewer of them where what
+        comes beside their steps would take more than a third of the time.
 
         Args:
             left: Seconds of the budget that are left for all epochs.
             step_seconds: Seconds that a step takes on this machine.
             rest_seconds: Seconds that an epoch takes beside its steps.
         """
-        longest = (left / MIN_EPOCHS_IN_MINUTES - rest_seconds) / step_seconds
+        affordable = int(left * MOST_REST_SHARE / max(rest_seconds, 1e-6))
+        epochs = min(max(1, affordable), MIN_EPOCHS_IN_MINUTES)
+        longest = (left / epochs - rest_seconds) / step_seconds
         self.whole = max(1, min(self.whole, int(longest)))
         self.fit(left, step_seconds, rest_seconds)
 

@@ -25,7 +25,7 @@ from terrainlib.data.overlaps import (
     search_cost,
     search_key,
 )
-from terrainlib.data.splits import Split, random_split
+from terrainlib.data.splits import Split, random_split, usual_share
 from terrainlib.errors import ImageError, RunError, StoppedError
 from terrainlib.files import natural_key
 from terrainlib.mask.overlapmap import Part, draw_map, draw_pair, lay_out
@@ -173,8 +173,9 @@ def _show_nothing_found(dataset: Dataset, overlaps: Overlaps) -> None:
 
 
 def _show_found(dataset: Dataset, overlaps: Overlaps, key: str) -> None:
-    free = cached.leak_free(dataset, overlaps)
-    random = random_split(dataset.ids, overlaps=overlaps)
+    share = usual_share(len(dataset.pairs))
+    free = cached.leak_free(dataset, overlaps, share=share)
+    random = random_split(dataset.ids, share=share, overlaps=overlaps)
     _show_numbers(dataset, overlaps, free, random)
     parts = parts_of_split(free, overlaps)
     show_parts(

@@ -186,11 +186,11 @@ def _ask_learning(defaults: TrainingConfig, key: str) -> dict[str, Any]:
 
 def _ask_pace(defaults: TrainingConfig, key: str) -> dict[str, Any]:
     """Ask what is held out, how fast it learns and from which loss."""
+    follow_choice(f"{key}_validation_share", round(defaults.validation_share * 100))
     share = st.slider(
         "Images held out",
-        2,
-        50,
-        round(defaults.validation_share * 100),
+        min_value=2,
+        max_value=50,
         format="%d %%",
         key=f"{key}_validation_share",
         persist_state="session",

@@ -128,9 +128,8 @@ def test_on_a_gpu_its_memory_decides_the_batch() -> None:
 def test_what_the_user_sets_stays_and_the_rest_follows() -> None:
     data = TrainingData(512, 320)
 
-    kept = choose(
-        "best", data, LAPTOP, network={"image_size": 384}, crop_size=64, batch_size=3
-    )
+    asked = {"crop_size": 64, "batch_size": 3, "validation_share": 0.2}
+    kept = choose("best", data, LAPTOP, network={"image_size": 384}, **asked)
     sized = choose("best", data, LAPTOP, network={"image_size": 256})
 
     assert sizes(kept) == (384, 64, 3)
@@ -152,6 +151,18 @@ def test_the_choice_is_said_in_one_line() -> None:
         "about 19 s), crops of 128 px (Parts of the images at random: less memory and "
         "time a step, more variety), batches of 4 (As you set it)."
     )
+
+
+@pytest.mark.parametrize(
+    ("pairs", "share"), [(320, 0.15), (6_700, 0.14), (50_000, 0.02), (90_000, 0.02)]
+)
+def test_of_many_pairs_few_are_held_out(pairs: int, share: float) -> None:
+    choice = choose("fast", TrainingData(128, pairs), LAPTOP)
+
+    assert choice.config.validation_share == share
+    assert ("held out" in choice.summary) == (share < 0.15)
+    asked = choose("fast", TrainingData(128, pairs), LAPTOP, validation_share=0.3)
+    assert asked.config.validation_share == 0.3
 
 
 def test_the_median_image_stands_for_a_data_set(tmp_path: Path) -> None:

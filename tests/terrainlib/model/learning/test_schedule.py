@@ -68,6 +68,18 @@ def test_too_many_images_for_the_minutes_make_shorter_epochs() -> None:
     assert plan.epochs_left == 8
 
 
+@pytest.mark.parametrize(("rest_seconds", "epochs"), [(5, 4), (25, 1)])
+def test_validation_takes_at_most_a_third_of_the_minutes(
+    rest_seconds: float, epochs: int
+) -> None:
+    plan = Plan.begin(TrainingConfig.preset("fast", minutes=1, batch_size=8), 8000)
+
+    plan.fit_first(left=60, step_seconds=0.5, rest_seconds=rest_seconds)
+
+    assert plan.epochs_left == epochs
+    assert plan.steps * 0.5 == pytest.approx(60 / epochs - rest_seconds, abs=0.5)
+
+
 def test_epochs_are_shortened_so_that_the_last_one_ends_with_the_budget() -> None:
     plan = Plan.begin(TrainingConfig.preset("fast", minutes=1, batch_size=8), 80)
     plan.progress = 0.5
