@@ -128,7 +128,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
         sizes=None,
     ),
     "best": Preset(
-        sentence="Larger, for a GPU or a night. On the sample no better than fast.",
+        sentence="Larger, for a GPU or a night. No better on land as in the sample.",
         network={"filters": (32, 64, 128, 256, 384), "stem_stride": 1, "dropout": 0.2},
         training={"minutes": 600.0, "schedule": "one_cycle", "weight_decay": 1e-3},
         sizes=Sizes(batch=16, crop_px=256),
