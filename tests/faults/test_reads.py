@@ -46,7 +46,7 @@ def stopped(stopped_once: Path) -> Path:
     return Path(shutil.copytree(stopped_once, target))
 
 
-@pytest.mark.parametrize("share", [0.0, 0.6, *more(0.3, 1.0)])
+@pytest.mark.parametrize("share", [0.6, *more(0.0, 0.3, 1.0)])
 def test_a_read_that_fails_once_harms_no_file(
     undisturbed: Undisturbed, share: float
 ) -> None:
