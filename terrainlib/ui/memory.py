@@ -3,6 +3,7 @@
 import ctypes
 import mmap
 import tempfile
+import threading
 import weakref
 from contextlib import suppress
 from typing import Final, TypeVar
@@ -17,6 +18,7 @@ _ARENA_MAX: Final = -8
 _LARGE_BYTES: Final = 2**20
 _Kind = TypeVar("_Kind", bound=np.generic)
 _MAPPED: Final[weakref.WeakSet[mmap.mmap]] = weakref.WeakSet()
+_LOCK: Final = threading.Lock()  # two queues put in and go through it
 
 
 def on_disk(array: NDArray[_Kind]) -> NDArray[_Kind]:
@@ -35,15 +37,19 @@ def on_disk(array: NDArray[_Kind]) -> NDArray[_Kind]:
             mapped = mmap.mmap(file.fileno(), array.nbytes, access=mmap.ACCESS_READ)
     except OSError:  # no room: it stays where it is
         return array
-    _MAPPED.add(mapped)
+    with _LOCK:
+        _MAPPED.add(mapped)
     return np.frombuffer(mapped, array.dtype).reshape(array.shape)
 
 
 def leave_to_disk() -> None:
     """Give back the memory that values `on_disk` have been read into since."""
-    for mapped in list(_MAPPED):
-        if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
-            mapped.madvise(mmap.MADV_DONTNEED)
+    if not hasattr(mmap, "MADV_DONTNEED"):  # on Windows
+        return
+    with _LOCK:
+        now = list(_MAPPED)
+    for mapped in now:
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def keep_memory_small() -> None:
